@@ -1,0 +1,1 @@
+"""scorebench: tune, compare and reproduce score-matching methods on toys with exact truth."""

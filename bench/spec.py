@@ -1,0 +1,165 @@
+"""The values that flow: a ``RunSpec`` goes in, a ``RunResult`` comes out, both are plain data."""
+
+import hashlib
+import json
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Phase = Literal["reference", "search", "confirm"]
+State = Literal["ok", "diverged", "failed", "timeout", "pruned"]
+Option = bool | int | float | str
+
+
+class Frozen(BaseModel):
+    """An immutable, validated value that is written as JSON and read back equal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Plugin(Frozen):
+    """A method, dataset or sampler by name, with the options that are decided.
+
+    Attributes:
+        name: Name in its registry.
+        options: Hyperparameters or options, all resolved.
+    """
+
+    name: str
+    options: dict[str, Option] = {}
+
+
+class NetworkSpec(Frozen):
+    """The multilayer perceptron that is trained.
+
+    Attributes:
+        kind: ``energy``: a scalar E(x) whose negative gradient is the score;
+            ``score``: the score itself.
+        width: Units of each hidden layer.
+        depth: Number of hidden layers.
+        activation: Smooth non-linearity (scores need two derivatives of it).
+    """
+
+    kind: Literal["energy", "score"] = "energy"
+    width: int = Field(128, ge=1, le=8192)
+    depth: int = Field(2, ge=1, le=32)
+    activation: Literal["swish", "softplus"] = "swish"
+
+
+class TrainingSpec(Frozen):
+    """How a network is fitted, with Adam.
+
+    Attributes:
+        steps: Optimiser steps; 0 leaves the network as it was initialised.
+        batch_size: Points per step.
+        learning_rate: Adam's step size.
+        clip: Largest norm of the gradient of a member; larger ones are scaled down to it.
+        points: Size of the training set, drawn once; batches are drawn from it with replacement.
+    """
+
+    steps: int = Field(ge=0, le=10_000_000)
+    batch_size: int = Field(100, ge=1, le=1_000_000)
+    learning_rate: float = Field(1e-3, gt=0, le=10)
+    clip: float = Field(100.0, gt=0)
+    points: int = Field(100_000, ge=1, le=100_000_000)
+
+
+class EvaluationSpec(Frozen):
+    """How samples are scored.
+
+    Attributes:
+        samples: Points sampled from the model, and points of the truth they are compared with.
+    """
+
+    samples: int = Field(10_000, ge=2, le=1_000_000)
+
+
+class RunSpec(Frozen):
+    """Everything that determines the numbers of one run.
+
+    Attributes:
+        phase: ``search`` and ``reference`` runs of replicate r and ``confirm`` runs of
+            replicate r draw from different random streams; only ``search`` runs are scored on
+            the validation truth, all others on the test truth.
+        seed: The study's root seed.
+        replicate: Number of the repetition; runs of different methods with the same phase and
+            replicate share their training data and evaluation noise (common random numbers).
+        method: A method, or a reference (``truth``, ``exact``, ``untrained``).
+        dataset: The distribution.
+        sampler: The sampler that turns the model into points.
+    """
+
+    phase: Phase
+    seed: int = Field(ge=0, lt=2**63)
+    replicate: int = Field(0, ge=0)
+    method: Plugin
+    dataset: Plugin
+    sampler: Plugin
+    network: NetworkSpec
+    training: TrainingSpec
+    evaluation: EvaluationSpec
+
+    def canonical(self) -> str:
+        """JSON with sorted keys: equal specs have equal text."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what ``canonical`` wrote."""
+        return cls.model_validate_json(text)
+
+    def key(self, code: str) -> str:
+        """Identity of the run: same key, same numbers.
+
+        Args:
+            code: Fingerprint of the code that the run executes.
+        """
+        return hashlib.sha256(f"{code}\n{self.canonical()}".encode()).hexdigest()
+
+
+class Failure(Frozen):
+    """Why a run has no good score.
+
+    Attributes:
+        stage: ``train``, ``sample``, ``score`` or ``worker``.
+        step: Training or sampling step at which it was noticed, where there is one.
+        reason: One sentence.
+    """
+
+    stage: str
+    step: int | None = None
+    reason: str
+
+
+class RunResult(Frozen):
+    """What one run gave.
+
+    Attributes:
+        key: Identity of the run.
+        state: ``ok``, or in what way it is not.
+        metrics: Value by metric name; ``inf`` where samples are not finite, absent on failures
+            before scoring.
+        failure: Present unless the state is ``ok``.
+        compute: Network evaluations (``train_evaluations``, ``sample_evaluations``: points pushed
+            through the network once, forward or backward) and seconds per stage
+            (``train_seconds``, ``sample_seconds``, ``score_seconds``).
+    """
+
+    model_config = ConfigDict(allow_inf_nan=True)
+
+    key: str
+    state: State
+    metrics: dict[str, float] = {}
+    failure: Failure | None = None
+    compute: dict[str, float] = {}
+
+    def summary(self) -> dict[str, Any]:
+        """Flat columns of a results row."""
+        reason = ""
+        if self.failure is not None:
+            step = "" if self.failure.step is None else f" step {self.failure.step}"
+            reason = f"{self.failure.stage}{step}: {self.failure.reason}"
+        return {
+            "state": self.state, "failure": reason, "key": self.key,
+            **self.metrics, **self.compute,
+        }  # fmt: skip

@@ -1,0 +1,125 @@
+"""Registries of plug-ins: one small file each, found by its folder, nothing else to touch.
+
+The names and first docstring lines of the built-in plug-ins are read from the source without
+importing it, so that listing them is quick and does not load torch. Other packages add their own
+through entry points of the group ``scorebench_<kind>s`` (for example ``scorebench_datasets``).
+"""
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import catalogue
+
+from .errors import UsageError, unknown
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a built-in plug-in is defined, and its one-line summary."""
+
+    module: str
+    summary: str
+
+
+class Registry(Generic[T]):
+    """Plug-ins of one kind, by name.
+
+    Args:
+        kind: What the plug-ins are, in the singular: ``"dataset"``, ``"method"``.
+        package: Import name of the package whose modules register the built-in ones.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self.package = package
+        self._catalogue = catalogue.create("scorebench", f"{kind}s", entry_points=True)
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorate a class or function to make it known as ``name``."""
+
+        def decorate(plugin: T) -> T:
+            self._catalogue.register(name, func=plugin)
+            return plugin
+
+        return decorate
+
+    @cached_property
+    def builtin(self) -> dict[str, Entry]:
+        """The built-in plug-ins, read from the source of the package."""
+        found: dict[str, Entry] = {}
+        spec = importlib.util.find_spec(self.package)
+        folders = spec.submodule_search_locations if spec is not None else None
+        for folder in folders or ():
+            for path in sorted(Path(folder).glob("*.py")):
+                if path.name != "__init__.py":
+                    found.update(_scan(path, f"{self.package}.{path.stem}"))
+        return found
+
+    def names(self) -> tuple[str, ...]:
+        """Every name that ``get`` accepts, sorted."""
+        others = {*self._catalogue.get_entry_points(), *(key[-1] for key in self._registered())}
+        return tuple(sorted({*self.builtin, *others}))
+
+    def summary(self, name: str) -> str:
+        """First docstring line of a plug-in (imports it only if it is not built in)."""
+        if name in self.builtin:
+            return self.builtin[name].summary
+        return (self.get(name).__doc__ or "").strip().split("\n")[0]
+
+    def get(self, name: str) -> T:
+        """The plug-in called ``name``.
+
+        Raises:
+            UsageError: There is none; the nearest valid name is suggested.
+        """
+        if name in self.builtin:
+            importlib.import_module(self.builtin[name].module)
+        elif name not in self.names():
+            raise unknown(self.kind, name, self.names())
+        plugin: T = self._catalogue.get(name)
+        return plugin
+
+    def _registered(self) -> list[tuple[str, ...]]:
+        namespace = self._catalogue.namespace
+        return [key for key in catalogue.REGISTRY if key[: len(namespace)] == namespace]
+
+
+def _scan(path: Path, module: str) -> dict[str, Entry]:
+    """Names given to ``@….register("name")`` in one source file."""
+    found: dict[str, Entry] = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            summary = (ast.get_docstring(node) or "").split("\n")[0]
+            for decorator in node.decorator_list:
+                name = _registered_name(decorator)
+                if name is not None:
+                    found[name] = Entry(module, summary)
+    return found
+
+
+def _registered_name(decorator: ast.expr) -> str | None:
+    match decorator:
+        case ast.Call(func=ast.Attribute(attr="register"), args=[ast.Constant(value=str(name))]):
+            return name
+    return None
+
+
+def options_of(plugin: Callable[..., Any], kind: str, name: str, options: dict[str, Any]) -> Any:
+    """Call a plug-in's factory with options from a study file.
+
+    Raises:
+        UsageError: An option is unknown to the plug-in or has an impossible value.
+    """
+    try:
+        return plugin(**options)
+    except TypeError as error:
+        given = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        raise UsageError(f"the {kind} {name!r} cannot be made with {given}: {error}") from error
