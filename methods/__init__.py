@@ -1,0 +1,16 @@
+"""What is compared: training objectives, networks, samplers and reference methods."""
+
+from typing import TYPE_CHECKING
+
+from ..datasets.registry import Registry
+
+if TYPE_CHECKING:
+    from .known.base import Reference
+    from .objectives.base import ScoreMatching
+    from .sampling.base import Sampler
+
+methods: "Registry[type[ScoreMatching]]" = Registry("method", f"{__name__}.objectives")
+samplers: "Registry[type[Sampler]]" = Registry("sampler", f"{__name__}.sampling")
+references: "Registry[type[Reference]]" = Registry("reference", f"{__name__}.known")
+
+__all__ = ["methods", "references", "samplers"]

@@ -1,0 +1,1 @@
+"""Training objectives, one small file each: the loss and its search space."""

@@ -1,0 +1,256 @@
+"""One run: a pure function from ``RunSpec`` to ``RunResult``, for K of them at a time."""
+
+import contextlib
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..methods import methods, references, samplers
+from ..methods.model import Model, NetworkModel
+from ..methods.networks import MLP
+from ..methods.random import MemberRandom
+from .fingerprint import run_key
+from .spec import Failure, Option, RunResult, RunSpec
+from .streams import generator
+from .training import Fit, fit
+from .truth import dataset_of, identity, judge_of
+
+ENERGY_GRID = 100
+ARROW_GRID = 24
+
+
+class Artifacts(NamedTuple):
+    """What a run leaves besides its numbers.
+
+    Attributes:
+        samples: Shape (n, d).
+        energy: On a square grid over the dataset's box, rows from bottom to top, shape (g, g);
+            None without an energy or outside the plane.
+        score_field: On a coarser grid over the same box, shape (q, q, 2); None outside the plane.
+        parameters: The network's tensors by name, with a leading member axis of length 1.
+        curve: Training steps and losses, shape (points, 2).
+    """
+
+    samples: NDArray[np.float32]
+    energy: NDArray[np.float32] | None
+    score_field: NDArray[np.float32] | None
+    parameters: dict[str, NDArray[np.float32]]
+    curve: NDArray[np.float64]
+
+
+class Outcome(NamedTuple):
+    """A result, and what it leaves if that was asked for."""
+
+    result: RunResult
+    artifacts: Artifacts | None
+
+
+class _Learned(NamedTuple):
+    model: NetworkModel
+    fit: Fit | None
+    seconds: float
+
+
+def shape(spec: RunSpec) -> Hashable:
+    """Runs of equal shape can be members of one batched program."""
+    training = spec.training.model_copy(update={"learning_rate": 1.0})
+    same = [name for name in spec.method.options if not _varies(spec.method.options[name])]
+    return (
+        spec.method.name,
+        tuple((name, spec.method.options[name]) for name in sorted(same)),
+        tuple(sorted(spec.method.options)),
+        dataset_of(spec).dim,
+        spec.network,
+        training,
+    )
+
+
+def execute(specs: Sequence[RunSpec], keep: bool = False) -> list[Outcome]:
+    """Train, sample and score runs of equal ``shape`` side by side.
+
+    Each result is the same to the bit as if the run had been alone. What goes wrong inside a run
+    is its result, never an exception.
+
+    Args:
+        specs: The runs.
+        keep: Whether to return artifacts too.
+    """
+    with one_thread():
+        try:
+            learned = _learn(specs)
+        except Exception as error:
+            if len(specs) > 1:
+                # One member's options may have broken the batch; alone, the others stay whole.
+                return [outcome for spec in specs for outcome in execute([spec], keep)]
+            return [_failed(specs[0], "train", error)]
+        return [_finish(spec, learned, k, keep) for k, spec in enumerate(specs)]
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread, with numbers too small for full precision taken as zero.
+
+    More threads change the order of sums, and denormal numbers cost a hundredfold.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(threads)
+
+
+def _learn(specs: Sequence[RunSpec]) -> _Learned:
+    started = time.perf_counter()
+    spec = specs[0]
+    name = spec.method.name
+    mlp = architecture(spec, dataset_of(spec).dim)
+    theta = mlp.init([_stream(s, "init") for s in specs])
+    if name in references.names() or spec.training.steps == 0:
+        return _Learned(NetworkModel(mlp, theta), None, 0.0)
+    data = [dataset_of(s).sample(s.training.points, _stream(s, "data")).float() for s in specs]
+    trained = fit(
+        methods.get(name)(),
+        mlp,
+        theta,
+        torch.stack(data),
+        _member_options([s.method.options for s in specs]),
+        batches=MemberRandom([_stream(s, "batches") for s in specs]),
+        noise=MemberRandom([_stream(s, "noise") for s in specs]),
+        steps=spec.training.steps,
+        batch_size=spec.training.batch_size,
+        learning_rate=torch.tensor([[s.training.learning_rate] for s in specs]),
+        clip=spec.training.clip,
+    )
+    seconds = (time.perf_counter() - started) / len(specs)
+    return _Learned(NetworkModel(mlp, trained.theta), trained, seconds)
+
+
+def architecture(spec: RunSpec, dim: int) -> MLP:
+    """The perceptron that a run trains."""
+    network = spec.network
+    return MLP(dim, network.kind, network.width, network.depth, network.activation)
+
+
+def _finish(spec: RunSpec, learned: _Learned, k: int, keep: bool) -> Outcome:
+    compute = {"train_seconds": learned.seconds}
+    if learned.fit is not None:
+        compute["train_evaluations"] = float(learned.fit.evaluations[k])
+        failure = learned.fit.failures[k]
+        if failure is not None:
+            result = RunResult(
+                key=run_key(spec), state="diverged", failure=failure, compute=compute
+            )
+            return Outcome(result, None)
+    stage = "sample"
+    try:
+        started = time.perf_counter()
+        model = _member(spec, learned.model, k)
+        points, failure = _sample(spec, model)
+        compute["sample_seconds"] = time.perf_counter() - started
+        if model is not None:
+            compute["sample_evaluations"] = float(model.evaluations)
+        stage = "score"
+        started = time.perf_counter()
+        metrics = judge_of(spec).score(points)
+        compute["score_seconds"] = time.perf_counter() - started
+        artifacts = _artifacts(spec, learned, k, model, points) if keep else None
+    except Exception as error:
+        return _failed(spec, stage, error, compute)
+    result = RunResult(
+        key=run_key(spec),
+        state="ok" if failure is None else "diverged",
+        metrics=metrics,
+        failure=failure,
+        compute=compute,
+    )
+    return Outcome(result, artifacts)
+
+
+def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None]:
+    """Points of one member, shape (n, d), and why they are not all usable."""
+    n = spec.evaluation.samples
+    if model is None:
+        return dataset_of(spec).sample(n, _stream(spec, "sampler")).float(), None
+    sampler = samplers.get(spec.sampler.name)(**spec.sampler.options)
+    points, lost, step = sampler.sample(model, n, MemberRandom([_stream(spec, "sampler")]))
+    if not int(lost[0]):
+        return points[0], None
+    reason = f"{int(lost[0])} of {n} chains left every bound"
+    return points[0], Failure(stage="sample", step=int(step[0]), reason=reason)
+
+
+def _member(spec: RunSpec, networks: NetworkModel, k: int) -> Model | None:
+    """The model of one run; None if the dataset itself is to be sampled."""
+
+    def network() -> NetworkModel:
+        # One network at a time: the activations of its chains then stay in the cache.
+        return NetworkModel(networks.mlp, networks.theta[k : k + 1])
+
+    if spec.method.name in references.names():
+        return references.get(spec.method.name)().model(dataset_of(spec), network)
+    return network()
+
+
+def _artifacts(
+    spec: RunSpec, learned: _Learned, k: int, model: Model | None, points: Tensor
+) -> Artifacts:
+    energy = field = None
+    dataset = dataset_of(spec)
+    with torch.no_grad():
+        if model is not None and dataset.dim == 2:
+            values = model.energy(_grid(dataset.extent, ENERGY_GRID))
+            if values is not None:
+                energy = values.reshape(ENERGY_GRID, ENERGY_GRID).numpy()
+            arrows = model.score(_grid(dataset.extent, ARROW_GRID))
+            field = arrows.reshape(ARROW_GRID, ARROW_GRID, 2).numpy()
+    parameters, curve = {}, np.zeros((0, 2))
+    if isinstance(model, NetworkModel):
+        named = model.mlp.named(model.theta)
+        parameters = {name: part.contiguous().numpy() for name, part in named.items()}
+    if learned.fit is not None and learned.fit.curve:
+        curve = np.array(learned.fit.curve)[:, [0, 1 + k]]
+    return Artifacts(points.numpy(), energy, field, parameters, curve)
+
+
+def _grid(extent: float, side: int) -> Tensor:
+    """Centres of a grid over [-extent, extent]², shape (1, side², 2), x running fastest."""
+    ticks = (torch.arange(side) + 0.5) * (2 * extent / side) - extent
+    y, x = torch.meshgrid(ticks, ticks, indexing="ij")
+    return torch.stack([x, y], -1).reshape(1, -1, 2)
+
+
+def _stream(spec: RunSpec, axis: str) -> torch.Generator:
+    """Streams leave the method out, so that methods share data and noise."""
+    return generator(spec.seed, spec.phase, spec.replicate, identity(spec.dataset), axis)
+
+
+def _varies(value: Option) -> bool:
+    return isinstance(value, float)
+
+
+def _member_options(options: Sequence[dict[str, Option]]) -> dict[str, Option | Tensor]:
+    """Fractional options as tensors (K, 1, 1), the others as they are (they are all equal)."""
+    return {
+        name: torch.tensor([o[name] for o in options]).reshape(-1, 1, 1)
+        if _varies(value)
+        else value
+        for name, value in options[0].items()
+    }
+
+
+def _failed(
+    spec: RunSpec, stage: str, error: Exception, compute: dict[str, float] | None = None
+) -> Outcome:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    failure = Failure(stage=stage, reason=reason)
+    return Outcome(
+        RunResult(key=run_key(spec), state="failed", failure=failure, compute=compute or {}), None
+    )

@@ -1,0 +1,163 @@
+"""Fitting K networks side by side with Adam."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..methods.objectives.base import ScoreMatching
+from ..methods.model import NetworkModel
+from ..methods.networks import MLP
+from ..methods.random import MemberRandom
+from .spec import Failure
+
+# Loss of a member is kept at about this many places of its path.
+CURVE_POINTS = 200
+
+
+@dataclass
+class Adam:
+    """Adam (Kingma and Ba 2015, algorithm 1) on flat parameters, a step size per member."""
+
+    learning_rate: Tensor
+    first: Tensor
+    second: Tensor
+    steps: int = 0
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+
+    def step(self, theta: Tensor, gradient: Tensor) -> None:
+        """Move ``theta`` of shape (K, size) in place."""
+        self.steps += 1
+        b1, b2 = self.betas
+        self.first.mul_(b1).add_(gradient, alpha=1 - b1)
+        self.second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
+        scale = torch.sqrt(self.second).mul_((1 - b2**self.steps) ** -0.5).add_(self.eps)
+        move = torch.div(self.first, scale, out=scale)
+        theta.sub_(move.mul_(self.learning_rate / (1 - b1**self.steps)))
+
+    def keep(self, members: Tensor) -> None:
+        """Forget all other members."""
+        self.learning_rate = self.learning_rate[members]
+        self.first, self.second = self.first[members], self.second[members]
+
+
+@dataclass
+class Fit:
+    """What training left.
+
+    Attributes:
+        theta: Parameters of each member, shape (K, size); those of a diverged member are the
+            last before it diverged.
+        failures: Why a member was dropped, None for those that finished.
+        evaluations: Points pushed through each member.
+        curve: Steps and mean losses up to them since the step before, (points, 1 + K); NaN after
+            a member was dropped.
+    """
+
+    theta: Tensor
+    failures: list[Failure | None]
+    evaluations: list[int]
+    curve: list[list[float]] = field(default_factory=list)
+
+
+def fit(
+    objective: ScoreMatching,
+    mlp: MLP,
+    theta: Tensor,
+    data: Tensor,
+    options: Mapping[str, Any],
+    *,
+    batches: MemberRandom,
+    noise: MemberRandom,
+    steps: int,
+    batch_size: int,
+    learning_rate: Tensor,
+    clip: float,
+) -> Fit:
+    """Train every member on its own data; one that diverges leaves without touching the rest.
+
+    Args:
+        objective: Whose loss is minimised.
+        mlp: Architecture.
+        theta: Initial parameters, shape (K, mlp.size).
+        data: Training sets, shape (K, N, d).
+        options: Hyperparameters of the loss; those that differ between members have shape
+            (K, 1, 1).
+        batches: Which points each step sees.
+        noise: What the loss draws.
+        steps: Number of Adam steps.
+        batch_size: Points per step, drawn with replacement.
+        learning_rate: Shape (K, 1).
+        clip: Largest gradient norm; longer gradients are scaled down to it.
+    """
+    members = len(theta)
+    done = Fit(theta.clone(), [None] * members, [0] * members)
+    alive = list(range(members))
+    theta = theta.clone().requires_grad_()
+    model = NetworkModel(mlp, theta)
+    adam = Adam(learning_rate, torch.zeros_like(theta.data), torch.zeros_like(theta.data))
+    options = dict(options)
+    every = max(1, steps // CURVE_POINTS)
+    sums = theta.new_zeros(members)
+
+    for step in range(1, steps + 1):
+        x = _batch(data, batches.integers(data.shape[1], batch_size))
+        loss = objective.loss(model, x, noise, **options)
+        (gradient,) = torch.autograd.grad(loss.sum(), theta)
+        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+        if not bool(torch.isfinite(norm).all()):
+            good = torch.isfinite(norm).squeeze(1)
+            for row, k in enumerate(alive):
+                if not good[row]:
+                    done.theta[k] = theta.data[row]
+                    done.failures[k] = _divergence(step, float(loss[row]))
+                    done.evaluations[k] = model.evaluations
+            stay = good.nonzero().squeeze(1)
+            alive = [alive[i] for i in stay.tolist()]
+            if not alive:
+                break
+            theta = theta.data[stay].requires_grad_()
+            data, gradient, norm, loss = data[stay], gradient[stay], norm[stay], loss[stay]
+            sums = sums[stay]
+            adam.keep(stay)
+            batches.keep(stay.tolist())
+            noise.keep(stay.tolist())
+            options = {
+                name: value[stay] if isinstance(value, Tensor) else value
+                for name, value in options.items()
+            }
+            evaluations = model.evaluations
+            model = NetworkModel(mlp, theta)
+            model.evaluations = evaluations
+        if bool((norm > clip).any()):
+            gradient = gradient * (clip / norm).clamp(max=1.0)
+        adam.step(theta.data, gradient)
+        sums += loss.detach()
+        if step % every == 0 or step == steps:
+            row = [float("nan")] * members
+            for k, value in zip(alive, sums.tolist(), strict=True):
+                row[k] = value / ((step - 1) % every + 1)
+            done.curve.append([float(step), *row])
+            sums.zero_()
+
+    for row, k in enumerate(alive):
+        done.theta[k] = theta.data[row]
+        done.evaluations[k] = model.evaluations
+    return done
+
+
+def _batch(data: Tensor, index: Tensor) -> Tensor:
+    """Rows of each member's data, (K, N, d) at (K, B): (K, B, d)."""
+    members, points, dim = data.shape
+    offset = torch.arange(members, device=index.device).mul_(points).unsqueeze(1)
+    flat = data.reshape(-1, dim).index_select(0, (index + offset).reshape(-1))
+    return flat.unflatten(0, index.shape)
+
+
+def _divergence(step: int, loss: float) -> Failure:
+    return Failure(
+        stage="train", step=step, reason=f"the gradient is no longer finite (loss {loss:.6g})"
+    )

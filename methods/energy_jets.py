@@ -1,0 +1,241 @@
+"""Scores of an energy perceptron and their parameter gradients in closed form.
+
+For E(x) with s = -∇E, and directions v, everything that score matching needs is a short Taylor
+expansion E(x + tv): value, first and second derivative are pushed through the layers together,
+as one matrix product a layer. The gradient with respect to the parameters is the same recursion
+run backwards. No graph of a graph is ever built (autograd's "double backward").
+
+Notation, layer by layer: a is the input of the activation φ, h = φ(a); a dot marks a derivative
+along a direction; g = ∂E/∂h. K members, B points, M directions, W units.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .activations import ACTIVATIONS
+from .networks import MLP, product, product_rows
+
+
+def energy_score(mlp: MLP, theta: Tensor, x: Tensor) -> Tensor:
+    """Score -∇E without anything kept for gradients: (K, B, d) -> (K, B, d)."""
+    layers, slopes = mlp.views(theta), []
+    phi = ACTIVATIONS[mlp.activation]
+    h = x
+    for weight, bias in layers[:-1]:
+        h, slope = phi(product(h, weight).add_(bias), 1)
+        slopes.append(slope)
+    g = slopes.pop().mul_(layers[-1][0].mT)
+    for (weight, _), slope in zip(layers[-2:0:-1], reversed(slopes), strict=True):
+        g = product(g, weight.mT).mul_(slope)
+    return product(g, layers[0][0].mT).neg_()
+
+
+@dataclass
+class EnergyTape:
+    """What the forward recursion leaves for the backward one.
+
+    Attributes:
+        inputs: Input of each weight matrix as (K, 2M+2, B, W): rows [ḧ₁…ḧ_M | h | ḣ₁…ḣ_M | u];
+            u is filled on the way back.
+        slopes: φ', φ'' and, with directions, φ''' of each hidden layer.
+        first: ȧ of each hidden layer, (K, M, B, W).
+        second: ä of each hidden layer; None for the first, where it is zero.
+        outputs: Adjoints of each hidden layer's a as (K, M+2, B, W): rows [ā | ǡ₁…ǡ_M | φ'g].
+        g: ∂E/∂h of each hidden layer.
+    """
+
+    mlp: MLP
+    theta: Tensor
+    directions: int
+    inputs: list[Tensor]
+    slopes: list[list[Tensor]]
+    first: list[Tensor]
+    second: list[Tensor | None]
+    outputs: list[Tensor]
+    g: list[Tensor]
+
+
+def forward(mlp: MLP, theta: Tensor, x: Tensor, v: Tensor | None) -> tuple[EnergyTape, Tensor]:
+    """Push a point and its Taylor coefficients along each direction through the network.
+
+    Args:
+        mlp: Architecture of kind ``energy``.
+        theta: Parameters, shape (K, size).
+        x: Points, shape (K, B, d).
+        v: Directions, shape (K, M, B, d), or None.
+
+    Returns:
+        The tape, and the rows [Ë₁…Ë_M | E | Ė₁…Ė_M] as (K, 2M+1, B).
+    """
+    m = 0 if v is None else v.shape[1]
+    members, points, dim = x.shape
+    phi = ACTIVATIONS[mlp.activation]
+    layers = mlp.views(theta)
+    tape = EnergyTape(mlp, theta, m, [], [], [], [], [], [])
+
+    rows = x.new_empty((members, 2 * m + 2, points, dim))
+    rows[:, m] = x
+    if v is not None:
+        rows[:, :m] = 0
+        rows[:, m + 1 : 2 * m + 1] = v
+    tape.inputs.append(rows)
+    for i, (weight, bias) in enumerate(layers[:-1]):
+        # At the input the second derivatives are zero and need no product.
+        skip = m if i == 0 else 0
+        pushed = product_rows(rows[:, skip : 2 * m + 1], weight)
+        a = pushed[:, m - skip].add_(bias)
+        value, *slopes = phi(a, 3 if m else 2)
+        rows = x.new_empty((members, 2 * m + 2, points, mlp.width))
+        rows[:, m] = value
+        if m:
+            first = pushed[:, m - skip + 1 :]
+            second = pushed[:, :m] if i else None
+            d1, d2 = slopes[0].unsqueeze(1), slopes[1].unsqueeze(1)
+            torch.mul(first, d1, out=rows[:, m + 1 : 2 * m + 1])
+            curve = torch.mul(first, first, out=rows[:, :m]).mul_(d2)
+            if second is not None:
+                curve.addcmul_(second, d1)
+            tape.first.append(first)
+            tape.second.append(second)
+        tape.slopes.append(slopes)
+        tape.inputs.append(rows)
+    weight, bias = layers[-1]
+    taylor = product_rows(rows[:, : 2 * m + 1], weight).squeeze(-1)
+    taylor[:, m] += bias.squeeze(-1)
+    return tape, taylor
+
+
+def gradient_of_energy(tape: EnergyTape, *, to_input: bool) -> Tensor | None:
+    """Ordinary backward pass of E: fills ``g`` and the last row of ``outputs``.
+
+    Returns:
+        The score -∂E/∂x, shape (K, B, d), if ``to_input``.
+    """
+    layers = tape.mlp.views(tape.theta)
+    g = layers[-1][0].mT
+    for (weight, _), slopes in zip(layers[-2::-1], reversed(tape.slopes), strict=True):
+        slope = slopes[0]
+        members, points, width = slope.shape
+        rows = slope.new_empty((members, tape.directions + 2, points, width))
+        last = torch.mul(slope, g, out=rows[:, -1])
+        tape.outputs.insert(0, rows)
+        tape.g.insert(0, g)
+        if weight is not layers[0][0]:
+            g = product(last, weight.mT)
+    return product(tape.outputs[0][:, -1], layers[0][0].mT).neg_() if to_input else None
+
+
+def backward(
+    tape: EnergyTape,
+    energy: Tensor | None,
+    score: Tensor | None,
+    first: Tensor | None,
+    second: Tensor | None,
+) -> Tensor:
+    """Parameter gradient of <energy, E> + <score, s> + <first, v·s> + <second, v·∇s·v>.
+
+    Args:
+        tape: From ``forward``.
+        energy: Cotangent of E, shape (K, B), or None for zero; likewise
+        score: (K, B, d),
+        first: (K, M, B),
+        second: (K, M, B).
+
+    Returns:
+        Gradient with respect to ``theta``, shape (K, size), zero in the padding.
+    """
+    m = tape.directions
+    if not tape.outputs:
+        gradient_of_energy(tape, to_input=False)
+    pushed = _push(tape, score, second)
+    layers = tape.mlp.views(tape.theta)
+    out = torch.zeros_like(tape.theta)
+    grads = tape.mlp.views(out)
+
+    top = layers[-1][0].mT
+    h = tape.inputs[-1]
+    weight_bar, bias_bar = grads[-1]
+    weight_bar += h[:, -1].sum(1).unsqueeze(-1)
+    if energy is not None:
+        bias_bar += energy.sum(1)[:, None, None]
+        weight_bar += product(h[:, m].mT, energy.unsqueeze(-1))
+    h0 = None if energy is None else energy.unsqueeze(-1) * top
+    h1 = None
+    if first is not None:
+        along = h[:, m + 1 : 2 * m + 1].flatten(1, 2)
+        weight_bar -= product(along.mT, first.flatten(1, 2).unsqueeze(-1))
+        h1 = first.unsqueeze(-1) * top.neg().unsqueeze(1)
+
+    for i in range(len(layers) - 2, -1, -1):
+        rows = tape.outputs[i]
+        _adjoint(tape, i, rows, (h0, h1), pushed[i], second)
+        weight_bar, bias_bar = grads[i]
+        rows_in = tape.inputs[i][:, m:]
+        torch.sum(rows[:, 0], 1, keepdim=True, out=bias_bar)
+        weight_bar.copy_(product(rows_in.flatten(1, 2).mT, rows.flatten(1, 2)))
+        if i:
+            down = product_rows(rows[:, : m + 1], layers[i][0].mT)
+            h0, h1 = down[:, 0], down[:, 1:] if m else None
+    return out
+
+
+def _push(tape: EnergyTape, score: Tensor | None, second: Tensor | None) -> list[Tensor | None]:
+    """Derivative of every a along the score's cotangent; fills the rows u of ``inputs``.
+
+    u is what multiplies φ'g in the weight gradients: -(ḣ along the cotangent) - Σ second·ḧ.
+    """
+    layers = tape.mlp.views(tape.theta)
+    m = tape.directions
+    along = score
+    pushed: list[Tensor | None] = []
+    for i, rows in enumerate(tape.inputs):
+        u = rows[:, -1]
+        if along is None:
+            u.zero_()
+        else:
+            torch.neg(along, out=u)
+        if second is not None and i:
+            u.sub_((rows[:, :m] * second.unsqueeze(-1)).sum(1))
+        if i < len(tape.slopes):
+            a = None if along is None else product(along, layers[i][0])
+            pushed.append(a)
+            along = None if a is None else a * tape.slopes[i][0]
+    return pushed
+
+
+def _adjoint(
+    tape: EnergyTape,
+    i: int,
+    rows: Tensor,
+    bars: tuple[Tensor | None, Tensor | None],
+    pushed: Tensor | None,
+    second: Tensor | None,
+) -> None:
+    """Fill the adjoints of a and of each ȧ of hidden layer i, given those of h and ḣ."""
+    d1, d2, *rest = tape.slopes[i]
+    h0, h1 = bars
+    a0 = rows[:, 0]
+    if h0 is None:
+        a0.zero_()
+    else:
+        torch.mul(h0, d1, out=a0)
+    through_g = None if pushed is None else pushed * d2
+    if tape.directions:
+        ad, add = tape.first[i], tape.second[i]
+        a1 = rows[:, 1:-1]
+        if h1 is None:
+            a1.zero_()
+        else:
+            torch.mul(h1, d1.unsqueeze(1), out=a1)
+            a0.add_((ad * h1).sum(1).mul_(d2))
+        if second is not None:
+            weighted = ad * second.unsqueeze(-1)
+            a1.sub_(weighted * (2 * d2 * tape.g[i]).unsqueeze(1))
+            bend = (weighted * ad).sum(1).mul_(rest[0])
+            if add is not None:
+                bend.addcmul_((add * second.unsqueeze(-1)).sum(1), d2)
+            through_g = bend if through_g is None else through_g.add_(bend)
+    if through_g is not None:
+        a0.sub_(through_g.mul_(tape.g[i]))

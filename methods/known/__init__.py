@@ -1,0 +1,1 @@
+"""Models that are known rather than learned: the anchors of every table."""

@@ -1,0 +1,12 @@
+"""The data themselves."""
+
+from .. import references
+from .base import Callable, Dataset, NetworkModel, Reference
+
+
+@references.register("truth")
+class Truth(Reference):
+    """Fresh points of the data: the noise floor of every metric."""
+
+    def model(self, dataset: Dataset, network: Callable[[], NetworkModel]) -> None:
+        return None

@@ -1,0 +1,12 @@
+"""The network before training."""
+
+from .. import references
+from .base import Callable, Dataset, NetworkModel, Reference
+
+
+@references.register("untrained")
+class Untrained(Reference):
+    """The network as it is initialised, with the same sampler: what training has to beat."""
+
+    def model(self, dataset: Dataset, network: Callable[[], NetworkModel]) -> NetworkModel:
+        return network()

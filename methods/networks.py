@@ -1,0 +1,117 @@
+"""Multilayer perceptrons with K independent members behind one flat parameter tensor."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+# Every tensor of a member starts at a multiple of this many numbers, so that vector instructions
+# meet each member at the same alignment and its sums round the same whoever stands beside it.
+ALIGNMENT = 32
+
+
+class Slot(NamedTuple):
+    """Where one weight or bias lies in a member's flat parameters."""
+
+    name: str
+    offset: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Shape of a perceptron R^dim -> R (energy) or R^dim -> R^dim (score).
+
+    Swish is x·sigmoid(x) without a learned slope: the slope only rescales the weights before
+    and after it, so the functions that can be represented are the same.
+
+    Attributes:
+        dim: Dimension of the input.
+        kind: ``energy`` or ``score``.
+        width: Units per hidden layer.
+        depth: Number of hidden layers.
+        activation: ``swish`` or ``softplus``.
+    """
+
+    dim: int = 2
+    kind: Literal["energy", "score"] = "energy"
+    width: int = 128
+    depth: int = 2
+    activation: Literal["swish", "softplus"] = "swish"
+
+    @property
+    def widths(self) -> list[int]:
+        """Sizes of all layers from input to output."""
+        return [self.dim, *[self.width] * self.depth, 1 if self.kind == "energy" else self.dim]
+
+    @cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """Weight and bias of each layer in order, aligned."""
+        found, offset = [], 0
+        for i, (fan_in, fan_out) in enumerate(zip(self.widths, self.widths[1:], strict=False)):
+            for name, shape in ((f"weight{i}", (fan_in, fan_out)), (f"bias{i}", (1, fan_out))):
+                found.append(Slot(name, offset, shape))
+                offset += -(-math.prod(shape) // ALIGNMENT) * ALIGNMENT
+        return tuple(found)
+
+    @cached_property
+    def size(self) -> int:
+        """Length of a member's flat parameters, padding included."""
+        last = self.slots[-1]
+        return last.offset + -(-math.prod(last.shape) // ALIGNMENT) * ALIGNMENT
+
+    def views(self, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Weights (K, in, out) and biases (K, 1, out) as views into ``flat`` of shape (K, size)."""
+        parts = [
+            flat[:, slot.offset : slot.offset + math.prod(slot.shape)].unflatten(1, slot.shape)
+            for slot in self.slots
+        ]
+        return list(zip(parts[::2], parts[1::2], strict=True))
+
+    def named(self, flat: Tensor) -> dict[str, Tensor]:
+        """The tensors of ``flat`` by name, without padding, leading member axis kept."""
+        parts = [part for layer in self.views(flat) for part in layer]
+        return dict(zip((slot.name for slot in self.slots), parts, strict=True))
+
+    def pack(self, named: dict[str, Tensor]) -> Tensor:
+        """Inverse of ``named``: the flat parameters, shape (K, size)."""
+        first = next(iter(named.values()))
+        flat = first.new_zeros((first.shape[0], self.size))
+        for name, view in self.named(flat).items():
+            view.copy_(named[name])
+        return flat
+
+    def init(
+        self, generators: Sequence[torch.Generator], dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """Random parameters, one member per generator: uniform within ±1/√fan_in, shape (K, size).
+
+        This is the default of ``torch.nn.Linear``, which the seed code bases use.
+        """
+        flat = torch.zeros((len(generators), self.size), dtype=dtype)
+        for k, generator in enumerate(generators):
+            for weight, bias in self.views(flat[k : k + 1]):
+                bound = 1 / math.sqrt(weight.shape[1])
+                weight.uniform_(-bound, bound, generator=generator)
+                bias.uniform_(-bound, bound, generator=generator)
+        return flat
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Matrix product of each member, (K, R, n) times (K, n, c): (K, R, c).
+
+    Batched products of vectors round differently from one batch size to the next; those are made
+    one member at a time, so that a member's numbers never depend on K.
+    """
+    if 1 in (left.shape[1], left.shape[2], right.shape[2]):
+        return torch.stack([a @ b for a, b in zip(left, right, strict=True)])
+    return torch.bmm(left, right)
+
+
+def product_rows(rows: Tensor, weight: Tensor) -> Tensor:
+    """Every row of (K, R, B, in) times (K, in, out), as one product a member: (K, R, B, out)."""
+    return product(rows.flatten(1, 2), weight).unflatten(1, rows.shape[1:3])

@@ -1,0 +1,21 @@
+"""Deep energy estimator networks."""
+
+from .. import methods
+from .base import Any, BaseTrial, MemberRandom, NetworkModel, ScoreMatching, Tensor
+
+
+@methods.register("deen")
+class DEEN(ScoreMatching):
+    """Deep energy estimator network: predicts the clean point from a noisy one; σ⁴ times DSM.
+
+    ½ E |x - y - σ² s(y)|² with y = x + σε (Saremi et al. 2018, equation 6, with a factor ½ so
+    that it is exactly σ⁴ times denoising score matching).
+    """
+
+    def space(self, trial: BaseTrial) -> dict[str, Any]:
+        return {"sigma": trial.suggest_float("sigma", 0.02, 0.5, log=True)}
+
+    def loss(self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor) -> Tensor:
+        y = x + sigma * rng.normal_like(x)
+        residual = x - y - sigma**2 * model.score(y)
+        return 0.5 * residual.square().sum(-1).mean(-1)

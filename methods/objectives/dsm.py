@@ -1,0 +1,20 @@
+"""Denoising score matching."""
+
+from .. import methods
+from .base import Any, BaseTrial, MemberRandom, NetworkModel, ScoreMatching, Tensor
+
+
+@methods.register("dsm")
+class DSM(ScoreMatching):
+    """Denoising score matching: fits the score of the data smoothed by N(0, σ²I).
+
+    ½ E |s(x + σε) + ε/σ|² (Vincent 2011, equation 9).
+    """
+
+    def space(self, trial: BaseTrial) -> dict[str, Any]:
+        return {"sigma": trial.suggest_float("sigma", 0.02, 0.5, log=True)}
+
+    def loss(self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor) -> Tensor:
+        noise = rng.normal_like(x)
+        residual = model.score(x + sigma * noise) + noise / sigma
+        return 0.5 * residual.square().sum(-1).mean(-1)

@@ -1,0 +1,28 @@
+"""Sliced score matching."""
+
+from .. import methods
+from .base import Any, BaseTrial, MemberRandom, NetworkModel, ScoreMatching, SliceKind, Tensor
+from .slices import suggest_slices
+
+
+@methods.register("ssm")
+class SSM(ScoreMatching):
+    """Sliced score matching: fits the data's score along random directions.
+
+    E [v·∇s·v + ½ (v·s)²] with E[vvᵀ] = I (Song et al. 2019, equation 7).
+    """
+
+    def space(self, trial: BaseTrial) -> dict[str, Any]:
+        return suggest_slices(trial)
+
+    def loss(
+        self,
+        model: NetworkModel,
+        x: Tensor,
+        rng: MemberRandom,
+        *,
+        n_slices: int,
+        slice_kind: SliceKind,
+    ) -> Tensor:
+        first, second = model.along(x, rng.slices(slice_kind, n_slices, x))
+        return (second + 0.5 * first.square()).mean((-2, -1))

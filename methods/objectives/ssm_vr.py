@@ -1,0 +1,28 @@
+"""Sliced score matching with variance reduction."""
+
+from .. import methods
+from .base import Any, BaseTrial, MemberRandom, NetworkModel, ScoreMatching, SliceKind, Tensor
+from .slices import suggest_slices
+
+
+@methods.register("ssm_vr")
+class SSMVR(ScoreMatching):
+    """Sliced score matching with variance reduction: the squared score is not sliced.
+
+    E [v·∇s·v] + ½ E |s|² with E[vvᵀ] = I (Song et al. 2019, equation 8).
+    """
+
+    def space(self, trial: BaseTrial) -> dict[str, Any]:
+        return suggest_slices(trial)
+
+    def loss(
+        self,
+        model: NetworkModel,
+        x: Tensor,
+        rng: MemberRandom,
+        *,
+        n_slices: int,
+        slice_kind: SliceKind,
+    ) -> Tensor:
+        score, second = model.score_and_curvature(x, rng.slices(slice_kind, n_slices, x))
+        return second.mean((-2, -1)) + 0.5 * score.square().sum(-1).mean(-1)

@@ -1,0 +1,110 @@
+"""Random numbers for K members side by side, each from its own stream."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+SliceKind = Literal["gaussian", "rademacher", "sphere"]
+
+# Numbers are drawn for this many calls at once: one call of a generator costs as much as a
+# thousand numbers, and a training step needs only a few hundred.
+_AHEAD = 64
+
+
+class MemberRandom:
+    """One random stream per member, drawn ahead in blocks.
+
+    A member's numbers depend on its own generator and on the sequence of calls only, so they are
+    the same whichever other members stand beside it.
+
+    Args:
+        generators: One CPU generator for each of the K members.
+        device: Where the numbers are wanted; they are drawn on the CPU, so that every device
+            sees the same ones.
+        dtype: Floating-point type of the numbers.
+    """
+
+    def __init__(
+        self,
+        generators: Sequence[torch.Generator],
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._generators = list(generators)
+        self._device = device
+        self._dtype = dtype
+        self._blocks: dict[tuple[str, tuple[int, ...], int], list[Tensor]] = {}
+
+    @property
+    def members(self) -> int:
+        """Number K of members."""
+        return len(self._generators)
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Drop the streams of all other members; those that stay go on undisturbed."""
+        self._generators = [self._generators[k] for k in members]
+        index = torch.tensor(members, dtype=torch.long, device=self._device)
+        for key, block in self._blocks.items():
+            self._blocks[key] = [step.index_select(0, index) for step in block]
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers, shape (K, *shape)."""
+        return self._draw("normal", shape)
+
+    def normal_like(self, x: Tensor) -> Tensor:
+        """Standard normal numbers of the shape of ``x``, whose first axis is the members'."""
+        return self._draw("normal", tuple(x.shape[1:]))
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Numbers uniform on [0, 1), shape (K, *shape)."""
+        return self._draw("uniform", shape)
+
+    def signs(self, *shape: int) -> Tensor:
+        """Rademacher numbers, -1 or 1, shape (K, *shape)."""
+        return self._draw("signs", shape)
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """Integers uniform on 0 … high - 1, shape (K, *shape)."""
+        return self._draw("integers", shape, high)
+
+    def slices(self, kind: SliceKind, count: int, x: Tensor) -> Tensor:
+        """Projection vectors v with E[v vᵀ] = I for sliced objectives, shape (K, count, B, d).
+
+        Args:
+            kind: ``gaussian``; ``rademacher``; or ``sphere``, uniform with |v| = √d (Song et al.
+                2019, section 3.1: a unit sphere would scale the trace by 1/d).
+            count: Number of independent vectors per point.
+            x: Points, shape (K, B, d).
+        """
+        shape = (count, *x.shape[1:])
+        if kind == "rademacher":
+            return self.signs(*shape)
+        v = self.normal(*shape)
+        if kind == "sphere":
+            v = v * (math.sqrt(x.shape[-1]) / v.square().sum(-1, keepdim=True).sqrt())
+        return v
+
+    def _draw(self, kind: str, shape: tuple[int, ...], high: int = 2) -> Tensor:
+        key = (kind, shape, high)
+        block = self._blocks.get(key)
+        if not block:
+            ahead = max(1, min(_AHEAD, 4_000_000 // max(1, math.prod(shape))))
+            drawn = torch.stack(
+                [self._raw(kind, (ahead, *shape), high, g) for g in self._generators], dim=1
+            )
+            # Reversed, so that the next step is popped off the end.
+            block = self._blocks[key] = list(drawn.to(self._device).unbind())[::-1]
+        return block.pop()
+
+    def _raw(
+        self, kind: str, shape: tuple[int, ...], high: int, generator: torch.Generator
+    ) -> Tensor:
+        if kind == "normal":
+            return torch.randn(shape, generator=generator, dtype=self._dtype)
+        if kind == "uniform":
+            return torch.rand(shape, generator=generator, dtype=self._dtype)
+        drawn = torch.randint(high, shape, generator=generator)
+        return drawn if kind == "integers" else drawn.to(self._dtype).mul_(2).sub_(1)

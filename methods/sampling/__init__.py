@@ -1,0 +1,1 @@
+"""Samplers, one small file each: from a score to points."""

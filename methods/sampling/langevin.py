@@ -1,0 +1,28 @@
+"""Naive Langevin dynamics."""
+
+from dataclasses import dataclass
+
+from .. import samplers
+from .base import MemberRandom, Model, Sampler, Samples, langevin_chains
+
+
+@samplers.register("langevin")
+@dataclass(frozen=True)
+class Langevin(Sampler):
+    """Unadjusted Langevin dynamics with a fixed step size from a uniform start.
+
+    x ← x + (ε/2)·s(x) + √ε·z. Biased at any fixed ε, and it cannot cross empty regions: the start
+    decides how many chains end in which mode. Compare with the exact score's row.
+
+    Attributes:
+        step_size: ε.
+        steps: Number T of steps.
+        box: Chains start uniformly in [-box, box]^d.
+    """
+
+    step_size: float = 0.01
+    steps: int = 100
+    box: float = 4.0
+
+    def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
+        return langevin_chains(model, n, rng, self.box, [(0.0, self.step_size, self.steps)])
