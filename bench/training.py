@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..methods.objectives.base import ScoreMatching
 from ..methods.model import NetworkModel
 from ..methods.networks import MLP
+from ..methods.objectives.base import ScoreMatching
 from ..methods.random import MemberRandom
 from .spec import Failure
 
@@ -110,10 +110,10 @@ def fit(
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         if not bool(torch.isfinite(norm).all()):
             good = torch.isfinite(norm).squeeze(1)
-            for row, k in enumerate(alive):
-                if not good[row]:
-                    done.theta[k] = theta.data[row]
-                    done.failures[k] = _divergence(step, float(loss[row]))
+            for i, k in enumerate(alive):
+                if not good[i]:
+                    done.theta[k] = theta.data[i]
+                    done.failures[k] = _divergence(step, loss[i].item())
                     done.evaluations[k] = model.evaluations
             stay = good.nonzero().squeeze(1)
             alive = [alive[i] for i in stay.tolist()]
@@ -143,8 +143,8 @@ def fit(
             done.curve.append([float(step), *row])
             sums.zero_()
 
-    for row, k in enumerate(alive):
-        done.theta[k] = theta.data[row]
+    for i, k in enumerate(alive):
+        done.theta[k] = theta.data[i]
         done.evaluations[k] = model.evaluations
     return done
 
@@ -154,7 +154,7 @@ def _batch(data: Tensor, index: Tensor) -> Tensor:
     members, points, dim = data.shape
     offset = torch.arange(members, device=index.device).mul_(points).unsqueeze(1)
     flat = data.reshape(-1, dim).index_select(0, (index + offset).reshape(-1))
-    return flat.unflatten(0, index.shape)
+    return flat.view(*index.shape, dim)
 
 
 def _divergence(step: int, loss: float) -> Failure:

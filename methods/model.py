@@ -2,7 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -100,10 +101,10 @@ class NetworkModel(Model):
         if self.mlp.kind == "energy":
             # Forward 1 + 2M; g 1; backward: along the score 1, adjoints 1 + M, weights 2 + M.
             passes = 1 + 2 * m + want_score + (3 + want_score + 2 * m if training else 0)
-            jet = _EnergyJet.apply(self.mlp, self.theta, padded, directions, want_score)
+            jet = _energy_jet(self.mlp, self.theta, padded, directions, want_score)
         else:
             passes = (1 + m) * (3 if training else 1)
-            jet = _ScoreJet.apply(self.mlp, self.theta, padded, directions)
+            jet = _score_jet(self.mlp, self.theta, padded, directions)
         self.evaluations += points * passes
         energy, score, first, second = jet
         return energy[..., :points], score[:, :points], first[..., :points], second[..., :points]
@@ -174,3 +175,7 @@ class _ScoreJet(torch.autograd.Function):
         if second is not None:
             rows[:, 1:] = second.unsqueeze(-1) * v
         return None, score_jets.backward(ctx.tape, rows), None, None
+
+
+_energy_jet = cast("Callable[..., tuple[Tensor, ...]]", _EnergyJet.apply)
+_score_jet = cast("Callable[..., tuple[Tensor, ...]]", _ScoreJet.apply)

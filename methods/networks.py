@@ -67,7 +67,7 @@ class MLP:
     def views(self, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Weights (K, in, out) and biases (K, 1, out) as views into ``flat`` of shape (K, size)."""
         parts = [
-            flat[:, slot.offset : slot.offset + math.prod(slot.shape)].unflatten(1, slot.shape)
+            flat[:, slot.offset : slot.offset + math.prod(slot.shape)].view(-1, *slot.shape)
             for slot in self.slots
         ]
         return list(zip(parts[::2], parts[1::2], strict=True))
@@ -114,4 +114,4 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 
 def product_rows(rows: Tensor, weight: Tensor) -> Tensor:
     """Every row of (K, R, B, in) times (K, in, out), as one product a member: (K, R, B, out)."""
-    return product(rows.flatten(1, 2), weight).unflatten(1, rows.shape[1:3])
+    return product(rows.flatten(1, 2), weight).view(*rows.shape[:3], -1)

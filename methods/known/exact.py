@@ -31,12 +31,12 @@ class ExactScore(Model):
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """Score of p_sigma at x, (K, B, d) -> (K, B, d), in the type of ``x``."""
         self.evaluations += x.shape[1]
-        exact = fast_score(self.dataset, max(sigma, self.dataset.score_from))
+        exact = fast_score(self.dataset, max(sigma, self.dataset.reference_sigma))
         points = x.reshape(-1, self.dim).to(float64)
         return exact(points).reshape(x.shape).to(x.dtype)
 
     def energy(self, x: Tensor) -> Tensor:
         """Minus the log density, (K, B, d) -> (K, B)."""
         points = x.reshape(-1, self.dim).to(float64)
-        log_prob = self.dataset.log_prob(points, self.dataset.score_from)
+        log_prob = self.dataset.log_prob(points, self.dataset.reference_sigma)
         return log_prob.neg().reshape(x.shape[:-1]).to(x.dtype)

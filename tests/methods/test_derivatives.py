@@ -66,10 +66,7 @@ def test_parameter_gradients_equal_double_backward(mlp, slices):
     def objective(score, first, second):
         # Nonlinear in each, so that cotangents differ from point to point.
         return (
-            score.pow(3).sum()
-            + (first * second).sum()
-            + first.sin().sum()
-            + second.square().sum()
+            score.pow(3).sum() + (first * second).sum() + first.sin().sum() + second.square().sum()
         )
 
     score, second = reference.curvature(mlp, theta, x, v)

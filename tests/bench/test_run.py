@@ -1,0 +1,171 @@
+"""One run: pure, independent of its company, and never raising for its own failure."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scorebench.bench.fingerprint import run_key
+from scorebench.bench.run import execute, shape
+from scorebench.bench.spec import (
+    EvaluationSpec,
+    NetworkSpec,
+    Plugin,
+    RunSpec,
+    TrainingSpec,
+)
+from scorebench.methods import methods
+from scorebench.methods.objectives.base import ScoreMatching
+
+SLICED = {"n_slices": 1, "slice_kind": "gaussian"}
+
+
+def spec(method="dsm", options=None, *, rate=3e-3, sampler=None, kind="energy", steps=40, **fields):
+    defaults = {"sigma": 0.2} if method in ("dsm", "deen") else SLICED
+    if method in ("truth", "exact", "untrained"):
+        defaults = {}
+        fields.setdefault("phase", "reference")
+    return RunSpec(
+        **{
+            "phase": "search",
+            "seed": 7,
+            "method": Plugin(name=method, options=defaults if options is None else options),
+            "dataset": Plugin(name="8gaussians"),
+            "sampler": Plugin(name="langevin", options=sampler or {"steps": 10}),
+            "network": NetworkSpec(width=16, kind=kind),
+            "training": TrainingSpec(steps=steps, batch_size=32, points=1000, learning_rate=rate),
+            "evaluation": EvaluationSpec(samples=300),
+            **fields,
+        }
+    )
+
+
+def numbers(outcome):
+    result = outcome.result
+    return result.key, result.state, result.metrics, result.failure
+
+
+@pytest.mark.parametrize("kind", ["energy", "score"])
+@pytest.mark.parametrize("method", ["dsm", "deen", "ssm", "ssm_vr", "untrained", "exact", "truth"])
+def test_every_method_runs_and_is_pure(method, kind):
+    first = execute([spec(method, kind=kind)], keep=True)[0]
+    state = torch.get_rng_state()
+    second = execute([spec(method, kind=kind)], keep=True)[0]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert first.result.state == "ok"
+    assert set(first.result.metrics) == {"mmd", "sw1", "sw2"}
+    assert all(math.isfinite(value) for value in first.result.metrics.values())
+    assert numbers(first) == numbers(second)
+    assert np.array_equal(first.artifacts.samples, second.artifacts.samples)
+    assert first.artifacts.samples.shape == (300, 2)
+    assert first.result.key == run_key(spec(method, kind=kind))
+
+
+def test_company_changes_nothing_to_the_bit():
+    company = [spec(options={"sigma": s}, rate=r, replicate=i)
+               for i, (s, r) in enumerate([(0.1, 1e-3), (0.2, 1e-2), (0.5, 3e-2)])]  # fmt: skip
+    assert len({shape(one) for one in company}) == 1
+    for together, one in zip(execute(company, keep=True), company, strict=True):
+        alone = execute([one], keep=True)[0]
+        assert numbers(together) == numbers(alone)
+        for name, values in alone.artifacts.parameters.items():
+            assert np.array_equal(together.artifacts.parameters[name], values)
+
+
+def test_runs_of_other_programs_have_other_shapes():
+    one = spec("ssm")
+    others = [
+        spec("ssm_vr"),
+        spec("ssm", {"n_slices": 2, "slice_kind": "gaussian"}),
+        spec("ssm", steps=41),
+        spec("ssm", kind="score"),
+    ]
+    assert all(shape(other) != shape(one) for other in others)
+    assert shape(spec("ssm", rate=0.1, replicate=3)) == shape(one)
+
+
+def test_methods_share_data_and_noise_and_phases_do_not():
+    dsm = execute([spec("dsm", steps=0)])[0].result
+    ssm = execute([spec("ssm", steps=0)])[0].result
+    assert dsm.metrics == ssm.metrics
+    for other in ({"replicate": 1}, {"phase": "confirm"}, {"seed": 8}):
+        assert execute([spec("dsm", steps=0, **other)])[0].result.metrics != dsm.metrics
+
+
+def test_search_is_scored_on_another_truth_than_confirmation():
+    from scorebench.bench.truth import judge_of
+
+    search, confirm = spec(), spec(phase="confirm")
+    points = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
+    assert judge_of(search).score(points) != judge_of(confirm).score(points)
+    again = spec(phase="confirm", replicate=3)
+    assert judge_of(again).score(points) == judge_of(confirm).score(points)
+    assert judge_of(spec("truth")).score(points) == judge_of(confirm).score(points)
+
+
+def test_chains_that_explode_are_a_diverged_row_with_the_worst_scores():
+    result = execute([spec("exact", sampler={"step_size": 5.0, "steps": 200})])[0].result
+    assert result.state == "diverged"
+    assert result.failure.stage == "sample"
+    assert result.failure.step == 50
+    assert set(result.metrics.values()) == {math.inf}
+
+
+def test_training_that_explodes_is_a_diverged_row_with_its_step():
+    outcomes = execute([spec(rate=3e-3), spec(options={"sigma": 1e-38})])
+    assert outcomes[0].result.state == "ok"
+    result = outcomes[1].result
+    assert (result.state, result.failure.stage, result.failure.step) == ("diverged", "train", 1)
+    assert result.metrics == {}
+    assert numbers(outcomes[0]) == numbers(execute([spec(rate=3e-3)])[0])
+
+
+@methods.register("raises_in_test")
+class Raises(ScoreMatching):
+    """Raises for one member's options."""
+
+    def space(self, trial):
+        return {}
+
+    def loss(self, model, x, rng, *, sigma):
+        if bool((sigma > 1).any()):
+            raise RuntimeError("a bug\nof the method")
+        return methods.get("dsm")().loss(model, x, rng, sigma=sigma)
+
+
+def test_an_exception_is_a_failed_row_and_its_company_survives():
+    good, bad = spec("raises_in_test", {"sigma": 0.2}), spec("raises_in_test", {"sigma": 2.0})
+    outcomes = execute([good, bad], keep=True)
+    assert outcomes[0].result.state == "ok"
+    assert outcomes[1].result.state == "failed"
+    assert outcomes[1].result.failure.stage == "train"
+    assert outcomes[1].result.failure.reason == "RuntimeError: a bug of the method"
+    assert outcomes[1].artifacts is None
+
+
+def test_artifacts_are_what_the_pictures_need():
+    kept = execute([spec("dsm", phase="confirm")], keep=True)[0].artifacts
+    assert kept.energy.shape == (100, 100)
+    assert kept.score_field.shape == (24, 24, 2)
+    assert kept.parameters["weight0"].shape == (1, 2, 16)
+    assert kept.curve.shape[1] == 2
+    assert kept.curve[-1, 0] == 40
+    direct = execute([spec("dsm", kind="score")], keep=True)[0].artifacts
+    assert direct.energy is None
+
+
+def test_exact_energy_lies_the_right_way_round():
+    # Left mode of 8gaussians lighter than the centre: low energy where the data are.
+    kept = execute([spec("exact")], keep=True)[0].artifacts
+    column, row = round((2.83 + 4) / 8 * 100), 50
+    assert kept.energy[row, column] < kept.energy[50, 50]
+    arrows = kept.score_field
+    assert arrows[12, -1, 0] < 0
+    assert arrows[-1, 12, 1] < 0
+
+
+def test_threads_are_given_back():
+    torch.set_num_threads(2)
+    execute([spec("untrained")])
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)

@@ -1,0 +1,135 @@
+"""Adam equals torch's, members are independent, and divergence is contained and reported."""
+
+import math
+
+import pytest
+import torch
+from scorebench.bench.training import Adam, fit
+from scorebench.methods import methods
+from scorebench.methods.model import NetworkModel
+from scorebench.methods.networks import MLP
+from scorebench.methods.objectives.base import ScoreMatching
+from scorebench.methods.random import MemberRandom
+
+MLP16 = MLP(2, "energy", 16, 2, "swish")
+
+
+def stream(seeds, offset=0):
+    return MemberRandom([torch.Generator().manual_seed(seed + offset) for seed in seeds])
+
+
+def train(objective, seeds, *, rates=None, steps=30, clip=100.0, **options):
+    data = torch.stack(
+        [torch.randn(20_000, 2, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    )
+    options = options or {"sigma": torch.full((len(seeds), 1, 1), 0.2)}
+    return fit(
+        objective,
+        MLP16,
+        MLP16.init([torch.Generator().manual_seed(seed) for seed in seeds]),
+        data,
+        options,
+        batches=stream(seeds, 100),
+        noise=stream(seeds, 200),
+        steps=steps,
+        batch_size=50,
+        learning_rate=torch.tensor(rates or [3e-3] * len(seeds)).unsqueeze(1),
+        clip=clip,
+    )
+
+
+def test_adam_equals_torch_adam():
+    generator = torch.Generator().manual_seed(0)
+    theta = torch.randn(3, 20, generator=generator, dtype=torch.float64)
+    rates = [1e-3, 1e-2, 0.1]
+    mine = theta.clone()
+    adam = Adam(
+        torch.tensor(rates, dtype=torch.float64).unsqueeze(1),
+        torch.zeros_like(mine),
+        torch.zeros_like(mine),
+    )
+    rows = [row.clone().requires_grad_() for row in theta]
+    reference = torch.optim.Adam(
+        [{"params": [r], "lr": lr} for r, lr in zip(rows, rates, strict=True)]
+    )
+    for _ in range(50):
+        gradient = torch.randn(3, 20, generator=generator, dtype=torch.float64)
+        adam.step(mine, gradient)
+        for row, g in zip(rows, gradient, strict=True):
+            row.grad = g.clone()
+        reference.step()
+    for row, got in zip(rows, mine, strict=True):
+        assert torch.allclose(row.detach(), got, rtol=1e-12, atol=1e-14)
+
+
+def test_members_train_the_same_to_the_bit_alone():
+    seeds, rates = [1, 2, 3, 4], [1e-3, 3e-3, 1e-2, 3e-2]
+    together = train(methods.get("dsm")(), seeds, rates=rates)
+    for k, seed in enumerate(seeds):
+        alone = train(methods.get("dsm")(), [seed], rates=[rates[k]])
+        assert torch.equal(together.theta[k], alone.theta[0])
+        assert [row[1 + k] for row in together.curve] == [row[1] for row in alone.curve]
+
+
+class FailsAt(ScoreMatching):
+    """Denoising score matching that gives NaN to every member with sigma over 1, from a step on."""
+
+    def __init__(self, step):
+        self.step, self.calls = step, 0
+
+    def space(self, trial):
+        return {}
+
+    def loss(self, model, x, rng, *, sigma):
+        self.calls += 1
+        loss = methods.get("dsm")().loss(model, x, rng, sigma=sigma)
+        bad = (sigma.flatten() > 1) & (self.calls >= self.step)
+        return loss * torch.where(bad, torch.nan, 1.0)
+
+
+@pytest.mark.parametrize("step", [1, 17])
+def test_a_diverging_member_leaves_without_disturbing_the_rest(step):
+    seeds = [1, 2, 3]
+    sigma = torch.tensor([0.2, 2.0, 0.3]).view(-1, 1, 1)
+    result = train(FailsAt(step), seeds, steps=130, sigma=sigma)
+    assert [f is None for f in result.failures] == [True, False, True]
+    failure = result.failures[1]
+    assert (failure.stage, failure.step) == ("train", step)
+    assert result.evaluations[1] < result.evaluations[0]
+    assert math.isnan(result.curve[-1][2])
+    for k in (0, 2):
+        alone = train(FailsAt(step), [seeds[k]], steps=130, sigma=sigma[k : k + 1])
+        assert torch.equal(result.theta[k], alone.theta[0])
+
+
+def test_all_members_may_diverge():
+    result = train(FailsAt(3), [1, 2], sigma=torch.full((2, 1, 1), 2.0))
+    assert [f.step for f in result.failures] == [3, 3]
+    assert torch.isfinite(result.theta).all()
+
+
+def test_clipping_bounds_the_gradient_of_each_member():
+    # With one step Adam moves by the sign of the gradient whatever its length, so two are needed.
+    free = train(methods.get("dsm")(), [1, 2], steps=5)
+    loose = train(methods.get("dsm")(), [1, 2], steps=5, clip=1e6)
+    tight = train(methods.get("dsm")(), [1, 2], steps=5, clip=1e-3)
+    assert torch.equal(free.theta, loose.theta)
+    assert not torch.equal(free.theta, tight.theta)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("dsm", {"sigma": torch.full((1, 1, 1), 0.3)}),
+        ("ssm", {"n_slices": 1, "slice_kind": "gaussian"}),
+        ("ssm_vr", {"n_slices": 1, "slice_kind": "sphere"}),
+    ],
+)
+def test_training_finds_the_score_of_a_gaussian(name, options):
+    result = train(methods.get(name)(), [3], steps=1500, rates=[1e-2], **options)
+    x = torch.randn(1, 1000, 2, generator=torch.Generator().manual_seed(9))
+    score = NetworkModel(MLP16, result.theta).score(x)
+    variance = 1 + (0.3**2 if name == "dsm" else 0)
+    error = (score + x / variance).square().sum(-1).mean() / 2
+    assert error < 0.12
+    assert result.curve[0][1] > result.curve[-1][1]
