@@ -1,0 +1,266 @@
+"""What each cell runs, in which order, as generators that know nothing of workers.
+
+A cell yields the runs it needs next, is sent their rows, and returns the number of its winner. What
+it asks for depends on the rows alone, so cells may advance in any order and at any speed.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..bench.spec import EvaluationSpec, Phase, Plugin, RunSpec, TrainingSpec
+from .check import resolve
+from .engine import Engine
+from .rows import Cell, Job, Place, Row
+from .space import Proposal, explore, propose
+from .spec import IID, Entry, StudySpec
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+Steps = Generator[list[Job], list[Row], int | None]
+Table = Mapping[Place, Row]
+
+
+class Size(NamedTuple):
+    """Runs of a cell by phase, if it finds a winner."""
+
+    reference: int = 0
+    search: int = 0
+    confirm: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of a study and what they run.
+
+    Attributes:
+        study: The study.
+        engine: Where methods, datasets and samplers are found.
+    """
+
+    study: StudySpec
+    engine: Engine
+
+    @cached_property
+    def references(self) -> list[Cell]:
+        """Cells of the reference rows, those that are asked for."""
+        spec, reference = self.study, self.study.reference
+        datasets = [entry.label for entry in spec.datasets]
+        floors = [Cell("truth", dataset, IID) for dataset in datasets if reference.floors]
+        pairs = itertools.product(
+            ("exact", "untrained"), datasets, [entry.label for entry in spec.samplers]
+        )
+        return floors + [Cell(*labels) for labels in pairs if reference.seeds]
+
+    @cached_property
+    def tuned(self) -> list[Cell]:
+        """Cells of the comparison, in the study's order."""
+        return [
+            Cell(method.label, dataset.label, sampler.label)
+            for method in self.study.methods
+            for dataset in self.study.datasets
+            for sampler in self.study.samplers
+        ]
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """All cells, in the order in which they are started and tabulated."""
+        return self.references + self.tuned
+
+    def size(self, cell: Cell) -> Size:
+        """How many runs a cell takes if no trial of it fails."""
+        spec = self.study
+        if cell.method == "truth":
+            return Size(reference=spec.reference.floors)
+        if cell not in self._tuned:
+            return Size(reference=spec.reference.seeds)
+        if not self.searched(cell):
+            return Size(confirm=spec.confirm.seeds)
+        finalists = min(spec.search.finalists, spec.search.trials)
+        again = finalists * spec.search.repeats if finalists > 1 else 0
+        return Size(search=spec.search.trials + again, confirm=spec.confirm.seeds)
+
+    def searched(self, cell: Cell) -> bool:
+        """Whether anything of the cell's method is left open."""
+        return self.study.search.trials > 0 and self._free[cell.method]
+
+    def steps(self, cell: Cell, table: Table, storage: Callable[[], "BaseStorage"]) -> Steps:
+        """The runs of a cell.
+
+        Args:
+            cell: One of ``cells``.
+            table: Rows that exist, while the generator runs too.
+            storage: Opens the Optuna storage, called only if something is left to search.
+        """
+        if cell in self._tuned:
+            return self._compare(cell, table, storage)
+        return self._refer(cell)
+
+    def _refer(self, cell: Cell) -> Steps:
+        study = self.study
+        sampler = Plugin(name=IID) if cell.sampler == IID else self._samplers[cell.sampler]
+        training = self._training(1e-3).model_copy(update={"steps": 0})
+        yield [
+            Job(
+                Place(cell, "reference", None, replicate),
+                RunSpec(
+                    phase="reference",
+                    seed=study.seed,
+                    replicate=replicate,
+                    method=Plugin(name=cell.method),
+                    dataset=self._datasets[cell.dataset],
+                    sampler=sampler,
+                    network=study.network,
+                    training=training,
+                    evaluation=EvaluationSpec(samples=study.evaluation.samples),
+                ),
+            )
+            for replicate in range(self.size(cell).reference)
+        ]
+        return None
+
+    def _compare(self, cell: Cell, table: Table, storage: Callable[[], "BaseStorage"]) -> Steps:
+        if self.searched(cell):
+            trials = yield from self._search(cell, table, storage)
+            winner = yield from self._choose(cell, trials)
+            if winner is None:
+                return None
+            spec, number = winner.run, winner.place.trial
+        else:
+            from optuna.trial import FixedTrial
+
+            fixed = propose(
+                self.engine, self._entries[cell.method], self.study.training, FixedTrial({})
+            )
+            spec, number = self._spec(cell, fixed), 0
+        yield [
+            self._job(cell, "confirm", number, replicate, spec)
+            for replicate in range(self.study.confirm.seeds)
+        ]
+        return number
+
+    def _search(
+        self, cell: Cell, table: Table, storage: Callable[[], "BaseStorage"]
+    ) -> Generator[list[Job], list[Row], list[Row]]:
+        """All trials; finished batches are taken from the table without asking Optuna again."""
+        trials: list[Row] = []
+        places = [Place(cell, "search", n, 0) for n in range(self.study.search.trials)]
+        search = None
+        for start in range(0, len(places), self.study.search.batch):
+            batch = places[start : start + self.study.search.batch]
+            known = [table.get(place) for place in batch]
+            finished = [row for row in known if row is not None]
+            if len(finished) == len(batch):
+                trials += finished
+                continue
+            if search is None:
+                from .search import Search
+
+                entry = self._entries[cell.method]
+                search = Search(self.engine, self.study, entry, cell, storage())
+            jobs = []
+            suggestions = search.ask(trials, len(batch))
+            for place, row, (proposal, suggested) in zip(batch, known, suggestions, strict=True):
+                # A row stands even if another version of Optuna would now propose otherwise.
+                spec = row.run if row is not None else self._spec(cell, proposal)
+                jobs.append(Job(place, spec, suggested))
+            rows = yield jobs
+            if all(row.suggested == job.suggested for row, job in zip(rows, jobs, strict=True)):
+                search.tell(start, rows)
+            trials += rows
+        if search is not None:
+            search.sync(trials)
+        return trials
+
+    def _choose(
+        self, cell: Cell, trials: Sequence[Row]
+    ) -> Generator[list[Job], list[Row], Row | None]:
+        """Train the best configurations again and take the one that is best on average.
+
+        The values that made them finalists do not count: they were selected for their luck.
+        """
+        settings = self.study.search
+        ranked = sorted(trials, key=self._loss)
+        distinct: dict[str, Row] = {}
+        for row in ranked:
+            if self._loss(row) < math.inf:
+                distinct.setdefault(row.spec, row)
+        finalists = list(distinct.values())[: settings.finalists]
+        if len(finalists) < 2 or not settings.repeats:
+            return finalists[0] if finalists else None
+        rows = yield [
+            self._job(cell, "search", row.place.trial, replicate, row.run)
+            for row in finalists
+            for replicate in range(1, settings.repeats + 1)
+        ]
+        repeats: dict[int | None, list[float]] = {}
+        for row in rows:
+            repeats.setdefault(row.place.trial, []).append(self._loss(row))
+
+        def merit(finalist: Row) -> tuple[int, float]:
+            losses = repeats[finalist.place.trial]
+            good = [loss for loss in losses if loss < math.inf]
+            return len(losses) - len(good), math.fsum(good) / max(len(good), 1)
+
+        return min(finalists, key=merit)
+
+    def _loss(self, row: Row) -> float:
+        return row.loss(self.study.objective, self._sign)
+
+    def _job(
+        self, cell: Cell, phase: Phase, trial: int | None, replicate: int, spec: RunSpec
+    ) -> Job:
+        place = Place(cell, phase, trial, replicate)
+        return Job(place, spec.model_copy(update={"phase": phase, "replicate": replicate}))
+
+    def _spec(self, cell: Cell, proposal: Proposal) -> RunSpec:
+        method = self._entries[cell.method]
+        return RunSpec(
+            phase="search",
+            seed=self.study.seed,
+            method=Plugin(name=method.name, options=proposal.options),
+            dataset=self._datasets[cell.dataset],
+            sampler=self._samplers[cell.sampler],
+            network=self.study.network,
+            training=self._training(proposal.learning_rate),
+            evaluation=EvaluationSpec(samples=self.study.evaluation.samples),
+        )
+
+    def _training(self, learning_rate: float) -> TrainingSpec:
+        given = self.study.training
+        return TrainingSpec(
+            steps=given.steps,
+            batch_size=given.batch_size,
+            learning_rate=learning_rate,
+            clip=given.clip,
+            points=given.points,
+        )
+
+    @cached_property
+    def _sign(self) -> int:
+        return self.engine.sign(self.study.objective)
+
+    @cached_property
+    def _tuned(self) -> frozenset[Cell]:
+        return frozenset(self.tuned)
+
+    @cached_property
+    def _entries(self) -> dict[str, Entry]:
+        return {entry.label: entry for entry in self.study.methods}
+
+    @cached_property
+    def _free(self) -> dict[str, bool]:
+        training = self.study.training
+        return {e.label: bool(explore(self.engine, e, training).free) for e in self.study.methods}
+
+    @cached_property
+    def _datasets(self) -> dict[str, Plugin]:
+        return {e.label: resolve("dataset", e, self.engine) for e in self.study.datasets}
+
+    @cached_property
+    def _samplers(self) -> dict[str, Plugin]:
+        return {e.label: resolve("sampler", e, self.engine) for e in self.study.samplers}

@@ -1,0 +1,113 @@
+"""Is everything that a study names there, and does it take what the study gives it?"""
+
+import inspect
+from typing import Any
+
+from ..bench.spec import Option, Plugin
+from ..datasets.errors import UsageError, unknown
+from .engine import Engine
+from .space import explore
+from .spec import Entry, StudySpec
+
+
+def check_names(study: StudySpec, engine: Engine) -> None:
+    """Look names up without importing what they stand for.
+
+    Raises:
+        UsageError: A method, dataset, sampler or metric is unknown; the nearest is suggested.
+    """
+    for kind, entries in (
+        ("method", study.methods),
+        ("dataset", study.datasets),
+        ("sampler", study.samplers),
+    ):
+        known = engine.names(kind)
+        for entry in entries:
+            if entry.name not in known:
+                raise unknown(kind, entry.name, known)
+    known = engine.names("metric")
+    if study.objective not in known:
+        raise unknown("metric", study.objective, known)
+
+
+def check_options(study: StudySpec, engine: Engine) -> None:
+    """Match every option and hyperparameter with what its plug-in takes.
+
+    Raises:
+        UsageError: One is unknown, unsuitable, or left open although nothing is searched.
+    """
+    for entry in study.methods:
+        _check_method(study, entry, engine)
+    for kind, entries in (("dataset", study.datasets), ("sampler", study.samplers)):
+        for entry in entries:
+            engine.make(kind, resolve(kind, entry, engine))
+
+
+def _check_method(study: StudySpec, entry: Entry, engine: Engine) -> None:
+    try:
+        found = explore(engine, entry, study.training)
+    except UsageError as error:
+        raise UsageError(f"method {entry.label!r}: {error}") from error
+    for name in entry.settings:
+        if name not in found.names:
+            raise unknown(f"hyperparameter of {entry.name!r}", name, found.names)
+    if study.search.trials == 0 and found.free:
+        # The learning rate is usually shared, so it is shown where it is set for all methods.
+        own = [name for name in found.free if name in found.names and name != "learning_rate"]
+        how = (
+            f'{{name = "{entry.name}", {own[0]} = {_toml(found.names[own[0]])}}}'
+            if own
+            else "training.learning_rate = 0.001"
+        )
+        raise UsageError(
+            f"search.trials = 0 leaves {', '.join(found.free)} of method {entry.label!r} open: "
+            f"fix it, for example {how}"
+        )
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    return f"{value:.3g}" if isinstance(value, float) else str(value).lower()
+
+
+def resolve(kind: str, entry: Entry, engine: Engine) -> Plugin:
+    """A dataset or sampler with all of its options decided.
+
+    Numbers take the type of their default, so that 1 and 1.0 are the same run.
+
+    Raises:
+        UsageError: An option is unknown, of the wrong type, or has no value.
+    """
+    parameters = engine.options(kind, entry.name)
+    known = {n: p for n, p in parameters.items() if p.kind in _NAMED}
+    for name in entry.settings:
+        if name not in known:
+            if not known:
+                raise UsageError(f"{kind} {entry.name!r} takes no options, so {name} cannot be set")
+            raise unknown(f"option of {kind} {entry.name!r}", name, known)
+    options: dict[str, Option] = {}
+    for name, parameter in known.items():
+        if name in entry.settings:
+            options[name] = _typed(entry, name, parameter)
+        elif parameter.default is inspect.Parameter.empty:
+            raise UsageError(f"{kind} {entry.label!r} needs a value for {name}")
+        elif isinstance(parameter.default, bool | int | float | str):
+            options[name] = parameter.default
+    return Plugin(name=entry.name, options=options)
+
+
+_NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+
+
+def _typed(entry: Entry, name: str, parameter: inspect.Parameter) -> Option:
+    value = entry.settings[name]
+    if not isinstance(value, bool | int | float | str):
+        raise UsageError(f"{entry.label}.{name} should be a single value")
+    wanted: type = type(parameter.default)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted in {bool, int, float, str} and type(value) is not wanted:
+        what = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+        raise UsageError(f"{entry.label}.{name} = {value!r}: should be {what[wanted]}")
+    return value

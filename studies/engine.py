@@ -1,0 +1,114 @@
+"""All that studies ask of the rooms to the left, in one place, imported when first needed.
+
+Studies only plan, dispatch and keep runs. What a run is made of stays behind this class, so the
+command line starts without torch and the harness can be tested with runs that cost nothing.
+"""
+
+import inspect
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ..bench.spec import Option, Plugin, RunSpec
+from ..datasets.errors import UsageError
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+    from ..bench.run import Outcome
+
+
+class Engine:
+    """The real methods, datasets, samplers and metrics. Holds no state and can be pickled."""
+
+    @staticmethod
+    def default() -> "Engine":
+        """The engine that is used unless another is given."""
+        return Engine()
+
+    def names(self, kind: str) -> Sequence[str]:
+        """Registered names of a kind: ``method``, ``dataset``, ``sampler`` or ``metric``."""
+        from ..bench.metrics import metrics
+        from ..datasets import datasets
+        from ..methods import methods, samplers
+
+        registries = {r.kind: r for r in (methods, datasets, samplers, metrics)}
+        return registries[kind].names()
+
+    def space(self, method: str, trial: "BaseTrial") -> dict[str, Option]:
+        """The method's hyperparameters as it suggests them to ``trial``."""
+        from ..methods import methods
+
+        return methods.get(method)().space(trial)
+
+    def options(self, kind: str, name: str) -> Mapping[str, inspect.Parameter]:
+        """Options that a dataset or sampler takes, with their defaults."""
+        from ..datasets import datasets
+        from ..methods import samplers
+
+        plugin = datasets.get(name) if kind == "dataset" else samplers.get(name)
+        return inspect.signature(plugin).parameters
+
+    def make(self, kind: str, plugin: Plugin) -> Any:
+        """Make a dataset or sampler.
+
+        Raises:
+            UsageError: An option has an impossible value.
+        """
+        from ..datasets import get_dataset
+        from ..datasets.registry import options_of
+        from ..methods import samplers
+
+        try:
+            if kind == "dataset":
+                return get_dataset(plugin.name, **plugin.options)
+            return options_of(samplers.get(plugin.name), kind, plugin.name, plugin.options)
+        except UsageError:
+            raise
+        except ValueError as error:
+            raise UsageError(f"{kind} {plugin.name!r}: {error}") from error
+
+    def sign(self, metric: str) -> int:
+        """1 for a metric that should be small, -1 for one that should be large."""
+        from ..bench.metrics import metrics
+
+        return 1 if metrics.get(metric).direction == "min" else -1
+
+    def extent(self, dataset: Plugin) -> float:
+        """Half the side of the box that pictures of a dataset show."""
+        return float(self.make("dataset", dataset).extent)
+
+    def key(self, spec: RunSpec) -> str:
+        """Identity of a run: same key, same numbers."""
+        from ..bench.fingerprint import run_key
+
+        return run_key(spec)
+
+    def shape(self, spec: RunSpec) -> Hashable:
+        """Runs of equal shape can travel as one task."""
+        from ..bench.run import shape
+
+        return shape(spec)
+
+    def execute(self, specs: Sequence[RunSpec], keep: bool) -> "Sequence[Outcome]":
+        """Carry out runs of equal shape.
+
+        Args:
+            specs: What to run.
+            keep: Return samples, fields and parameters too.
+        """
+        from ..bench.run import execute
+
+        return execute(specs, keep)
+
+    def environment(self) -> tuple[str, dict[str, Any]]:
+        """Identity and description of the machine and software of this process."""
+        return _environment()
+
+
+@cache
+def _environment() -> tuple[str, dict[str, Any]]:
+    from ..bench.environment import environment, environment_id
+
+    found = environment()
+    return environment_id(found), found

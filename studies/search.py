@@ -1,0 +1,179 @@
+"""Optuna, asked and told in deterministic batches.
+
+Before every batch a sampler is installed whose seed follows from the cell and from how many trials
+are finished, so what is proposed depends on the finished rows and on nothing else: not on workers,
+not on the order in which runs end, not on how often the study was killed. The rows are the truth;
+the Optuna storage is rebuilt from them whenever it does not hold exactly the same trials.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import optuna
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FixedTrial, TrialState, create_trial
+
+from ..bench.spec import Option
+from .engine import Engine
+from .rows import Cell, Row
+from .space import Proposal, propose
+from .spec import Entry, StudySpec
+
+WORST = 1e9
+"""What Optuna is told of a failed run: its samplers ignore FAIL, and take inf for a result."""
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def open_journal(path: Path) -> BaseStorage:
+    """Open the Optuna journal, mended; the caller holds the lock of its directory.
+
+    A line that a kill or a full disk cut short makes Optuna fail for good, so everything from the
+    first broken line on is dropped.
+    """
+    path = path.resolve()
+    # Only a killed predecessor can have left it; waiting for it to expire takes half a minute.
+    Path(f"{path}.lock").unlink(missing_ok=True)
+    _drop_torn_tail(path)
+    storage = _open(path)
+    try:
+        storage.get_all_studies()
+    except Exception:  # Optuna raises anything on a damaged journal
+        path.unlink()
+        storage = _open(path)
+    return storage
+
+
+def _open(path: Path) -> JournalStorage:
+    lock = JournalFileOpenLock(str(path))
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+
+
+def _drop_torn_tail(path: Path) -> None:
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        good = 0
+        for line in file:
+            if not (line.startswith(b"{") and line.endswith(b"}\n")):
+                file.truncate(good)
+                break
+            good += len(line)
+
+
+class Suggestion(NamedTuple):
+    """One configuration and Optuna's parameters that it was made of."""
+
+    proposal: Proposal
+    suggested: dict[str, Option]
+
+
+class Search:
+    """The search of one cell.
+
+    Args:
+        engine: Where methods are found.
+        study: For the objective, the search settings and the seed.
+        entry: The cell's method.
+        cell: The cell.
+        storage: Optuna storage that holds one study per cell.
+    """
+
+    def __init__(
+        self, engine: Engine, study: StudySpec, entry: Entry, cell: Cell, storage: BaseStorage
+    ) -> None:
+        self._engine = engine
+        self._study = study
+        self._entry = entry
+        self._cell = cell
+        self._storage = storage
+        self._sign = engine.sign(study.objective)
+        self._optuna: optuna.Study | None = None
+
+    def ask(self, history: Sequence[Row], count: int) -> list[Suggestion]:
+        """Propose the next configurations.
+
+        Args:
+            history: Rows of all trials before, in order; whole batches.
+            count: How many to propose.
+        """
+        study = self.sync(history)
+        study.sampler = self._sampler(len(history))
+        suggestions = []
+        for _ in range(count):
+            trial = study.ask()
+            proposal = propose(self._engine, self._entry, self._study.training, trial)
+            suggestions.append(Suggestion(proposal, trial.params))
+        return suggestions
+
+    def tell(self, start: int, rows: Sequence[Row]) -> None:
+        """Report a batch, in trial order.
+
+        Args:
+            start: Number of its first trial.
+            rows: One per trial that was asked for.
+        """
+        assert self._optuna is not None, "ask comes before tell"  # noqa: S101
+        for number, row in enumerate(rows, start):
+            self._optuna.tell(number, self._value(row))
+
+    def sync(self, history: Sequence[Row]) -> optuna.Study:
+        """Make the Optuna study hold exactly these trials, rebuilding it if it does not."""
+        study = self._optuna or self._load()
+        if study is None or not self._agrees(study, history):
+            study = self._rebuild(history)
+        self._optuna = study
+        return study
+
+    def _load(self) -> optuna.Study | None:
+        try:
+            return optuna.load_study(study_name=self._cell.stem, storage=self._storage)
+        except KeyError:
+            return None
+
+    def _agrees(self, study: optuna.Study, history: Sequence[Row]) -> bool:
+        trials = study.get_trials(deepcopy=False)
+        return len(trials) == len(history) and all(
+            trial.state == TrialState.COMPLETE
+            and trial.params == row.suggested
+            and trial.value == self._value(row)
+            for trial, row in zip(trials, history, strict=True)
+        )
+
+    def _rebuild(self, history: Sequence[Row]) -> optuna.Study:
+        name = self._cell.stem
+        if self._load() is not None:
+            optuna.delete_study(study_name=name, storage=self._storage)
+        study = optuna.create_study(study_name=name, storage=self._storage, direction="minimize")
+        for row in history:
+            # Ranges are not stored: the method tells them again when it meets the same values.
+            trial = FixedTrial(dict(row.suggested or {}))
+            propose(self._engine, self._entry, self._study.training, trial)
+            study.add_trial(
+                create_trial(
+                    params=trial.params,
+                    distributions=trial.distributions,
+                    value=self._value(row),
+                )
+            )
+        return study
+
+    def _value(self, row: Row) -> float:
+        loss = row.loss(self._study.objective, self._sign)
+        return min(loss, WORST) if math.isfinite(loss) else WORST
+
+    def _sampler(self, finished: int) -> optuna.samplers.BaseSampler:
+        seed = int(np.random.SeedSequence([self._seed(), finished]).generate_state(1)[0])
+        if self._study.search.sampler == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=self._study.search.startup)
+
+    def _seed(self) -> int:
+        """Each cell's own root, so that cells can be added without changing the others."""
+        text = "\n".join(("search", str(self._study.seed), *self._cell))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

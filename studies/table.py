@@ -1,0 +1,125 @@
+"""Rows as a pandas table, in an order and with columns that do not depend on how they came."""
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..datasets.errors import UsageError
+from .cells import Plan
+from .engine import Engine
+from .files import refused, write_atomically, write_if_changed
+from .rows import Place, Row
+from .space import LEARNING_RATE
+from .store import read_rows, read_study
+
+_COMPUTE = (
+    "train_evaluations", "sample_evaluations", "train_seconds", "sample_seconds", "score_seconds",
+)  # fmt: skip
+_METRICS = ("mmd", "sw1", "sw2")
+_PHASES = ("reference", "search", "confirm")
+
+
+def read_results(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
+    """The results table of a run directory, also while it is being filled.
+
+    Args:
+        directory: A run directory.
+        engine: Where metric names are found; the real one unless given.
+
+    Raises:
+        UsageError: It is not a run directory, or cannot be read.
+    """
+    path = Path(directory)
+    plan = Plan(read_study(path), engine or Engine.default())
+    return frame(read_rows(path), plan)
+
+
+def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
+    """Write ``results.csv`` and ``results.parquet``; equal tables leave the files alone.
+
+    Raises:
+        UsageError: The disk is full or went away.
+    """
+    table = frame(rows, plan)
+    parquet = directory / "results.parquet"
+    try:
+        text = table.to_csv(index=False, lineterminator="\n")
+        if write_if_changed(directory / "results.csv", text.encode()) or not parquet.exists():
+            buffer = io.BytesIO()
+            table.to_parquet(buffer, index=False)
+            write_atomically(parquet, buffer.getvalue())
+    except OSError as error:
+        raise refused(directory, "write to", error) from error
+
+
+def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
+    """One line per row, in the order of the study.
+
+    Columns: phase, method, dataset, sampler (labels), trial, replicate, state, failure, key, one
+    per metric, ``params.*``, counts of network evaluations, seconds per stage, environment, spec.
+
+    Args:
+        rows: In any order.
+        plan: The study they belong to.
+    """
+    ordered = in_order(rows, plan)
+    records = [_record(row) for row in ordered]
+    metrics = _columns(_METRICS, plan.engine.names("metric"), (r.result.metrics for r in ordered))
+    params = sorted({key for record in records for key in record if key.startswith("params.")})
+    compute = _columns(_COMPUTE, (), (row.result.compute for row in ordered))
+    columns = [
+        "phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure", "key",
+        *metrics, *params, *compute, "environment", "spec",
+    ]  # fmt: skip
+    table = pd.DataFrame.from_records(records, columns=columns)
+    floats = [*metrics, *compute]
+    return table.astype(dict.fromkeys(floats, "float64") | {"trial": "Int64"})
+
+
+def in_order(rows: Iterable[Row], plan: Plan) -> list[Row]:
+    """Sort rows by phase, cell, trial and replicate, whatever order they ended in."""
+    rank = {cell: i for i, cell in enumerate(plan.cells)}
+
+    def order(row: Row) -> tuple[int, int, int, int]:
+        cell, phase, trial, replicate = row.place
+        return _PHASES.index(phase), rank[cell], -1 if trial is None else trial, replicate
+
+    try:
+        return sorted(rows, key=order)
+    except KeyError as error:
+        raise UsageError(f"the table has rows of {error}, which is not in its study") from error
+
+
+def _columns(
+    first: Sequence[str], known: Iterable[str], found: Iterable[Iterable[str]]
+) -> list[str]:
+    others = {*known, *(name for names in found for name in names)} - set(first)
+    return [*first, *sorted(others)]
+
+
+def _record(row: Row) -> dict[str, Any]:
+    place: Place = row.place
+    run = row.run
+    params: dict[str, Any] = {}
+    if place.trial is not None:
+        params = {f"params.{name}": value for name, value in run.method.options.items()}
+        params[f"params.{LEARNING_RATE}"] = run.training.learning_rate
+    return {
+        "phase": place.phase,
+        **place.cell._asdict(),
+        "trial": place.trial,
+        "replicate": place.replicate,
+        **row.result.summary(),
+        **params,
+        "environment": row.environment,
+        "spec": row.spec,
+    }
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Mean of some values, None of none."""
+    return math.fsum(values) / len(values) if values else None
