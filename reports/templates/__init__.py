@@ -1,0 +1,1 @@
+"""The report's template, style sheet and script."""

@@ -1,0 +1,250 @@
+"""``report.html``: one file that holds everything, opens anywhere and needs no network."""
+
+import base64
+import math
+import shlex
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from . import text
+from .board_columns import board_columns
+from .cell_columns import cell_columns
+from .evidence import Cell, Evidence
+from .overview import overview
+from .panels import Portrait, panel
+from .protocol import missing, protocol
+from .source import Source
+from .statistics import estimate, seeds_needed, simultaneous_level
+from .style import DARK, LIGHT, encode
+from .tables import Table, table
+from .verdict import verdict, verdict_on
+
+TEMPLATES = Path(__file__).parent / "templates"
+_HEADS = {"truth": "truth", "samples": "samples", "energy": "energy", "score": "score field"}
+
+
+def page(source: Source) -> str:
+    """The report of a run directory as HTML; equal inputs give equal text.
+
+    Args:
+        source: The directory, read.
+    """
+    evidence = source.evidence
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    # Our own files, not anybody's data: the only texts that go in unescaped.
+    own = {kind: _own(f"report.{kind}") for kind in ("css", "js")}
+    return environment.get_template("report.html.j2").render(
+        **own,
+        study=source.study,
+        title=_title(evidence),
+        verdict=verdict(evidence),
+        missing=missing(source),
+        notes=list(evidence.notes),
+        overview=_overview(evidence),
+        board=table(board_columns, evidence.contestants, _needless(evidence)),
+        pairs=list(_pairs(evidence)),
+        parts=[_part(source, dataset) for dataset in evidence.datasets],
+        failures=_failures(source),
+        protocol=protocol(source.study),
+        toml=source.study.to_toml(),
+        environment=list(_flat(source.environment)),
+        commands=_commands(evidence),
+        rows=len(source.results),
+    )
+
+
+def _own(name: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def _title(evidence: Evidence) -> str:
+    methods = sorted({contestant.method for contestant in evidence.contestants})
+    if len(methods) > 6:
+        return f"{len(methods)} methods on {text.plural(len(evidence.datasets), 'dataset')}"
+    return f"{text.listed(methods)} on {text.plural(len(evidence.datasets), 'dataset')}"
+
+
+def _needless(evidence: Evidence) -> list[str]:
+    samplers = {contestant.sampler for contestant in evidence.contestants}
+    return ["sampler"] if len(samplers) < 2 else []
+
+
+def _overview(evidence: Evidence) -> dict[str, str] | None:
+    if not evidence.compared:
+        return None
+    sizes: dict[str, dict[str, Any]] = {"wide": {}, "narrow": {"columns": 1, "width": 4.3}}
+    pictures = {
+        f"{size}_{name}": _image(encode(overview(evidence, theme, **how), "svg"), "svg+xml")
+        for size, how in sizes.items()
+        for name, theme in (("light", LIGHT), ("dark", DARK))
+    }
+    described = "; ".join(
+        f"{cell.dataset}: {', '.join(_spoken(c) for c in evidence.on(cell.dataset))}"
+        for cell in (evidence.on(name)[0] for name in evidence.datasets)
+    )
+    return pictures | {"alt": f"Confirmed means with 95 % intervals. {described}"}
+
+
+def _spoken(cell: Cell) -> str:
+    if cell.missing or cell.failed:
+        return f"{cell.method} {'missing' if cell.missing else 'failed'}"
+    return f"{cell.method} {text.measured(cell.mean, cell.loss.half_width())}"
+
+
+def _pairs(evidence: Evidence) -> Iterator[dict[str, str]]:
+    ranked = [c for c in evidence.contestants if c.rank is not None]
+    level = simultaneous_level(len(ranked))
+    for first, second in combinations(ranked, 2):
+        outcome = evidence.pair(first, second)
+        difference = outcome.difference
+        if outcome.first_is_better(level) or outcome.second_is_better(level):
+            better = first if outcome.first_is_better(level) else second
+            shown = f"{better.label} is better"
+        elif math.isnan(more := seeds_needed(outcome, level)):
+            shown = "undecided"
+        elif math.isinf(more):
+            shown = "undecided; not within 1000 seeds"
+        else:
+            shown = f"undecided; about {more:.0f} seeds would decide a difference of this size"
+        yield {
+            "first": first.label,
+            "second": second.label,
+            "difference": text.measured(difference.value, difference.half_width(level)),
+            "improvement": text.percent(outcome.improvement),
+            "shown": shown,
+        }
+
+
+def _part(source: Source, dataset: str) -> dict[str, Any]:
+    evidence = source.evidence
+    cells = evidence.on(dataset)
+    filled = table(cell_columns, cells, _needless(evidence))
+    return {
+        "dataset": dataset,
+        "verdict": verdict_on(evidence, dataset),
+        "table": filled,
+        "references": _references(cells, filled),
+        "gallery": [shown for cell in cells if (shown := _portrait(source, cell)) is not None],
+    }
+
+
+def _references(cells: list[Cell], filled: Table) -> list[list[str]]:
+    """Rows for the floor, the exact score and the untrained network, under the methods."""
+    if not cells:
+        return []
+    rows = []
+    several = len({cell.sampler for cell in cells}) > 1
+    kinds = [("floor", "iid", cells[0].truth)]
+    for name in ("oracle", "untrained"):
+        seen = {cell.sampler: getattr(cell, name) for cell in cells}
+        kinds.extend((name, sampler, values) for sampler, values in sorted(seen.items()))
+    names = {"floor": "truth (floor)", "oracle": "exact score", "untrained": "untrained"}
+    for kind, sampler, values in kinds:
+        if not len(values):
+            continue
+        cell = cells[0]
+        known = estimate([values])
+        half = known.half_width()
+        mean = cell.sign * known.value
+        entries = {
+            "method": names[kind],
+            "sampler": sampler if several else "",
+            "mean": text.mean_of(mean, half),
+            "95 % interval": text.interval(mean - half, mean + half),
+            "seeds": str(len(values)),
+            "× floor": text.number(mean / (cell.sign * cell.floor))
+            if cell.floor_is_positive and math.isfinite(mean)
+            else "",
+        }
+        rows.append([entries.get(header, "") for header in filled.headers])
+    return rows
+
+
+def _portrait(source: Source, cell: Cell) -> dict[str, Any] | None:
+    portrait = None if cell.missing else source.portrait(cell)
+    if portrait is None:
+        return None
+    alts = {
+        "truth": f"histogram of the true distribution {cell.dataset}",
+        "samples": f"histogram of {portrait.census}",
+        "energy": "no energy" if portrait.energy is None else "energy map, bright where low",
+        "score": "arrows of the score field",
+    }
+    label = cell.method if len({c.sampler for c in source.evidence.cells}) < 2 else None
+    half, extent = cell.loss.half_width(), f"{portrait.extent:g}"
+    value = (
+        f"{cell.failed} of {len(cell.losses)} failed"
+        if cell.failed
+        else text.measured(cell.mean, half)
+    )
+    return {
+        "label": label or f"{cell.method} · {cell.sampler}",
+        "caption": f"{cell.objective.upper()} {value}; {portrait.census}; view ±{extent}",
+        "panels": [
+            {
+                "title": title,
+                "image": _panel(portrait, kind),
+                "alt": f"{cell.method} on {cell.dataset}: {alts[kind]}",
+            }
+            for kind, title in _HEADS.items()
+        ],
+    }
+
+
+def _panel(portrait: Portrait, kind: str) -> str:
+    return _image(encode(panel(portrait, kind), "png"), "png")
+
+
+def _image(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _failures(source: Source) -> list[list[str]]:
+    rows = source.results[source.results["state"] != "ok"]
+    shown = []
+    for row in rows.to_dict("records"):
+        trial = row["trial"]
+        run = "" if trial is None or trial != trial else f"trial {trial:.0f}, "
+        shown.append(
+            [
+                *(str(row[name]) for name in ("phase", "method", "dataset", "sampler")),
+                f"{run}replicate {row['replicate']:.0f}",
+                str(row["state"]),
+                str(row["failure"] or "no reason was recorded"),
+            ]
+        )
+    return shown
+
+
+def _commands(evidence: Evidence) -> list[dict[str, str]]:
+    places = dict.fromkeys((c.dataset, c.method) for c in evidence.cells if not c.missing)
+    return [
+        {
+            "dataset": dataset,
+            "label": method,
+            "replay": shlex.join(["scorebench", "replay", ".", method, dataset]),
+            "best": shlex.join(["scorebench", "best", ".", method, dataset]),
+        }
+        for dataset, method in places
+    ]
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as lines ``a.b``: value."""
+    if isinstance(value, dict):
+        for key in sorted(value, key=str):
+            yield from _flat(value[key], f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for number, item in enumerate(value):
+            yield from _flat(item, f"{name}.{number}")
+    else:
+        yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,201 @@
+"""The four panels of a cell: truth, confirmed samples, energy, score, all on the same axes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from .style import LIGHT, Theme, drawing
+
+Points = NDArray[np.floating]
+_DENSITY = "magma"
+_ENERGY = "viridis"
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """What the four panels show.
+
+    Attributes:
+        truth: Points of the true distribution, shape (m, 2); ``None`` if it cannot be drawn.
+        samples: Confirmed samples, all seeds, shape (n, 2); may hold non-finite points.
+        energy: E(x) on the grid over the view, shape (g, g), rows along the second coordinate;
+            ``None`` for a network that gives the score directly.
+        score: Scores on a coarse grid over the view, shape (q, q, 2).
+        extent: The view is [-extent, extent]².
+    """
+
+    truth: Points | None
+    samples: Points | None
+    energy: Points | None
+    score: Points | None
+    extent: float
+
+    @property
+    def not_finite(self) -> int:
+        """Samples with a coordinate that is not a number or infinite."""
+        return 0 if self.samples is None else int((~np.isfinite(self.samples).all(axis=1)).sum())
+
+    @property
+    def outside(self) -> int:
+        """Finite samples beyond the view, which no panel can show."""
+        if self.samples is None:
+            return 0
+        finite = self.samples[np.isfinite(self.samples).all(axis=1)]
+        return int((np.abs(finite) > self.extent).any(axis=1).sum())
+
+    @property
+    def census(self) -> str:
+        """What the picture of the samples leaves out, in words."""
+        if self.samples is None:
+            return "no confirmed samples"
+        hidden = f"{self.outside} outside the view, {self.not_finite} not finite"
+        return f"{len(self.samples)} samples: {hidden}"
+
+
+def truth_panel(axis: Axes, portrait: Portrait) -> None:
+    """Histogram of the truth."""
+    if portrait.truth is None:
+        _words(axis, "the truth is\nnot at hand", portrait)
+    else:
+        _density(axis, portrait.truth, portrait)
+
+
+def samples_panel(axis: Axes, portrait: Portrait) -> None:
+    """Histogram of the samples, in the colours of the truth's."""
+    if portrait.samples is None:
+        _words(axis, "no confirmed\nsamples", portrait)
+    else:
+        _density(axis, portrait.samples, portrait)
+
+
+def energy_panel(axis: Axes, portrait: Portrait) -> None:
+    """Energy map, bright where it is low; the highest quarter is cut off, no samples are there."""
+    if portrait.energy is None:
+        _words(axis, "no energy:\nthe network gives\nthe score itself", portrait)
+        return
+    finite = portrait.energy[np.isfinite(portrait.energy)]
+    if finite.size == 0:
+        _words(axis, "energy is\nnot finite", portrait)
+        return
+    low, high = float(finite.min()), float(np.quantile(finite, 0.75))
+    axis.imshow(
+        portrait.energy, origin="lower", extent=_view(portrait), cmap=f"{_ENERGY}_r",
+        vmin=low, vmax=max(high, low + 1e-12), interpolation="bilinear",
+    )  # fmt: skip
+    _frame(axis, portrait)
+
+
+def score_panel(axis: Axes, portrait: Portrait) -> None:
+    """Score field: arrows for direction, colour for length."""
+    if portrait.score is None:
+        _words(axis, "no score field", portrait)
+        return
+    field = portrait.score.astype(np.float64)
+    q = len(field)
+    at = np.linspace(-portrait.extent, portrait.extent, q)
+    x, y = np.meshgrid(at, at, indexing="xy")
+    length = np.hypot(field[..., 0], field[..., 1])
+    shown = np.isfinite(length) & (length > 0)
+    if not shown.any():
+        _words(axis, "score is\nnot finite", portrait)
+        return
+    u, v = (field[..., i][shown] / length[shown] for i in (0, 1))
+    axis.set_facecolor("#12111c")
+    axis.quiver(
+        x[shown], y[shown], u, v, np.log10(length[shown]), cmap="viridis", pivot="mid",
+        angles="xy", scale_units="xy", scale=q / (1.7 * portrait.extent), width=0.009,
+        headwidth=3.6, headlength=4, headaxislength=3.6,
+    )  # fmt: skip
+    _frame(axis, portrait)
+
+
+PANELS = {
+    "truth": truth_panel,
+    "samples": samples_panel,
+    "energy": energy_panel,
+    "score": score_panel,
+}
+
+
+def panel(portrait: Portrait, kind: str, inches: float = 1.9) -> Figure:
+    """One panel without a frame, for a page that writes its own titles.
+
+    Args:
+        portrait: What to show.
+        kind: A key of ``PANELS``.
+        inches: Side of the square.
+    """
+    with drawing(LIGHT):
+        figure = Figure(figsize=(inches, inches))
+        axis = figure.add_axes((0, 0, 1, 1))
+        PANELS[kind](axis, portrait)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+    return figure
+
+
+def four_panels(portrait: Portrait, title: str = "", theme: Theme = LIGHT) -> Figure:
+    """The whole picture of a cell, complete in itself.
+
+    Args:
+        portrait: What to show.
+        title: Written above.
+        theme: Colours of the frame.
+    """
+    heads = {"truth": "truth", "samples": "samples", "energy": "energy", "score": "score field"}
+    with drawing(theme):
+        figure = Figure(figsize=(9.6, 2.95), layout="constrained")
+        axes = figure.subplots(1, len(PANELS), sharex=True, sharey=True)
+        for axis, (kind, draw) in zip(axes, PANELS.items(), strict=True):
+            draw(axis, portrait)
+            axis.set_title(heads[kind], loc="left")
+            for side in ("top", "right"):
+                axis.spines[side].set_visible(True)
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+        figure.supxlabel(portrait.census, fontsize=8, color=theme.faint)
+    return figure
+
+
+def _density(axis: Axes, points: Points, portrait: Portrait) -> None:
+    reference = points if portrait.truth is None else portrait.truth
+    bins = int(np.clip(np.sqrt(len(reference)), 64, 128))
+    edges = np.linspace(-portrait.extent, portrait.extent, bins + 1)
+    shares, scale = _histogram(points, edges), _histogram(reference, edges)
+    peak = float(np.quantile(scale[scale > 0], 0.98)) if scale.any() else 1.0
+    axis.imshow(
+        shares.T, origin="lower", extent=_view(portrait), cmap=_DENSITY,
+        norm=PowerNorm(0.5, vmin=0.0, vmax=peak, clip=True), interpolation="nearest",
+    )  # fmt: skip
+    _frame(axis, portrait)
+
+
+def _histogram(points: Points, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of all points, the lost ones included, in each square of the view."""
+    finite = points[np.isfinite(points).all(axis=1)].astype(np.float64)
+    counts, _, _ = np.histogram2d(finite[:, 0], finite[:, 1], bins=(edges, edges))
+    return counts / max(1, len(points))
+
+
+def _words(axis: Axes, words: str, portrait: Portrait) -> None:
+    axis.set_facecolor("#2a303b")
+    axis.text(
+        0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center", fontsize=9,
+        color="#d0d5dd", linespacing=1.5,
+    )  # fmt: skip
+    _frame(axis, portrait)
+
+
+def _view(portrait: Portrait) -> tuple[float, float, float, float]:
+    return (-portrait.extent, portrait.extent, -portrait.extent, portrait.extent)
+
+
+def _frame(axis: Axes, portrait: Portrait) -> None:
+    axis.set_xlim(-portrait.extent, portrait.extent)
+    axis.set_ylim(-portrait.extent, portrait.extent)
+    axis.set_aspect("equal")

@@ -1,0 +1,150 @@
+"""What a running study shows: a bar in a terminal, a line per finished cell anywhere else."""
+
+import math
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from ..studies.events import CellFinished, Event, RunsFinished, StudyFinished, StudyStarted
+from ..studies.rows import Cell
+from . import text
+from .evidence import sign_of
+
+
+class ProgressListener:
+    """Listens to a study and tells a person how far it is.
+
+    Use as a context manager, so that the terminal is itself again whatever happens.
+
+    Args:
+        console: Where to write; standard error unless given.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._started = time.monotonic()
+        self._before = 0
+        self._done = 0
+        self._total = 0
+        self._cells = 0
+        self._objective = ""
+        self._sign = 1
+        self._best: dict[Cell, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __call__(self, event: Event) -> None:
+        """Take in what happened and show it."""
+        match event:
+            case StudyStarted():
+                self._start(event)
+            case RunsFinished():
+                self._runs(event)
+            case CellFinished():
+                self._cell(event)
+            case StudyFinished():
+                self.close()
+                self._say(
+                    f"{text.plural(event.rows, 'run')} in {escape(str(event.directory))}, "
+                    f"{event.ran} of them now in {text.seconds(event.seconds)}; "
+                    f"{event.failures} failed"
+                )
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    @property
+    def time_left(self) -> float:
+        """Seconds to go if runs keep their pace, ``nan`` before the first has ended."""
+        ran = self._done - self._before
+        if ran <= 0:
+            return math.nan
+        return (time.monotonic() - self._started) / ran * max(0, self._total - self._done)
+
+    def _start(self, event: StudyStarted) -> None:
+        self._started = time.monotonic()
+        self._before = self._done = event.done
+        self._total, self._cells = event.total, event.cells
+        self._objective = event.study.objective
+        self._sign = sign_of(self._objective)
+        already = f", {event.done} already there" if event.done else ""
+        workers = text.plural(event.workers, "worker")
+        self._say(
+            f"study {escape(event.study.name)}: {text.plural(event.total, 'run')}{already}; "
+            f"{workers}; {escape(str(event.directory))}"
+        )
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.fields[doing]}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[left]}"),
+                console=self._console,
+                transient=True,
+            )
+            self._task = self._bar.add_task(
+                "", total=event.total, completed=event.done, doing="starting", left=""
+            )
+            self._bar.start()
+
+    def _runs(self, event: RunsFinished) -> None:
+        self._done, self._total = event.done, event.total
+        for row in event.rows:
+            if row.place.phase == "search" and row.place.replicate == 0:
+                loss = row.loss(self._objective, self._sign)
+                self._best[row.place.cell] = min(loss, self._best.get(row.place.cell, math.inf))
+        if self._bar is not None and event.rows:
+            self._bar.update(
+                self._task,
+                completed=event.done,
+                total=event.total,
+                doing=escape(self._doing(event.rows[-1].place.cell)),
+                left=self._left(),
+            )
+
+    def _doing(self, cell: Cell) -> str:
+        best = self._best.get(cell, math.inf)
+        value = f", best {text.number(self._sign * best)}" if math.isfinite(best) else ""
+        return f"{cell.method} on {cell.dataset}{value}"
+
+    def _left(self) -> str:
+        left = self.time_left
+        return "" if math.isnan(left) else f"{text.seconds(left)} left"
+
+    def _cell(self, event: CellFinished) -> None:
+        if not event.fresh:
+            return
+        method, dataset, sampler = event.cell
+        parts = [f"[{event.finished}/{self._cells}] {method} on {dataset} ({sampler}):"]
+        if event.confirmed is None:
+            parts.append("done" if event.winner is None and not event.failures else "no value")
+        else:
+            parts.append(f"{self._objective.upper()} {text.number(event.confirmed)}")
+        if event.failures:
+            parts.append(f"({event.failures} failed)")
+        if left := self._left():
+            parts.append(f"{left}")
+        self._say(escape(" ".join(parts)))
+
+    def _say(self, line: str) -> None:
+        (self._bar.console if self._bar is not None else self._console).print(
+            line, soft_wrap=True, highlight=False
+        )

@@ -1,0 +1,144 @@
+"""A run directory, read: the study, its rows so far, its environment, samples and fields."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..bench.spec import Option
+from ..datasets.errors import UsageError
+from ..studies.rows import Row
+from ..studies.spec import StudySpec
+from ..studies.store import read_environments, read_rows, read_study
+from .evidence import Cell, Evidence, Place, gather
+from .panels import Points, Portrait
+
+_COLUMNS = ("phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure")
+_TRUTH_SEED = 0
+_MOST_POINTS = 50_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a report is made from.
+
+    Attributes:
+        directory: The run directory.
+        study: What was asked for.
+        results: One row per run that has ended.
+        environment: What it ran on; empty if the directory does not say.
+    """
+
+    directory: Path
+    study: StudySpec
+    results: pd.DataFrame = field(repr=False)
+    environment: dict[str, Any] = field(repr=False)
+
+    @property
+    def planned(self) -> list[Place]:
+        """Every cell of the study."""
+        return [
+            (method.label, dataset.label, sampler.label)
+            for method in self.study.methods
+            for dataset in self.study.datasets
+            for sampler in self.study.samplers
+        ]
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """The results, sorted and ranked."""
+        return gather(self.results, self.study.objective, self.planned)
+
+    def portrait(self, cell: Cell) -> Portrait | None:
+        """What the four panels of a cell show; ``None`` outside the plane or before its end.
+
+        Args:
+            cell: Which one.
+        """
+        name = "-".join(cell.place) + ".npz"
+        samples = _arrays(self.directory / "samples" / name).get("samples")
+        fields = _arrays(self.directory / "fields" / name)
+        if samples is None or samples.ndim != 2 or samples.shape[1] != 2:
+            return None
+        extent, truth = self._truth(cell.dataset, min(len(samples), _MOST_POINTS))
+        return Portrait(
+            truth,
+            samples,
+            fields.get("energy"),
+            fields.get("score"),
+            float(fields.get("extent", extent)),
+        )
+
+    def _truth(self, label: str, points: int) -> tuple[float, Points | None]:
+        """Extent of a dataset and a sample of it; no sample if its plug-in is gone."""
+        import torch
+
+        from ..datasets import get_dataset
+
+        entry = next((e for e in self.study.datasets if e.label == label), None)
+        try:
+            options = {} if entry is None else dict(entry.settings)
+            dataset = get_dataset(label if entry is None else entry.name, **options)
+        except UsageError:
+            return 4.0, None
+        if dataset.dim != 2:
+            return dataset.extent, None
+        generator = torch.Generator().manual_seed(_TRUTH_SEED)
+        return dataset.extent, dataset.sample(points, generator).numpy()
+
+
+def load(directory: str | Path) -> Source:
+    """Read a run directory, finished or not; nothing in it is changed.
+
+    Args:
+        directory: Where ``scorebench run`` wrote.
+
+    Raises:
+        UsageError: It is no run directory, or it cannot be read.
+    """
+    folder = Path(directory)
+    study = read_study(folder)
+    rows = _frame(read_rows(folder))
+    return Source(folder, study, _complete(rows, study.objective), read_environments(folder))
+
+
+def _frame(rows: Sequence[Row]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "phase": row.place.phase,
+            **row.place.cell._asdict(),
+            "trial": row.place.trial,
+            "replicate": row.place.replicate,
+            **row.result.summary(),
+            **_parameters(row),
+            "environment": row.environment,
+        }
+        for row in rows
+    )
+
+
+def _parameters(row: Row) -> dict[str, Option]:
+    if row.place.trial is None:
+        return {}
+    run = row.run
+    options = {**run.method.options, "learning_rate": run.training.learning_rate}
+    return {f"params.{name}": value for name, value in sorted(options.items())}
+
+
+def _complete(rows: pd.DataFrame, objective: str) -> pd.DataFrame:
+    """The columns that every report needs, also of a study that has no row yet."""
+    for name in (*_COLUMNS, objective):
+        if name not in rows:
+            rows[name] = pd.Series(np.nan if name in ("trial", objective) else "", rows.index)
+    return rows
+
+
+def _arrays(path: Path) -> dict[str, Points]:
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

@@ -1,0 +1,118 @@
+"""Leaderboard and status for a terminal, 80 columns wide."""
+
+import io
+import math
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from . import text
+from .board_columns import board_columns
+from .cell_columns import show_mean
+from .evidence import Cell, Contestant, Evidence
+from .protocol import missing
+from .source import Source
+from .statistics import estimate
+from .tables import table
+from .verdict import verdict
+
+WIDTH = 80
+_BOARD = ("rank_low", "score", "probability_best", "at_floor", "failure_rate", "optimism")
+
+
+def leaderboard_view(evidence: Evidence) -> RenderableType:
+    """The answer in words, the ranking, and the confirmed means on every dataset.
+
+    Args:
+        evidence: The gathered results.
+    """
+    parts: list[RenderableType] = [Text(verdict(evidence)), Text()]
+    parts += [Text(note, style="yellow") for note in evidence.notes]
+    others = [column.name for column in board_columns.shown if column.name not in _BOARD]
+    board = table(board_columns, evidence.contestants, others)
+    shown = _grid()
+    shown.add_column("method")
+    for header in board.headers:
+        shown.add_column(header, justify="right")
+    for contestant, row in zip(evidence.contestants, board.rows, strict=True):
+        shown.add_row(contestant.label, *(field.text for field in row))
+    parts.append(shown)
+    longest = max((len(c.label) for c in evidence.contestants), default=0)
+    at_once = 4 if longest <= 12 else 3 if longest <= 28 else 2
+    for start in range(0, len(evidence.datasets), at_once):
+        parts += [Text(), _means(evidence, evidence.datasets[start : start + at_once])]
+    return Group(*parts)
+
+
+def status_view(source: Source) -> RenderableType:
+    """How far each cell is, and what is missing.
+
+    Args:
+        source: The run directory, read.
+    """
+    study = source.study
+    shown = _grid()
+    for header in ("method", "dataset", "sampler"):
+        shown.add_column(header)
+    for header in ("trials", "best", "confirmed", study.objective.upper(), "failed"):
+        shown.add_column(header, justify="right")
+    for cell in sorted(source.evidence.cells, key=lambda cell: cell.place):
+        trials = int((cell.search["replicate"] == 0).sum())
+        states = cell.runs["state"]
+        shown.add_row(
+            *(cell.method, cell.dataset, cell.sampler),
+            f"{trials}/{study.search.trials}",
+            text.number(cell.sign * cell.search_best),
+            f"{len(cell.losses)}/{study.confirm.seeds}",
+            text.MISSING if cell.missing else show_mean(cell),
+            str(int((states != "ok").sum())),
+        )
+    gaps = missing(source)
+    state = Text("\n".join(gaps), style="yellow") if gaps else Text("finished", style="green")
+    name = Text(f"{study.name}: {text.plural(len(source.results), 'run')} in the table")
+    return Group(name, shown, state)
+
+
+def plain(evidence: Evidence) -> str:
+    """The leaderboard as text without colours."""
+    console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
+    with console.capture() as captured:
+        console.print(leaderboard_view(evidence))
+    return "\n".join(line.rstrip() for line in captured.get().split("\n"))
+
+
+def _grid() -> RichTable:
+    return RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+
+
+def _means(evidence: Evidence, datasets: tuple[str, ...]) -> RichTable:
+    shown = _grid()
+    shown.add_column(evidence.objective.upper())
+    for dataset in datasets:
+        shown.add_column(dataset, justify="right")
+    for contestant in evidence.contestants:
+        shown.add_row(contestant.label, *(_short(contestant, name) for name in datasets))
+    for name, kind in (("exact score", "oracle"), ("untrained", "untrained"), ("floor", "truth")):
+        shown.add_row(name, *(_reference(evidence.on(d), kind) for d in datasets), style="dim")
+    return shown
+
+
+def _short(contestant: Contestant, dataset: str) -> str:
+    cell = contestant.cells[dataset]
+    if cell.missing or cell.failed:
+        return show_mean(cell)
+    mark = " =" if cell.at_floor else ""
+    return text.measured(cell.mean, cell.loss.half_width()) + mark
+
+
+def _reference(cells: list[Cell], kind: str) -> str:
+    """Mean of a reference; of the sampler that does best with it where there are several."""
+    means = [
+        cell.sign * known.value
+        for cell in cells
+        if not math.isnan((known := estimate([getattr(cell, kind)])).value)
+    ]
+    if not means:
+        return text.MISSING
+    return text.number(min(means) if cells[0].sign > 0 else max(means))

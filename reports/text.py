@@ -1,0 +1,118 @@
+"""Numbers as people read them: as many digits as the error bar carries, and words for the rest."""
+
+import math
+from typing import Any
+
+MISSING = "–"
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number in ``digits`` significant digits; words for what is not a number."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return MISSING
+    if isinstance(value, bool | str):
+        return str(value)
+    if math.isinf(value):
+        return "failed"
+    if isinstance(value, int) or (abs(value) < 1e15 and float(value).is_integer()):
+        return f"{value:.0f}" if abs(value) < 1e6 else f"{value:.{digits - 1}e}"
+    if 1e-3 <= abs(value) < 1e6:
+        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        return f"{value:.{decimals}f}"
+    return f"{value:.{digits - 1}e}"
+
+
+def percent(value: float) -> str:
+    """A share in percent."""
+    if math.isnan(value):
+        return MISSING
+    if 0 < value < 0.01:
+        return "<1 %"
+    if 0.99 < value < 1:
+        return ">99 %"
+    return f"{100 * value:.0f} %"
+
+
+def measured(value: float, half: float) -> str:
+    """``value ± half`` with the digits that the half-width allows."""
+    if not math.isfinite(value) or not math.isfinite(half):
+        return number(value)
+    shown, halved = _together(half, value, half)
+    return f"{shown} ± {halved}"
+
+
+def mean_of(value: float, half: float) -> str:
+    """``value`` with the digits that the half-width allows."""
+    if not math.isfinite(value) or not math.isfinite(half):
+        return number(value)
+    return _together(half, value)[0]
+
+
+def interval(low: float, high: float) -> str:
+    """The two ends of an interval, with the digits that its length allows."""
+    if not math.isfinite(low) or not math.isfinite(high):
+        return MISSING
+    shown, other = _together((high - low) / 2, low, high)
+    return f"{shown} … {other}"
+
+
+def ranks(rank: tuple[int, int] | None) -> str:
+    """``3``, or ``1–2`` where the order is open."""
+    if rank is None:
+        return MISSING
+    low, high = rank
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def seconds(value: float) -> str:
+    """A duration, in the unit it is thought of."""
+    if math.isnan(value):
+        return MISSING
+    if value < 100:
+        return f"{value:.1f} s"
+    if value < 5400:
+        return f"{value / 60:.0f} min"
+    return f"{value / 3600:.1f} h"
+
+
+def count(value: float) -> str:
+    """A large count with a unit prefix: 2.5 M."""
+    if math.isnan(value):
+        return MISSING
+    for size, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.0f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 dataset``, ``4 datasets``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(names: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _together(half: float, *values: float) -> list[str]:
+    """Values with the decimals that ``half`` carries (the rule of the Particle Data Group).
+
+    Two significant digits of it if they are small (0.010 to 0.035), else one (0.04 to 0.09).
+    """
+    largest = max(abs(value) for value in values)
+    if half <= 0:
+        return [number(value, 4) for value in values]
+    if largest < 1e-3 or largest >= 1e6:
+        power = math.floor(math.log10(largest)) if largest else 0
+        decimals = max(0, power + _decimals(half))
+        return [f"{value / 10.0**power:.{decimals}f}e{power:+03d}" for value in values]
+    return [f"{value:.{max(0, _decimals(half))}f}" for value in values]
+
+
+def _decimals(half: float) -> int:
+    power = math.floor(math.log10(half))
+    leading = half / 10.0**power
+    return 1 - power if leading < 3.55 else -power

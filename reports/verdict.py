@@ -1,0 +1,177 @@
+"""The answer in words: which is better, by how much, how sure; no more than intervals carry."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from . import text
+from .cell_columns import failures
+from .evidence import Cell, Evidence
+from .statistics import Comparison, Estimate, common, compare, simultaneous_level
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A contestant of a verdict; the estimate is a loss and ``sign`` turns it into the metric."""
+
+    label: str
+    estimate: Estimate
+    rank: tuple[int, int]
+    failed: int
+    seeds: int
+    sign: int = 1
+
+    @property
+    def value(self) -> str:
+        if math.isinf(self.estimate.value):
+            return f"none ({self.failed} failed)"
+        return text.mean_of(self.sign * self.estimate.value, self.estimate.half_width())
+
+
+Pair = Callable[[int, int], Comparison]
+
+
+def verdict(evidence: Evidence) -> str:
+    """Say in one to three sentences what the study shows.
+
+    Args:
+        evidence: The gathered results.
+    """
+    if not evidence.compared:
+        return "Nothing is confirmed yet, so there is no answer yet."
+    if len(evidence.compared) == 1:
+        answer = verdict_on(evidence, evidence.compared[0])
+    else:
+        answer = _across(evidence)
+    return " ".join([answer, *_distance(evidence), *_troubles(evidence)])
+
+
+def verdict_on(evidence: Evidence, dataset: str) -> str:
+    """Say in one sentence what the study shows on one dataset.
+
+    Args:
+        evidence: The gathered results.
+        dataset: Name of the dataset.
+    """
+    cells = [cell for cell in evidence.on(dataset) if not cell.missing]
+    labels = {(c.method, c.sampler): c.label for c in evidence.contestants}
+    sides = [
+        _Side(labels[c.method, c.sampler], c.loss, c.rank or (1, len(cells)), c.failed,
+              len(c.losses), c.sign)
+        for c in cells
+    ]  # fmt: skip
+
+    def pair(i: int, j: int) -> Comparison:
+        first, second = ([(c.replicates, c.losses)] for c in (cells[i], cells[j]))
+        return compare(*common(first, second))
+
+    return _answer(f"On {dataset}", evidence.objective.upper(), sides, pair, "")
+
+
+def _across(evidence: Evidence) -> str:
+    ranked = [c for c in evidence.contestants if c.rank is not None]
+    sides = [
+        _Side(c.label, c.score, c.rank or (1, len(ranked)),
+              sum(cell.failed for cell in c.cells.values()),
+              min(len(c.cells[d].losses) for d in evidence.compared))
+        for c in ranked
+    ]  # fmt: skip
+    where = f"Across {len(evidence.compared)} datasets"
+    if not sides:
+        return f"{where} nobody can be ranked."
+
+    def pair(i: int, j: int) -> Comparison:
+        return evidence.pair(ranked[i], ranked[j])
+
+    return _answer(where, "score", sides, pair, "; score 0 is the truth, 1 an untrained network")
+
+
+def _answer(where: str, quantity: str, sides: Sequence[_Side], pair: Pair, unit: str) -> str:
+    if not sides:
+        return f"{where} nothing is confirmed yet."
+    seeds = _seeds(sides)
+    if len(sides) == 1:
+        only = sides[0]
+        half = only.estimate.half_width()
+        value = text.measured(only.sign * only.estimate.value, half)
+        return f"{where} only {only.label} can be ranked: {quantity} {value} ({seeds}{unit})."
+    front = [i for i, side in enumerate(sides) if side.rank[0] == 1]
+    level = simultaneous_level(len(sides))
+    if len(front) == 1:
+        first = front[0]
+        rival = next(i for i in range(len(sides)) if i != first)
+        return (
+            f"{where} {sides[first].label} is best: {quantity} {sides[first].value}, "
+            f"{_gap(sides, pair(first, rival), rival, level)} ({seeds}{unit})."
+        )
+    labels = text.listed([sides[i].label for i in front])
+    if all(math.isinf(sides[i].estimate.value) for i in front):
+        return f"{where} {labels} cannot be ranked: each has failed runs ({seeds}{unit})."
+    values = text.listed([sides[i].value for i in front])
+    widest = pair(front[0], front[-1])
+    answer = f"{where} {labels} cannot be told apart: {quantity} {values}"
+    half = widest.difference.half_width(level)
+    if math.isfinite(half):
+        apart = "difference" if len(front) == 2 else "first and last differ by"
+        answer += f", {apart} {text.measured(abs(widest.difference.value), half)}"
+    answer += f" ({seeds}{unit})"
+    if behind := [side.label for i, side in enumerate(sides) if i not in front]:
+        answer += f"; {text.listed(behind)} {'is' if len(behind) == 1 else 'are'} not the best"
+    return answer + "."
+
+
+def _gap(sides: Sequence[_Side], outcome: Comparison, rival: int, level: float) -> str:
+    other = sides[rival]
+    half = outcome.difference.half_width(level)
+    if other.failed and not math.isfinite(other.estimate.value):
+        return f"while the next, {other.label}, failed in {other.failed} confirmed runs"
+    gap = text.measured(abs(outcome.difference.value), half)
+    if not abs(outcome.difference.value) > half:
+        return f"{gap} from {other.label}, the next"
+    return f"{gap} better than {other.label}, the next"
+
+
+def _seeds(sides: Sequence[_Side]) -> str:
+    fewest, most = min(s.seeds for s in sides), max(s.seeds for s in sides)
+    if most == 1:
+        return "1 seed, which cannot decide anything"
+    return f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+
+
+def _distance(evidence: Evidence) -> list[str]:
+    """How far from the truth the best of each dataset are, and the exact score with them."""
+    best = [next(iter(evidence.on(name))) for name in evidence.compared]
+    reached = [cell.dataset for cell in best if cell.at_floor]
+    near, oracle = _ratios(best, learned=True), _ratios(best, learned=False)
+    parts = []
+    if near:
+        where = "" if len(best) == 1 else " on each dataset"
+        parts.append(f"the best mean{where} is {near} the noise floor")
+    if reached:
+        parts.append(f"on {text.listed(reached)} it cannot be told from the truth")
+    if oracle:
+        parts.append(f"the exact score with the same sampler reaches {oracle} the floor")
+    if not parts:
+        return []
+    sentence = "; ".join(parts)
+    return [f"{sentence[0].upper()}{sentence[1:]}."]
+
+
+def _ratios(cells: Sequence[Cell], learned: bool) -> str:
+    ratios = []
+    for cell in cells:
+        top = cell.loss.value if learned else (cell.oracle.mean() if len(cell.oracle) else math.nan)
+        if cell.sign < 0 or not cell.floor_is_positive or not math.isfinite(top):
+            return ""
+        ratios.append(float(top) / cell.floor)
+    low, high = text.number(min(ratios), 2), text.number(max(ratios), 2)
+    return f"{low} times" if low == high else f"{low} to {high} times"
+
+
+def _troubles(evidence: Evidence) -> list[str]:
+    bad, runs = failures(list(evidence.cells))
+    said = [f"Failed: {bad} of {text.plural(runs, 'run')}."] if bad else []
+    gaps = sum(cell.missing for cell in evidence.cells)
+    if gaps:
+        said.append(f"Not confirmed yet: {gaps} of {text.plural(len(evidence.cells), 'cell')}.")
+    return said
