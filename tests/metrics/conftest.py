@@ -1,0 +1,9 @@
+"""Random numbers for the tests of metrics."""
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(20)
