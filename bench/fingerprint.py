@@ -1,0 +1,208 @@
+"""Which code a run executes: a hash that changes when its numbers may change, and only then.
+
+Nothing is listed by hand. Starting from the modules that define the run's plug-ins and from the
+one that executes it, imports are followed through the source, without running it. What is hashed
+is the syntax tree without docstrings, so comments, formatting and documentation are free to
+change. Other packages (torch, NumPy) are the environment's business, not the code's.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..datasets import datasets
+from ..datasets.errors import UsageError
+from ..datasets.registry import Registry
+from ..methods import methods, references, samplers
+from .metrics import metrics
+from .spec import RunSpec
+
+_PACKAGE = __name__.split(".")[0]
+_ROOT = Path(__file__).resolve().parents[1]
+_CORE = f"{_PACKAGE}.bench.run"
+
+# These move values, messages and names about; no number depends on how they do it, and what a
+# spec says is in the key beside the fingerprint.
+_APART = {
+    f"{_PACKAGE}.{name}"
+    for name in (
+        "datasets.errors",
+        "datasets.registry",
+        "bench.environment",
+        "bench.fingerprint",
+        "bench.spec",
+    )
+}
+
+# The sampler of the ``truth`` reference: fresh points of the dataset, no code of its own.
+_NO_SAMPLER = "iid"
+
+
+def run_key(spec: RunSpec) -> str:
+    """Identity of a run under the code as it is now: same key, same numbers."""
+    return spec.key(code_of(spec))
+
+
+def code_of(spec: RunSpec) -> str:
+    """Fingerprint of all code that the numbers of a run depend on, 16 hexadecimal digits."""
+    parts = fingerprints(spec)
+    return _digest(f"{part} {value}" for part, value in sorted(parts.items()))
+
+
+def fingerprints(spec: RunSpec) -> dict[str, str]:
+    """Fingerprints of the parts of a run, to tell which of them has changed.
+
+    Returns:
+        Digests of ``core`` (what every run executes), and of what ``method``, ``dataset``,
+        ``sampler`` and ``metrics`` add to it.
+
+    Raises:
+        UsageError: A plug-in is unknown, or its source cannot be read.
+    """
+    known = references if spec.phase == "reference" else methods
+    method = _module(known, spec.method.name)
+    sampler = spec.sampler.name
+    return dict(
+        _fingerprints(
+            (method,),
+            (_module(datasets, spec.dataset.name),),
+            () if sampler == _NO_SAMPLER else (_module(samplers, sampler),),
+            tuple(_module(metrics, name) for name in metrics.names()),
+        )
+    )
+
+
+@cache
+def _fingerprints(
+    method: tuple[str, ...],
+    dataset: tuple[str, ...],
+    sampler: tuple[str, ...],
+    measures: tuple[str, ...],
+) -> tuple[tuple[str, str], ...]:
+    # Cached for the life of the process: what it executes is what it has imported.
+    core = _closure([_CORE])
+    plugins = {"method": method, "dataset": dataset, "sampler": sampler, "metrics": measures}
+    parts = {part: _closure(modules) - core for part, modules in plugins.items()}
+    return tuple((part, _digest_of(modules)) for part, modules in {"core": core, **parts}.items())
+
+
+def _module(registry: Registry[Any], name: str) -> str:
+    """Import name of the module that defines a plug-in."""
+    if name in registry.builtin:
+        return registry.builtin[name].module
+    return str(registry.get(name).__module__)
+
+
+def _closure(modules: Iterable[str]) -> frozenset[str]:
+    """The modules and all that they import, directly or not, from scorebench or their own package.
+
+    The top-level ``__init__`` is left out: it only gathers names for users.
+    """
+    pending = list(modules)
+    packages = {_PACKAGE, *(name.split(".")[0] for name in pending)}
+    found: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name in found or name in _APART or name == _PACKAGE:
+            continue
+        source = _source(name)
+        if source is None:
+            if name in modules:
+                raise UsageError(f"the source of {name} cannot be read: define it in a file")
+            continue
+        found.add(name)
+        pending += [used for used in _read(source, name)[1] if used.split(".")[0] in packages]
+    return frozenset(found)
+
+
+def _digest_of(modules: Iterable[str]) -> str:
+    found = ((name, _source(name)) for name in sorted(modules))
+    return _digest(f"{name} {_read(path, name)[0]}" for name, path in found if path is not None)
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+@cache
+def _source(module: str) -> Path | None:
+    """File of a module's source; None if there is no such module."""
+    top, *rest = module.split(".")
+    if top == _PACKAGE:
+        base = _ROOT.joinpath(*rest)
+        choices = [base / "__init__.py", base.with_suffix(".py")]
+        return next((path for path in choices if path.is_file()), None)
+    if module in sys.modules:
+        file = getattr(sys.modules[module], "__file__", None)
+    else:
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ImportError, AttributeError, ValueError):
+            return None
+        file = spec.origin if spec is not None else None
+    path = Path(file) if file is not None else None
+    return path if path is not None and path.suffix == ".py" and path.is_file() else None
+
+
+@cache
+def _read(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
+    """Digest of a module's code, and the names it imports (those of attributes among them)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    uses = dict.fromkeys(name for node in ast.walk(tree) for name in _imported(node, package))
+    return hashlib.sha256(dump(tree).encode()).hexdigest(), tuple(uses)
+
+
+def _imported(node: ast.AST, package: str) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        above = package.split(".")[: len(package.split(".")) - node.level + 1]
+        base = ".".join([*(above if node.level else []), *([node.module] if node.module else [])])
+        yield base
+        # An imported name may be a module; if it is not, it has no source file.
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def dump(tree: ast.AST) -> str:
+    """A syntax tree as text, without docstrings and positions, alike in all versions of Python.
+
+    Unlike ``ast.dump`` it leaves out absent and empty fields, which later versions add.
+    """
+    pieces: list[str] = []
+    _dump(tree, pieces)
+    return "".join(pieces)
+
+
+def _dump(value: object, pieces: list[str]) -> None:
+    if isinstance(value, ast.Constant):
+        pieces.append(f"{type(value.value).__name__}:{value.value!r};")
+    elif isinstance(value, ast.AST):
+        pieces.append(f"{type(value).__name__}(")
+        for name, field in ast.iter_fields(value):
+            if field is not None and field != [] and name not in ("ctx", "type_comment"):
+                pieces.append(f"{name}=")
+                _dump(field, pieces)
+        pieces.append(")")
+    elif isinstance(value, list):
+        pieces.append("[")
+        for item in value:
+            if not _is_text(item):
+                _dump(item, pieces)
+        pieces.append("]")
+    else:
+        pieces.append(f"{value!r};")
+
+
+def _is_text(item: object) -> bool:
+    """Whether a statement is a bare string: a docstring, or one that documents a name."""
+    return (
+        isinstance(item, ast.Expr)
+        and isinstance(item.value, ast.Constant)
+        and isinstance(item.value.value, str)
+    )
