@@ -1,0 +1,115 @@
+"""What a result was computed with: the facts that may change its last bits, and nothing private.
+
+No host names, user names or absolute paths are recorded, so the record can be published.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).resolve().parents[1]
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def environment() -> dict[str, Any]:
+    """Describe this process and its machine, as plain JSON values.
+
+    Returns:
+        ``scorebench`` (version), ``code`` (git commit of the checkout and whether files differ
+        from it, None outside one), ``python``, ``platform``, ``cpu``, ``threads``, ``packages``
+        (version by name, None if missing) and ``torch`` (how it was built, and the devices).
+    """
+    return {
+        "scorebench": _version("scorebench"),
+        "code": _checkout(_ROOT),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        # Not the kernel's release: it is often somebody's own name for it, and changes no number.
+        "platform": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]).strip(),
+        "cpu": {"model": _cpu_model(), "cores": os.cpu_count()},
+        "threads": {name: os.environ.get(name) for name in _THREADS},
+        "packages": {name: _version(name) for name in _requirements()},
+        "torch": _torch(),
+    }
+
+
+def environment_id(record: dict[str, Any]) -> str:
+    """Short name of an environment, 12 hexadecimal digits.
+
+    The commit and version of scorebench are left out: what they change is in each run's key.
+    """
+    facts = {key: value for key, value in record.items() if key not in ("code", "scorebench")}
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _torch() -> dict[str, Any]:
+    import torch
+
+    config = torch.__config__
+    built = f"{config.show()}\n{config.parallel_info()}"
+    libraries = re.findall(r"^\s*-?\s*(Intel\(R\) [^\n]*Version [\w.]+|OpenMP [\w.]+)", built, re.M)
+    blas = re.search(r"BLAS_INFO=(\w+)", built)
+    return {
+        "version": torch.__version__,
+        "blas": blas.group(1) if blas else None,
+        "libraries": sorted(set(libraries)),
+        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.version.cuda,
+        "devices": [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())],
+    }
+
+
+@cache
+def _requirements() -> tuple[str, ...]:
+    try:
+        lines = metadata.requires("scorebench") or []
+    except metadata.PackageNotFoundError:
+        return ()
+    names = (re.match(r"[\w.-]+", line) for line in lines if "extra ==" not in line)
+    return tuple(sorted(name.group().lower() for name in names if name))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@cache
+def _cpu_model() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        found = re.search(r"^model name\s*:\s*(.+)$", information.read_text("utf-8"), re.M)
+        if found:
+            return found.group(1).strip()
+    return platform.processor() or platform.machine()
+
+
+def _checkout(root: Path) -> dict[str, Any] | None:
+    """Commit of the working tree at ``root``; None if it is none, or git is not to be had."""
+    git = shutil.which("git")
+    # Without this test a copy installed inside some other checkout would report that one.
+    if git is None or not (root / ".git").exists():
+        return None
+
+    def answer(*command: str) -> str:
+        return subprocess.run(  # noqa: S603 - fixed arguments, no shell
+            [git, "-C", str(root), *command], capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+
+    try:
+        commit = answer("rev-parse", "HEAD")
+        changed = answer("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "modified": bool(changed)}
