@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from . import text
+from .cell import Cell
 from .columns import Columns
-from .evidence import Cell
 
 cell_columns: Columns[Cell] = Columns()
 _on_cell = cell_columns.add

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from .evidence import Cell, Evidence
+from .cell import Cell
+from .evidence import Evidence
 from .style import LIGHT, Theme, colours, drawing
 
 
@@ -144,6 +145,9 @@ def _scale(axis: Axes, cells: Sequence[Cell]) -> bool:
     pad = 0.06 * (high - low or 1.0)
     if 0 < bend < high / 10:
         axis.set_xscale("symlog", linthresh=bend, linscale=0.6)
+        first = math.ceil(math.log10(1.5 * bend))
+        decades = range(first, math.ceil(math.log10(high * 1.4)))
+        axis.xaxis.set_major_locator(FixedLocator([0.0, *(10.0**k for k in decades)]))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.set_xlim(min(low, 0.0) - bend / 4, high * 1.4)
         return False

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 
 from . import text
 from .board_columns import board_columns
+from .cell import Cell
 from .cell_columns import cell_columns
-from .evidence import Cell, Evidence
+from .evidence import Evidence
 from .overview import overview
 from .panels import Portrait, panel
 from .protocol import missing, protocol
+from .ranking import simultaneous_level
 from .source import Source
-from .statistics import estimate, seeds_needed, simultaneous_level
+from .statistics import estimate, seeds_needed
 from .style import DARK, LIGHT, encode
 from .tables import Table, table
 from .verdict import verdict, verdict_on
@@ -213,7 +216,7 @@ def _failures(source: Source) -> list[list[str]]:
     shown = []
     for row in rows.to_dict("records"):
         trial = row["trial"]
-        run = "" if trial is None or trial != trial else f"trial {trial:.0f}, "
+        run = "" if pd.isna(trial) else f"trial {trial}, "
         shown.append(
             [
                 *(str(row[name]) for name in ("phase", "method", "dataset", "sampler")),

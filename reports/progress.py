@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ..studies.events import CellFinished, Event, RunsFinished, StudyFinished, StudyStarted
 from ..studies.rows import Cell
 from . import text
-from .evidence import sign_of
+from .cell import sign_of
 
 
 class ProgressListener:

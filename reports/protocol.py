@@ -1,6 +1,7 @@
 """What was run, in words, and what of it is not there yet."""
 
-from ..studies.spec import Entry, Range, StudySpec
+from ..studies.entries import Entry, Range
+from ..studies.spec import StudySpec
 from . import text
 from .source import Source
 

@@ -1,6 +1,5 @@
 """A run directory, read: the study, its rows so far, its environment, samples and fields."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,15 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..bench.spec import Option
 from ..datasets.errors import UsageError
-from ..studies.rows import Row
 from ..studies.spec import StudySpec
-from ..studies.store import read_environments, read_rows, read_study
-from .evidence import Cell, Evidence, Place, gather
+from ..studies.store import read_environments, read_study
+from ..studies.table import read_results
+from .cell import Cell, Place
+from .evidence import Evidence, gather
 from .panels import Points, Portrait
 
-_COLUMNS = ("phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure")
 _TRUTH_SEED = 0
 _MOST_POINTS = 50_000
 
@@ -102,39 +100,7 @@ def load(directory: str | Path) -> Source:
     """
     folder = Path(directory)
     study = read_study(folder)
-    rows = _frame(read_rows(folder))
-    return Source(folder, study, _complete(rows, study.objective), read_environments(folder))
-
-
-def _frame(rows: Sequence[Row]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "phase": row.place.phase,
-            **row.place.cell._asdict(),
-            "trial": row.place.trial,
-            "replicate": row.place.replicate,
-            **row.result.summary(),
-            **_parameters(row),
-            "environment": row.environment,
-        }
-        for row in rows
-    )
-
-
-def _parameters(row: Row) -> dict[str, Option]:
-    if row.place.trial is None:
-        return {}
-    run = row.run
-    options = {**run.method.options, "learning_rate": run.training.learning_rate}
-    return {f"params.{name}": value for name, value in sorted(options.items())}
-
-
-def _complete(rows: pd.DataFrame, objective: str) -> pd.DataFrame:
-    """The columns that every report needs, also of a study that has no row yet."""
-    for name in (*_COLUMNS, objective):
-        if name not in rows:
-            rows[name] = pd.Series(np.nan if name in ("trial", objective) else "", rows.index)
-    return rows
+    return Source(folder, study, read_results(folder), read_environments(folder))
 
 
 def _arrays(path: Path) -> dict[str, Points]:

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from . import text
 from .board_columns import board_columns
+from .cell import Cell
 from .cell_columns import show_mean
-from .evidence import Cell, Contestant, Evidence
+from .evidence import Contestant, Evidence
 from .protocol import missing
 from .source import Source
 from .statistics import estimate

@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from . import text
+from .cell import Cell
 from .cell_columns import failures
-from .evidence import Cell, Evidence
-from .statistics import Comparison, Estimate, common, compare, simultaneous_level
+from .evidence import Evidence
+from .ranking import common, simultaneous_level
+from .statistics import Comparison, Estimate, compare
 
 
 @dataclass(frozen=True)
