@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..bench.spec import EvaluationSpec, Phase, Plugin, RunSpec, TrainingSpec
 from .check import resolve
 from .engine import Engine
+from .entries import Entry
 from .rows import Cell, Job, Place, Row
 from .space import Proposal, explore, propose
-from .spec import IID, Entry, StudySpec
+from .spec import IID, TRUTH, StudySpec
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -50,11 +51,10 @@ class Plan:
         """Cells of the reference rows, those that are asked for."""
         spec, reference = self.study, self.study.reference
         datasets = [entry.label for entry in spec.datasets]
-        floors = [Cell("truth", dataset, IID) for dataset in datasets if reference.floors]
-        pairs = itertools.product(
-            ("exact", "untrained"), datasets, [entry.label for entry in spec.samplers]
-        )
-        return floors + [Cell(*labels) for labels in pairs if reference.seeds]
+        floors = [Cell(TRUTH, dataset, IID) for dataset in datasets if reference.floors]
+        samplers = [entry.label for entry in spec.samplers]
+        anchors = itertools.product(reference.methods, datasets, samplers)
+        return floors + [Cell(*labels) for labels in anchors if reference.seeds]
 
     @cached_property
     def tuned(self) -> list[Cell]:
@@ -74,7 +74,7 @@ class Plan:
     def size(self, cell: Cell) -> Size:
         """How many runs a cell takes if no trial of it fails."""
         spec = self.study
-        if cell.method == "truth":
+        if cell.method == TRUTH:
             return Size(reference=spec.reference.floors)
         if cell not in self._tuned:
             return Size(reference=spec.reference.seeds)

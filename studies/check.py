@@ -6,8 +6,9 @@ from typing import Any
 from ..bench.spec import Option, Plugin
 from ..datasets.errors import UsageError, unknown
 from .engine import Engine
+from .entries import Entry
 from .space import explore
-from .spec import Entry, StudySpec
+from .spec import StudySpec
 
 
 def check_names(study: StudySpec, engine: Engine) -> None:
@@ -25,6 +26,16 @@ def check_names(study: StudySpec, engine: Engine) -> None:
         for entry in entries:
             if entry.name not in known:
                 raise unknown(kind, entry.name, known)
+    known = engine.names("reference")
+    for name in study.reference.methods:
+        if name not in known:
+            raise unknown("reference", name, known)
+    for entry in study.methods:
+        if entry.label in known:
+            raise UsageError(
+                f"the label {entry.label!r} belongs to the reference rows: "
+                f'give the method another, for example label = "{entry.label}_2"'
+            )
     known = engine.names("metric")
     if study.objective not in known:
         raise unknown("metric", study.objective, known)

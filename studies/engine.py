@@ -27,12 +27,13 @@ class Engine:
         return Engine()
 
     def names(self, kind: str) -> Sequence[str]:
-        """Registered names of a kind: ``method``, ``dataset``, ``sampler`` or ``metric``."""
+        """Registered names of a kind: ``method``, ``reference``, ``dataset``, ..."""
         from ..bench.metrics import metrics
         from ..datasets import datasets
-        from ..methods import methods, samplers
+        from ..methods import methods, references, samplers
 
-        registries = {r.kind: r for r in (methods, datasets, samplers, metrics)}
+        known = (methods, references, datasets, samplers, metrics)
+        registries = {registry.kind: registry for registry in known}
         return registries[kind].names()
 
     def space(self, method: str, trial: "BaseTrial") -> dict[str, Option]:

@@ -1,6 +1,5 @@
 """From a packaged name or a TOML file, and ``key=value`` overrides, to a valid study."""
 
-import datetime
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from ..datasets.errors import UsageError, unknown
 from .check import check_names, check_options
 from .engine import Engine
-from .spec import StudySpec, reason
+from .entries import reason, short
+from .spec import StudySpec
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -193,7 +193,7 @@ def _explain(error: ValidationError) -> str:
     expected = first["msg"].removeprefix("Input ")
     if first["type"].startswith(("model", "dict")):
         expected = "should be a table"
-    return f"{where} = {_shown(first['input'])} {expected}"
+    return f"{where} = {short(first['input'])} {expected}"
 
 
 def _fields(place: Sequence[str]) -> list[str]:
@@ -206,10 +206,3 @@ def _fields(place: Sequence[str]) -> list[str]:
             return []
     prefix = "".join(f"{part}." for part in place)
     return [prefix + name for name in model.model_fields]
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, datetime.date | datetime.time):
-        return str(value)
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

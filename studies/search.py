@@ -20,9 +20,10 @@ from optuna.trial import FixedTrial, TrialState, create_trial
 
 from ..bench.spec import Option
 from .engine import Engine
+from .entries import Entry
 from .rows import Cell, Row
 from .space import Proposal, propose
-from .spec import Entry, StudySpec
+from .spec import StudySpec
 
 WORST = 1e9
 """What Optuna is told of a failed run: its samplers ignore FAIL, and take inf for a result."""

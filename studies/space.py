@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from ..bench.spec import Option
 from ..datasets.errors import UsageError
 from .engine import Engine
-from .spec import Choices, Entry, Range, Setting, Training
+from .entries import Choices, Entry, Range, Setting
+from .spec import Training
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial

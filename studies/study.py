@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..bench.spec import RunSpec
 from ..datasets.errors import UsageError
 from .artifacts import ArtifactFiles
+from .best import confirmed
 from .cells import Plan, Steps
 from .check import check_names, check_options
 from .engine import Engine
@@ -79,6 +80,9 @@ class _Session:
         self._total = sum(sum(plan.size(cell)) for cell in plan.cells)
         self._finished = 0
         self._ran = 0
+        self._by_cell: dict[Cell, list[Row]] = {cell: [] for cell in plan.cells}
+        for row in store.rows.values():
+            self._by_cell[row.place.cell].append(row)
         self._check_code()
 
     def run(self) -> None:
@@ -138,6 +142,8 @@ class _Session:
             )
         new = [row for row in rows if row.place not in self._store.rows]
         self._store.append(new, {identity: description})
+        for row in new:
+            self._by_cell[row.place.cell].append(row)
         self._ran += len(rows)
         self._listen(RunsFinished(rows, len(self._store.rows), self._total))
         return [self._store.rows[row.place] for row in rows]
@@ -157,11 +163,8 @@ class _Session:
 
         plan, objective = self._plan, self._plan.study.objective
         sign = plan.engine.sign(objective)
-        rows = [row for row in self._store.rows.values() if row.place.cell == cell]
-        confirmed = [
-            row for row in rows if row.place.phase == "confirm" and row.result.state == "ok"
-        ]
-        ranked = sorted(confirmed, key=lambda row: (row.loss(objective, sign), row.place.replicate))
+        rows = self._by_cell[cell]
+        ranked = confirmed(rows, cell, plan.study, plan.engine)
         if ranked:
             extent = plan.engine.extent(ranked[0].run.dataset)
             self._files.assemble(cell, ranked, extent)

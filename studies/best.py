@@ -1,0 +1,113 @@
+"""The winning configuration of a cell, as a study that runs it and nothing else."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ..datasets.errors import UsageError, unknown
+from .engine import Engine
+from .entries import Choices, Entry, Range
+from .rows import Cell, Place, Row
+from .space import LEARNING_RATE
+from .spec import StudySpec
+from .store import read_rows, read_study
+
+
+def best(
+    directory: str | Path,
+    method: str,
+    dataset: str,
+    sampler: str | None = None,
+    engine: Engine | None = None,
+) -> StudySpec:
+    """The study that repeats the confirmed runs of a cell's winner, with nothing left to search.
+
+    Args:
+        directory: A run directory.
+        method: Label of the method.
+        dataset: Label of the dataset.
+        sampler: Label of the sampler; the one with the best confirmed mean if not given.
+        engine: Where metrics are found; the real one unless given.
+
+    Raises:
+        UsageError: It is not a run directory, a label is unknown, or nothing is confirmed yet.
+    """
+    path = Path(directory)
+    engine = engine or Engine.default()
+    study, rows = read_study(path), read_rows(path)
+    found = {
+        cell: ranked
+        for cell in pick_cells(study, method, dataset, sampler)
+        if (ranked := confirmed(rows, cell, study, engine))
+    }
+    if not found:
+        raise UsageError(f"{method} has no confirmed runs on {dataset} in {str(path)!r} yet")
+    cell = min(found, key=lambda c: _mean_loss(found[c], study, engine))
+    trial = found[cell][0].place.trial
+    tried = next((r for r in rows if r.place == Place(cell, "search", trial, 0)), None)
+    return _fixed(study, cell, tried)
+
+
+def pick_cells(
+    study: StudySpec, method: str | None, dataset: str | None, sampler: str | None
+) -> list[Cell]:
+    """The cells with these labels; a label that is not given matches all.
+
+    Raises:
+        UsageError: A label is not in the study; the nearest is suggested.
+    """
+    methods = _pick(study.methods, "method", method)
+    datasets = _pick(study.datasets, "dataset", dataset)
+    samplers = _pick(study.samplers, "sampler", sampler)
+    return [Cell(m, d, s) for m in methods for d in datasets for s in samplers]
+
+
+def confirmed(rows: Iterable[Row], cell: Cell, study: StudySpec, engine: Engine) -> list[Row]:
+    """The confirmed runs of a cell that are ok, best first by the study's objective."""
+    sign = engine.sign(study.objective)
+    good = [
+        row
+        for row in rows
+        if row.place.cell == cell and row.place.phase == "confirm" and row.result.state == "ok"
+    ]
+    return sorted(good, key=lambda row: (row.loss(study.objective, sign), row.place.replicate))
+
+
+def _pick(entries: Iterable[Entry], kind: str, label: str | None) -> list[str]:
+    labels = [entry.label for entry in entries]
+    if label is None:
+        return labels
+    if label not in labels:
+        raise unknown(f"{kind} in this study called", label, labels)
+    return [label]
+
+
+def _mean_loss(rows: Sequence[Row], study: StudySpec, engine: Engine) -> float:
+    sign = engine.sign(study.objective)
+    return sum(row.loss(study.objective, sign) for row in rows) / len(rows)
+
+
+def _fixed(study: StudySpec, cell: Cell, tried: Row | None) -> StudySpec:
+    method = _entry(study.methods, cell.method)
+    training, search = study.training, study.search.model_copy(update={"trials": 0})
+    if tried is not None and tried.suggested is not None:
+        found = dict(tried.suggested)
+        rate = found.pop(LEARNING_RATE, None)
+        # What stays open was on a branch of the space that the winner did not take.
+        kept = {k: v for k, v in method.settings.items() if not isinstance(v, Range | Choices)}
+        method = method.model_copy(update={"settings": kept | found})
+        if rate is not None:
+            training = training.model_copy(update={"learning_rate": rate})
+    return study.model_copy(
+        update={
+            "name": f"{study.name}-best-{'-'.join(cell)}"[:100],
+            "methods": (method,),
+            "datasets": (_entry(study.datasets, cell.dataset),),
+            "samplers": (_entry(study.samplers, cell.sampler),),
+            "training": training,
+            "search": search,
+        }
+    )
+
+
+def _entry(entries: Iterable[Entry], label: str) -> Entry:
+    return next(entry for entry in entries if entry.label == label)
