@@ -1,1 +1,34 @@
-"""scorebench: tune, compare and reproduce score-matching methods on toys with exact truth."""
+"""scorebench: tune, compare and reproduce score-matching methods on toys with exact truth.
+
+The verbs of the command line, in Python::
+
+    import scorebench as sb
+
+    study = sb.run("quick")
+    study.leaderboard()
+    study.best("dsm", "rings")
+    study.replay("dsm", "rings")
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from .datasets.errors import UsageError
+
+if TYPE_CHECKING:
+    from .datasets import get_dataset
+    from .reports.api import Study, load_study, registered, run
+
+__all__ = ["Study", "UsageError", "get_dataset", "load_study", "registered", "run"]
+
+__version__ = "0.1.0"
+
+_HOMES = {"get_dataset": "datasets"}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first used: torch and pandas take seconds that `scorebench --help` has not.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES.get(name, 'reports.api')}", __name__), name)

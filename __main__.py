@@ -1,0 +1,188 @@
+"""The command line: parse, call, print."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import __version__
+from .datasets.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+app = typer.Typer(
+    name="scorebench",
+    help="Tune, compare and reproduce score-matching methods on toys with exact truth.",
+    epilog="Example: scorebench run quick && scorebench leaderboard runs/quick",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Run directory of a study.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", "-w", help="Processes; all cores unless given.")
+]
+SamplerLabel = Annotated[
+    str | None, typer.Option("--sampler", help="Label of the sampler, where there are several.")
+]
+
+
+class Format(StrEnum):
+    """How the leaderboard is written."""
+
+    table = "table"
+    csv = "csv"
+    markdown = "markdown"
+    json = "json"
+    latex = "latex"
+
+
+@app.callback(invoke_without_command=True)
+def common(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Tune, compare and reproduce score-matching methods on toys with exact truth."""
+    if version:
+        typer.echo(f"scorebench {__version__}")
+        raise typer.Exit
+
+
+@app.command("list", epilog="Example: scorebench list")
+def list_all() -> None:
+    """List methods, datasets, samplers, metrics, reference rows and packaged studies."""
+    from .reports.api import catalog
+    from .reports.listings import catalog_view
+
+    _print(catalog_view(catalog()))
+
+
+@app.command(epilog="Example: scorebench run quick -o training.steps=500 -o 'datasets=[\"rings\"]'")
+def run(
+    study: Annotated[str, typer.Argument(help="Name of a packaged study, or path of a TOML file.")],
+    out: Annotated[Path | None, typer.Option(help="Run directory; runs/NAME unless given.")] = None,
+    workers: Workers = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--override", "-o", metavar="KEY=VALUE", help="Change a field; TOML values."),
+    ] = None,
+) -> None:
+    """Run a study, or finish it: what its directory holds already is not run again."""
+    from .reports import api
+    from .reports.progress import ProgressListener
+
+    with ProgressListener() as listener:
+        done = api.run(study, out, workers=workers, overrides=override or (), listener=listener)
+    leaderboard(done.directory)
+    typer.echo(f"\nreport: {done.directory / 'report.html'}")
+
+
+@app.command(epilog="Example: scorebench status runs/quick")
+def status(directory: Directory) -> None:
+    """Show how far a study is, also while it runs."""
+    from .reports.source import load
+    from .reports.terminal import status_view
+
+    _print(status_view(load(directory)))
+
+
+@app.command(epilog="Example: scorebench leaderboard runs/quick --format markdown")
+def leaderboard(
+    directory: Directory,
+    kind: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
+) -> None:
+    """Rank the methods on their confirmed runs."""
+    if kind is Format.table and sys.stdout.isatty():
+        from .reports.source import load
+        from .reports.terminal import leaderboard_view
+
+        _print(leaderboard_view(load(directory).evidence))
+        return
+    from .reports.write import leaderboard_table
+
+    typer.echo(leaderboard_table(directory, kind.value).rstrip("\n"))
+
+
+@app.command(epilog="Example: scorebench report runs/quick")
+def report(directory: Directory) -> None:
+    """Write report.html and leaderboard.csv into a run directory, and print the page's path."""
+    from .reports.write import write_report
+
+    typer.echo(write_report(directory))
+
+
+@app.command(epilog="Example: scorebench best runs/quick dsm rings > my.toml")
+def best(
+    directory: Directory,
+    method: Annotated[str, typer.Argument(help="Label of the method.")],
+    dataset: Annotated[str, typer.Argument(help="Label of the dataset.")],
+    sampler: SamplerLabel = None,
+) -> None:
+    """Print a winning configuration as a study that `run` accepts."""
+    from .studies.best import best as best_of
+
+    typer.echo(best_of(directory, method, dataset, sampler).to_toml().rstrip("\n"))
+
+
+@app.command(epilog="Example: scorebench replay runs/quick dsm rings")
+def replay(
+    directory: Directory,
+    method: Annotated[str | None, typer.Argument(help="Label of the method.")] = None,
+    dataset: Annotated[str | None, typer.Argument(help="Label of the dataset.")] = None,
+    sampler: SamplerLabel = None,
+    every: Annotated[bool, typer.Option("--all", help="Every best configuration.")] = False,
+    workers: Workers = None,
+) -> None:
+    """Train best configurations again and compare the numbers; exit status 1 if any differs."""
+    if every and method is not None:
+        raise UsageError(f"--all replays every method: leave out {method!r}, or --all")
+    if not every and dataset is None:
+        raise UsageError("say what to replay: METHOD DATASET, or --all")
+    from .reports.api import cores
+    from .reports.listings import replay_view
+    from .studies.replay import replay as replay_of
+
+    found = replay_of(directory, method, dataset, sampler, workers=workers or cores())
+    _print(replay_view(found))
+    if bool((found["verdict"] == "differs").any()):
+        raise typer.Exit(1)
+
+
+def _print(view: "RenderableType") -> None:
+    from rich.console import Console
+
+    console = Console() if sys.stdout.isatty() else Console(width=100, color_system=None)
+    console.print(view)
+
+
+def main() -> None:
+    """Run the command line; bad input is one line on standard error and exit status 2."""
+    try:
+        status = app(standalone_mode=False)
+    except UsageError as error:
+        _refuse(str(error))
+    except typer.Abort:
+        _refuse("interrupted")
+    except KeyboardInterrupt:
+        typer.echo("scorebench: stopped; run the same command again to continue", err=True)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        # Whoever read our output has left, as in `scorebench list | head`.
+        sys.stderr.close()
+        raise SystemExit(141) from None
+    except typer.TyperException as error:
+        _refuse(error.format_message() if hasattr(error, "format_message") else str(error))
+    else:
+        raise SystemExit(status or 0)
+
+
+def _refuse(message: str) -> None:
+    typer.echo(f"scorebench: {' '.join(message.split())}", err=True)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    main()

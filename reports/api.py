@@ -1,0 +1,167 @@
+"""The verbs of scorebench in Python: the same as on the command line, tables as DataFrames."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ..datasets.errors import UsageError
+from ..studies.spec import StudySpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..studies.events import Listener
+
+Kind = Literal["dataset", "method", "sampler", "metric", "reference", "study"]
+
+
+class Study:
+    """A study's run directory: what was found, whether the study is finished or not.
+
+    Args:
+        directory: The run directory; it has to hold a study.
+
+    Raises:
+        UsageError: It does not.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        from ..studies.store import read_study
+
+        self.directory = Path(directory)
+        self.spec: StudySpec = read_study(self.directory)
+
+    def __repr__(self) -> str:
+        return f"Study({str(self.directory)!r})"
+
+    @property
+    def results(self) -> "pd.DataFrame":
+        """Every run so far, failures too, one row each."""
+        from ..studies.table import read_results
+
+        return read_results(self.directory)
+
+    def leaderboard(self) -> "pd.DataFrame":
+        """Methods ranked on their confirmed runs, with intervals; best first."""
+        from .leaderboard import board_frame
+        from .source import load
+
+        return board_frame(load(self.directory).evidence)
+
+    def cells(self) -> "pd.DataFrame":
+        """Confirmed mean, interval, floor and oracle of each method on each dataset."""
+        from .leaderboard import cell_frame
+        from .source import load
+
+        return cell_frame(load(self.directory).evidence)
+
+    def verdict(self) -> str:
+        """Which method is better, by how much and how sure that is, in words."""
+        from .source import load
+        from .verdict import verdict
+
+        return verdict(load(self.directory).evidence)
+
+    def status(self) -> "pd.DataFrame":
+        """How far each cell is."""
+        from ..studies.status import status
+
+        return status(self.directory)
+
+    def report(self) -> Path:
+        """Write ``report.html`` and ``leaderboard.csv``; the path of the page."""
+        from .write import write_report
+
+        return write_report(self.directory)
+
+    def best(self, method: str, dataset: str, sampler: str | None = None) -> StudySpec:
+        """The winning configuration as a study that trains just that; ``to_toml`` writes it."""
+        from ..studies.best import best
+
+        return best(self.directory, method, dataset, sampler)
+
+    def replay(
+        self,
+        method: str | None = None,
+        dataset: str | None = None,
+        sampler: str | None = None,
+        *,
+        workers: int = 1,
+    ) -> "pd.DataFrame":
+        """Train best configurations again: identical, within tolerance or differs, per metric."""
+        from ..studies.replay import replay
+
+        return replay(self.directory, method, dataset, sampler, workers=workers)
+
+
+def run(
+    study: str | Path | StudySpec,
+    out: str | Path | None = None,
+    *,
+    workers: int | None = None,
+    overrides: Sequence[str] = (),
+    listener: "Listener | None" = None,
+) -> Study:
+    """Run a study, or what is missing of it, and write its report.
+
+    Args:
+        study: Name of a packaged study, path of a TOML file, or a study.
+        out: Run directory; ``runs/<name of the study>`` unless given.
+        workers: Processes; as many as this process may use cores unless given.
+        overrides: ``key=value`` pairs in TOML, such as ``"training.steps=500"``.
+        listener: Told what happens on the way.
+
+    Raises:
+        UsageError: Something in the study or its directory cannot be; one line says what.
+    """
+    from ..studies.load import load_study
+    from ..studies.study import run as run_study
+
+    if isinstance(study, StudySpec):
+        if overrides:
+            raise UsageError("overrides go with the name or path of a study, not with a StudySpec")
+        spec = study
+    else:
+        spec = load_study(study, overrides)
+    directory = Path(out) if out is not None else Path("runs") / spec.name
+    run_study(spec, directory, cores() if workers is None else workers, listener)
+    found = Study(directory)
+    found.report()
+    return found
+
+
+def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> StudySpec:
+    """Read a study file or packaged study and check it, without running anything."""
+    from ..studies.load import load_study as load
+
+    return load(name_or_path, overrides)
+
+
+def registered() -> "pd.DataFrame":
+    """Everything that can be named in a study: columns kind, name and summary."""
+    import pandas as pd
+
+    return pd.DataFrame(catalog(), columns=["kind", "name", "summary"])
+
+
+def catalog() -> list[tuple[Kind, str, str]]:
+    """Kind, name and one-line summary of every plug-in and packaged study; loads none of them."""
+    from ..bench.metrics import metrics
+    from ..datasets import datasets
+    from ..methods import methods, references, samplers
+    from ..studies.load import presets
+
+    found: list[tuple[Kind, str, str]] = []
+    registries = (methods, datasets, samplers, metrics, references)
+    kinds: tuple[Kind, ...] = ("method", "dataset", "sampler", "metric", "reference")
+    for kind, registry in zip(kinds, registries, strict=True):
+        found += [(kind, name, registry.summary(name)) for name in registry.names()]
+    return found + [("study", name, summary) for name, summary in presets().items()]
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,65 @@
+"""Plain listings for a terminal: what there is to name, and what a replay found."""
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from . import text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PLURALS = {"study": "studies"}
+_COLOURS = {"identical": "green", "within tolerance": "yellow", "differs": "bold red"}
+
+
+def catalog_view(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
+    """Names and summaries by kind, in the order given.
+
+    Args:
+        entries: Kind, name and summary.
+    """
+    parts: list[RenderableType] = []
+    for kind, group in groupby(entries, key=lambda entry: entry[0]):
+        shown = _grid()
+        shown.add_column(style="cyan", no_wrap=True, min_width=18)
+        shown.add_column()
+        for _, name, summary in group:
+            shown.add_row(f"  {name}", Text(summary))
+        parts += [Text(_PLURALS.get(kind, f"{kind}s"), style="bold"), shown]
+    return Group(*parts)
+
+
+def replay_view(found: "pd.DataFrame") -> RenderableType:
+    """One line per replayed run: its verdict on each metric, and what has changed where one moved.
+
+    Args:
+        found: What ``replay`` returned.
+    """
+    shown = _grid(show_header=True)
+    for header in ("method", "dataset", "sampler", "replicate"):
+        shown.add_column(header, no_wrap=True)
+    metrics = list(dict.fromkeys(found["metric"]))
+    for metric in metrics:
+        shown.add_column(metric)
+    reasons: list[RenderableType] = []
+    runs = found.groupby(["dataset", "method", "sampler", "replicate"], sort=False)
+    for (dataset, method, sampler, replicate), lines in runs:
+        verdicts = dict(zip(lines["metric"], lines["verdict"], strict=True))
+        cells = [
+            Text(verdicts.get(m, ""), style=_COLOURS.get(verdicts.get(m, ""), "")) for m in metrics
+        ]
+        shown.add_row(str(method), str(dataset), str(sampler), str(replicate), *cells)
+        for line in lines[lines["verdict"] != "identical"].itertuples():
+            moved = f"{text.number(line.stored, 6)} → {text.number(line.replayed, 6)}"
+            why = f"; changed: {line.changed}" if line.changed else ""
+            reasons.append(Text(f"{method} on {dataset}: {line.metric} {moved}{why}"))
+    return Group(shown, *reasons)
+
+
+def _grid(*, show_header: bool = False) -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=show_header)
