@@ -1,5 +1,7 @@
 """What every toy distribution offers: iid samples, exact densities at every noise level, modes."""
 
+import math
+import operator
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -12,35 +14,87 @@ from .errors import UsageError
 class Dataset(ABC):
     """A distribution p on R^d whose truth is known exactly.
 
-    All tensors are float64. ``sigma`` is the standard deviation of added Gaussian noise: every
-    density and score is that of p_sigma = p * N(0, sigma² I); ``sigma = 0`` is the data itself.
+    People call ``sample``, ``log_prob`` and ``score``, which check what they are given; a plug-in
+    writes ``draw`` and ``log_density`` (and ``gradient`` where autograd is too slow or fails),
+    which may trust their arguments.
+
+    Everything is computed and returned in float64 on the CPU; points given in another floating
+    precision are converted first. ``sigma`` is the standard deviation of added Gaussian noise:
+    every density and score is that of p_sigma = p * N(0, sigma² I); ``sigma = 0`` is the data
+    itself. Rows are independent: what is returned for a point does not depend, in any bit, on the
+    points beside it, and a row with NaN spoils no other.
 
     Attributes:
         dim: Dimension d of the space.
         extent: Half the side of the box, centred at the origin, that pictures show and that
             Langevin chains start in; holds nearly all of the mass.
+        noise: Standard deviation of the Gaussian noise that the data has already, the length
+            below which p is smooth; 0 for a density with edges.
         score_from: Smallest sigma from which on the score exists (0 for smooth densities).
+        reference_sigma: Noise level whose exact score stands for the truth where a sampler needs
+            one: 0, or the smallest that Langevin steps of ordinary size can follow.
     """
 
     dim: int = 2
     extent: float = 4.0
+    noise: float = 0.0
     score_from: ClassVar[float] = 0.0
+    reference_sigma: ClassVar[float] = 0.0
 
-    @abstractmethod
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw ``n`` >= 0 independent points, shape (n, d)."""
+        """Draw ``n`` >= 0 independent points, shape (n, d), from ``generator`` alone.
 
-    @abstractmethod
+        Raises:
+            UsageError: ``n`` is negative or no integer, or there is no generator.
+        """
+        try:
+            count = operator.index(n)
+        except TypeError:
+            raise UsageError(f"cannot sample {n!r} points: n has to be an integer >= 0") from None
+        if count < 0:
+            raise UsageError(f"cannot sample {count} points: n has to be >= 0")
+        if not isinstance(generator, torch.Generator):
+            raise UsageError(
+                f"sampling draws from a torch.Generator of your own, not from {generator!r}"
+            )
+        return self.draw(count, generator)
+
     def log_prob(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Log density of p_sigma at ``x`` of shape (n, d): shape (n,), in nats."""
+        """Log density of p_sigma at ``x`` of shape (n, d): shape (n,), in nats.
 
-    @abstractmethod
+        Raises:
+            UsageError: ``x`` is not an (n, d) tensor of floats, or ``sigma`` is negative.
+        """
+        return self.log_density(self._points(x), _level(sigma))
+
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """Gradient of ``log_prob(x, sigma)`` with respect to ``x``: shape (n, d).
 
         Raises:
-            UsageError: The density has no score at this ``sigma``.
+            UsageError: As for ``log_prob``, and where p_sigma has no score at this ``sigma``.
         """
+        level = _level(sigma)
+        if level < self.score_from:
+            raise UsageError(
+                f"{type(self).__name__} has no score at sigma = {level:g} (its density jumps); "
+                f"it has one from sigma = {self.score_from:g} on"
+            )
+        return self.gradient(self._points(x), level)
+
+    @abstractmethod
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Do what ``sample`` promises, for an ``n`` >= 0 that was checked."""
+
+    @abstractmethod
+    def log_density(self, x: Tensor, sigma: float) -> Tensor:
+        """Do what ``log_prob`` promises, for checked float64 points; differentiable in ``x``."""
+
+    def gradient(self, x: Tensor, sigma: float) -> Tensor:
+        """Do what ``score`` promises, for checked points; by autograd unless overridden."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(self.log_density(x, sigma).sum(), x)
+        return slope
 
     @property
     @abstractmethod
@@ -50,3 +104,22 @@ class Dataset(ABC):
     @abstractmethod
     def assign(self, x: Tensor) -> Tensor:
         """Index of the mode that each point belongs to, shape (n,), integers."""
+
+    def _points(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise UsageError(f"points have to be a tensor of floats, not {kind}")
+        if x.ndim != 2 or x.shape[1] != self.dim:
+            raise UsageError(f"points have shape (n, {self.dim}) here, not {tuple(x.shape)}")
+        # Sums over strided memory run in another order: the layout must not change a bit.
+        return x.double().contiguous()
+
+
+def _level(sigma: float) -> float:
+    try:
+        level = float(sigma)
+    except (TypeError, ValueError):
+        level = math.nan
+    if not 0 <= level < math.inf:
+        raise UsageError(f"sigma = {sigma!r} is no noise level: it has to be a number >= 0")
+    return level

@@ -8,6 +8,7 @@ through entry points of the group ``scorebench_<kind>s`` (for example ``scoreben
 import ast
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -118,6 +119,16 @@ def options_of(plugin: Callable[..., Any], kind: str, name: str, options: dict[s
     Raises:
         UsageError: An option is unknown to the plug-in or has an impossible value.
     """
+    known = [
+        key
+        for key, parameter in inspect.signature(plugin).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+    for option in options:
+        if option not in known:
+            if not known:
+                raise UsageError(f"the {kind} {name!r} has no options, but was given {option!r}")
+            raise unknown(f"option of the {kind} {name!r} called", option, known)
     try:
         return plugin(**options)
     except TypeError as error:

@@ -1,0 +1,134 @@
+"""Mixtures of equal bumps: Gaussians, or boxes blurred by a Gaussian, at weighted centres."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .base import Dataset
+from .errors import UsageError
+from .kernel import log_bump
+
+# Numbers that one intermediate result may hold: 8 MiB of float64, about what caches hold.
+_BLOCK = 2**20
+
+
+class Mixture(Dataset):
+    """p(x) = Σ_k w_k Π_j f(x_j - c_kj), f the density of ``U[-width/2, width/2] + N(0, noise²)``.
+
+    Smoothing only widens the Gaussian: p_sigma has sqrt(noise² + sigma²) in place of noise.
+
+    Args:
+        centres: c, shape (k, d).
+        weights: w, k positive numbers that are scaled to sum to 1; equal if left out.
+        noise: Standard deviation of the Gaussian part.
+        width: Side of the box part.
+
+    Raises:
+        UsageError: The sizes do not fit or a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        centres: Tensor,
+        weights: Tensor | Sequence[float] | None = None,
+        *,
+        noise: float = 0.0,
+        width: float = 0.0,
+    ) -> None:
+        self.centres = torch.as_tensor(centres, dtype=torch.float64)
+        if self.centres.ndim != 2 or self.centres.numel() == 0:
+            raise UsageError(f"centres have shape (k, d), not {tuple(self.centres.shape)}")
+        count, self.dim = self.centres.shape
+        given = torch.ones(count) if weights is None else weights
+        w = torch.as_tensor(given, dtype=torch.float64)
+        if w.shape != (count,) or not bool((w > 0).all()) or not bool(w.isfinite().all()):
+            raise UsageError(f"{count} centres need {count} positive weights, not {given!r}")
+        if not (noise >= 0 and width >= 0 and 0 < noise + width < math.inf):
+            raise UsageError(
+                f"noise = {noise!r} and width = {width!r}: both >= 0 and one of them > 0"
+            )
+        self.noise, self.width = float(noise), float(width)
+        self._weights = w / w.sum()
+
+    @property
+    def weights(self) -> Tensor:
+        """Probability of each centre, shape (k,)."""
+        return self._weights
+
+    def tau(self, sigma: float) -> float:
+        """Standard deviation of the Gaussian part of p_sigma."""
+        return math.hypot(self.noise, sigma)
+
+    def nodes(self, tau: float) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - curves use it
+        """Centres (k, d) and weights (k,) that the density is summed over."""
+        return self.centres, self._weights
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """A centre by its weight, then the box, then the Gaussian."""
+        u = torch.rand(n, dtype=torch.float64, generator=generator)
+        chosen = torch.bucketize(u, self._weights.cumsum(0)[:-1], right=True)
+        return self.scatter(self.centres[chosen], generator)
+
+    def scatter(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Move each point of ``x`` (n, d) by a draw of its own from the bump."""
+        if self.width:
+            box = torch.rand(x.shape, dtype=x.dtype, generator=generator)
+            x = x + self.width * (box - 0.5)
+        if self.noise:
+            x = x + self.noise * torch.randn(x.shape, dtype=x.dtype, generator=generator)
+        return x
+
+    def log_density(self, x: Tensor, sigma: float) -> Tensor:
+        """Logarithm of the sum, never leaving the log domain."""
+        return self._blockwise(x, sigma, lambda logits, _: torch.logsumexp(logits, -1))
+
+    def gradient(self, x: Tensor, sigma: float) -> Tensor:
+        """Slopes of the bumps, averaged with their shares of the density at x."""
+        return self._blockwise(
+            x, sigma, lambda logits, slope: (torch.softmax(logits, -1)[:, None] * slope).sum(-1)
+        )
+
+    def assign(self, x: Tensor) -> Tensor:
+        """Index of the nearest centre."""
+        return nearest(self._points(x), self.centres)
+
+    def _blockwise(
+        self, x: Tensor, sigma: float, reduce: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        tau = self.tau(sigma)
+        centres, weights = self.nodes(tau)
+        log_weights = weights.log()
+        rows = max(1, _BLOCK // centres.numel())
+
+        def block(part: Tensor) -> Tensor:
+            value, slope = log_bump(part[:, :, None] - centres.T, self.width, tau)
+            return reduce(log_weights + value.sum(1), slope)
+
+        return torch.cat([block(part) for part in x.split(rows)])
+
+
+class GaussianMixture(Mixture):
+    """Isotropic Gaussians of one standard deviation, in any dimension.
+
+    Args:
+        centres: Means, shape (k, d).
+        noise: Standard deviation of every component.
+        weights: Their probabilities up to a factor; equal if left out.
+    """
+
+    def __init__(
+        self, centres: Tensor, noise: float, weights: Tensor | Sequence[float] | None = None
+    ) -> None:
+        if noise <= 0:
+            raise UsageError(f"noise = {noise!r}: the Gaussians need a standard deviation > 0")
+        super().__init__(centres, weights, noise=noise)
+
+
+def nearest(x: Tensor, places: Tensor) -> Tensor:
+    """Index of the row of ``places`` (k, d) that is nearest to each row of ``x`` (n, d): (n,)."""
+    rows = max(1, _BLOCK // places.numel())
+    exact = "donot_use_mm_for_euclid_dist"
+    parts = [torch.cdist(part, places, compute_mode=exact).argmin(1) for part in x.split(rows)]
+    return torch.cat(parts)

@@ -1,0 +1,54 @@
+import math
+from typing import ClassVar
+
+import pytest
+import torch
+from scorebench.datasets.base import Dataset
+from scorebench.datasets.curve import BlurredCurve
+from scorebench.datasets.rings import Circles
+from scorebench.datasets.tabulate import fast_score
+from scorebench.datasets.testing import DatasetConformance
+
+
+class Circle(BlurredCurve):
+    """The plug-in of the documentation: one arm, no box."""
+
+    length: ClassVar[float] = 4 * math.pi
+
+    def __init__(self) -> None:
+        super().__init__(noise=0.2)
+
+    def curve(self, u):
+        angle = 2 * math.pi * u
+        return 2 * torch.stack((angle.cos(), angle.sin()), -1)[None]
+
+
+class TestCircle(DatasetConformance):
+    @pytest.fixture(scope="class")
+    def dataset(self) -> Dataset:
+        return Circle()
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.5])
+def test_circle_is_the_bessel_formula(sigma):
+    circle, exact = Circle(), Circles((2.0,), noise=0.2)
+    x = 5 * torch.rand(50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
+    torch.testing.assert_close(
+        circle.log_prob(x, sigma), exact.log_prob(x, sigma), rtol=0, atol=1e-9
+    )
+    torch.testing.assert_close(
+        fast_score(circle, sigma)(x), exact.score(x, sigma), rtol=1e-6, atol=1e-6 / 0.2
+    )
+
+
+class Autograd(Circles):
+    """Without a gradient of its own, a dataset has autograd's."""
+
+    gradient = Dataset.gradient
+
+
+def test_default_score():
+    x = torch.rand(9, 2, dtype=torch.float64)
+    score = Autograd((1.0,), noise=0.3).score(x, 0.1)
+    torch.testing.assert_close(score, Circles((1.0,), noise=0.3).score(x, 0.1))
+    assert not score.requires_grad

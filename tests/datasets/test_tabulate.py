@@ -1,0 +1,84 @@
+import math
+import time
+
+import pytest
+import torch
+from scorebench.datasets import UsageError, get_dataset
+from scorebench.datasets.tabulate import ScoreTable, fast_score
+
+
+def places(count: int) -> torch.Tensor:
+    """Points of the data, of the box and from beyond every table."""
+    generator = torch.Generator().manual_seed(6)
+    data = get_dataset("2spirals").sample(count, generator)
+    box = 9 * torch.rand(count, 2, dtype=torch.float64, generator=generator) - 4.5
+    return torch.cat((data, box, 30 * box[: count // 10]))
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.07, 0.3, 1.0, 10.0])
+def test_table_equals_the_exact_score(sigma):
+    spirals = get_dataset("2spirals")
+    x = places(1500)
+    table = fast_score(spirals, sigma)
+    exact = spirals.score(x, sigma)
+    error = (table(x) - exact).norm(dim=1)
+    assert bool((error <= 1e-6 * (exact.norm(dim=1) + 1 / math.hypot(0.1, sigma))).all())
+
+
+def test_table_interpolates_nearly_everywhere():
+    """Or it would be exact, and slow."""
+    spirals = get_dataset("2spirals")
+    for sigma in (0.0, 0.3):
+        table = fast_score(spirals, sigma)
+        assert isinstance(table, ScoreTable)
+        assert table.trusted.double().mean() > 0.99
+
+
+def test_table_is_quick():
+    spirals = get_dataset("2spirals")
+    table = fast_score(spirals, 0.1)
+    x = spirals.sample(20_000, torch.Generator().manual_seed(7))
+    table(x)
+    started = time.perf_counter()
+    table(x)
+    per_point = (time.perf_counter() - started) / len(x)
+    started = time.perf_counter()
+    spirals.score(x[:1000], 0.1)
+    exact_per_point = (time.perf_counter() - started) / 1000
+    assert exact_per_point > 20 * per_point
+
+
+def test_table_is_the_same_for_any_batch_and_made_once():
+    spirals = get_dataset("2spirals")
+    table = fast_score(spirals, 0.3)
+    assert fast_score(spirals, 0.3) is table
+    x = places(300)
+    whole = table(x)
+    for part in (slice(0, 1), slice(5, 12), slice(1, 500, 3), slice(599, 601)):
+        assert torch.equal(table(x[part]), whole[part])
+    assert torch.equal(ScoreTable(spirals, 0.3)(x), whole)
+
+
+def test_table_at_its_border_and_on_broken_points():
+    table = fast_score(get_dataset("2spirals"), 0.3)
+    assert isinstance(table, ScoreTable)
+    side = table.half_side
+    x = torch.tensor([[side, -side], [math.nan, 0.0], [math.inf, 0.0], [-side, 0.0]]).double()
+    score = table(x)
+    assert bool(score[[0, 3]].isfinite().all())
+    assert not bool(score[1].isfinite().any())
+    assert table(x[:0]).shape == (0, 2)
+
+
+def test_cheap_scores_are_exact():
+    for name in ("8gaussians", "rings", "checkerboard"):
+        dataset = get_dataset(name)
+        x = places(20)
+        assert torch.equal(fast_score(dataset, 0.2)(x), dataset.score(x, 0.2))
+
+
+def test_no_table_of_a_score_that_is_not():
+    with pytest.raises(UsageError, match="no score"):
+        fast_score(get_dataset("checkerboard"), 0.0)
+    with pytest.raises(UsageError, match="sigma"):
+        fast_score(get_dataset("2spirals"), -1.0)
