@@ -5,6 +5,7 @@ three files of the cell, best replicate first. Equal arrays make equal files, by
 """
 
 import io
+import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -119,7 +120,9 @@ def _model(part: Mapping[str, Array], row: Row) -> bytes:
         for name, array in part.items()
         if name.startswith(_PARAMETER)
     }
-    return save(parameters, metadata={"spec": row.spec, "key": row.result.key})
+    # One entry: safetensors writes several in an order that changes from call to call.
+    about = {"key": row.result.key, "spec": json.loads(row.spec)}
+    return save(parameters, metadata={"run": json.dumps(about, sort_keys=True)})
 
 
 def _npz(arrays: Mapping[str, Array]) -> bytes:
