@@ -18,12 +18,12 @@ Place = tuple[str, str, str]
 
 def sign_of(objective: str) -> int:
     """1 if smaller values of the metric are better, -1 if larger ones are."""
-    if objective not in DIRECTIONS:
+    direction = DIRECTIONS.get(objective)
+    if direction is None:
         from ..bench.metrics import metrics
 
-        direction = getattr(metrics.get(objective), "direction", "min")
-        return -1 if direction == "max" else 1
-    return 1
+        direction = metrics.get(objective).direction
+    return -1 if direction == "max" else 1
 
 
 def losses(rows: pd.DataFrame, objective: str) -> Array:

@@ -229,16 +229,22 @@ def _failures(source: Source) -> list[list[str]]:
 
 
 def _commands(evidence: Evidence) -> list[dict[str, str]]:
-    places = dict.fromkeys((c.dataset, c.method) for c in evidence.cells if not c.missing)
-    return [
-        {
-            "dataset": dataset,
-            "label": method,
-            "replay": shlex.join(["scorebench", "replay", ".", method, dataset]),
-            "best": shlex.join(["scorebench", "best", ".", method, dataset]),
-        }
-        for dataset, method in places
-    ]
+    labels = {(c.method, c.sampler): c.label for c in evidence.contestants}
+    several = not _needless(evidence)
+    rows = []
+    for cell in evidence.cells:
+        if not cell.missing:
+            which = [".", cell.method, cell.dataset]
+            which += ["--sampler", cell.sampler] if several else []
+            rows.append(
+                {
+                    "dataset": cell.dataset,
+                    "label": labels[cell.method, cell.sampler],
+                    "replay": shlex.join(["scorebench", "replay", *which]),
+                    "best": shlex.join(["scorebench", "best", *which]),
+                }
+            )
+    return rows
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

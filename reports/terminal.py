@@ -2,7 +2,9 @@
 
 import io
 import math
+from collections.abc import Sequence
 
+import pandas as pd
 from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -19,6 +21,7 @@ from .tables import table
 from .verdict import verdict
 
 WIDTH = 80
+_VERDICTS = {"identical": "green", "within tolerance": "yellow", "differs": "bold red"}
 _BOARD = ("rank_low", "score", "probability_best", "at_floor", "failure_rate", "optimism")
 
 
@@ -73,6 +76,45 @@ def status_view(source: Source) -> RenderableType:
     state = Text("\n".join(gaps), style="yellow") if gaps else Text("finished", style="green")
     name = Text(f"{study.name}: {text.plural(len(source.results), 'run')} in the table")
     return Group(name, shown, state)
+
+
+def catalog_view(entries: Sequence[tuple[str, str, str]]) -> RenderableType:
+    """Everything that a study can name, by kind.
+
+    Args:
+        entries: Kind, name and summary of each.
+    """
+    shown = _grid()
+    for header in ("kind", "name", "what it is"):
+        shown.add_column(header)
+    before = ""
+    for kind, name, summary in entries:
+        shown.add_row("" if kind == before else kind, Text(name), Text(summary, style="dim"))
+        before = kind
+    return shown
+
+
+def replay_view(replayed: pd.DataFrame) -> RenderableType:
+    """What came of running confirmed rows again: a line per run, a column per metric.
+
+    Args:
+        replayed: One row per run and metric, as ``studies.replay.replay`` gives them.
+    """
+    run = ["method", "dataset", "sampler", "replicate"]
+    metrics = list(dict.fromkeys(replayed["metric"]))
+    shown = _grid()
+    for header in (*run[:3], "seed", *metrics):
+        shown.add_column(header)
+    parts: list[RenderableType] = [shown]
+    for place, rows in replayed.groupby(run, sort=False):
+        verdicts = dict(zip(rows["metric"], rows["verdict"], strict=True))
+        words = [str(verdicts.get(metric, text.MISSING)) for metric in metrics]
+        shown.add_row(*map(str, place), *(Text(w, style=_VERDICTS.get(w, "")) for w in words))
+    for row in replayed[replayed["verdict"] != "identical"].to_dict("records"):
+        why = f" (changed: {row['changed']})" if row["changed"] else ""
+        label = f"{row['metric']} of {row['method']} on {row['dataset']}"
+        parts.append(Text(f"{label}: {row['stored']!r} was {row['replayed']!r} now{why}"))
+    return Group(*parts)
 
 
 def plain(evidence: Evidence) -> str:

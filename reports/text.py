@@ -104,7 +104,7 @@ def _together(half: float, *values: float) -> list[str]:
     """
     largest = max(abs(value) for value in values)
     if half <= 0:
-        return [number(value, 4) for value in values]
+        return [number(value) for value in values]
     if largest < 1e-3 or largest >= 1e6:
         power = math.floor(math.log10(largest)) if largest else 0
         decimals = max(0, power + _decimals(half))

@@ -1,0 +1,220 @@
+"""The tables on studies whose right answer is known."""
+
+import io
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scorebench.datasets.errors import UsageError
+from scorebench.reports.cell import DIRECTIONS
+from scorebench.reports.evidence import gather
+from scorebench.reports.leaderboard import cells, leaderboard
+from scorebench.reports.tables import to_json
+from scorebench.reports.verdict import verdict, verdict_on
+
+from .conftest import DATASETS, fail, study
+
+
+def confirmed(results: pd.DataFrame, method: str, dataset: str) -> pd.Series:
+    return (results.phase == "confirm") & (results.method == method) & (results.dataset == dataset)
+
+
+def test_known_order_is_found(results: pd.DataFrame):
+    board = leaderboard(results, "sw1").set_index("method")
+    assert set(board.index[:2]) == {"dsm", "deen"}
+    for name, ranks in {"dsm": (1, 2), "deen": (1, 2), "ssm_vr": (3, 3), "ssm": (4, 4)}.items():
+        assert (board.rank_low[name], board.rank_high[name]) == ranks
+    assert board.tied_with["dsm"] == "deen"
+    assert board.probability_best.sum() == pytest.approx(1)
+
+
+def test_numbers_agree_with_a_plain_computation(results: pd.DataFrame):
+    table = cells(results, "sw1").set_index(["method", "dataset"])
+    board = leaderboard(results, "sw1").set_index("method")
+    scores = []
+    for dataset in DATASETS:
+        here = results[results.dataset == dataset]
+        floor = here[here.method == "truth"].sw1
+        scale = here[here.method == "untrained"].sw1.mean() - floor.mean()
+        values = here[confirmed(here, "ssm", dataset)].sw1
+        cell = table.loc[("ssm", dataset)]
+        assert cell["mean"] == pytest.approx(values.mean(), rel=1e-12)
+        assert cell["floor"] == pytest.approx(floor.mean(), rel=1e-12)
+        assert cell["floor_95"] == pytest.approx(floor.quantile(0.95), rel=1e-12)
+        assert cell["ratio"] == pytest.approx(values.mean() / floor.mean(), rel=1e-12)
+        assert cell["oracle"] == pytest.approx(here[here.method == "exact"].sw1.mean(), rel=1e-12)
+        search = here[(here.phase == "search") & (here.method == "ssm")].sw1
+        assert cell["optimism"] == pytest.approx(search.min() - values.mean(), rel=1e-9)
+        assert board[f"mean.{dataset}"]["ssm"] == cell["mean"]
+        scores.append((values.mean() - floor.mean()) / scale)
+    assert board.score["ssm"] == pytest.approx(np.mean(scores), rel=1e-12)
+    assert board.score_low["ssm"] < board.score["ssm"] < board.score_high["ssm"]
+
+
+def test_finalists_are_not_taken_for_the_search_best(results: pd.DataFrame):
+    again = results[(results.phase == "search") & (results.method == "dsm")].head(1).copy()
+    again["replicate"], again["sw1"] = 1, 1e-6
+    before = cells(results, "sw1").search_best
+    assert cells(pd.concat([results, again]), "sw1").search_best.equals(before)
+
+
+def test_identical_values_are_ties():
+    results = study(methods={"a": 0.3})
+    twin = results[results.method == "a"].assign(method="b")
+    board = leaderboard(pd.concat([results, twin]), "sw1")
+    assert board[["rank_low", "rank_high"]].to_numpy().tolist() == [[1, 2], [1, 2]]
+    assert board.probability_best.tolist() == [0.5, 0.5]
+    assert "cannot be told apart" in verdict(gather(pd.concat([results, twin]), "sw1"))
+
+
+def test_one_failed_run_makes_its_mean_the_worst(results: pd.DataFrame):
+    fail(results, confirmed(results, "dsm", "rings") & (results.replicate == 2))
+    cell = cells(results, "sw1").set_index(["method", "dataset"]).loc[("dsm", "rings")]
+    assert cell["mean"] == math.inf
+    assert cell["seeds"] == 5
+    assert cell["failed"] == 1
+    board = leaderboard(results, "sw1")
+    assert board.method.iloc[-1] == "dsm"
+    assert board.score.iloc[-1] == math.inf
+    assert board.probability_best.iloc[-1] == 0
+    assert board.rank_high.iloc[-1] == 4
+    assert board.failure_rate.iloc[-1] == pytest.approx(1 / (4 * 13))
+    assert "Failed: 1 of 208 runs" in verdict(gather(results, "sw1"))
+
+
+def test_a_failed_run_is_never_dropped_even_with_a_value_or_without_state(results: pd.DataFrame):
+    first = confirmed(results, "dsm", "rings") & (results.replicate == 0)
+    results.loc[first, "state"] = "timeout"
+    second = confirmed(results, "deen", "rings") & (results.replicate == 0)
+    results.loc[second, "sw1"] = np.nan
+    table = cells(results, "sw1").set_index(["method", "dataset"])
+    assert table["mean"][("dsm", "rings")] == table["mean"][("deen", "rings")] == math.inf
+
+
+def test_all_runs_failed_is_last_in_its_dataset(results: pd.DataFrame):
+    fail(results, confirmed(results, "dsm", "rings"))
+    table = cells(results, "sw1").set_index(["dataset", "method"]).loc["rings"]
+    assert table.index[-1] == "dsm"
+    assert (table.rank_low["dsm"], table.rank_high["dsm"]) == (4, 4)
+
+
+def test_missing_cells_are_shown_and_never_averaged_over(results: pd.DataFrame):
+    gone = results[~((results.method == "dsm") & (results.dataset == "rings"))]
+    board = leaderboard(gone, "sw1").set_index("method")
+    assert board.missing["dsm"] == "rings"
+    assert math.isnan(board.score["dsm"])
+    assert math.isnan(board.rank_low["dsm"])
+    assert board.rank_high.max() == 3
+    table = cells(gone, "sw1").set_index(["method", "dataset"])
+    assert math.isnan(table["mean"][("dsm", "rings")])
+    evidence = gather(gone, "sw1")
+    assert any("dsm is not ranked" in note and "rings" in note for note in evidence.notes)
+    assert "dsm" not in verdict(evidence)
+
+
+def test_a_dataset_without_any_confirmed_run_is_left_out_for_all(results: pd.DataFrame):
+    some = results[~((results.phase == "confirm") & (results.dataset == "rings"))]
+    evidence = gather(some, "sw1")
+    assert "rings" not in evidence.compared
+    assert "Nothing is confirmed yet on rings." in evidence.notes
+    assert verdict(evidence).startswith("Across 3 datasets")
+    assert leaderboard(some, "sw1").score.notna().all()
+
+
+def test_an_empty_study_has_no_answer():
+    planned = [("dsm", "rings", "langevin"), ("ssm", "rings", "langevin")]
+    evidence = gather(study().head(0), "sw1", planned)
+    assert [cell.missing for cell in evidence.cells] == [True, True]
+    assert "no answer" in verdict(evidence)
+
+
+def test_truth_is_marked_at_floor():
+    results = study(methods={"perfect": 0.04, "poor": 0.4}, spread=0.006, shared=0.0)
+    for d, dataset in enumerate(DATASETS):
+        results.loc[confirmed(results, "perfect", dataset), "sw1"] -= 0.004 * d
+    table = cells(results, "sw1").set_index("method")
+    assert table.at_floor["perfect"].sum() >= 3
+    assert not table.at_floor["poor"].any()
+    board = leaderboard(results, "sw1").set_index("method")
+    assert board.at_floor["poor"] == 0
+    assert "cannot be told from the truth" in verdict(gather(results, "sw1"))
+
+
+def test_samplers_share_one_scale_per_dataset():
+    results = study(samplers=("langevin", "annealed"))
+    board = leaderboard(results, "sw1").set_index(["method", "sampler"])
+    assert len(board) == 8
+    evidence = gather(results, "sw1")
+    for dataset in DATASETS:
+        assert len({cell.scale for cell in evidence.on(dataset)}) == 1
+    assert board.score[("dsm", "annealed")] < board.score[("dsm", "langevin")]
+    oracles = {c.sampler: c.oracle.mean() for c in evidence.on("rings")}
+    assert oracles["annealed"] == pytest.approx(0.1, abs=0.03)
+    assert oracles["langevin"] == pytest.approx(0.2, abs=0.03)
+
+
+def test_larger_is_better_turns_everything_round(
+    results: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+):
+    down = leaderboard(results, "sw1")
+    table = cells(results, "sw1")
+    monkeypatch.setitem(DIRECTIONS, "up", "max")
+    results["up"] = -results.sw1
+    up, other = leaderboard(results, "up"), cells(results, "up")
+    assert up.method.tolist() == down.method.tolist()
+    assert up.score.to_numpy() == pytest.approx(down.score.to_numpy())
+    assert other["mean"].to_numpy() == pytest.approx(-table["mean"].to_numpy())
+    assert other["low"].to_numpy() == pytest.approx(-table["high"].to_numpy())
+    assert other["search_best"].to_numpy() == pytest.approx(-table["search_best"].to_numpy())
+
+
+def test_direction_of_the_built_in_metrics_is_theirs():
+    from scorebench.bench.metrics import metrics
+
+    assert {name: metrics.get(name).direction for name in DIRECTIONS} == DIRECTIONS
+
+
+def test_what_is_no_study_is_refused(results: pd.DataFrame):
+    with pytest.raises(UsageError, match="'sw9'"):
+        leaderboard(results, "sw9")
+    other = results[confirmed(results, "dsm", "rings")].head(1).assign(trial=0, replicate=9)
+    with pytest.raises(UsageError, match="several configurations"):
+        cells(pd.concat([results, other]), "sw1")
+
+
+def test_a_winner_is_named_with_its_margin():
+    evidence = gather(study(methods={"dsm": 0.3, "ssm": 0.5}), "sw1")
+    answer = verdict(evidence)
+    assert answer.startswith("Across 4 datasets dsm is best: score 0.2")
+    assert "better than ssm" in answer
+    assert "5 seeds" in answer
+    assert verdict_on(evidence, "rings").startswith("On rings dsm is best: SW1 0.")
+
+
+def test_a_single_seed_decides_nothing():
+    answer = verdict(gather(study(seeds=1), "sw1"))
+    assert "cannot be told apart" in answer
+    assert "1 seed, which cannot decide anything" in answer
+    assert "best:" not in answer
+
+
+def test_words_never_name_a_winner_whose_lead_is_within_the_noise():
+    wrong = 0
+    for seed in range(25):
+        results = study(seed, methods=dict.fromkeys("abcd", 0.3), seeds=3, trials=1)
+        wrong += "is best" in verdict(gather(results, "sw1"))
+    assert wrong <= 1
+
+
+def test_tables_read_back_to_the_same_numbers(results: pd.DataFrame):
+    fail(results, confirmed(results, "dsm", "rings"))
+    board = leaderboard(results, "sw1")
+    text = to_json(board)
+    back = pd.DataFrame(json.loads(text, parse_constant=pytest.fail))
+    numbers = board.select_dtypes("number").columns
+    for name in numbers:
+        np.testing.assert_array_equal(back[name].astype(float), board[name].astype(float))
+    csv = pd.read_csv(io.StringIO(board.to_csv(index=False)))
+    np.testing.assert_array_equal(csv[numbers].astype(float), board[numbers].astype(float))

@@ -1,0 +1,235 @@
+"""The report: everything in one file, everything escaped, and a browser that agrees."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from scorebench.reports.source import load
+from scorebench.reports.write import leaderboard_table, write_report
+
+from .conftest import DATASETS, METHODS, fail, study
+
+VOID = {"meta", "link", "img", "source", "br"}
+
+
+class Reader(HTMLParser):
+    """Checks that tags close in order, and collects addresses, texts and tables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.images_without_alt = 0
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = dict(attrs)
+        self.addresses += [known[k] or "" for k in ("src", "href", "srcset") if k in known]
+        self.ids += [known["id"] or ""] if "id" in known else []
+        self.images_without_alt += tag == "img" and not known.get("alt")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script"} & set(self.open):
+            self.words.append(data)
+
+
+def read(path: Path) -> Reader:
+    reader = Reader()
+    reader.feed(path.read_text(encoding="utf-8"))
+    assert reader.open == []
+    return reader
+
+
+@pytest.fixture(scope="module")
+def report(directory: Path) -> Path:
+    return write_report(directory)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    found = next(
+        (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))),
+        None,
+    )
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as api:
+        opened = api.chromium.launch(
+            executable_path=found,
+            args=[
+                "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                "--disable-component-update", "--disable-sync", "--no-first-run",
+            ],
+        )  # fmt: skip
+        yield opened
+        opened.close()
+
+
+def test_report_is_whole_and_asks_nothing_of_a_network(report: Path):
+    page = read(report)
+    for address in page.addresses:
+        assert address.startswith(("data:", "#")), address[:80]
+        if address.startswith("#"):
+            assert address[1:] in page.ids
+    styles = re.search(r"<style>(.*?)</style>", report.read_text(), re.DOTALL)
+    assert styles is not None
+    assert "url(" not in styles[1]
+    assert "@import" not in styles[1]
+    assert page.images_without_alt == 0
+    words = " ".join(" ".join(page.words).split())
+    assert "Across 4 datasets" in words
+    for name in (*DATASETS, *METHODS, "truth (floor)", "exact score", "untrained", "No run failed"):
+        assert name in words
+    for command in ("scorebench replay . dsm rings", "scorebench best . ssm_vr 2spirals"):
+        assert command in words
+    assert "7 outside the view, 3 not finite" in words
+    assert report.stat().st_size < 5_000_000
+
+
+def test_energyless_network_says_so(directory: Path):
+    from scorebench.reports.panels import panel
+
+    source = load(directory)
+    cells = {cell.method: cell for cell in source.evidence.on("rings")}
+    without, having = (source.portrait(cells[name]) for name in ("ssm", "dsm"))
+    assert without is not None
+    assert having is not None
+    assert without.energy is None
+    words = [t.get_text() for t in panel(without, "energy").axes[0].texts]
+    assert words == ["no energy:\nthe network gives\nthe score itself"]
+    assert not panel(having, "energy").axes[0].texts
+
+
+def test_same_inputs_give_the_same_bytes(directory: Path, report: Path):
+    before = {p.name: p.read_bytes() for p in (report, directory / "leaderboard.csv")}
+    for name in before:
+        (directory / name).unlink()
+    write_report(directory)
+    assert {name: (directory / name).read_bytes() for name in before} == before
+
+
+def test_nothing_from_files_is_taken_for_markup(make_directory: Callable[[pd.DataFrame], Path]):
+    results = study(datasets=("rings",), trials=2)
+    evil = '<script>alert("x")</script><img src=x onerror=alert(1)>'
+    fail(results, (results.method == "dsm") & (results.phase == "search"), f"train: {evil}")
+    folder = make_directory(results)
+    (folder / "environment.json").write_text('{"e0": {"<b>cpu</b>": "</style><script>1"}}')
+    text = write_report(folder).read_text()
+    assert evil not in text
+    assert "<b>cpu</b>" not in text
+    assert "&lt;script&gt;alert(" in text
+    assert text.count("<script") == 1
+    page = read(folder / "report.html")
+    assert any(evil in words for words in page.words)
+
+
+def test_failures_and_gaps_are_told(make_directory: Callable[[pd.DataFrame], Path]):
+    results = study(seeds=4, datasets=("2spirals", "rings"))
+    fail(
+        results, (results.method == "ssm") & (results.phase == "confirm") & (results.replicate == 1)
+    )
+    gone = (results.method == "deen") & (results.dataset == "rings") & (results.phase == "confirm")
+    folder = make_directory(results[~gone])
+    study_file = folder / "study.toml"
+    study_file.write_text(study_file.read_text().replace("seeds = 5", "seeds = 4", 1))
+    words = " ".join(" ".join(read(write_report(folder)).words).split())
+    assert "This study is not finished." in words
+    assert "Without a confirmed run: 1 of 8 cells: deen on rings (langevin)." in words
+    assert "deen is not ranked: nothing is confirmed on rings" in words
+    assert words.count("train: the loss is not a number") == 2
+    assert "1 of 4 failed" in words
+
+
+def test_an_unstarted_study_has_a_report_and_a_leaderboard(
+    make_directory: Callable[[pd.DataFrame], Path],
+):
+    folder = make_directory(study(datasets=("rings",)))
+    (folder / "runs.jsonl").write_text("")
+    page = read(write_report(folder))
+    assert any("no answer yet" in words for words in page.words)
+    assert "no answer yet" in leaderboard_table(folder)
+
+
+def test_a_browser_sorts_and_stays_offline(report: Path, browser: Any):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    complaints: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(report.as_uri())
+    table = page.locator("table.sortable").first
+
+    def column(name: str) -> list[str]:
+        headers = [text.strip() for text in table.locator("thead th").all_inner_texts()]
+        at = headers.index(name) + 1
+        return table.locator(f"tbody:first-of-type td:nth-child({at})").all_inner_texts()
+
+    before = column("method")
+    assert set(before[:2]) == {"dsm", "deen"}
+    table.get_by_role("button", name="method").click()
+    assert column("method") == sorted(before)
+    table.get_by_role("button", name="method").click()
+    assert column("method") == sorted(before, reverse=True)
+    table.get_by_role("button", name="score").click()
+    assert column("method") == before
+    assert table.locator("th[aria-sort=ascending]").count() == 1
+    pictures = page.evaluate(
+        "Promise.all([...document.images].map(i => { i.loading = 'eager';"
+        " return i.decode().then(() => i.naturalWidth) }))"
+    )
+    assert len(pictures) == 1 + 16 * 4
+    assert min(pictures) > 0
+    page.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_sideways_scrolling_and_readable_colours(
+    report: Path, browser: Any, width: int, scheme: str
+):
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.goto(report.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for selector in ("body", ".note, .eyebrow", "a", "summary", "tbody.references td"):
+        ratio = page.evaluate(CONTRAST, selector)
+        assert ratio >= 4.5, selector
+    page.close()
+
+
+def test_reads_without_javascript_and_prints(report: Path, browser: Any, tmp_path: Path):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(report.as_uri())
+    assert page.locator("table tbody tr").count() > 20
+    page.pdf(path=str(tmp_path / "report.pdf"), format="A4")
+    assert os.path.getsize(tmp_path / "report.pdf") > 10_000
+    context.close()
+
+
+CONTRAST = """selector => {
+  const parse = c => c.match(/[\\d.]+/g).map(Number);
+  const light = c => { const [r, g, b] = parse(c).map(v => (v /= 255) <= 0.03928
+    ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const element = document.querySelector(selector);
+  let ground = element;
+  while (parse(getComputedStyle(ground).backgroundColor)[3] === 0) ground = ground.parentElement;
+  const [a, b] = [getComputedStyle(element).color, getComputedStyle(ground).backgroundColor]
+    .map(light).sort((p, q) => q - p);
+  return (a + 0.05) / (b + 0.05);
+}"""
