@@ -23,15 +23,18 @@ class Circle(BlurredCurve):
         return 2 * torch.stack((angle.cos(), angle.sin()), -1)[None]
 
 
+CIRCLE = Circle()
+
+
 class TestCircle(DatasetConformance):
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def dataset(self) -> Dataset:
-        return Circle()
+        return CIRCLE
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.5])
 def test_circle_is_the_bessel_formula(sigma):
-    circle, exact = Circle(), Circles((2.0,), noise=0.2)
+    circle, exact = CIRCLE, Circles((2.0,), noise=0.2)
     x = 5 * torch.rand(50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
     torch.testing.assert_close(
         circle.log_prob(x, sigma), exact.log_prob(x, sigma), rtol=0, atol=1e-9
