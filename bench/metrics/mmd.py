@@ -29,6 +29,10 @@ _PROBE_SEED = 20_110_415
 _TILE = 1 << 17
 _COLUMNS = 1 << 11
 
+# Exponentials that underflow take a path up to five hundred times slower; far outliers, as of a
+# sampler that diverges, would make every pair one of them. exp(-80) is as good as nothing.
+_FARTHEST = -80.0
+
 # Squaring kernel values ends below the smallest normal float32, where processors are a hundred
 # times slower. This addend keeps the next square normal and is far below any rounding error.
 _TINY = 2e-19
@@ -152,7 +156,7 @@ def _tiles(x: Tensor, y: Tensor, *, triangular: bool) -> Iterator[tuple[Tensor, 
                 )
                 before = tile if axis else zero
                 torch.addcmul(before, difference, difference, value=-1, out=tile)
-            yield tile.exp_(), top, left
+            yield tile.clamp_min_(_FARTHEST).exp_(), top, left
 
 
 def _add_powers(tile: Tensor, total: Tensor) -> None:

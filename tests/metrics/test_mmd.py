@@ -135,7 +135,17 @@ def test_every_pair_is_counted_once(generator: torch.Generator) -> None:
 def test_the_same_bits_again(generator: torch.Generator) -> None:
     dataset = Normal(2)
     x, y = dataset.sample(3000, generator), dataset.sample(3000, generator)
-    assert MMD(dataset, y)(x) == MMD(dataset, y.clone())(x.clone())
+    value = MMD(dataset, y)(x)
+    assert MMD(dataset, y.clone())(x.clone()) == value
+    threads = torch.get_num_threads()
+    try:
+        for count, flush in [(1, True), (1, False), (2, True), (2, False)]:
+            torch.set_num_threads(count)
+            torch.set_flush_denormal(flush)
+            assert MMD(dataset, y)(x) == value
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e39])
