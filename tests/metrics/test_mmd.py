@@ -134,12 +134,12 @@ def test_every_pair_is_counted_once(generator: torch.Generator) -> None:
 
 def test_the_same_bits_again(generator: torch.Generator) -> None:
     dataset = Normal(2)
-    x, y = dataset.sample(3000, generator), dataset.sample(3000, generator)
+    x, y = dataset.sample(700, generator), dataset.sample(700, generator)
     value = MMD(dataset, y)(x)
     assert MMD(dataset, y.clone())(x.clone()) == value
     threads = torch.get_num_threads()
     try:
-        for count, flush in [(1, True), (1, False), (2, True), (2, False)]:
+        for count, flush in [(1, True), (2, False)]:
             torch.set_num_threads(count)
             torch.set_flush_denormal(flush)
             assert MMD(dataset, y)(x) == value
