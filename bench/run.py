@@ -1,8 +1,7 @@
 """One run: a pure function from ``RunSpec`` to ``RunResult``, for K of them at a time."""
 
-import contextlib
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from ..methods.model import Model, NetworkModel
 from ..methods.networks import MLP
 from ..methods.random import MemberRandom
 from .fingerprint import run_key
+from .process import one_thread
 from .spec import Failure, Option, RunResult, RunSpec
 from .streams import generator
 from .training import Fit, fit
@@ -89,22 +89,6 @@ def execute(specs: Sequence[RunSpec], keep: bool = False) -> list[Outcome]:
                 return [outcome for spec in specs for outcome in execute([spec], keep)]
             return [_failed(specs[0], "train", error)]
         return [_finish(spec, learned, k, keep) for k, spec in enumerate(specs)]
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread, with numbers too small for full precision taken as zero.
-
-    More threads change the order of sums, and denormal numbers cost a hundredfold.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-        torch.set_num_threads(threads)
 
 
 def _learn(specs: Sequence[RunSpec]) -> _Learned:

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from .activations import ACTIVATIONS
-from .networks import MLP, product, product_rows
+from .networks import MLP, Layers, product, product_rows
 
 
-def energy_score(mlp: MLP, theta: Tensor, x: Tensor) -> Tensor:
+def energy_score(mlp: MLP, layers: Layers, x: Tensor) -> Tensor:
     """Score -∇E without anything kept for gradients: (K, B, d) -> (K, B, d)."""
-    layers, slopes = mlp.views(theta), []
+    slopes = []
     phi = ACTIVATIONS[mlp.activation]
     h = x
     for weight, bias in layers[:-1]:
@@ -47,7 +47,7 @@ class EnergyTape:
     """
 
     mlp: MLP
-    theta: Tensor
+    layers: Layers
     directions: int
     inputs: list[Tensor]
     slopes: list[list[Tensor]]
@@ -57,12 +57,12 @@ class EnergyTape:
     g: list[Tensor]
 
 
-def forward(mlp: MLP, theta: Tensor, x: Tensor, v: Tensor | None) -> tuple[EnergyTape, Tensor]:
+def forward(mlp: MLP, layers: Layers, x: Tensor, v: Tensor | None) -> tuple[EnergyTape, Tensor]:
     """Push a point and its Taylor coefficients along each direction through the network.
 
     Args:
         mlp: Architecture of kind ``energy``.
-        theta: Parameters, shape (K, size).
+        layers: Weights and biases.
         x: Points, shape (K, B, d).
         v: Directions, shape (K, M, B, d), or None.
 
@@ -72,8 +72,7 @@ def forward(mlp: MLP, theta: Tensor, x: Tensor, v: Tensor | None) -> tuple[Energ
     m = 0 if v is None else v.shape[1]
     members, points, dim = x.shape
     phi = ACTIVATIONS[mlp.activation]
-    layers = mlp.views(theta)
-    tape = EnergyTape(mlp, theta, m, [], [], [], [], [], [])
+    tape = EnergyTape(mlp, layers, m, [], [], [], [], [], [])
 
     rows = x.new_empty((members, 2 * m + 2, points, dim))
     rows[:, m] = x
@@ -113,7 +112,7 @@ def gradient_of_energy(tape: EnergyTape, *, to_input: bool) -> Tensor | None:
     Returns:
         The score -∂E/∂x, shape (K, B, d), if ``to_input``.
     """
-    layers = tape.mlp.views(tape.theta)
+    layers = tape.layers
     g = layers[-1][0].mT
     for (weight, _), slopes in zip(layers[-2::-1], reversed(tape.slopes), strict=True):
         slope = slopes[0]
@@ -144,14 +143,14 @@ def backward(
         second: (K, M, B).
 
     Returns:
-        Gradient with respect to ``theta``, shape (K, size), zero in the padding.
+        Gradient with respect to the flat parameters, shape (K, size), zero in the padding.
     """
     m = tape.directions
     if not tape.outputs:
         gradient_of_energy(tape, to_input=False)
     pushed = _push(tape, score, second)
-    layers = tape.mlp.views(tape.theta)
-    out = torch.zeros_like(tape.theta)
+    layers = tape.layers
+    out = tape.inputs[0].new_zeros((tape.inputs[0].shape[0], tape.mlp.size))
     grads = tape.mlp.views(out)
 
     top = layers[-1][0].mT
@@ -186,8 +185,7 @@ def _push(tape: EnergyTape, score: Tensor | None, second: Tensor | None) -> list
 
     u is what multiplies φ'g in the weight gradients: -(ḣ along the cotangent) - Σ second·ḧ.
     """
-    layers = tape.mlp.views(tape.theta)
-    m = tape.directions
+    layers, m = tape.layers, tape.directions
     along = score
     pushed: list[Tensor | None] = []
     for i, rows in enumerate(tape.inputs):

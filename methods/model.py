@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from . import energy_jets, score_jets
-from .networks import ALIGNMENT, MLP
+from .networks import ALIGNMENT, MLP, Layers
 
 
 class Model(ABC):
@@ -68,6 +68,8 @@ class NetworkModel(Model):
         self.theta = theta
         self.dim = mlp.dim
         self.members = theta.shape[0]
+        # Views stay right while an optimiser moves the parameters in place.
+        self.layers = mlp.views(theta.detach())
 
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:  # noqa: ARG002
         """Score at x, shape (K, B, d); one noise level only, so ``sigma`` is ignored."""
@@ -77,7 +79,7 @@ class NetworkModel(Model):
         energy = self.mlp.kind == "energy"
         self.evaluations += points * (2 if energy else 1)
         plain = energy_jets.energy_score if energy else score_jets.direct_score
-        return plain(self.mlp, self.theta.detach(), padded)[:, :points]
+        return plain(self.mlp, self.layers, padded)[:, :points]
 
     def energy(self, x: Tensor) -> Tensor | None:
         """Energy E, shape (K, B), with -∇E the score; None for direct score networks."""
@@ -101,10 +103,10 @@ class NetworkModel(Model):
         if self.mlp.kind == "energy":
             # Forward 1 + 2M; g 1; backward: along the score 1, adjoints 1 + M, weights 2 + M.
             passes = 1 + 2 * m + want_score + (3 + want_score + 2 * m if training else 0)
-            jet = _energy_jet(self.mlp, self.theta, padded, directions, want_score)
+            jet = _energy_jet(self.mlp, self.layers, self.theta, padded, directions, want_score)
         else:
             passes = (1 + m) * (3 if training else 1)
-            jet = _score_jet(self.mlp, self.theta, padded, directions)
+            jet = _score_jet(self.mlp, self.layers, self.theta, padded, directions)
         self.evaluations += points * passes
         energy, score, first, second = jet
         return energy[..., :points], score[:, :points], first[..., :points], second[..., :points]
@@ -127,9 +129,15 @@ class _EnergyJet(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, mlp: MLP, theta: Tensor, x: Tensor, v: Tensor | None, want_score: bool
+        ctx: Any,
+        mlp: MLP,
+        layers: Layers,
+        theta: Tensor,  # noqa: ARG004 (tells autograd whose gradient it is)
+        x: Tensor,
+        v: Tensor | None,
+        want_score: bool,
     ) -> tuple[Tensor, ...]:
-        tape, taylor = energy_jets.forward(mlp, theta, x, v)
+        tape, taylor = energy_jets.forward(mlp, layers, x, v)
         m = tape.directions
         score = energy_jets.gradient_of_energy(tape, to_input=True) if want_score else None
         ctx.tape = tape
@@ -145,7 +153,8 @@ class _EnergyJet(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *bars: Tensor | None) -> tuple[Tensor | None, ...]:
         energy, score, first, second = bars
-        return None, energy_jets.backward(ctx.tape, energy, score, first, second), None, None, None
+        gradient = energy_jets.backward(ctx.tape, energy, score, first, second)
+        return None, None, gradient, None, None, None
 
 
 class _ScoreJet(torch.autograd.Function):
@@ -153,9 +162,14 @@ class _ScoreJet(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, mlp: MLP, theta: Tensor, x: Tensor, v: Tensor | None
+        ctx: Any,
+        mlp: MLP,
+        layers: Layers,
+        theta: Tensor,  # noqa: ARG004 (tells autograd whose gradient it is)
+        x: Tensor,
+        v: Tensor | None,
     ) -> tuple[Tensor, ...]:
-        ctx.tape, out = score_jets.forward(mlp, theta, x, v)
+        ctx.tape, out = score_jets.forward(mlp, layers, x, v)
         ctx.v = x.new_empty((x.shape[0], 0, *x.shape[1:])) if v is None else v
         ctx.set_materialize_grads(False)
         score = out[:, 0]
@@ -174,7 +188,7 @@ class _ScoreJet(torch.autograd.Function):
             rows[:, 0] += (first.unsqueeze(-1) * v).sum(1)
         if second is not None:
             rows[:, 1:] = second.unsqueeze(-1) * v
-        return None, score_jets.backward(ctx.tape, rows), None, None
+        return None, None, score_jets.backward(ctx.tape, rows), None, None
 
 
 _energy_jet = cast("Callable[..., tuple[Tensor, ...]]", _EnergyJet.apply)

@@ -14,6 +14,9 @@ from torch import Tensor
 ALIGNMENT = 32
 
 
+Layers = list[tuple[Tensor, Tensor]]
+
+
 class Slot(NamedTuple):
     """Where one weight or bias lies in a member's flat parameters."""
 
@@ -64,12 +67,19 @@ class MLP:
         last = self.slots[-1]
         return last.offset + -(-math.prod(last.shape) // ALIGNMENT) * ALIGNMENT
 
-    def views(self, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
+    @cached_property
+    def _spans(self) -> list[int]:
+        """Lengths that cut flat parameters into tensors and the padding behind each."""
+        ends = [*(slot.offset for slot in self.slots[1:]), self.size]
+        lengths = [math.prod(slot.shape) for slot in self.slots]
+        starts = (slot.offset for slot in self.slots)
+        paddings = (e - s - n for s, n, e in zip(starts, lengths, ends, strict=True))
+        return [n for pair in zip(lengths, paddings, strict=True) for n in pair]
+
+    def views(self, flat: Tensor) -> Layers:
         """Weights (K, in, out) and biases (K, 1, out) as views into ``flat`` of shape (K, size)."""
-        parts = [
-            flat[:, slot.offset : slot.offset + math.prod(slot.shape)].view(-1, *slot.shape)
-            for slot in self.slots
-        ]
+        spans = flat.split_with_sizes(self._spans, 1)[::2]
+        parts = [p.view(-1, *slot.shape) for p, slot in zip(spans, self.slots, strict=True)]
         return list(zip(parts[::2], parts[1::2], strict=True))
 
     def named(self, flat: Tensor) -> dict[str, Tensor]:

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from .activations import ACTIVATIONS
-from .networks import MLP, product, product_rows
+from .networks import MLP, Layers, product, product_rows
 
 
-def direct_score(mlp: MLP, theta: Tensor, x: Tensor) -> Tensor:
+def direct_score(mlp: MLP, layers: Layers, x: Tensor) -> Tensor:
     """Output of the network: (K, B, d) -> (K, B, d)."""
     phi = ACTIVATIONS[mlp.activation]
-    *hidden, (weight, bias) = mlp.views(theta)
+    *hidden, (weight, bias) = layers
     h = x
     for w, b in hidden:
         (h,) = phi(product(h, w).add_(b), 0)
@@ -28,18 +28,18 @@ class ScoreTape:
     """What the forward recursion leaves: inputs (K, 1+M, B, W), slopes φ' φ'', and every ȧ."""
 
     mlp: MLP
-    theta: Tensor
+    layers: Layers
     inputs: list[Tensor]
     slopes: list[list[Tensor]]
     first: list[Tensor]
 
 
-def forward(mlp: MLP, theta: Tensor, x: Tensor, v: Tensor | None) -> tuple[ScoreTape, Tensor]:
+def forward(mlp: MLP, layers: Layers, x: Tensor, v: Tensor | None) -> tuple[ScoreTape, Tensor]:
     """Push points and directions through the network.
 
     Args:
         mlp: Architecture of kind ``score``.
-        theta: Parameters, shape (K, size).
+        layers: Weights and biases.
         x: Points, shape (K, B, d).
         v: Directions, shape (K, M, B, d), or None.
 
@@ -47,8 +47,8 @@ def forward(mlp: MLP, theta: Tensor, x: Tensor, v: Tensor | None) -> tuple[Score
         The tape, and [s | ∇s·v₁ … ∇s·v_M] as (K, 1+M, B, d).
     """
     phi = ACTIVATIONS[mlp.activation]
-    *hidden, (weight, bias) = mlp.views(theta)
-    tape = ScoreTape(mlp, theta, [], [], [])
+    *hidden, (weight, bias) = layers
+    tape = ScoreTape(mlp, layers, [], [], [])
     rows = x.unsqueeze(1) if v is None else torch.cat([x.unsqueeze(1), v], dim=1)
     for w, b in hidden:
         tape.inputs.append(rows)
@@ -73,10 +73,10 @@ def backward(tape: ScoreTape, bars: Tensor) -> Tensor:
         bars: Cotangents, shape (K, 1+M, B, d).
 
     Returns:
-        Gradient with respect to ``theta``, shape (K, size), zero in the padding.
+        Gradient with respect to the flat parameters, shape (K, size), zero in the padding.
     """
-    out = torch.zeros_like(tape.theta)
-    grads, layers = tape.mlp.views(out), tape.mlp.views(tape.theta)
+    out = bars.new_zeros((bars.shape[0], tape.mlp.size))
+    grads, layers = tape.mlp.views(out), tape.layers
     for i in range(len(layers) - 1, -1, -1):
         weight_bar, bias_bar = grads[i]
         torch.sum(bars[:, 0], 1, keepdim=True, out=bias_bar)
