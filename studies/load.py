@@ -75,7 +75,7 @@ def _read(name: str) -> tuple[str, str]:
     packaged = PRESETS / f"{name}.toml"
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) and packaged.is_file():
         path = packaged
-    elif path.suffix != ".toml" and not _exists(path):
+    elif not name or (path.suffix != ".toml" and not _exists(path)):
         raise unknown("study", name, presets())
     try:
         return path.read_text(encoding="utf-8"), f"study {name}"

@@ -230,7 +230,9 @@ def read_environments(directory: Path) -> dict[str, dict[str, Any]]:
         raise refused(path, "read", error) from error
     except ValueError as error:
         raise UsageError(f"{str(path)!r} is damaged: {error}") from error
-    return {str(key): dict(value) for key, value in found.items()}
+    if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
+        raise UsageError(f"{str(path)!r} is damaged: not a table of environments")
+    return found
 
 
 def read_rows(directory: Path) -> list[Row]:

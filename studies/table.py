@@ -76,8 +76,23 @@ def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
         *metrics, *params, *compute, "environment", "spec",
     ]  # fmt: skip
     table = pd.DataFrame.from_records(records, columns=columns)
+    for name in params:
+        table[name] = _typed([record.get(name) for record in records])
     floats = [*metrics, *compute]
     return table.astype(dict.fromkeys(floats, "float64") | {"trial": "Int64"})
+
+
+def _typed(values: list[Any]) -> "pd.Series[Any]":
+    """A column of one type; parquet has no other, and whole numbers should stay whole."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int}:
+        return pd.Series(values, dtype="Int64")
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean")
+    if kinds <= {int, float}:
+        return pd.Series(values, dtype="float64")
+    texts = [value if value is None else str(value) for value in values]
+    return pd.Series(texts, dtype="str")
 
 
 def in_order(rows: Iterable[Row], plan: Plan) -> list[Row]:

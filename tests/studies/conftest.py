@@ -2,9 +2,8 @@
 
 import shutil
 
-import pytest
 import cloudpickle
-
+import pytest
 from scorebench.studies.load import parse
 from scorebench.studies.study import run
 
@@ -18,10 +17,14 @@ cloudpickle.register_pickle_by_value(fake_engine)
 def make_study(**changes):
     data = {
         "name": "small",
-        "seed": 3,
+        "seed": 9,
         "methods": [
-            "alpha", "beta", "gamma", "delta", {"name": "epsilon", "learning_rate": 0.01},
-        ],  # fmt: skip
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            {"name": "epsilon", "learning_rate": 0.01},
+        ],
         "datasets": ["ring"],
         "samplers": ["walk"],
         "objective": "mmd",

@@ -4,7 +4,6 @@ import random
 from concurrent.futures import Future
 
 import pytest
-
 from scorebench.studies import study as study_module
 from scorebench.studies.events import CellFinished, RunsFinished, StudyFinished, StudyStarted
 from scorebench.studies.pools import InProcess

@@ -1,0 +1,215 @@
+"""The run directory: whose it is, who may write, what survives."""
+
+import errno
+import json
+import os
+import shutil
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scorebench.bench.spec import Failure, RunResult
+from scorebench.datasets.errors import UsageError
+from scorebench.studies.rows import Cell, Place, Row
+from scorebench.studies.store import Store, read_rows, read_study
+from scorebench.studies.study import run
+
+from .conftest import contents, make_study
+
+SPEC = '{"a":1}'
+
+
+def row(replicate=0, **metrics):
+    place = Place(Cell("alpha", "ring", "walk"), "confirm", 2, replicate)
+    return Row(place, SPEC, RunResult(key="k", state="ok", metrics=metrics), "e", {"sigma": 0.5})
+
+
+finite = st.floats(width=64)
+
+
+@given(st.dictionaries(st.text(max_size=5), finite, max_size=4), st.text(max_size=20))
+def test_rows_read_back_equal(metrics, reason):
+    failure = Failure(stage="train", step=3, reason=reason)
+    result = RunResult(key="k", state="diverged", metrics=metrics, failure=failure)
+    old = Row(row().place, SPEC, result, "e", {"a": 1, "b": 0.1, "c": "x", "d": True})
+    text = old.to_json()
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert "\n" not in text
+    new = Row.from_json(text)
+    # NaN is not equal to itself, its text is.
+    assert repr(new) == repr(old)
+
+
+def test_rows_are_there_once_append_returns(tmp_path):
+    with Store(tmp_path / "out", make_study()) as store:
+        store.append([row(0, mmd=1.0), row(1, mmd=2.0)], {"e": {"cpu": "x"}})
+        assert read_rows(tmp_path / "out") == [row(0, mmd=1.0), row(1, mmd=2.0)]
+        assert json.loads((tmp_path / "out" / "environment.json").read_text()) == {
+            "e": {"cpu": "x"}
+        }
+    with Store(tmp_path / "out", make_study()) as store:
+        assert list(store.rows) == [row(0).place, row(1).place]
+        store.append([row(2)], {"f": {"cpu": "y"}})
+        assert set(store.environments) == {"e", "f"}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.integers(0, 10**6), tail=st.binary(max_size=20))
+def test_any_cut_and_any_tail_leave_the_whole_rows(tmp_path, cut, tail):
+    lines = [f"{row(i, mmd=float(i)).to_json()}\n".encode() for i in range(4)]
+    whole = b"".join(lines)
+    cut %= len(whole) + 1
+    with Store(tmp_path / "out", make_study()):
+        pass
+    table = tmp_path / "out" / "runs.jsonl"
+    table.write_bytes(whole[:cut] + tail)
+    ends = [sum(map(len, lines[: i + 1])) for i in range(4)]
+    kept = sum(end <= cut for end in ends)
+    # Part of a row and a lucky tail may make a whole row again.
+    kept += tail[:1] == b"\n" and cut + 1 in ends
+    with Store(tmp_path / "out", make_study()) as store:
+        assert len(store.rows) == kept
+        store.append([row(9)], {})
+    assert len(read_rows(tmp_path / "out")) == kept + 1
+
+
+def test_damage_in_the_middle_is_not_taken_for_a_kill(copied, engine):
+    table = copied / "runs.jsonl"
+    lines = table.read_bytes().splitlines(keepends=True)
+    lines[4] = lines[4][:50] + b"\n"
+    table.write_bytes(b"".join(lines))
+    before = contents(copied)
+    with pytest.raises(UsageError, match=r"line 5 of .* is damaged"):
+        run(make_study(), copied, engine=engine)
+    assert contents(copied) == before
+    assert table.read_bytes() == b"".join(lines)
+
+
+def test_another_version_of_the_study_is_refused_with_the_difference(copied, engine):
+    before = contents(copied)
+    with pytest.raises(UsageError) as caught:
+        run(make_study(training={"steps": 6}, seed=4), copied, engine=engine)
+    message = str(caught.value)
+    assert "training.steps: 5 -> 6" in message
+    assert "seed: 9 -> 4" in message
+    assert "--out" in message
+    assert "\n" not in message
+    assert contents(copied) == before
+
+
+def test_a_foreign_directory_is_left_alone(tmp_path, engine):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UsageError, match=r"'thesis\.tex'"):
+        run(make_study(), tmp_path, engine=engine)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_in_the_way(tmp_path, engine):
+    (tmp_path / "file").write_text("x")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UsageError, match="cannot make the run directory"):
+            run(make_study(), out, engine=engine)
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_an_empty_directory_and_a_killed_first_start_are_taken(tmp_path, engine):
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".study.toml.draft").write_text("name = ")
+    run(make_study(methods=["alpha"]), tmp_path, engine=engine)
+    assert not (tmp_path / ".study.toml.draft").exists()
+    assert read_study(tmp_path) == make_study(methods=["alpha"])
+
+
+def test_bad_input_leaves_no_directory(tmp_path, engine):
+    for study, workers in ((make_study(), 0), (make_study(methods=["omega"]), 1)):
+        with pytest.raises(UsageError):
+            run(study, tmp_path / "a" / "b", workers=workers, engine=engine)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_first_start_that_fails_takes_its_folders_with_it(tmp_path, engine, monkeypatch):
+    def fail(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("scorebench.studies.store.write_atomically", fail)
+    with pytest.raises(UsageError, match="No space left"):
+        run(make_study(), tmp_path / "a" / "b", engine=engine)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_stops_the_study_and_loses_nothing(finished, tmp_path, engine, monkeypatch):
+    real = os.write
+    left = [20_000]
+
+    def write(file, data):
+        if left[0] <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        data = bytes(data)[: left[0]]
+        left[0] -= len(data)
+        return real(file, data)
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(UsageError, match="No space left"):
+        run(make_study(), tmp_path / "out", engine=engine)
+    monkeypatch.undo()
+    assert (tmp_path / "out" / "runs.jsonl").read_bytes().endswith(b"\n")
+    assert read_rows(tmp_path / "out")
+    run(make_study(), tmp_path / "out", engine=engine)
+    assert contents(tmp_path / "out") == contents(finished)
+
+
+def test_the_lock_is_given_back(tmp_path, engine):
+    with Store(tmp_path / "out", make_study(methods=["alpha"])):
+        with pytest.raises(UsageError, match="in use by another process"):
+            run(make_study(methods=["alpha"]), tmp_path / "out", engine=engine)
+        assert read_rows(tmp_path / "out") == []
+    run(make_study(methods=["alpha"]), tmp_path / "out", engine=engine)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission(tmp_path, copied, engine):
+    tmp_path.chmod(0o500)
+    copied.chmod(0o500)
+    try:
+        with pytest.raises(UsageError, match="Permission denied"):
+            run(make_study(), tmp_path / "new", engine=engine)
+        with pytest.raises(UsageError, match="Permission denied"):
+            run(make_study(seed=9), copied, engine=engine)
+    finally:
+        copied.chmod(0o700)
+        tmp_path.chmod(0o700)
+
+
+def test_refused_permission_is_one_line(tmp_path, engine, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("scorebench.studies.store.Path.mkdir", refuse)
+    with pytest.raises(UsageError, match="Permission denied") as caught:
+        run(make_study(), tmp_path / "new", engine=engine)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["study.toml", "environment.json"])
+@pytest.mark.parametrize("damage", [b"", b"\xff\xff", b"[", b"{}", b"[1]", b'{"a": 1}', b"x = 1"])
+def test_damaged_records_are_named(copied, engine, name, damage):
+    (copied / name).write_bytes(damage)
+    if (name, damage) == ("environment.json", b"{}"):
+        run(make_study(), copied, engine=engine)
+        return
+    with pytest.raises(UsageError, match=name.replace(".", r"\.")) as caught:
+        run(make_study(), copied, engine=engine)
+    assert "\n" not in str(caught.value)
+
+
+def test_reading_what_is_no_run_directory(tmp_path):
+    with pytest.raises(UsageError, match="does not exist"):
+        read_study(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="is not a run directory"):
+        read_study(tmp_path)
+
+
+def test_copies_of_a_run_directory_work(finished, tmp_path, engine):
+    shutil.copytree(finished, tmp_path / "copy")
+    run(make_study(), tmp_path / "copy", engine=engine)
+    assert contents(tmp_path / "copy") == contents(finished)
