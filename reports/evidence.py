@@ -16,6 +16,7 @@ from ..datasets.errors import UsageError
 from .cell import Cell, Place, losses, sign_of
 from .ranking import beats, common, probability_best, rank_intervals
 from .statistics import Array, Comparison, Estimate, compare, estimate
+from .text import listed
 
 REFERENCES = ("truth", "exact", "untrained")
 
@@ -196,8 +197,8 @@ def _notes(
     datasets: Sequence[str],
 ) -> tuple[str, ...]:
     notes = [
-        f"{c.label} is not ranked: nothing is confirmed on {', '.join(c.missing)}, and methods "
-        "are never compared over different sets of datasets."
+        f"{c.label} is not ranked: nothing is confirmed on {listed(list(c.missing))}, and "
+        "methods are never compared over different sets of datasets."
         for c in contestants
         if c.missing
     ]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from .cell import Cell
 from .evidence import Evidence
@@ -53,7 +53,7 @@ def overview(
 
 
 def _panel(axis: Axes, evidence: Evidence, dataset: str, theme: Theme, first: bool) -> None:
-    shades = colours(sorted(c.label for c in evidence.contestants))
+    shades = colours(sorted(c.label for c in evidence.contestants), theme)
     cells = [c.cells[dataset] for c in evidence.contestants]
     logarithmic = _scale(axis, cells)
     _references(axis, cells, theme, logarithmic)
@@ -145,14 +145,18 @@ def _scale(axis: Axes, cells: Sequence[Cell]) -> bool:
     pad = 0.06 * (high - low or 1.0)
     if 0 < bend < high / 10:
         axis.set_xscale("symlog", linthresh=bend, linscale=0.6)
-        first = math.ceil(math.log10(1.5 * bend))
-        decades = range(first, math.ceil(math.log10(high * 1.4)))
-        axis.xaxis.set_major_locator(FixedLocator([0.0, *(10.0**k for k in decades)]))
+        decades = range(math.floor(math.log10(bend)), math.ceil(math.log10(high)) + 1)
+        round_ones = [step * 10.0**k for k in decades for step in (1.0, 2.0, 5.0)]
+        ticks = [tick for tick in round_ones if 1.5 * bend < tick < 1.4 * high]
+        few = ticks[:: -math.ceil(len(ticks) / 3)] if ticks else []
+        axis.xaxis.set_major_locator(FixedLocator([0.0, *few]))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.set_xlim(min(low, 0.0) - bend / 4, high * 1.4)
         return False
     axis.set_xlim(low - pad, high + pad)
-    axis.ticklabel_format(axis="x", scilimits=(-3, 4))
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     return False
 
 

@@ -36,8 +36,9 @@ def protocol(study: StudySpec) -> list[str]:
         f"For comparison: the floor, {text.plural(study.reference.floors, 'fresh sample')} of the "
         f"truth scored like a model's; the exact score and an untrained network with the same "
         f"sampler, {text.plural(study.reference.seeds, 'seed')} each. A failed run counts as the "
-        "worst value. Intervals are Student's t at 95 %; those behind ranks hold for all pairs "
-        "together (Bonferroni).",
+        "worst value. Intervals cover the luck of the seeds, not that of the search: another "
+        "search may end at other configurations. They are Student's t at 95 %; those behind ranks "
+        "hold for all pairs together (Bonferroni).",
     ]
 
 

@@ -142,4 +142,5 @@ def _pooled(means: Array, spread: Array, noise: float, generator: np.random.Gene
         shrink = chance ** (1 / shape)
     else:
         shrink = stats.gamma.ppf(chance * stats.gamma.cdf(rate, shape), shape) / rate
-    return (1 - shrink) * apart + np.sqrt(1 - shrink) * spread
+    pulled: Array = (1 - shrink) * apart + np.sqrt(1 - shrink) * spread
+    return pulled

@@ -10,8 +10,6 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Okabe and Ito 2008, "Color Universal Design"; yellow is left out, it vanishes on white.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
 
@@ -24,22 +22,32 @@ class Theme:
         faint: Grid lines and side notes.
         paper: Background.
         shade: Filled bands.
+        palette: Colours of the data. Okabe and Ito 2008, "Color Universal Design", without the
+            yellow that vanishes on white; lighter on dark paper.
     """
 
     ink: str
     faint: str
     paper: str
     shade: str
+    palette: tuple[str, ...]
 
 
-LIGHT = Theme(ink="#1d2430", faint="#667085", paper="#ffffff", shade="#e4e7ec")
-DARK = Theme(ink="#e6e9ef", faint="#98a2b3", paper="#171b22", shade="#333b48")
+LIGHT = Theme(
+    ink="#1d2430", faint="#667085", paper="#ffffff", shade="#e4e7ec",
+    palette=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777"),
+)  # fmt: skip
+DARK = Theme(
+    ink="#e6e9ef", faint="#98a2b3", paper="#171b22", shade="#333b48",
+    palette=("#4da3dc", "#f0762e", "#2bb78b", "#e08fbb", "#e69f00", "#9ad4f5", "#a8a8a8"),
+)  # fmt: skip
 
 
-def colours(labels: Sequence[str]) -> dict[str, tuple[str, str]]:
+def colours(labels: Sequence[str], theme: Theme) -> dict[str, tuple[str, str]]:
     """Colour and marker of every label; more labels than colours repeat with other markers."""
+    palette = theme.palette
     return {
-        label: (PALETTE[i % len(PALETTE)], MARKERS[(i + i // len(PALETTE)) % len(MARKERS)])
+        label: (palette[i % len(palette)], MARKERS[(i + i // len(palette)) % len(MARKERS)])
         for i, label in enumerate(labels)
     }
 

@@ -2,9 +2,7 @@
 
 import io
 import math
-from collections.abc import Sequence
 
-import pandas as pd
 from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -21,7 +19,6 @@ from .tables import table
 from .verdict import verdict
 
 WIDTH = 80
-_VERDICTS = {"identical": "green", "within tolerance": "yellow", "differs": "bold red"}
 _BOARD = ("rank_low", "score", "probability_best", "at_floor", "failure_rate", "optimism")
 
 
@@ -42,10 +39,8 @@ def leaderboard_view(evidence: Evidence) -> RenderableType:
     for contestant, row in zip(evidence.contestants, board.rows, strict=True):
         shown.add_row(contestant.label, *(field.text for field in row))
     parts.append(shown)
-    longest = max((len(c.label) for c in evidence.contestants), default=0)
-    at_once = 4 if longest <= 12 else 3 if longest <= 28 else 2
-    for start in range(0, len(evidence.datasets), at_once):
-        parts += [Text(), _means(evidence, evidence.datasets[start : start + at_once])]
+    for some in _side_by_side(evidence):
+        parts += [Text(), _means(evidence, some)]
     return Group(*parts)
 
 
@@ -78,45 +73,6 @@ def status_view(source: Source) -> RenderableType:
     return Group(name, shown, state)
 
 
-def catalog_view(entries: Sequence[tuple[str, str, str]]) -> RenderableType:
-    """Everything that a study can name, by kind.
-
-    Args:
-        entries: Kind, name and summary of each.
-    """
-    shown = _grid()
-    for header in ("kind", "name", "what it is"):
-        shown.add_column(header)
-    before = ""
-    for kind, name, summary in entries:
-        shown.add_row("" if kind == before else kind, Text(name), Text(summary, style="dim"))
-        before = kind
-    return shown
-
-
-def replay_view(replayed: pd.DataFrame) -> RenderableType:
-    """What came of running confirmed rows again: a line per run, a column per metric.
-
-    Args:
-        replayed: One row per run and metric, as ``studies.replay.replay`` gives them.
-    """
-    run = ["method", "dataset", "sampler", "replicate"]
-    metrics = list(dict.fromkeys(replayed["metric"]))
-    shown = _grid()
-    for header in (*run[:3], "seed", *metrics):
-        shown.add_column(header)
-    parts: list[RenderableType] = [shown]
-    for place, rows in replayed.groupby(run, sort=False):
-        verdicts = dict(zip(rows["metric"], rows["verdict"], strict=True))
-        words = [str(verdicts.get(metric, text.MISSING)) for metric in metrics]
-        shown.add_row(*map(str, place), *(Text(w, style=_VERDICTS.get(w, "")) for w in words))
-    for row in replayed[replayed["verdict"] != "identical"].to_dict("records"):
-        why = f" (changed: {row['changed']})" if row["changed"] else ""
-        label = f"{row['metric']} of {row['method']} on {row['dataset']}"
-        parts.append(Text(f"{label}: {row['stored']!r} was {row['replayed']!r} now{why}"))
-    return Group(*parts)
-
-
 def plain(evidence: Evidence) -> str:
     """The leaderboard as text without colours."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
@@ -129,11 +85,27 @@ def _grid() -> RichTable:
     return RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
 
 
-def _means(evidence: Evidence, datasets: tuple[str, ...]) -> RichTable:
+def _side_by_side(evidence: Evidence) -> list[list[str]]:
+    """Groups of datasets whose columns fit beside the labels."""
+    labels = max((len(c.label) for c in evidence.contestants), default=0)
+    groups: list[list[str]] = []
+    room = 0
+    for dataset in evidence.datasets:
+        entries = [len(_short(contestant, dataset)) for contestant in evidence.contestants]
+        width = 2 + max([len(dataset), *entries])
+        if not groups or room < width:
+            groups.append([])
+            room = WIDTH - max(labels, len("exact score"))
+        groups[-1].append(dataset)
+        room -= width
+    return groups
+
+
+def _means(evidence: Evidence, datasets: list[str]) -> RichTable:
     shown = _grid()
-    shown.add_column(evidence.objective.upper())
+    shown.add_column(evidence.objective.upper(), no_wrap=True)
     for dataset in datasets:
-        shown.add_column(dataset, justify="right")
+        shown.add_column(dataset, justify="right", no_wrap=True)
     for contestant in evidence.contestants:
         shown.add_row(contestant.label, *(_short(contestant, name) for name in datasets))
     for name, kind in (("exact score", "oracle"), ("untrained", "untrained"), ("floor", "truth")):

@@ -16,7 +16,7 @@ def number(value: Any, digits: int = 3) -> str:
         return "failed"
     if isinstance(value, int) or (abs(value) < 1e15 and float(value).is_integer()):
         return f"{value:.0f}" if abs(value) < 1e6 else f"{value:.{digits - 1}e}"
-    if 1e-3 <= abs(value) < 1e6:
+    if 1e-4 <= abs(value) < 1e6:
         decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
         return f"{value:.{decimals}f}"
     return f"{value:.{digits - 1}e}"
@@ -105,7 +105,7 @@ def _together(half: float, *values: float) -> list[str]:
     largest = max(abs(value) for value in values)
     if half <= 0:
         return [number(value) for value in values]
-    if largest < 1e-3 or largest >= 1e6:
+    if largest < 1e-4 or largest >= 1e6:
         power = math.floor(math.log10(largest)) if largest else 0
         decimals = max(0, power + _decimals(half))
         return [f"{value / 10.0**power:.{decimals}f}e{power:+03d}" for value in values]

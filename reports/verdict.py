@@ -67,7 +67,9 @@ def verdict_on(evidence: Evidence, dataset: str) -> str:
         first, second = ([(c.replicates, c.losses)] for c in (cells[i], cells[j]))
         return compare(*common(first, second))
 
-    return _answer(f"On {dataset}", evidence.objective.upper(), sides, pair, "")
+    every = len(evidence.on(dataset))
+    where = f"On {dataset}" + _of(len(cells), every, "confirmed there")
+    return _answer(where, evidence.objective.upper(), sides, pair, "", _tuned(cells))
 
 
 def _across(evidence: Evidence) -> str:
@@ -81,14 +83,34 @@ def _across(evidence: Evidence) -> str:
     where = f"Across {len(evidence.compared)} datasets"
     if not sides:
         return f"{where} nobody can be ranked."
+    where += _of(len(sides), len(evidence.contestants), "confirmed on all of them")
 
     def pair(i: int, j: int) -> Comparison:
         return evidence.pair(ranked[i], ranked[j])
 
-    return _answer(where, "score", sides, pair, "; score 0 is the truth, 1 an untrained network")
+    return _answer(
+        where,
+        "score",
+        sides,
+        pair,
+        "; score 0 is the truth, 1 an untrained network",
+        _tuned(evidence.cells),
+    )
 
 
-def _answer(where: str, quantity: str, sides: Sequence[_Side], pair: Pair, unit: str) -> str:
+def _of(compared: int, every: int, what: str) -> str:
+    """Says so when the comparison is among some only."""
+    return f", of the {compared} of {every} methods {what}," if compared < every else ""
+
+
+def _tuned(cells: Sequence[Cell]) -> str:
+    """Says that the seeds vouch for the configurations that were found, not for the search."""
+    return ", as tuned here," if any(len(cell.search) for cell in cells) else ""
+
+
+def _answer(
+    where: str, quantity: str, sides: Sequence[_Side], pair: Pair, unit: str, tuned: str
+) -> str:
     if not sides:
         return f"{where} nothing is confirmed yet."
     seeds = _seeds(sides)
@@ -103,7 +125,7 @@ def _answer(where: str, quantity: str, sides: Sequence[_Side], pair: Pair, unit:
         first = front[0]
         rival = next(i for i in range(len(sides)) if i != first)
         return (
-            f"{where} {sides[first].label} is best: {quantity} {sides[first].value}, "
+            f"{where} {sides[first].label}{tuned} is best: {quantity} {sides[first].value}, "
             f"{_gap(sides, pair(first, rival), rival, level)} ({seeds}{unit})."
         )
     labels = text.listed([sides[i].label for i in front])

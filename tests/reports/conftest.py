@@ -131,11 +131,11 @@ def write_directory(folder: Path, results: pd.DataFrame, samples: int = 2000) ->
     lines = (to_row(row).to_json() for row in results.to_dict("records"))
     (folder / "runs.jsonl").write_text("".join(f"{line}\n" for line in lines))
     cells = results[results.phase == "confirm"][["method", "dataset", "sampler"]].drop_duplicates()
-    quote = json.dumps
+    quote, planned = json.dumps, results[results.phase == "search"]
     (folder / "study.toml").write_text(
-        f'name = "synthetic"\nseed = 0\nmethods = {quote(sorted(set(cells.method)))}\n'
-        f"datasets = {quote(sorted(set(cells.dataset)))}\n"
-        f'samplers = {quote(sorted(set(cells["sampler"])))}\nobjective = "sw1"\n'
+        f'name = "synthetic"\nseed = 0\nmethods = {quote(sorted(set(planned.method)))}\n'
+        f"datasets = {quote(sorted(set(planned.dataset)))}\n"
+        f'samplers = {quote(sorted(set(planned["sampler"])))}\nobjective = "sw1"\n'
         "[search]\ntrials = 8\n[training]\nsteps = 2000\nbatch_size = 100\n"
         "[confirm]\nseeds = 5\n[evaluation]\nsamples = 2000\n"
     )

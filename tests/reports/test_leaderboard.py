@@ -111,6 +111,7 @@ def test_missing_cells_are_shown_and_never_averaged_over(results: pd.DataFrame):
     assert math.isnan(table["mean"][("dsm", "rings")])
     evidence = gather(gone, "sw1")
     assert any("dsm is not ranked" in note and "rings" in note for note in evidence.notes)
+    assert "of the 3 of 4 methods confirmed on all of them" in verdict(evidence)
     assert "dsm" not in verdict(evidence)
 
 
@@ -187,10 +188,10 @@ def test_what_is_no_study_is_refused(results: pd.DataFrame):
 def test_a_winner_is_named_with_its_margin():
     evidence = gather(study(methods={"dsm": 0.3, "ssm": 0.5}), "sw1")
     answer = verdict(evidence)
-    assert answer.startswith("Across 4 datasets dsm is best: score 0.2")
+    assert answer.startswith("Across 4 datasets dsm, as tuned here, is best: score 0.2")
     assert "better than ssm" in answer
     assert "5 seeds" in answer
-    assert verdict_on(evidence, "rings").startswith("On rings dsm is best: SW1 0.")
+    assert verdict_on(evidence, "rings").startswith("On rings dsm, as tuned here, is best: SW1 0.")
 
 
 def test_a_single_seed_decides_nothing():
@@ -204,7 +205,7 @@ def test_words_never_name_a_winner_whose_lead_is_within_the_noise():
     wrong = 0
     for seed in range(25):
         results = study(seed, methods=dict.fromkeys("abcd", 0.3), seeds=3, trials=1)
-        wrong += "is best" in verdict(gather(results, "sw1"))
+        wrong += " is best" in verdict(gather(results, "sw1"))
     assert wrong <= 1
 
 

@@ -1,6 +1,5 @@
 """The report: everything in one file, everything escaped, and a browser that agrees."""
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -218,7 +217,7 @@ def test_reads_without_javascript_and_prints(report: Path, browser: Any, tmp_pat
     page.goto(report.as_uri())
     assert page.locator("table tbody tr").count() > 20
     page.pdf(path=str(tmp_path / "report.pdf"), format="A4")
-    assert os.path.getsize(tmp_path / "report.pdf") > 10_000
+    assert (tmp_path / "report.pdf").stat().st_size > 10_000
     context.close()
 
 

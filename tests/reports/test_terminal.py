@@ -1,0 +1,131 @@
+"""Terminal views: they fit, they say what is there, and a bar never outlives its study."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from scorebench.bench.spec import RunResult
+from scorebench.datasets.errors import UsageError
+from scorebench.reports.figures import figure, figures
+from scorebench.reports.progress import ProgressListener
+from scorebench.reports.source import load
+from scorebench.reports.style import encode
+from scorebench.reports.terminal import status_view
+from scorebench.reports.write import leaderboard_table
+from scorebench.studies.events import CellFinished, RunsFinished, StudyFinished, StudyStarted
+from scorebench.studies.rows import Cell, Place, Row
+
+from .conftest import DATASETS, METHODS, study
+
+
+@pytest.mark.parametrize("samplers", [("langevin",), ("langevin", "annealed_langevin")])
+def test_leaderboard_fits_80_columns(
+    samplers: tuple[str, ...], make_directory: Callable[[pd.DataFrame], Path]
+):
+    folder = make_directory(study(samplers=samplers, trials=1))
+    text = leaderboard_table(folder)
+    assert max(len(line) for line in text.split("\n")) <= 80
+    for word in (*DATASETS, *METHODS, *samplers[1:], "floor", "exact score", "±"):
+        assert word in text
+    assert "…" not in text, "nothing is cut off"
+
+
+def test_every_format_has_every_method(directory: Path):
+    assert leaderboard_table(directory, "csv").startswith("rank_low,rank_high,method,sampler,score")
+    assert leaderboard_table(directory, "markdown").count("\n") == 6
+    latex = leaderboard_table(directory, "latex")
+    assert r"ssm\_vr" in latex
+    assert latex.count(r"\\") == 5
+    for kind in ("table", "csv", "markdown", "json"):
+        assert all(method in leaderboard_table(directory, kind) for method in METHODS)
+    with pytest.raises(UsageError, match="did you mean 'markdown'"):
+        leaderboard_table(directory, "markdwon")
+
+
+def test_status_tells_what_is_missing(make_directory: Callable[[pd.DataFrame], Path]):
+    results = study(datasets=("rings",))
+    gone = (results.method == "dsm") & (results.phase == "confirm")
+    console = Console(file=io.StringIO(), width=80, record=True)
+    console.print(status_view(load(make_directory(results[~gone]))))
+    text = console.export_text()
+    assert "Without a confirmed run: 1 of 4 cells: dsm on rings (langevin)." in text
+    dsm = next(line for line in text.split("\n") if line.startswith("dsm"))
+    assert dsm.split()[3] == "8/8"
+    assert "0/5" in dsm
+
+
+def test_figures_can_be_had_one_by_one(directory: Path):
+    source = load(directory)
+    names = set(figures(source))
+    assert names == {"overview"} | {f"{m}-{d}-langevin" for m in METHODS for d in DATASETS}
+    panels = figure(source, "dsm-rings-langevin")
+    assert [axis.get_title(loc="left") for axis in panels.axes] == [
+        "truth", "samples", "energy", "score field",
+    ]  # fmt: skip
+    limits = {(axis.get_xlim(), axis.get_ylim()) for axis in panels.axes}
+    assert limits == {((-4.0, 4.0), (-4.0, 4.0))}
+    assert encode(panels, "pdf").startswith(b"%PDF")
+    assert encode(figure(source, "overview"), "svg") == encode(figure(source, "overview"), "svg")
+    with pytest.raises(UsageError, match="did you mean 'overview'"):
+        figure(source, "overveiw")
+
+
+def test_no_run_directory_is_one_line(tmp_path: Path):
+    with pytest.raises(UsageError, match="not a run directory"):
+        load(tmp_path)
+
+
+def rows(*values: float) -> list[Row]:
+    cell = Cell("dsm", "rings", "langevin")
+    return [
+        Row(
+            Place(cell, "search", i, 0), "{}",
+            RunResult(key=str(i), state="ok", metrics={"sw1": value}), "e0",
+        )
+        for i, value in enumerate(values)
+    ]  # fmt: skip
+
+
+def listen(directory: Path, console: Console) -> None:
+    cell = Cell("dsm", "rings", "langevin")
+    spec = load(directory).study
+    with ProgressListener(console) as listener:
+        listener(StudyStarted(spec, directory, total=20, done=4, cells=2, workers=2))
+        listener(RunsFinished(rows(0.5, 0.3125, 0.4), done=7, total=20))
+        listener(CellFinished(cell, 1, 0.3125, 1, fresh=True, finished=1))
+        listener(CellFinished(cell, 1, 0.3, 0, fresh=False, finished=2))
+        assert listener.time_left >= 0
+        listener(StudyFinished(directory, rows=20, failures=1, ran=16, seconds=12.0))
+
+
+def test_one_line_per_new_cell_without_a_terminal(directory: Path):
+    out = io.StringIO()
+    listen(directory, Console(file=out, width=60))
+    lines = out.getvalue().strip().split("\n")
+    assert len(lines) == 3
+    assert "20 runs, 4 already there; 2 workers" in lines[0]
+    assert lines[1].startswith("[1/2] dsm on rings (langevin): SW1 0.312 (1 failed)")
+    assert "left" in lines[1]
+    assert lines[2].startswith("20 runs in ")
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_bar_in_a_terminal_that_goes_away(directory: Path):
+    out = io.StringIO()
+    console = Console(file=out, width=100, force_terminal=True, color_system=None)
+    listen(directory, console)
+    assert "dsm on rings, best 0.312" in out.getvalue()
+    assert "7/20" in out.getvalue()
+    assert console._live_stack == []
+    with pytest.raises(RuntimeError):
+        interrupt(directory, console)
+    assert console._live_stack == []
+
+
+def interrupt(directory: Path, console: Console) -> None:
+    with ProgressListener(console) as listener:
+        listener(StudyStarted(load(directory).study, directory, 20, 4, 2, 1))
+        raise RuntimeError
