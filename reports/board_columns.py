@@ -39,7 +39,7 @@ def _board_sampler(row: Contestant) -> str:
 def show_score(row: Contestant) -> str:
     """The score with half its interval, or why there is none."""
     if row.missing:
-        return f"missing: {row.missing[0] if len(row.missing) == 1 else len(row.missing)}"
+        return f"missing on {row.missing[0] if len(row.missing) == 1 else len(row.missing)}"
     return text.measured(row.score.value, row.score.half_width())
 
 

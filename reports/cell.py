@@ -47,6 +47,7 @@ class Cell:
         truth: Fresh truth samples, shape (repetitions,): the noise floor.
         oracle: Exact score with the same sampler, shape (repetitions,).
         untrained: The network as it was initialised, with the same sampler.
+        others: Further references with the same sampler, by name.
         scale: Loss on this dataset that separates an untrained network from the floor.
         rank: Best and worst rank within the dataset that the seeds leave open.
     """
@@ -61,6 +62,7 @@ class Cell:
     truth: Array = field(repr=False)
     oracle: Array = field(repr=False)
     untrained: Array = field(repr=False)
+    others: dict[str, Array] = field(default_factory=dict, repr=False)
     scale: float = math.nan
     rank: tuple[int, int] | None = None
 
@@ -147,10 +149,10 @@ class Cell:
         """Hyperparameters of the confirmed configuration."""
         if self.missing:
             return {}
-        row = self.confirm.iloc[0]
         names = [name for name in self.confirm.columns if name.startswith("params.")]
-        return {n.removeprefix("params."): row[n] for n in names if not _absent(row[n])}
-
-
-def _absent(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+        values = self.confirm[names].astype(object).iloc[0].to_dict()
+        return {
+            str(name).removeprefix("params."): value
+            for name, value in values.items()
+            if not pd.isna(value) and value != ""
+        }

@@ -95,7 +95,7 @@ def gather(results: pd.DataFrame, objective: str, expected: Iterable[Place] = ()
     needed = {"phase", "method", "dataset", "sampler", "state", "replicate", objective}
     if lacking := sorted(needed - set(results.columns)):
         raise UsageError(f"the results have no column {', '.join(map(repr, lacking))}: not a study")
-    ours = results[~results["method"].isin(REFERENCES)]
+    ours = results[results["phase"] != "reference"]
     planned = list(expected)
     seen = [*zip(ours["method"], ours["dataset"], ours["sampler"], strict=True), *planned]
     pairs = sorted({(method, sampler) for method, _, sampler in seen})
@@ -148,6 +148,11 @@ def _cell(results: pd.DataFrame, objective: str, dataset: str, method: str, samp
         truth=truth,
         oracle=losses(same[same["method"] == "exact"], objective),
         untrained=losses(same[same["method"] == "untrained"], objective),
+        others={
+            str(name): losses(rows, objective)
+            for name, rows in same.groupby("method")
+            if name not in REFERENCES
+        },
         scale=scale,
     )  # fmt: skip
 

@@ -57,7 +57,7 @@ def page(source: Source) -> str:
         failures=_failures(source),
         protocol=protocol(source.study),
         toml=source.study.to_toml(),
-        environment=list(_flat(source.environment)),
+        environment=[(name, list(_flat(one))) for name, one in source.environment.items()],
         commands=_commands(evidence),
         rows=len(source.results),
     )
@@ -146,12 +146,12 @@ def _references(cells: list[Cell], filled: Table) -> list[list[str]]:
         return []
     rows = []
     several = len({cell.sampler for cell in cells}) > 1
-    kinds = [("floor", "iid", cells[0].truth)]
-    for name in ("oracle", "untrained"):
-        seen = {cell.sampler: getattr(cell, name) for cell in cells}
-        kinds.extend((name, sampler, values) for sampler, values in sorted(seen.items()))
-    names = {"floor": "truth (floor)", "oracle": "exact score", "untrained": "untrained"}
-    for kind, sampler, values in kinds:
+    kinds = [("truth (floor)", "iid", cells[0].truth)]
+    samplers = {cell.sampler: cell for cell in cells}
+    for sampler, cell in sorted(samplers.items()):
+        shown = {"exact score": cell.oracle, "untrained": cell.untrained, **cell.others}
+        kinds.extend((name, sampler, values) for name, values in shown.items())
+    for name, sampler, values in kinds:
         if not len(values):
             continue
         cell = cells[0]
@@ -159,7 +159,7 @@ def _references(cells: list[Cell], filled: Table) -> list[list[str]]:
         half = known.half_width()
         mean = cell.sign * known.value
         entries = {
-            "method": names[kind],
+            "method": name,
             "sampler": sampler if several else "",
             "mean": text.mean_of(mean, half),
             "95 % interval": text.interval(mean - half, mean + half),

@@ -107,7 +107,7 @@ def score_panel(axis: Axes, portrait: Portrait) -> None:
     axis.set_facecolor("#12111c")
     axis.quiver(
         x[shown], y[shown], u, v, np.log10(length[shown]), cmap="viridis", pivot="mid",
-        angles="xy", scale_units="xy", scale=q / (1.7 * portrait.extent), width=0.009,
+        angles="xy", scale_units="xy", scale=q / (1.7 * portrait.extent), width=0.16 / q,
         headwidth=3.6, headlength=4, headaxislength=3.6,
     )  # fmt: skip
     _frame(axis, portrait)

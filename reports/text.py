@@ -108,8 +108,14 @@ def _together(half: float, *values: float) -> list[str]:
     if largest < 1e-4 or largest >= 1e6:
         power = math.floor(math.log10(largest)) if largest else 0
         decimals = max(0, power + _decimals(half))
-        return [f"{value / 10.0**power:.{decimals}f}e{power:+03d}" for value in values]
-    return [f"{value:.{max(0, _decimals(half))}f}" for value in values]
+        return [f"{_fixed(value / 10.0**power, decimals)}e{power:+03d}" for value in values]
+    return [_fixed(value, max(0, _decimals(half))) for value in values]
+
+
+def _fixed(value: float, decimals: int) -> str:
+    """With so many decimals, and no minus before a zero."""
+    shown = f"{value:.{decimals}f}"
+    return shown.removeprefix("-") if float(shown) == 0 else shown
 
 
 def _decimals(half: float) -> int:

@@ -31,7 +31,7 @@ def row(phase: str, method: str, dataset: str, sampler: str, replicate: int, val
         "state": more.pop("state", "ok"), "failure": more.pop("failure", ""),
         "key": f"{phase}-{method}-{dataset}-{sampler}-{replicate}",
         "mmd": value**2 / 100, "sw1": value, "sw2": 1.3 * value,
-        "params.learning_rate": np.nan, "params.sigma": np.nan, **more,
+        "params.learning_rate": np.nan, "params.n_slices": pd.NA, "params.sigma": np.nan, **more,
         "train_evaluations": 2e5, "sample_evaluations": 1e6, "train_seconds": 1.5,
         "sample_seconds": 0.7, "score_seconds": 0.2, "environment": "e0", "spec": SPEC,
     }  # fmt: skip
@@ -69,6 +69,8 @@ def study(
                     params = {"params.learning_rate": 10 ** rng.uniform(-4, -2)}
                     if method in ("dsm", "deen"):
                         params["params.sigma"] = float(rng.uniform(0.05, 0.5))
+                    else:
+                        params["params.n_slices"] = int(rng.integers(1, 5))
                     rows.append(
                         row("search", method, dataset, sampler, 0, value, trial=t, **params)
                     )
@@ -79,7 +81,7 @@ def study(
                     )
                     for r in range(seeds)
                 )  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"params.n_slices": "Int64"})
 
 
 def fail(
@@ -93,7 +95,8 @@ def fail(
 
 def to_row(row: dict) -> Row:
     """A row of the table as the run directory keeps it."""
-    options = {"sigma": row["params.sigma"]} if row["params.sigma"] == row["params.sigma"] else {}
+    names = ("sigma", "n_slices")
+    options = {n: row[f"params.{n}"] for n in names if not pd.isna(row[f"params.{n}"])}
     rate = row["params.learning_rate"]
     spec = RunSpec(
         phase=row["phase"],

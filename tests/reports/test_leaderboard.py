@@ -14,7 +14,7 @@ from scorebench.reports.leaderboard import cells, leaderboard
 from scorebench.reports.tables import to_json
 from scorebench.reports.verdict import verdict, verdict_on
 
-from .conftest import DATASETS, fail, study
+from .conftest import DATASETS, METHODS, fail, study
 
 
 def confirmed(results: pd.DataFrame, method: str, dataset: str) -> pd.Series:
@@ -51,6 +51,15 @@ def test_numbers_agree_with_a_plain_computation(results: pd.DataFrame):
         scores.append((values.mean() - floor.mean()) / scale)
     assert board.score["ssm"] == pytest.approx(np.mean(scores), rel=1e-12)
     assert board.score_low["ssm"] < board.score["ssm"] < board.score_high["ssm"]
+
+
+def test_winners_have_their_own_hyperparameters_only(results: pd.DataFrame):
+    found = {cell.method: cell.parameters for cell in gather(results, "sw1").on("rings")}
+    assert set(found["dsm"]) == {"learning_rate", "sigma"}
+    assert set(found["ssm"]) == {"learning_rate", "n_slices"}
+    assert isinstance(found["ssm"]["n_slices"], int)
+    winner = results[confirmed(results, "ssm", "rings")].iloc[0]
+    assert found["ssm"]["learning_rate"] == winner["params.learning_rate"]
 
 
 def test_finalists_are_not_taken_for_the_search_best(results: pd.DataFrame):
@@ -141,6 +150,15 @@ def test_truth_is_marked_at_floor():
     board = leaderboard(results, "sw1").set_index("method")
     assert board.at_floor["poor"] == 0
     assert "cannot be told from the truth" in verdict(gather(results, "sw1"))
+
+
+def test_further_references_are_no_contestants(results: pd.DataFrame):
+    extra = results[results.method == "exact"].assign(method="kde")
+    extra.loc[:, "sw1"] += 0.1
+    evidence = gather(pd.concat([results, extra]), "sw1")
+    assert {contestant.method for contestant in evidence.contestants} == set(METHODS)
+    cell = evidence.on("rings")[0]
+    assert cell.others["kde"] == pytest.approx(cell.oracle + 0.1)
 
 
 def test_samplers_share_one_scale_per_dataset():

@@ -29,6 +29,7 @@ def test_value_and_error_have_the_digits_of_the_error(value: float, half: float,
 
 def test_interval():
     assert text.interval(0.28413, 0.34739) == "0.284 … 0.347"
+    assert text.interval(-0.00015, -0.000001) == "-0.00015 … 0.00000"
     assert text.interval(math.nan, math.nan) == "–"
 
 
