@@ -32,7 +32,7 @@ def best(
         UsageError: It is not a run directory, a label is unknown, or nothing is confirmed yet.
     """
     path = Path(directory)
-    engine = engine or Engine.default()
+    engine = engine or Engine()
     study, rows = read_study(path), read_rows(path)
     found = {
         cell: ranked

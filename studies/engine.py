@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 class Engine:
     """The real methods, datasets, samplers and metrics. Holds no state and can be pickled."""
 
-    @staticmethod
-    def default() -> "Engine":
-        """The engine that is used unless another is given."""
-        return Engine()
-
     def names(self, kind: str) -> Sequence[str]:
         """Registered names of a kind: ``method``, ``reference``, ``dataset``, ..."""
         from ..bench.metrics import metrics

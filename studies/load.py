@@ -44,7 +44,7 @@ def load_study(
         UsageError: The study cannot be read or run; one line says why.
     """
     text, source = _read(str(name_or_path))
-    engine = engine or Engine.default()
+    engine = engine or Engine()
     data = _toml(text, source)
     for override in _overrides(overrides):
         _apply(data, override)

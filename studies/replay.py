@@ -56,7 +56,7 @@ def replay(
         UsageError: It is not a run directory, a label is unknown, or nothing is confirmed yet.
     """
     path = Path(directory)
-    engine = engine or Engine.default()
+    engine = engine or Engine()
     study = read_study(path)
     rows = read_rows(path)
     environments = read_environments(path)

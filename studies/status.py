@@ -29,7 +29,7 @@ def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
     """
     path = Path(directory)
     study = read_study(path)
-    plan = Plan(study, engine or Engine.default())
+    plan = Plan(study, engine or Engine())
     rows = read_rows(path)
     table = {row.place: row for row in rows}
     by_cell: dict[Cell, list[Row]] = {cell: [] for cell in plan.cells}

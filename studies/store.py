@@ -163,6 +163,8 @@ def _write_all(file: int, data: bytes) -> None:
 
 def _claim(directory: Path) -> list[Path]:
     """Make the directory; gives the folders that were not there before, innermost first."""
+    if "\0" in str(directory):
+        raise UsageError(f"{str(directory)!r} cannot be the name of a directory")
     try:
         if directory.is_dir():
             if not (directory / STUDY).exists():

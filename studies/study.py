@@ -54,7 +54,7 @@ def run(
     """
     if workers < 1:
         raise UsageError(f"{workers} workers cannot run anything: at least 1 is needed")
-    engine = engine or Engine.default()
+    engine = engine or Engine()
     check_names(study, engine)
     check_options(study, engine)
     with Store(Path(out), study) as store:

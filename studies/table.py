@@ -34,7 +34,7 @@ def read_results(directory: str | Path, engine: Engine | None = None) -> pd.Data
         UsageError: It is not a run directory, or cannot be read.
     """
     path = Path(directory)
-    plan = Plan(read_study(path), engine or Engine.default())
+    plan = Plan(read_study(path), engine or Engine())
     return frame(read_rows(path), plan)
 
 

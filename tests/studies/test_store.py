@@ -109,6 +109,8 @@ def test_a_file_in_the_way(tmp_path, engine):
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(UsageError, match="cannot make the run directory"):
             run(make_study(), out, engine=engine)
+    with pytest.raises(UsageError, match="cannot be the name"):
+        run(make_study(), "a\0b", engine=engine)
     assert (tmp_path / "file").read_text() == "x"
 
 
