@@ -1,5 +1,6 @@
 """Fitting K networks side by side with Adam."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,11 +33,13 @@ class Adam:
         """Move ``theta`` of shape (K, size) in place."""
         self.steps += 1
         b1, b2 = self.betas
-        self.first.mul_(b1).add_(gradient, alpha=1 - b1)
+        self.first.lerp_(gradient, 1 - b1)
         self.second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-        scale = torch.sqrt(self.second).mul_((1 - b2**self.steps) ** -0.5).add_(self.eps)
+        # The bias corrections are moved to the small factors: fewer passes over the parameters.
+        root = (1 - b2**self.steps) ** 0.5
+        scale = torch.sqrt(self.second).add_(self.eps * root)
         move = torch.div(self.first, scale, out=scale)
-        theta.sub_(move.mul_(self.learning_rate / (1 - b1**self.steps)))
+        theta.sub_(move.mul_(self.learning_rate * (root / (1 - b1**self.steps))))
 
     def keep(self, members: Tensor) -> None:
         """Forget all other members."""
@@ -102,13 +105,17 @@ def fit(
     options = dict(options)
     every = max(1, steps // CURVE_POINTS)
     sums = theta.new_zeros(members)
+    ahead: list[Tensor] = []
 
     for step in range(1, steps + 1):
-        x = _batch(data, batches.integers(data.shape[1], batch_size))
+        if not ahead:
+            ahead = _batches_ahead(data, batches, batch_size)
+        x = ahead.pop()
         loss = objective.loss(model, x, noise, **options)
         (gradient,) = torch.autograd.grad(loss.sum(), theta)
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-        if not bool(torch.isfinite(norm).all()):
+        largest = norm.max().item()
+        if not math.isfinite(largest):
             good = torch.isfinite(norm).squeeze(1)
             for i, k in enumerate(alive):
                 if not good[i]:
@@ -124,6 +131,7 @@ def fit(
             sums = sums[stay]
             adam.keep(stay)
             batches.keep(stay.tolist())
+            ahead = [x[stay] for x in ahead]
             noise.keep(stay.tolist())
             options = {
                 name: value[stay] if isinstance(value, Tensor) else value
@@ -132,7 +140,7 @@ def fit(
             evaluations = model.evaluations
             model = NetworkModel(mlp, theta)
             model.evaluations = evaluations
-        if bool((norm > clip).any()):
+        if not largest <= clip:
             gradient = gradient * (clip / norm).clamp(max=1.0)
         adam.step(theta.data, gradient)
         sums += loss.detach()
@@ -149,12 +157,13 @@ def fit(
     return done
 
 
-def _batch(data: Tensor, index: Tensor) -> Tensor:
-    """Rows of each member's data, (K, N, d) at (K, B): (K, B, d)."""
+def _batches_ahead(data: Tensor, batches: MemberRandom, size: int, steps: int = 32) -> list[Tensor]:
+    """The next batches of each member, last one first: (K, N, d) to a list of (K, B, d)."""
     members, points, dim = data.shape
-    offset = torch.arange(members, device=index.device).mul_(points).unsqueeze(1)
-    flat = data.reshape(-1, dim).index_select(0, (index + offset).reshape(-1))
-    return flat.view(*index.shape, dim)
+    index = batches.integers(points, steps, size)
+    offset = torch.arange(members, device=index.device).mul_(points).view(-1, 1, 1)
+    flat = data.reshape(-1, dim).index_select(0, (index + offset).transpose(0, 1).reshape(-1))
+    return list(flat.view(steps, members, size, dim).unbind())[::-1]
 
 
 def _divergence(step: int, loss: float) -> Failure:

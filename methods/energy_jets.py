@@ -1,35 +1,35 @@
 """Scores of an energy perceptron and their parameter gradients in closed form.
 
-For E(x) with s = -∇E, and directions v, everything that score matching needs is a short Taylor
-expansion E(x + tv): value, first and second derivative are pushed through the layers together,
-as one matrix product a layer. The gradient with respect to the parameters is the same recursion
-run backwards. No graph of a graph is ever built (autograd's "double backward").
+For f = -E with score s = ∇f, and directions v, everything that score matching needs is a short
+Taylor expansion f(x + tv): value, first and second derivative are pushed through the layers
+together, as one matrix product a layer. The gradient with respect to the parameters is the same
+recursion run backwards. No graph of a graph is ever built (autograd's "double backward").
 
 Notation, layer by layer: a is the input of the activation φ, h = φ(a); a dot marks a derivative
-along a direction; g = ∂E/∂h. K members, B points, M directions, W units.
+along a direction; n = ∂f/∂h. K members, B points, M directions, W units.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from .activations import ACTIVATIONS
-from .networks import MLP, Layers, product, product_rows
+from .networks import MLP, Layers, product, product_into, product_rows
 
 
 def energy_score(mlp: MLP, layers: Layers, x: Tensor) -> Tensor:
     """Score -∇E without anything kept for gradients: (K, B, d) -> (K, B, d)."""
     slopes = []
-    phi = ACTIVATIONS[mlp.activation]
+    value = ACTIVATIONS[mlp.activation].value
     h = x
     for weight, bias in layers[:-1]:
-        h, slope = phi(product(h, weight).add_(bias), 1)
+        h, slope, _ = value(product(h, weight).add_(bias), None)
         slopes.append(slope)
-    g = slopes.pop().mul_(layers[-1][0].mT)
+    n = slopes.pop().mul_(layers[-1][0].mT)
     for (weight, _), slope in zip(layers[-2:0:-1], reversed(slopes), strict=True):
-        g = product(g, weight.mT).mul_(slope)
-    return product(g, layers[0][0].mT).neg_()
+        n = product(n, weight.mT).mul_(slope)
+    return product(n, layers[0][0].mT).neg_()
 
 
 @dataclass
@@ -39,22 +39,26 @@ class EnergyTape:
     Attributes:
         inputs: Input of each weight matrix as (K, 2M+2, B, W): rows [ḧ₁…ḧ_M | h | ḣ₁…ḣ_M | u];
             u is filled on the way back.
-        slopes: φ', φ'' and, with directions, φ''' of each hidden layer.
+        slopes: φ' of each hidden layer.
+        kept: What the activation keeps for φ''.
         first: ȧ of each hidden layer, (K, M, B, W).
         second: ä of each hidden layer; None for the first, where it is zero.
-        outputs: Adjoints of each hidden layer's a as (K, M+2, B, W): rows [ā | ǡ₁…ǡ_M | φ'g].
-        g: ∂E/∂h of each hidden layer.
+        bends: φ'' and φ''' of each hidden layer, where directions needed them on the way.
+        outputs: Adjoints of each hidden layer's a as (K, M+2, B, W): rows [ā | ǡ₁…ǡ_M | φ'n].
+        n: ∂f/∂h of each hidden layer.
     """
 
     mlp: MLP
     layers: Layers
     directions: int
-    inputs: list[Tensor]
-    slopes: list[list[Tensor]]
-    first: list[Tensor]
-    second: list[Tensor | None]
-    outputs: list[Tensor]
-    g: list[Tensor]
+    inputs: list[Tensor] = field(default_factory=list)
+    slopes: list[Tensor] = field(default_factory=list)
+    kept: list[Tensor] = field(default_factory=list)
+    first: list[Tensor] = field(default_factory=list)
+    second: list[Tensor | None] = field(default_factory=list)
+    bends: list[list[Tensor]] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
+    n: list[Tensor] = field(default_factory=list)
 
 
 def forward(mlp: MLP, layers: Layers, x: Tensor, v: Tensor | None) -> tuple[EnergyTape, Tensor]:
@@ -72,7 +76,7 @@ def forward(mlp: MLP, layers: Layers, x: Tensor, v: Tensor | None) -> tuple[Ener
     m = 0 if v is None else v.shape[1]
     members, points, dim = x.shape
     phi = ACTIVATIONS[mlp.activation]
-    tape = EnergyTape(mlp, layers, m, [], [], [], [], [], [])
+    tape = EnergyTape(mlp, layers, m)
 
     rows = x.new_empty((members, 2 * m + 2, points, dim))
     rows[:, m] = x
@@ -84,22 +88,22 @@ def forward(mlp: MLP, layers: Layers, x: Tensor, v: Tensor | None) -> tuple[Ener
         # At the input the second derivatives are zero and need no product.
         skip = m if i == 0 else 0
         pushed = product_rows(rows[:, skip : 2 * m + 1], weight)
-        a = pushed[:, m - skip].add_(bias)
-        value, *slopes = phi(a, 3 if m else 2)
         rows = x.new_empty((members, 2 * m + 2, points, mlp.width))
-        rows[:, m] = value
+        h, slope, kept = phi.value(pushed[:, m - skip].add_(bias), rows[:, m])
+        tape.slopes.append(slope)
+        tape.kept.append(kept)
+        tape.inputs.append(rows)
         if m:
+            bends = phi.bend(h, slope, kept, 3)
             first = pushed[:, m - skip + 1 :]
             second = pushed[:, :m] if i else None
-            d1, d2 = slopes[0].unsqueeze(1), slopes[1].unsqueeze(1)
-            torch.mul(first, d1, out=rows[:, m + 1 : 2 * m + 1])
-            curve = torch.mul(first, first, out=rows[:, :m]).mul_(d2)
+            torch.mul(first, slope.unsqueeze(1), out=rows[:, m + 1 : 2 * m + 1])
+            curve = torch.mul(first, first, out=rows[:, :m]).mul_(bends[0].unsqueeze(1))
             if second is not None:
-                curve.addcmul_(second, d1)
+                curve.addcmul_(second, slope.unsqueeze(1))
             tape.first.append(first)
             tape.second.append(second)
-        tape.slopes.append(slopes)
-        tape.inputs.append(rows)
+            tape.bends.append(bends)
     weight, bias = layers[-1]
     taylor = product_rows(rows[:, : 2 * m + 1], weight).squeeze(-1)
     taylor[:, m] += bias.squeeze(-1)
@@ -107,23 +111,23 @@ def forward(mlp: MLP, layers: Layers, x: Tensor, v: Tensor | None) -> tuple[Ener
 
 
 def gradient_of_energy(tape: EnergyTape, *, to_input: bool) -> Tensor | None:
-    """Ordinary backward pass of E: fills ``g`` and the last row of ``outputs``.
+    """Ordinary backward pass of f: fills ``n`` and the last row of ``outputs``.
 
     Returns:
-        The score -∂E/∂x, shape (K, B, d), if ``to_input``.
+        The score ∂f/∂x, shape (K, B, d), if ``to_input``.
     """
     layers = tape.layers
-    g = layers[-1][0].mT
-    for (weight, _), slopes in zip(layers[-2::-1], reversed(tape.slopes), strict=True):
-        slope = slopes[0]
+    n = layers[-1][0].mT.neg()
+    for i in range(len(layers) - 2, -1, -1):
+        slope = tape.slopes[i]
         members, points, width = slope.shape
         rows = slope.new_empty((members, tape.directions + 2, points, width))
-        last = torch.mul(slope, g, out=rows[:, -1])
+        last = torch.mul(slope, n, out=rows[:, -1])
         tape.outputs.insert(0, rows)
-        tape.g.insert(0, g)
-        if weight is not layers[0][0]:
-            g = product(last, weight.mT)
-    return product(tape.outputs[0][:, -1], layers[0][0].mT).neg_() if to_input else None
+        tape.n.insert(0, n)
+        if i:
+            n = product(last, layers[i][0].mT)
+    return product(tape.outputs[0][:, -1], layers[0][0].mT) if to_input else None
 
 
 def backward(
@@ -156,12 +160,12 @@ def backward(
     top = layers[-1][0].mT
     h = tape.inputs[-1]
     weight_bar, bias_bar = grads[-1]
-    weight_bar += h[:, -1].sum(1).unsqueeze(-1)
+    weight_bar -= h[:, -1].sum(1).unsqueeze(-1)
+    h0 = h1 = None
     if energy is not None:
         bias_bar += energy.sum(1)[:, None, None]
         weight_bar += product(h[:, m].mT, energy.unsqueeze(-1))
-    h0 = None if energy is None else energy.unsqueeze(-1) * top
-    h1 = None
+        h0 = energy.unsqueeze(-1) * top
     if first is not None:
         along = h[:, m + 1 : 2 * m + 1].flatten(1, 2)
         weight_bar -= product(along.mT, first.flatten(1, 2).unsqueeze(-1))
@@ -171,9 +175,8 @@ def backward(
         rows = tape.outputs[i]
         _adjoint(tape, i, rows, (h0, h1), pushed[i], second)
         weight_bar, bias_bar = grads[i]
-        rows_in = tape.inputs[i][:, m:]
         torch.sum(rows[:, 0], 1, keepdim=True, out=bias_bar)
-        weight_bar.copy_(product(rows_in.flatten(1, 2).mT, rows.flatten(1, 2)))
+        product_into(weight_bar, tape.inputs[i][:, m:].flatten(1, 2).mT, rows.flatten(1, 2))
         if i:
             down = product_rows(rows[:, : m + 1], layers[i][0].mT)
             h0, h1 = down[:, 0], down[:, 1:] if m else None
@@ -183,23 +186,25 @@ def backward(
 def _push(tape: EnergyTape, score: Tensor | None, second: Tensor | None) -> list[Tensor | None]:
     """Derivative of every a along the score's cotangent; fills the rows u of ``inputs``.
 
-    u is what multiplies φ'g in the weight gradients: -(ḣ along the cotangent) - Σ second·ḧ.
+    u is what multiplies φ'n in the weight gradients: ḣ along the cotangent, plus Σ second·ḧ.
     """
-    layers, m = tape.layers, tape.directions
+    m = tape.directions
     along = score
     pushed: list[Tensor | None] = []
     for i, rows in enumerate(tape.inputs):
         u = rows[:, -1]
         if along is None:
             u.zero_()
+        elif i == 0:
+            u.copy_(along)
         else:
-            torch.neg(along, out=u)
-        if second is not None and i:
-            u.sub_((rows[:, :m] * second.unsqueeze(-1)).sum(1))
+            torch.mul(along, tape.slopes[i - 1], out=u)
         if i < len(tape.slopes):
-            a = None if along is None else product(along, layers[i][0])
-            pushed.append(a)
-            along = None if a is None else a * tape.slopes[i][0]
+            # Before the second derivatives are added: they have been pushed already.
+            along = None if along is None else product(u, tape.layers[i][0])
+            pushed.append(along)
+        if second is not None and i:
+            u.add_((rows[:, :m] * second.unsqueeze(-1)).sum(1))
     return pushed
 
 
@@ -212,28 +217,33 @@ def _adjoint(
     second: Tensor | None,
 ) -> None:
     """Fill the adjoints of a and of each ȧ of hidden layer i, given those of h and ḣ."""
-    d1, d2, *rest = tape.slopes[i]
+    m, slope, n = tape.directions, tape.slopes[i], tape.n[i]
     h0, h1 = bars
     a0 = rows[:, 0]
+    if m:
+        bends = tape.bends[i]
+    else:
+        bend = ACTIVATIONS[tape.mlp.activation].bend
+        bends = bend(tape.inputs[i + 1][:, m], slope, tape.kept[i], 2)
     if h0 is None:
         a0.zero_()
     else:
-        torch.mul(h0, d1, out=a0)
-    through_g = None if pushed is None else pushed * d2
-    if tape.directions:
+        torch.mul(h0, slope, out=a0)
+    through_n = None if pushed is None else pushed.mul_(bends[0])
+    if m:
         ad, add = tape.first[i], tape.second[i]
         a1 = rows[:, 1:-1]
         if h1 is None:
             a1.zero_()
         else:
-            torch.mul(h1, d1.unsqueeze(1), out=a1)
-            a0.add_((ad * h1).sum(1).mul_(d2))
+            torch.mul(h1, slope.unsqueeze(1), out=a1)
+            a0.addcmul_((ad * h1).sum(1), bends[0])
         if second is not None:
             weighted = ad * second.unsqueeze(-1)
-            a1.sub_(weighted * (2 * d2 * tape.g[i]).unsqueeze(1))
-            bend = (weighted * ad).sum(1).mul_(rest[0])
+            a1.addcmul_(weighted, (bends[0] * n).unsqueeze(1), value=2)
+            bend_n = (weighted * ad).sum(1).mul_(bends[1])
             if add is not None:
-                bend.addcmul_((add * second.unsqueeze(-1)).sum(1), d2)
-            through_g = bend if through_g is None else through_g.add_(bend)
-    if through_g is not None:
-        a0.sub_(through_g.mul_(tape.g[i]))
+                bend_n.addcmul_((add * second.unsqueeze(-1)).sum(1), bends[0])
+            through_n = bend_n if through_n is None else through_n.add_(bend_n)
+    if through_n is not None:
+        a0.addcmul_(through_n, n)

@@ -125,3 +125,9 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 def product_rows(rows: Tensor, weight: Tensor) -> Tensor:
     """Every row of (K, R, B, in) times (K, in, out), as one product a member: (K, R, B, out)."""
     return product(rows.flatten(1, 2), weight).view(*rows.shape[:3], -1)
+
+
+def product_into(out: Tensor, left: Tensor, right: Tensor) -> None:
+    """Matrix product of each member, written to ``out`` of shape (K, R, c)."""
+    for made, a, b in zip(out, left, right, strict=True):
+        torch.mm(a, b, out=made)

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from .activations import ACTIVATIONS
-from .networks import MLP, Layers, product, product_rows
+from .networks import MLP, Layers, product, product_into, product_rows
 
 
 def direct_score(mlp: MLP, layers: Layers, x: Tensor) -> Tensor:
     """Output of the network: (K, B, d) -> (K, B, d)."""
-    phi = ACTIVATIONS[mlp.activation]
+    value = ACTIVATIONS[mlp.activation].value
     *hidden, (weight, bias) = layers
     h = x
     for w, b in hidden:
-        (h,) = phi(product(h, w).add_(b), 0)
+        h, _, _ = value(product(h, w).add_(b), None)
     return product(h, weight).add_(bias)
 
 
@@ -53,10 +53,12 @@ def forward(mlp: MLP, layers: Layers, x: Tensor, v: Tensor | None) -> tuple[Scor
     for w, b in hidden:
         tape.inputs.append(rows)
         pushed = product_rows(rows, w)
-        value, *slopes = phi(pushed[:, 0].add_(b), 2 if v is not None else 1)
         rows = torch.empty_like(pushed)
-        rows[:, 0] = value
-        torch.mul(pushed[:, 1:], slopes[0].unsqueeze(1), out=rows[:, 1:])
+        h, slope, kept = phi.value(pushed[:, 0].add_(b), rows[:, 0])
+        slopes = [slope]
+        if v is not None:
+            torch.mul(pushed[:, 1:], slope.unsqueeze(1), out=rows[:, 1:])
+            slopes += phi.bend(h, slope, kept, 2)
         tape.slopes.append(slopes)
         tape.first.append(pushed[:, 1:])
     tape.inputs.append(rows)
@@ -80,7 +82,7 @@ def backward(tape: ScoreTape, bars: Tensor) -> Tensor:
     for i in range(len(layers) - 1, -1, -1):
         weight_bar, bias_bar = grads[i]
         torch.sum(bars[:, 0], 1, keepdim=True, out=bias_bar)
-        weight_bar.copy_(product(tape.inputs[i].flatten(1, 2).mT, bars.flatten(1, 2)))
+        product_into(weight_bar, tape.inputs[i].flatten(1, 2).mT, bars.flatten(1, 2))
         if i:
             h = product_rows(bars, layers[i][0].mT)
             slopes, first = tape.slopes[i - 1], tape.first[i - 1]
