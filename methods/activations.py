@@ -28,7 +28,7 @@ def _swish(a: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     s = torch.sigmoid(a)
     h = torch.mul(a, s, out=out)
     rest = 1 - s
-    return h, torch.addcmul(s, h, rest), rest
+    return h, s.addcmul_(h, rest), rest
 
 
 def _swish_bend(h: Tensor, slope: Tensor, rest: Tensor, order: int) -> list[Tensor]:

@@ -154,16 +154,18 @@ def backward(
         gradient_of_energy(tape, to_input=False)
     pushed = _push(tape, score, second)
     layers = tape.layers
-    out = tape.inputs[0].new_zeros((tape.inputs[0].shape[0], tape.mlp.size))
+    out = tape.mlp.blank(tape.inputs[0])
     grads = tape.mlp.views(out)
 
     top = layers[-1][0].mT
     h = tape.inputs[-1]
     weight_bar, bias_bar = grads[-1]
-    weight_bar -= h[:, -1].sum(1).unsqueeze(-1)
+    torch.neg(h[:, -1].sum(1).unsqueeze(-1), out=weight_bar)
     h0 = h1 = None
-    if energy is not None:
-        bias_bar += energy.sum(1)[:, None, None]
+    if energy is None:
+        bias_bar.zero_()
+    else:
+        bias_bar.copy_(energy.sum(1)[:, None, None])
         weight_bar += product(h[:, m].mT, energy.unsqueeze(-1))
         h0 = energy.unsqueeze(-1) * top
     if first is not None:
@@ -225,11 +227,14 @@ def _adjoint(
     else:
         bend = ACTIVATIONS[tape.mlp.activation].bend
         bends = bend(tape.inputs[i + 1][:, m], slope, tape.kept[i], 2)
-    if h0 is None:
-        a0.zero_()
-    else:
-        torch.mul(h0, slope, out=a0)
     through_n = None if pushed is None else pushed.mul_(bends[0])
+    if h0 is not None:
+        torch.mul(h0, slope, out=a0)
+    elif m == 0 and through_n is not None:
+        torch.mul(through_n, n, out=a0)
+        return
+    else:
+        a0.zero_()
     if m:
         ad, add = tape.first[i], tape.second[i]
         a1 = rows[:, 1:-1]

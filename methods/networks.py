@@ -82,6 +82,14 @@ class MLP:
         parts = [p.view(-1, *slot.shape) for p, slot in zip(spans, self.slots, strict=True)]
         return list(zip(parts[::2], parts[1::2], strict=True))
 
+    def blank(self, like: Tensor) -> Tensor:
+        """Flat parameters of as many members as ``like`` has; only the padding is set, to zero."""
+        flat = like.new_empty((like.shape[0], self.size))
+        for padding in flat.split_with_sizes(self._spans, 1)[1::2]:
+            if padding.shape[1]:
+                padding.zero_()
+        return flat
+
     def named(self, flat: Tensor) -> dict[str, Tensor]:
         """The tensors of ``flat`` by name, without padding, leading member axis kept."""
         parts = [part for layer in self.views(flat) for part in layer]

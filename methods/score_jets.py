@@ -77,7 +77,7 @@ def backward(tape: ScoreTape, bars: Tensor) -> Tensor:
     Returns:
         Gradient with respect to the flat parameters, shape (K, size), zero in the padding.
     """
-    out = bars.new_zeros((bars.shape[0], tape.mlp.size))
+    out = tape.mlp.blank(bars)
     grads, layers = tape.mlp.views(out), tape.layers
     for i in range(len(layers) - 1, -1, -1):
         weight_bar, bias_bar = grads[i]
