@@ -19,7 +19,10 @@ from .fake_engine import FakeEngine
 ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
+import signal
 import sys
+# Whoever runs the tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {root!r})
 from tests.studies.conftest import make_study
 from tests.studies.fake_engine import FakeEngine
@@ -100,20 +103,35 @@ def test_workers_do_not_outlive_a_killed_controller(tmp_path):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_ends_everything_at_once_and_keeps_what_is_finished(finished, tmp_path, workers):
+@pytest.mark.parametrize(("workers", "delay"), [(1, 0.1), (2, 4.0)])
+def test_ctrl_c_ends_everything_at_once_and_keeps_what_is_finished(
+    finished, tmp_path, workers, delay
+):
     directory = tmp_path / "out"
-    process = start(directory, workers, delay=0.1)
-    wait_for_rows(process, directory, 8)
+    process = start(directory, workers, delay)
+    wait_for_rows(process, directory, 1)
     # A terminal sends it to the whole group.
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     output, errors = process.communicate(timeout=20)
     assert time.monotonic() - began < 2
     assert (process.returncode, output.strip(), errors.strip()) == (130, "interrupted", "")
-    assert rows_in(directory) >= 8
+    assert rows_in(directory) >= 1
     run(make_study(), directory, engine=FakeEngine())
     assert contents(directory) == contents(finished)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
+def test_workers_leave_ctrl_c_to_the_controller(finished, tmp_path):
+    process = start(tmp_path / "out", 2, delay=0.02)
+    wait_for_rows(process, tmp_path / "out", 5)
+    while process.poll() is None and rows_in(tmp_path / "out") < 40:
+        for worker in set(members(process.pid)) - {process.pid}:
+            os.kill(worker, signal.SIGINT)
+        time.sleep(0.02)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert contents(tmp_path / "out") == contents(finished)
 
 
 def test_a_directory_in_use_is_refused(tmp_path):

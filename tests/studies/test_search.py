@@ -105,6 +105,7 @@ def drive(search, history, upto, batch=4):
 def test_proposals_follow_from_the_rows_alone(engine, tmp_path, sampler):
     settings = {"search": {"sampler": sampler}}
     straight = drive(searcher(engine, tmp_path / "a", **settings), [], 24)
+    assert len({row.suggested["sigma"] for row in straight}) == 24
     for cut in range(0, 24, 4):
         # Another process, without and with a journal that is not what it should be.
         rebuilt = drive(searcher(engine, tmp_path / f"b{cut}", **settings), straight[:cut], 24)
