@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[1]
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 def environment() -> dict[str, Any]:
@@ -24,9 +23,11 @@ def environment() -> dict[str, Any]:
 
     Returns:
         ``scorebench`` (version), ``code`` (git commit of the checkout and whether files differ
-        from it, None outside one), ``python``, ``platform``, ``cpu``, ``threads``, ``packages``
-        (version by name, None if missing) and ``torch`` (how it was built, and the devices).
+        from it, None outside one), ``python``, ``platform``, ``cpu``, ``threads`` (of a run),
+        ``packages`` (version by name, None if missing) and ``torch`` (how it was built, and the devices).
     """
+    from .process import THREADS
+
     return {
         "scorebench": _version("scorebench"),
         "code": _checkout(_ROOT),
@@ -34,7 +35,7 @@ def environment() -> dict[str, Any]:
         # Not the kernel's release: it is often somebody's own name for it, and changes no number.
         "platform": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]).strip(),
         "cpu": {"model": _cpu_model(), "cores": os.cpu_count()},
-        "threads": {name: os.environ.get(name) for name in _THREADS},
+        "threads": THREADS,
         "packages": {name: _version(name) for name in _requirements()},
         "torch": _torch(),
     }
@@ -62,7 +63,6 @@ def _torch() -> dict[str, Any]:
         "blas": blas.group(1) if blas else None,
         "libraries": sorted(set(libraries)),
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
         "cuda": torch.version.cuda,
         "devices": [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())],
     }

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 import torch
 
+THREADS = 1
+"""Threads that a run computes with, whatever the process around it is set to."""
+
 # Parameters of mallopt(3), and a size that no tensor of a run exceeds.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT = 1 << 28
@@ -21,7 +24,7 @@ def one_thread() -> Iterator[None]:
     """
     _keep_freed_memory()
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     torch.set_flush_denormal(True)
     try:
         yield

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..datasets.errors import UsageError
+from ..datasets.registry import Registry
 from ..studies.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def catalog() -> list[tuple[Kind, str, str]]:
     from ..studies.load import presets
 
     found: list[tuple[Kind, str, str]] = []
-    registries = (methods, datasets, samplers, metrics, references)
+    registries: tuple[Registry[Any], ...] = (methods, datasets, samplers, metrics, references)
     kinds: tuple[Kind, ...] = ("method", "dataset", "sampler", "metric", "reference")
     for kind, registry in zip(kinds, registries, strict=True):
         found += [(kind, name, registry.summary(name)) for name in registry.names()]

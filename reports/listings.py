@@ -47,13 +47,12 @@ def replay_view(found: "pd.DataFrame") -> RenderableType:
     for metric in metrics:
         shown.add_column(metric)
     reasons: list[RenderableType] = []
-    runs = found.groupby(["dataset", "method", "sampler", "replicate"], sort=False)
-    for (dataset, method, sampler, replicate), lines in runs:
+    for key, lines in found.groupby(["dataset", "method", "sampler", "replicate"], sort=False):
+        dataset, method, sampler, replicate = (str(part) for part in key)
         verdicts = dict(zip(lines["metric"], lines["verdict"], strict=True))
-        cells = [
-            Text(verdicts.get(m, ""), style=_COLOURS.get(verdicts.get(m, ""), "")) for m in metrics
-        ]
-        shown.add_row(str(method), str(dataset), str(sampler), str(replicate), *cells)
+        words = [str(verdicts.get(metric, "")) for metric in metrics]
+        verdict_cells = [Text(word, style=_COLOURS.get(word, "")) for word in words]
+        shown.add_row(method, dataset, sampler, replicate, *verdict_cells)
         for line in lines[lines["verdict"] != "identical"].itertuples():
             moved = f"{text.number(line.stored, 6)} → {text.number(line.replayed, 6)}"
             why = f"; changed: {line.changed}" if line.changed else ""

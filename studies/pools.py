@@ -111,6 +111,7 @@ class Processes(Pool):
     def _start(self) -> Executor:
         from joblib.externals.loky import ProcessPoolExecutor
 
+        _silence_tracker()
         executor: Executor = ProcessPoolExecutor(
             max_workers=self.workers,
             timeout=_IDLE_SECONDS,
@@ -119,6 +120,13 @@ class Processes(Pool):
             env=dict.fromkeys(_THREADS, "1"),
         )
         return executor
+
+
+def _silence_tracker() -> None:
+    """Keep loky's book-keeper from warning about what killed workers left: it cleans that up."""
+    quiet = "ignore:resource_tracker"
+    others = [w for w in os.environ.get("PYTHONWARNINGS", "").split(",") if w and w != quiet]
+    os.environ["PYTHONWARNINGS"] = ",".join([*others, quiet])
 
 
 def _start_worker(controller: int) -> None:

@@ -1,0 +1,64 @@
+"""The Python interface: the verbs of the command line, with tables as DataFrames."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scorebench as sb
+import torch
+
+
+def test_verbs(tiny_run):
+    study = sb.Study(tiny_run)
+    assert set(study.leaderboard()["method"]) == {"dsm", "ssm"}
+    assert len(study.cells()) == 4
+    assert isinstance(study.results, pd.DataFrame)
+    assert bool(study.status()["finished"].all())
+    assert study.verdict()
+    assert study.report().name == "report.html"
+    best = study.best("dsm", "rings")
+    assert best.search.trials == 0
+    assert set(study.replay("dsm", "rings")["verdict"]) == {"identical"}
+    with pytest.raises(sb.UsageError, match="did you mean 'dsm'"):
+        study.best("dms", "rings")
+
+
+def test_confirmed_samples_reproduce_their_scores(tiny_run):
+    """The stored points, scored again by hand, give the numbers in the table."""
+    from scorebench.bench.run import RunSpec
+    from scorebench.bench.truth import judge_of
+
+    rows = sb.Study(tiny_run).results.query(
+        "phase == 'confirm' and method == 'dsm' and dataset == 'rings'"
+    )
+    with np.load(tiny_run / "samples" / "dsm-rings-langevin.npz", allow_pickle=False) as stored:
+        samples, replicate = stored["samples"], stored["replicate"]
+    assert samples.shape == (3 * 120, 2)
+    ranked = rows.sort_values("sw1")
+    assert list(dict.fromkeys(replicate)) == list(ranked["replicate"])
+    for row in ranked.itertuples():
+        points = torch.from_numpy(samples[replicate == row.replicate])
+        scores = judge_of(RunSpec.parse(row.spec)).score(points)
+        assert scores["sw1"] == row.sw1
+        assert scores["mmd"] == row.mmd
+
+
+def test_registered_names_everything():
+    table = sb.registered()
+    assert {"dsm", "rings", "langevin", "mmd", "truth", "quick"} <= set(table["name"])
+    assert bool((table["summary"].str.len() > 10).all())
+
+
+def test_a_study_can_be_given_as_a_value(tiny_toml, tmp_path):
+    spec = sb.load_study(tiny_toml, ["methods=['dsm']", "datasets=['rings']", "search.trials=1"])
+    study = sb.run(spec, tmp_path / "run", workers=1)
+    assert list(study.leaderboard()["method"]) == ["dsm"]
+    with pytest.raises(sb.UsageError):
+        sb.run(spec, tmp_path / "run", overrides=["seed=1"])
+
+
+def test_datasets_are_at_hand():
+    rings = sb.get_dataset("rings")
+    points = rings.sample(5, torch.Generator().manual_seed(0))
+    assert rings.log_prob(points).shape == (5,)
+    with pytest.raises(AttributeError):
+        _ = sb.no_such_name

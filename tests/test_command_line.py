@@ -1,0 +1,261 @@
+"""The command line as people use it: what it prints, where, and with which exit status."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+NAMES = [
+    "dsm",
+    "deen",
+    "ssm",
+    "ssm_vr",
+    "8gaussians",
+    "2spirals",
+    "checkerboard",
+    "rings",
+    "langevin",
+    "annealed_langevin",
+    "mmd",
+    "sw1",
+    "sw2",
+    "quick",
+    "seeds",
+    "compare",
+]
+
+TIMINGS = r"_seconds$|^environment$"
+
+
+def scorebench(*arguments, cwd=None, check=None):
+    done = subprocess.run(
+        [sys.executable, "-m", "scorebench", *map(str, arguments)],
+        capture_output=True, text=True, cwd=cwd, timeout=300,
+    )  # fmt: skip
+    if check is not None:
+        assert done.returncode == check, done.stderr + done.stdout
+    return done
+
+
+def numbers(directory):
+    table = pd.read_csv(Path(directory) / "results.csv")
+    return table.drop(columns=[c for c in table.columns if re.search(TIMINGS, c)])
+
+
+def snapshot(directory):
+    return {
+        path.relative_to(directory): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(Path(directory).rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_help_and_list_load_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['scorebench', {!r}]\n"
+        "from scorebench.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {{'torch', 'optuna', 'pandas', 'matplotlib', 'scipy'}} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    for word in ("--help", "list"):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(word)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    for name in NAMES:
+        assert re.search(rf"^\s+{name}\s", done.stdout, re.MULTILINE), name
+
+
+def test_every_command_has_help_with_an_example():
+    commands = ["list", "run", "status", "leaderboard", "report", "best", "replay"]
+    page = scorebench("--help", check=0).stdout
+    for command in commands:
+        assert command in page
+        assert "Example: scorebench" in scorebench(command, "--help", check=0).stdout
+
+
+def test_run_leaves_what_it_promises(tiny_toml, tmp_path):
+    done = scorebench("run", tiny_toml, "--workers", "2", cwd=tmp_path, check=0)
+    directory = tmp_path / "runs" / "tiny"
+    assert "report: runs/tiny/report.html" in done.stdout
+    assert "dsm" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    for name in ("study.toml", "environment.json", "results.csv", "results.parquet",
+                 "leaderboard.csv", "report.html", "samples/dsm-rings-langevin.npz",
+                 "models/ssm-8gaussians-langevin.safetensors"):  # fmt: skip
+        assert (directory / name).is_file(), name
+    table = pd.read_csv(directory / "results.csv")
+    pd.testing.assert_frame_equal(
+        table[["phase", "method", "mmd"]],
+        pd.read_parquet(directory / "results.parquet")[["phase", "method", "mmd"]],
+        check_dtype=False,
+    )
+    first = ["phase", "method", "dataset", "sampler"]
+    assert list(table.columns[:4]) == first
+    assert {"state", "failure", "key", "mmd", "sw1", "sw2"} <= set(table.columns)
+    counts = table.groupby("phase").size()
+    assert counts["confirm"] == 4 * 3
+    assert counts["search"] == 4 * (3 + 2)
+    assert counts["reference"] == 2 * (4 + 2 + 2)
+
+    before = snapshot(directory)
+    again = scorebench("run", tiny_toml, cwd=tmp_path, check=0)
+    assert again.stdout == done.stdout
+    assert snapshot(directory) == before
+
+
+def test_one_worker_two_workers_and_a_kill_give_the_same_table(tiny_toml, tiny_run, tmp_path):
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "scorebench", "run", str(tiny_toml), "--workers", "2",
+               "--out", str(out)]  # fmt: skip
+    for rows in (5, 20, 33):
+        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and running.poll() is None:
+            log = out / "runs.jsonl"
+            if log.exists() and log.read_bytes().count(b"\n") >= rows:
+                break
+            time.sleep(0.01)
+        running.send_signal(signal.SIGKILL)
+        running.communicate()
+    scorebench("run", tiny_toml, "--workers", "2", "--out", out, check=0)
+    pd.testing.assert_frame_equal(numbers(out), numbers(tiny_run), check_exact=True)
+    for sample in ("dsm-rings-langevin.npz", "ssm-8gaussians-langevin.npz"):
+        assert (out / "samples" / sample).read_bytes() == (
+            tiny_run / "samples" / sample
+        ).read_bytes()
+
+
+def test_interrupting_says_how_to_go_on(tiny_toml, tmp_path):
+    out = tmp_path / "stopped"
+    running = subprocess.Popen(
+        [sys.executable, "-m", "scorebench", "run", str(tiny_toml), "--out", str(out),
+         "-o", "training.steps=20000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not (out / "runs.jsonl").exists():
+        time.sleep(0.05)
+        assert running.poll() is None
+    time.sleep(1)
+    running.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    _, errors = running.communicate(timeout=60)
+    assert time.monotonic() - sent < 5
+    assert running.returncode == 130
+    assert errors.strip().endswith("run the same command again to continue")
+    assert "Traceback" not in errors
+
+
+def test_status_leaderboard_and_report(tiny_run, tmp_path):
+    assert "finished" in scorebench("status", tiny_run, check=0).stdout
+    text = scorebench("leaderboard", tiny_run, check=0).stdout
+    assert max(map(len, text.splitlines())) <= 80
+    csv = scorebench("leaderboard", tiny_run, "--format", "csv", check=0).stdout
+    assert csv == (tiny_run / "leaderboard.csv").read_text()
+    assert (
+        len(json.loads(scorebench("leaderboard", tiny_run, "--format", "json", check=0).stdout))
+        == 2
+    )
+    assert scorebench("leaderboard", tiny_run, "--format", "markdown", check=0).stdout.startswith(
+        "|"
+    )
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    (copy / "report.html").unlink()
+    printed = scorebench("report", copy, check=0).stdout.strip()
+    assert Path(printed).read_bytes() == (tiny_run / "report.html").read_bytes()
+
+
+def test_best_is_a_study_that_repeats_the_confirmed_runs(tiny_run, tmp_path):
+    toml = scorebench("best", tiny_run, "dsm", "rings", check=0).stdout
+    (tmp_path / "my.toml").write_text(toml)
+    scorebench("run", tmp_path / "my.toml", "--out", tmp_path / "again", check=0)
+    wanted = numbers(tiny_run).query(
+        "phase == 'confirm' and method == 'dsm' and dataset == 'rings'"
+    )
+    found = numbers(tmp_path / "again").query("phase == 'confirm'")
+    for column in ("key", "mmd", "sw1", "sw2", "params.sigma"):
+        assert list(found[column]) == list(wanted[column])
+
+
+def test_replay_says_identical_and_touches_nothing(tiny_run):
+    before = snapshot(tiny_run)
+    everything = scorebench("replay", tiny_run, "--all", check=0).stdout
+    assert everything.count("identical") == 4 * 3
+    one = scorebench("replay", tiny_run, "ssm", "rings", check=0).stdout
+    assert one.count("identical") == 3
+    assert snapshot(tiny_run) == before
+
+
+def test_replay_exits_with_1_when_numbers_differ(tiny_run, tmp_path):
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    lines = [json.loads(line) for line in (copy / "runs.jsonl").read_text().splitlines()]
+    for line in lines:
+        if line["phase"] == "confirm" and line["cell"][:2] == ["dsm", "rings"]:
+            line["result"]["metrics"]["sw1"] *= 2
+    (copy / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = scorebench("replay", copy, "dsm", "rings", check=1)
+    assert "differs" in done.stdout
+
+
+BAD = {
+    "run nothing_like_it": "there is no study 'nothing_like_it'",
+    "run quik": "did you mean 'quick'",
+    "run quick -o methods=['dsn']": "did you mean 'dsm'",
+    "run quick -o datasets=['ring']": "did you mean 'rings'",
+    "run quick -o samplers=['langvin']": "did you mean 'langevin'",
+    "run quick -o objective='mdm'": "did you mean 'mmd'",
+    "run quick -o trainin.steps=1": "did you mean 'training'",
+    "run quick -o training.step=1": "did you mean 'steps'",
+    "run quick -o training.steps=-1": "training.steps",
+    "run quick -o training.steps='many'": "training.steps",
+    "run quick -o confirm.seeds=0": "confirm.seeds",
+    "run quick -o evaluation.samples=1": "evaluation.samples",
+    "run quick -o training.steps=1 -o training.steps=2": "training.steps",
+    "run quick -o search.trials=0": "sigma",
+    "run quick -o training.steps": "training.steps",
+    "run quick --workers 0": "0 workers",
+    "run quick --workers many": "many",
+    "run quick --wokers 2": "--wokers",
+    "status /": "not a run directory",
+    "leaderboard no/such/place": "no/such/place",
+    "frobnicate": "frobnicate",
+    "replay DIR": "--all",
+    "replay DIR dms rings": "did you mean 'dsm'",
+    "best DIR dsm ring": "did you mean 'rings'",
+    "leaderboard DIR --format pdf": "pdf",
+}
+
+
+@pytest.mark.parametrize("command", BAD)
+def test_bad_input_is_one_line_and_status_2(command, tiny_run, tmp_path):
+    words = [str(tiny_run) if word == "DIR" else word for word in command.split()]
+    done = scorebench(*words, cwd=tmp_path, check=2)
+    assert done.stdout == ""
+    assert BAD[command] in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_changed_study_under_an_existing_directory_is_refused(tiny_toml, tiny_run):
+    before = snapshot(tiny_run)
+    done = scorebench("run", tiny_toml, "--out", tiny_run, "-o", "training.steps=31", check=2)
+    assert re.search(r"training\.steps.*30.*31", done.stderr)
+    assert snapshot(tiny_run) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_no_write_permission_is_said(tiny_toml, tmp_path):
+    tmp_path.chmod(0o500)
+    done = scorebench("run", tiny_toml, "--out", tmp_path / "here", check=2)
+    assert len(done.stderr.strip().splitlines()) == 1
