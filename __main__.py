@@ -74,8 +74,12 @@ def run(
     from .reports import api
     from .reports.progress import ProgressListener
 
-    with ProgressListener() as listener:
-        done = api.run(study, out, workers=workers, overrides=override or (), listener=listener)
+    try:
+        with ProgressListener() as listener:
+            done = api.run(study, out, workers=workers, overrides=override or (), listener=listener)
+    except KeyboardInterrupt:
+        typer.echo("scorebench: stopped; run the same command again to continue", err=True)
+        raise typer.Exit(130) from None
     leaderboard(done.directory)
     typer.echo(f"\nreport: {done.directory / 'report.html'}")
 
@@ -166,9 +170,6 @@ def main() -> None:
         _refuse(str(error))
     except typer.Abort:
         _refuse("interrupted")
-    except KeyboardInterrupt:
-        typer.echo("scorebench: stopped; run the same command again to continue", err=True)
-        raise SystemExit(130) from None
     except BrokenPipeError:
         # Whoever read our output has left, as in `scorebench list | head`.
         sys.stderr.close()

@@ -24,7 +24,8 @@ def environment() -> dict[str, Any]:
     Returns:
         ``scorebench`` (version), ``code`` (git commit of the checkout and whether files differ
         from it, None outside one), ``python``, ``platform``, ``cpu``, ``threads`` (of a run),
-        ``packages`` (version by name, None if missing) and ``torch`` (how it was built, and the devices).
+        ``packages`` (version by name, None if missing) and ``torch`` (how it was built, and the
+        devices).
     """
     from .process import THREADS
 

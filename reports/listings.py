@@ -48,15 +48,15 @@ def replay_view(found: "pd.DataFrame") -> RenderableType:
         shown.add_column(metric)
     reasons: list[RenderableType] = []
     for key, lines in found.groupby(["dataset", "method", "sampler", "replicate"], sort=False):
-        dataset, method, sampler, replicate = (str(part) for part in key)
+        dataset, method, sampler, replicate = map(str, key)
         verdicts = dict(zip(lines["metric"], lines["verdict"], strict=True))
         words = [str(verdicts.get(metric, "")) for metric in metrics]
         verdict_cells = [Text(word, style=_COLOURS.get(word, "")) for word in words]
         shown.add_row(method, dataset, sampler, replicate, *verdict_cells)
         for line in lines[lines["verdict"] != "identical"].itertuples():
-            moved = f"{text.number(line.stored, 6)} → {text.number(line.replayed, 6)}"
-            why = f"; changed: {line.changed}" if line.changed else ""
-            reasons.append(Text(f"{method} on {dataset}: {line.metric} {moved}{why}"))
+            before, after = text.number(line.stored, 6), text.number(line.replayed, 6)
+            why = f"; changed: {line.changed!s}" if line.changed else ""
+            reasons.append(Text(f"{method} on {dataset}: {line.metric!s} {before} → {after}{why}"))
     return Group(shown, *reasons)
 
 
