@@ -3,12 +3,14 @@
 import math
 import operator
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from .errors import UsageError
+from .quadrature import grid, midpoints, monte_carlo
 
 
 class Dataset(ABC):
@@ -73,13 +75,30 @@ class Dataset(ABC):
         Raises:
             UsageError: As for ``log_prob``, and where p_sigma has no score at this ``sigma``.
         """
-        level = _level(sigma)
-        if level < self.score_from:
-            raise UsageError(
-                f"{type(self).__name__} has no score at sigma = {level:g} (its density jumps); "
-                f"it has one from sigma = {self.score_from:g} on"
-            )
+        level = self._smooth_level(sigma)
         return self.gradient(self._points(x), level)
+
+    def entropy(self, sigma: float = 0.0) -> float:
+        """-E log p_sigma(x) over x ~ p_sigma, in nats: the least loss of any density model.
+
+        Right to 1e-6 in the plane, by quadrature. In other dimensions it is a seeded Monte Carlo
+        mean with a standard error of at most 1e-3 (1 + |value|), unless the dataset knows better.
+
+        Raises:
+            UsageError: ``sigma`` is negative or no number.
+        """
+        return _information(self, _level(sigma))[0]
+
+    def fisher_information(self, sigma: float = 0.0) -> float:
+        """E|score(x, sigma)|² over x ~ p_sigma, as right as ``entropy``, relative to its size.
+
+        Minus half of it is the least loss of implicit score matching (Hyvärinen 2005), and
+        (d/sigma² - I)/2 that of denoising score matching (Vincent 2011).
+
+        Raises:
+            UsageError: As for ``score``.
+        """
+        return _information(self, self._smooth_level(sigma))[1]
 
     @abstractmethod
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
@@ -96,6 +115,30 @@ class Dataset(ABC):
             (slope,) = torch.autograd.grad(self.log_density(x, sigma).sum(), x)
         return slope
 
+    def information(self, sigma: float) -> tuple[float, float]:
+        """Entropy and Fisher information for a checked ``sigma``; asked for once, then kept.
+
+        Where there is no score the second number is of no account.
+        """
+        if self.dim != 2:
+            return monte_carlo(self, sigma)
+        whole = grid(self, sigma)
+        return whole.entropy, whole.fisher if sigma >= self.score_from else math.nan
+
+    def mesh(self, sigma: float, step: float) -> tuple[Tensor, Tensor]:
+        """A rule for integrals of p_sigma, d = 2, times something smooth: for ``quadrature.grid``.
+
+        Args:
+            sigma: Noise level.
+            step: How fine, in standard deviations of the blur.
+
+        Returns:
+            Points (m, 2) and the area that each stands for (m,).
+        """
+        axis, width = midpoints(self.extent, math.hypot(self.noise, sigma), step)
+        points = torch.cartesian_prod(axis, axis)
+        return points, torch.full((len(points),), width**2, dtype=torch.float64)
+
     @property
     @abstractmethod
     def weights(self) -> Tensor:
@@ -105,6 +148,15 @@ class Dataset(ABC):
     def assign(self, x: Tensor) -> Tensor:
         """Index of the mode that each point belongs to, shape (n,), integers."""
 
+    def _smooth_level(self, sigma: float) -> float:
+        level = _level(sigma)
+        if level < self.score_from:
+            raise UsageError(
+                f"{type(self).__name__} has no score at sigma = {level:g} (its density jumps); "
+                f"it has one from sigma = {self.score_from:g} on"
+            )
+        return level
+
     def _points(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor) or not x.is_floating_point():
             kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
@@ -113,6 +165,11 @@ class Dataset(ABC):
             raise UsageError(f"points have shape (n, {self.dim}) here, not {tuple(x.shape)}")
         # Sums over strided memory run in another order: the layout must not change a bit.
         return x.double().contiguous()
+
+
+@lru_cache(maxsize=1024)
+def _information(dataset: Dataset, sigma: float) -> tuple[float, float]:
+    return dataset.information(sigma)
 
 
 def _level(sigma: float) -> float:

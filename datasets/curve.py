@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from .mixture import Mixture, nearest
+from .quadrature import midpoints
+from .separable import log_derivatives, mix
 
 # Chosen by comparing with rules three times as dense: log p is exact to 1e-10 within [-6, 6]², and
 # the score of points at distance 20 to 1e-10 of its size, for every sigma.
@@ -27,7 +29,8 @@ class BlurredCurve(Mixture):
     smooth ones.
 
     Attributes:
-        length: Length of the longest arm; with the noise it decides how many nodes are needed.
+        length: Length of the longest arm, or the largest |c'(u)| where u does not run evenly along
+            the curve; with the noise it decides how many nodes are needed.
     """
 
     length: ClassVar[float]
@@ -53,11 +56,26 @@ class BlurredCurve(Mixture):
         u, weights = _rule(panels)
         return self.curve(u).flatten(0, 1), weights.repeat(self.arms) / self.arms
 
+    def by_arm(self, tau: float) -> tuple[Tensor, Tensor]:
+        """The nodes (arms, k, 2) and weights (arms, k) of each arm; all arms have equally many."""
+        nodes, weights = self.nodes(tau)
+        return nodes.view(self.arms, -1, 2), weights.view(self.arms, -1)
+
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """A place along the curve, an arm, then the box and the Gaussian."""
         u = torch.rand(n, dtype=torch.float64, generator=generator)
         arm = torch.randint(self.arms, (n,), generator=generator)
         return self.scatter(self.curve(u)[arm, torch.arange(n)], generator)
+
+    def information(self, sigma: float) -> tuple[float, float]:
+        """As promised by ``Dataset``, on a grid where curves are thousands of times quicker."""
+        tau = self.tau(sigma)
+        axis, step = midpoints(self.extent, tau)
+        arms = log_derivatives(*self.by_arm(tau), axis, self.width, tau, full=False)
+        log_prob = arms[..., 0].logsumexp(0)
+        score = mix(arms[..., 0], arms[..., 1:])
+        p = log_prob.exp() * step**2
+        return -float((p * log_prob).sum()), float((p * score.square().sum(-1)).sum())
 
     def assign(self, x: Tensor) -> Tensor:
         """Index of the arm whose curve is nearest."""

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scorebench.datasets.base import Dataset
 from scorebench.datasets.curve import BlurredCurve
+from scorebench.datasets.quadrature import grid
 from scorebench.datasets.rings import Circles
 from scorebench.datasets.tabulate import fast_score
 from scorebench.datasets.testing import DatasetConformance
@@ -42,6 +43,17 @@ def test_circle_is_the_bessel_formula(sigma):
     torch.testing.assert_close(
         fast_score(circle, sigma)(x), exact.score(x, sigma), rtol=1e-6, atol=1e-6 / 0.2
     )
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.5])
+def test_separable_integrals_are_those_of_the_exact_density(sigma):
+    """Entropy and Fisher information, with the box as well, point by point."""
+    boxed = Circle()
+    boxed.width = 0.5
+    for curve in (CIRCLE, boxed):
+        whole = grid(curve, sigma)
+        assert curve.entropy(sigma) == pytest.approx(whole.entropy, rel=1e-11)
+        assert curve.fisher_information(sigma) == pytest.approx(whole.fisher, rel=1e-11)
 
 
 class Autograd(Circles):
