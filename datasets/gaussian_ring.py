@@ -1,0 +1,68 @@
+"""Gaussians on a circle, in any dimension."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from . import datasets
+from .errors import UsageError
+from .mixture import GaussianMixture
+
+
+@datasets.register("gaussian_ring")
+class GaussianRing(GaussianMixture):
+    """Gaussians evenly on a circle of radius 2√2 in the first two of ``dim`` dimensions.
+
+    The other coordinates are independent of these two and normal, so entropy and Fisher
+    information are exact in every dimension.
+
+    Args:
+        dim: Dimension, 2 to 100.
+        modes: Number of Gaussians, 1 to 100.
+        noise: Standard deviation of each, 0.1 to 1.
+        weights: Their probabilities up to a factor; equal if left out.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int = 2,
+        modes: int = 8,
+        noise: float = math.sqrt(1 / 8),
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        _whole("dim", dim, 2)
+        _whole("modes", modes, 1)
+        if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0.1 <= noise <= 1:
+            raise UsageError(f"noise = {noise!r}: it has to be a number from 0.1 to 1")
+        angle = torch.arange(modes, dtype=torch.float64) * (2 * math.pi / modes)
+        centres = torch.zeros(modes, dim, dtype=torch.float64)
+        centres[:, 0], centres[:, 1] = math.sqrt(8) * angle.cos(), math.sqrt(8) * angle.sin()
+        try:
+            super().__init__(centres, noise, weights)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(
+                f"weights = {weights!r}: it has to be a list of {modes} positive numbers"
+            ) from None
+        self.extent = max(4.0, 2.9 + 3 * noise)
+
+    def information(self, sigma: float) -> tuple[float, float]:
+        """By quadrature in the plane of the circle; the other coordinates are normal."""
+        if self.dim == 2:
+            return super().information(sigma)
+        plane = GaussianMixture(self.centres[:, :2], self.noise, self.weights)
+        entropy, fisher = plane.information(sigma)
+        variance = self.tau(sigma) ** 2
+        others = self.dim - 2
+        return (
+            entropy + others * math.log(2 * math.pi * math.e * variance) / 2,
+            fisher + others / variance,
+        )
+
+
+def _whole(option: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 100:
+        raise UsageError(f"{option} = {value!r}: it has to be an integer from {least} to 100")
