@@ -5,7 +5,20 @@ import pytest
 from scorebench.datasets import UsageError, datasets, get_dataset
 from scorebench.datasets.registry import options_of
 
-NAMES = {"2spirals", "8gaussians", "checkerboard", "rings"}
+NAMES = {
+    "25gaussians",
+    "2spirals",
+    "8gaussians",
+    "banana",
+    "checkerboard",
+    "double_well",
+    "funnel",
+    "gaussian_ring",
+    "moons",
+    "rings",
+    "swissroll",
+    "two_modes",
+}
 
 
 def test_names_and_summaries():
