@@ -62,6 +62,29 @@ def _score_high(row: Contestant) -> float:
     return row.score.interval()[1]
 
 
+@_on_board("iqm", "IQM ± 95 %", show=lambda row: _show_iqm(row))
+def _iqm(row: Contestant) -> float:
+    """Interquartile mean: of the middle half of all runs on all datasets.
+
+    Beside the mean it shows whether a few runs, or the easiest and hardest dataset, decide it.
+    """
+    return row.middle.value
+
+
+@_on_board("iqm_low")
+def _iqm_low(row: Contestant) -> float:
+    return row.middle.interval()[0]
+
+
+@_on_board("iqm_high")
+def _iqm_high(row: Contestant) -> float:
+    return row.middle.interval()[1]
+
+
+def _show_iqm(row: Contestant) -> str:
+    return text.measured(row.middle.value, row.middle.half_width())
+
+
 @_on_board("probability_best", "Pr(best)", form=text.percent)
 def _probability_best(row: Contestant) -> float:
     """Probability that its true mean score is the smallest of all."""
@@ -115,15 +138,20 @@ def _sum_of_means(row: Contestant, column: str) -> float:
     return sum((mean_of(c, column) for c in row.cells.values() if not c.missing), 0.0)
 
 
-@_on_board("train_evaluations", "training", form=text.count)
+def _show_cost(row: Contestant, stage: str) -> str:
+    evaluations = text.count(_sum_of_means(row, f"{stage}_evaluations"))
+    return f"{evaluations} · {text.seconds(_sum_of_means(row, f'{stage}_seconds'))}"
+
+
+@_on_board("train_evaluations", "training", show=lambda row: _show_cost(row, "train"))
 def _train_cost(row: Contestant) -> float:
-    """Network evaluations to train the confirmed configuration once on every dataset."""
+    """Network evaluations and seconds to train what was confirmed once on every dataset."""
     return _sum_of_means(row, "train_evaluations")
 
 
-@_on_board("sample_evaluations", "sampling", form=text.count)
+@_on_board("sample_evaluations", "sampling", show=lambda row: _show_cost(row, "sample"))
 def _sample_cost(row: Contestant) -> float:
-    """Network evaluations to sample from it once on every dataset."""
+    """Network evaluations and seconds to sample from it once on every dataset."""
     return _sum_of_means(row, "sample_evaluations")
 
 

@@ -128,6 +128,12 @@ class Cell:
         """Whether the samples cannot be told from the truth."""
         return same_as_floor(self.losses, self.truth)
 
+    @cached_property
+    def learning(self) -> Estimate:
+        """Mean loss minus the oracle's, whose seeds are others: Welch's interval."""
+        half = estimate([self.losses, -self.oracle])
+        return Estimate(2 * half.value, 2 * half.error, half.freedom)
+
     @property
     def normalised(self) -> Array:
         """Confirmed losses with 0 at the floor and 1 at an untrained network, shape (seeds,)."""

@@ -32,7 +32,7 @@ def overview(
     columns = columns or min(len(datasets), 4 if len(datasets) == 4 else 3)
     rows = math.ceil(len(datasets) / columns)
     height = 0.75 + rows * (0.95 + 0.27 * len(labels))
-    with drawing(theme):
+    with drawing(theme, 8.0 if width < 4 else 9.0):
         layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
         figure = Figure(figsize=(width, height), layout=layout)
         axes = figure.subplots(rows, columns, squeeze=False)
@@ -144,7 +144,7 @@ def _scale(axis: Axes, cells: Sequence[Cell]) -> bool:
     bend = 3 * max((abs(value) for value in cells[0].truth if math.isfinite(value)), default=0.0)
     pad = 0.06 * (high - low or 1.0)
     if 0 < bend < high / 10:
-        axis.set_xscale("symlog", linthresh=bend, linscale=0.6)
+        axis.set_xscale("symlog", linthresh=bend, linscale=0.3)
         decades = range(math.floor(math.log10(bend)), math.ceil(math.log10(high)) + 1)
         round_ones = [step * 10.0**k for k in decades for step in (1.0, 2.0, 5.0)]
         ticks = [tick for tick in round_ones if 1.5 * bend < tick < 1.4 * high]

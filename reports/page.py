@@ -1,10 +1,8 @@
 """``report.html``: one file that holds everything, opens anywhere and needs no network."""
 
-import base64
 import math
 import shlex
 from collections.abc import Iterator
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +14,18 @@ from .board_columns import board_columns
 from .cell import Cell
 from .cell_columns import cell_columns
 from .evidence import Evidence
+from .gallery import embedded, gallery
 from .overview import overview
-from .panels import Portrait, panel
+from .pairs import pair_columns, pairs
 from .protocol import missing, protocol
-from .ranking import simultaneous_level
+from .rank_test import rank_sentence
 from .source import Source
-from .statistics import estimate, seeds_needed
+from .statistics import estimate
 from .style import DARK, LIGHT, encode
 from .tables import Table, table
-from .verdict import verdict, verdict_on
+from .verdict import answer, remarks, verdict_on
 
 TEMPLATES = Path(__file__).parent / "templates"
-_HEADS = {"truth": "truth", "samples": "samples", "energy": "energy", "score": "score field"}
 
 
 def page(source: Source) -> str:
@@ -47,12 +45,14 @@ def page(source: Source) -> str:
         **own,
         study=source.study,
         title=_title(evidence),
-        verdict=verdict(evidence),
+        answer=answer(evidence),
+        remarks=remarks(evidence),
         missing=missing(source),
         notes=list(evidence.notes),
         overview=_overview(evidence),
         board=table(board_columns, evidence.contestants, _needless(evidence)),
-        pairs=list(_pairs(evidence)),
+        pairs=table(pair_columns, pairs(evidence)),
+        rank_test=rank_sentence(evidence),
         parts=[_part(source, dataset) for dataset in evidence.datasets],
         failures=_failures(source),
         protocol=protocol(source.study),
@@ -86,7 +86,7 @@ def _overview(evidence: Evidence) -> dict[str, str] | None:
         return None
     sizes: dict[str, dict[str, Any]] = {"wide": {}, "narrow": {"columns": 1, "width": 4.3}}
     pictures = {
-        f"{size}_{name}": _image(encode(overview(evidence, theme, **how), "svg"), "svg+xml")
+        f"{size}_{name}": embedded(encode(overview(evidence, theme, **how), "svg"), "svg+xml")
         for size, how in sizes.items()
         for name, theme in (("light", LIGHT), ("dark", DARK))
     }
@@ -103,30 +103,6 @@ def _spoken(cell: Cell) -> str:
     return f"{cell.method} {text.measured(cell.mean, cell.loss.half_width())}"
 
 
-def _pairs(evidence: Evidence) -> Iterator[dict[str, str]]:
-    ranked = [c for c in evidence.contestants if c.rank is not None]
-    level = simultaneous_level(len(ranked))
-    for first, second in combinations(ranked, 2):
-        outcome = evidence.pair(first, second)
-        difference = outcome.difference
-        if outcome.first_is_better(level) or outcome.second_is_better(level):
-            better = first if outcome.first_is_better(level) else second
-            shown = f"{better.label} is better"
-        elif math.isnan(more := seeds_needed(outcome, level)):
-            shown = "undecided"
-        elif math.isinf(more):
-            shown = "undecided; not within 1000 seeds"
-        else:
-            shown = f"undecided; about {more:.0f} seeds would decide a difference of this size"
-        yield {
-            "first": first.label,
-            "second": second.label,
-            "difference": text.measured(difference.value, difference.half_width(level)),
-            "improvement": text.percent(outcome.improvement),
-            "shown": shown,
-        }
-
-
 def _part(source: Source, dataset: str) -> dict[str, Any]:
     evidence = source.evidence
     cells = evidence.on(dataset)
@@ -136,7 +112,7 @@ def _part(source: Source, dataset: str) -> dict[str, Any]:
         "verdict": verdict_on(evidence, dataset),
         "table": filled,
         "references": _references(cells, filled),
-        "gallery": [shown for cell in cells if (shown := _portrait(source, cell)) is not None],
+        "gallery": gallery(source, cells),
     }
 
 
@@ -170,45 +146,6 @@ def _references(cells: list[Cell], filled: Table) -> list[list[str]]:
         }
         rows.append([entries.get(header, "") for header in filled.headers])
     return rows
-
-
-def _portrait(source: Source, cell: Cell) -> dict[str, Any] | None:
-    portrait = None if cell.missing else source.portrait(cell)
-    if portrait is None:
-        return None
-    alts = {
-        "truth": f"histogram of the true distribution {cell.dataset}",
-        "samples": f"histogram of {portrait.census}",
-        "energy": "no energy" if portrait.energy is None else "energy map, bright where low",
-        "score": "arrows of the score field",
-    }
-    label = cell.method if len({c.sampler for c in source.evidence.cells}) < 2 else None
-    half, extent = cell.loss.half_width(), f"{portrait.extent:g}"
-    value = (
-        f"{cell.failed} of {len(cell.losses)} failed"
-        if cell.failed
-        else text.measured(cell.mean, half)
-    )
-    return {
-        "label": label or f"{cell.method} · {cell.sampler}",
-        "caption": f"{cell.objective.upper()} {value}; {portrait.census}; view ±{extent}",
-        "panels": [
-            {
-                "title": title,
-                "image": _panel(portrait, kind),
-                "alt": f"{cell.method} on {cell.dataset}: {alts[kind]}",
-            }
-            for kind, title in _HEADS.items()
-        ],
-    }
-
-
-def _panel(portrait: Portrait, kind: str) -> str:
-    return _image(encode(panel(portrait, kind), "png"), "png")
-
-
-def _image(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def _failures(source: Source) -> list[list[str]]:

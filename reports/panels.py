@@ -8,11 +8,13 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .style import LIGHT, Theme, drawing
+from .style import LIGHT, Theme, drawing, fitting
 
 Points = NDArray[np.floating]
 _DENSITY = "magma"
 _ENERGY = "viridis"
+_ERROR = "RdBu_r"
+_ERROR_BINS = 40
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,21 @@ def samples_panel(axis: Axes, portrait: Portrait) -> None:
         _density(axis, portrait.samples, portrait)
 
 
+def error_panel(axis: Axes, portrait: Portrait) -> None:
+    """Samples minus truth: red where there are too many samples, blue where too few."""
+    if portrait.samples is None or portrait.truth is None:
+        _words(axis, "no samples or\nno truth", portrait)
+        return
+    edges = np.linspace(-portrait.extent, portrait.extent, _ERROR_BINS + 1)
+    truth = _histogram(portrait.truth, edges)
+    peak = float(np.quantile(truth[truth > 0], 0.9)) if truth.any() else 1.0
+    axis.imshow(
+        (_histogram(portrait.samples, edges) - truth).T, origin="lower", extent=_view(portrait),
+        cmap=_ERROR, vmin=-peak, vmax=peak, interpolation="nearest",
+    )  # fmt: skip
+    _frame(axis, portrait)
+
+
 def energy_panel(axis: Axes, portrait: Portrait) -> None:
     """Energy map, bright where it is low; the highest quarter is cut off, no samples are there."""
     if portrait.energy is None:
@@ -116,9 +133,11 @@ def score_panel(axis: Axes, portrait: Portrait) -> None:
 PANELS = {
     "truth": truth_panel,
     "samples": samples_panel,
+    "error": error_panel,
     "energy": energy_panel,
     "score": score_panel,
 }
+_FOUR = {"truth": "truth", "samples": "samples", "energy": "energy", "score": "score field"}
 
 
 def panel(portrait: Portrait, kind: str, inches: float = 1.9) -> Figure:
@@ -140,25 +159,29 @@ def panel(portrait: Portrait, kind: str, inches: float = 1.9) -> Figure:
     return figure
 
 
-def four_panels(portrait: Portrait, title: str = "", theme: Theme = LIGHT) -> Figure:
+def four_panels(
+    portrait: Portrait, title: str = "", theme: Theme = LIGHT, width: float = 9.6
+) -> Figure:
     """The whole picture of a cell, complete in itself.
 
     Args:
         portrait: What to show.
         title: Written above.
         theme: Colours of the frame.
+        width: Of the figure, in inches; a narrow one has two rows.
     """
-    heads = {"truth": "truth", "samples": "samples", "energy": "energy", "score": "score field"}
-    with drawing(theme):
-        figure = Figure(figsize=(9.6, 2.95), layout="constrained")
-        axes = figure.subplots(1, len(PANELS), sharex=True, sharey=True)
-        for axis, (kind, draw) in zip(axes, PANELS.items(), strict=True):
-            draw(axis, portrait)
-            axis.set_title(heads[kind], loc="left")
+    rows = 1 if width > 5 else 2
+    height = rows * width * rows / len(_FOUR) + 0.6
+    with drawing(theme, fitting(width)):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, len(_FOUR) // rows, sharex=True, sharey=True)
+        for axis, (kind, head) in zip(axes.flat, _FOUR.items(), strict=True):
+            PANELS[kind](axis, portrait)
+            axis.set_title(head, loc="left")
             for side in ("top", "right"):
                 axis.spines[side].set_visible(True)
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
-        figure.supxlabel(portrait.census, fontsize=8, color=theme.faint)
+        figure.supxlabel(portrait.census, fontsize=fitting(width) - 1, color=theme.faint)
     return figure
 
 

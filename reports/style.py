@@ -10,6 +10,9 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+COLUMN = 3.35
+"""Width of a column of a two-column paper, in inches."""
+
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
 
@@ -52,6 +55,11 @@ def colours(labels: Sequence[str], theme: Theme) -> dict[str, tuple[str, str]]:
     }
 
 
+def fitting(width: float) -> float:
+    """Font size for a figure of that many inches: smaller where it is set in a column."""
+    return 9.0 if width > 5 else 7.5
+
+
 @contextmanager
 def drawing(theme: Theme, size: float = 9.0) -> Iterator[None]:
     """Matplotlib settings while a figure is made.
@@ -83,6 +91,21 @@ def drawing(theme: Theme, size: float = 9.0) -> Iterator[None]:
     }
     with mpl.rc_context(settings):
         yield
+
+
+def picture(figure: Figure, dpi: int = 144) -> bytes:
+    """The figure as PNG with a palette: a third of the size, where millions of colours are idle.
+
+    Args:
+        figure: Any figure of this package.
+        dpi: Dots per inch.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    image = Image.open(io.BytesIO(encode(figure, "png", dpi))).convert("RGB")
+    image.quantize(128, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def encode(figure: Figure, kind: Literal["png", "svg", "pdf"], dpi: int = 144) -> bytes:

@@ -9,7 +9,7 @@ from .cell import Cell
 from .cell_columns import failures
 from .evidence import Evidence
 from .ranking import common, simultaneous_level
-from .statistics import Comparison, Estimate, compare
+from .statistics import Comparison, Estimate, compare, same_as_floor
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,32 @@ def verdict(evidence: Evidence) -> str:
     Args:
         evidence: The gathered results.
     """
+    return " ".join([answer(evidence), *remarks(evidence)])
+
+
+def answer(evidence: Evidence) -> str:
+    """Say in one sentence which method is best, if the seeds carry it.
+
+    Args:
+        evidence: The gathered results.
+    """
     if not evidence.compared:
         return "Nothing is confirmed yet, so there is no answer yet."
     if len(evidence.compared) == 1:
-        answer = verdict_on(evidence, evidence.compared[0])
-    else:
-        answer = _across(evidence)
-    return " ".join([answer, *_distance(evidence), *_troubles(evidence)])
+        return verdict_on(evidence, evidence.compared[0])
+    return _across(evidence)
+
+
+def remarks(evidence: Evidence) -> list[str]:
+    """What else has to be known to read the answer rightly, a sentence each.
+
+    Args:
+        evidence: The gathered results.
+    """
+    if not evidence.compared:
+        return []
+    several = _one_by_one(evidence) if len(evidence.compared) > 1 else []
+    return [*several, *_distance(evidence), *_limits(evidence), *_troubles(evidence)]
 
 
 def verdict_on(evidence: Evidence, dataset: str) -> str:
@@ -133,15 +152,15 @@ def _answer(
         return f"{where} {labels} cannot be ranked: each has failed runs ({seeds}{unit})."
     values = text.listed([sides[i].value for i in front])
     widest = pair(front[0], front[-1])
-    answer = f"{where} {labels} cannot be told apart: {quantity} {values}"
+    said = f"{where} {labels} cannot be told apart: {quantity} {values}"
     half = widest.difference.half_width(level)
     if math.isfinite(half):
         apart = "difference" if len(front) == 2 else "first and last differ by"
-        answer += f", {apart} {text.measured(abs(widest.difference.value), half)}"
-    answer += f" ({seeds}{unit})"
+        said += f", {apart} {text.measured(abs(widest.difference.value), half)}"
+    said += f" ({seeds}{unit})"
     if behind := [side.label for i, side in enumerate(sides) if i not in front]:
-        answer += f"; {text.listed(behind)} {'is' if len(behind) == 1 else 'are'} not the best"
-    return answer + "."
+        said += f"; {text.listed(behind)} {'is' if len(behind) == 1 else 'are'} not the best"
+    return said + "."
 
 
 def _gap(sides: Sequence[_Side], outcome: Comparison, rival: int, level: float) -> str:
@@ -190,6 +209,39 @@ def _ratios(cells: Sequence[Cell], learned: bool) -> str:
         ratios.append(float(top) / cell.floor)
     low, high = text.number(min(ratios), 2), text.number(max(ratios), 2)
     return f"{low} times" if low == high else f"{low} to {high} times"
+
+
+def _one_by_one(evidence: Evidence) -> list[str]:
+    """Who is alone in front where, when that is not who leads across the datasets."""
+    leaders: dict[str, list[str]] = {}
+    labels = {(c.method, c.sampler): c.label for c in evidence.contestants}
+    for dataset in evidence.compared:
+        front = [c for c in evidence.on(dataset) if c.rank is not None and c.rank[0] == 1]
+        if len(front) == 1:
+            leaders.setdefault(labels[front[0].method, front[0].sampler], []).append(dataset)
+    first = [c.label for c in evidence.contestants if c.rank == (1, 1)]
+    if not leaders or list(leaders) == first:
+        return []
+    said = [f"{label} on {text.listed(where)}" for label, where in leaders.items()]
+    others = len(evidence.compared) - sum(len(where) for where in leaders.values())
+    rest = f"; the order is open on the other {others}" if others > 1 else ""
+    return [f"One by one, the best is {text.listed(said)}{rest}."]
+
+
+def _limits(evidence: Evidence) -> list[str]:
+    """Where the sampler, not the learner, sets the limit."""
+    limited = []
+    for dataset in evidence.compared:
+        best = next(iter(evidence.on(dataset)))
+        high = best.learning.interval()[1]
+        if not same_as_floor(best.oracle, best.truth) and not best.at_floor and high < 0:
+            limited.append(dataset)
+    if not limited:
+        return []
+    return [
+        f"On {text.listed(limited)} the best method scores better than the exact score does with "
+        "the same sampler: there the sampler sets the limit, and ranks say little of learning."
+    ]
 
 
 def _troubles(evidence: Evidence) -> list[str]:

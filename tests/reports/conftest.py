@@ -64,6 +64,7 @@ def study(
             common = shared * rng.normal(size=seeds)
             for method, level in methods.items():
                 mean = (level - 0.1 * s) * (1 + d / 10)
+                tried = []
                 for t in range(trials):
                     value = mean + abs(0.1 * rng.normal()) - 0.02
                     params = {"params.learning_rate": 10 ** rng.uniform(-4, -2)}
@@ -71,9 +72,11 @@ def study(
                         params["params.sigma"] = float(rng.uniform(0.05, 0.5))
                     else:
                         params["params.n_slices"] = int(rng.integers(1, 5))
+                    tried.append((value, t, params))
                     rows.append(
                         row("search", method, dataset, sampler, 0, value, trial=t, **params)
                     )
+                _, t, params = min(tried, key=lambda one: one[:2])
                 rows.extend(
                     row(
                         "confirm", method, dataset, sampler, r,
@@ -139,7 +142,8 @@ def write_directory(folder: Path, results: pd.DataFrame, samples: int = 2000) ->
         f'name = "synthetic"\nseed = 0\nmethods = {quote(sorted(set(planned.method)))}\n'
         f"datasets = {quote(sorted(set(planned.dataset)))}\n"
         f'samplers = {quote(sorted(set(planned["sampler"])))}\nobjective = "sw1"\n'
-        "[search]\ntrials = 8\n[training]\nsteps = 2000\nbatch_size = 100\n"
+        f"[search]\ntrials = {int(planned.trial.max()) + 1}\nfinalists = 1\n"
+        "[training]\nsteps = 2000\nbatch_size = 100\n"
         "[confirm]\nseeds = 5\n[evaluation]\nsamples = 2000\n"
     )
     (folder / "environment.json").write_text(

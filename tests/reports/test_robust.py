@@ -1,0 +1,64 @@
+"""The interquartile mean against scipy, and its interval against simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from scorebench.reports.robust import interquartile_mean
+
+
+def test_agrees_with_scipy_where_quarters_are_whole():
+    rng = np.random.default_rng(0)
+    blocks = list(rng.normal(size=(4, 5)))
+    expected = stats.trim_mean(np.concatenate(blocks), 0.25)
+    assert interquartile_mean(blocks).value == pytest.approx(expected, rel=1e-12)
+
+
+def test_every_dataset_counts_the_same_whatever_its_seeds():
+    few, many = np.array([0.0, 1.0]), np.repeat([2.0, 3.0], 5)
+    assert interquartile_mean([few, many]).value == pytest.approx(1.5, rel=1e-12)
+
+
+def test_failures_are_bad_runs_until_they_are_a_quarter():
+    fine = np.linspace(0, 1, 8)
+    once = np.where(np.arange(8) == 0, math.inf, fine)
+    found = interquartile_mean([once])
+    assert found.value == pytest.approx(fine[3:7].mean(), rel=1e-12)
+    assert math.isnan(found.error)
+    assert interquartile_mean([np.where(np.arange(8) < 3, math.inf, fine)]).value == math.inf
+
+
+def test_what_cannot_be_known_is_nan():
+    assert math.isnan(interquartile_mean([]).value)
+    assert math.isnan(interquartile_mean([np.array([1.0]), np.array([2.0, 3.0])]).error)
+    assert interquartile_mean([np.full(4, 0.5)]).interval() == (0.5, 0.5)
+
+
+def test_the_same_values_give_the_same_interval():
+    blocks = list(np.random.default_rng(1).normal(size=(3, 5)))
+    assert interquartile_mean(blocks) == interquartile_mean(blocks)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("levels", [(0.0, 1.0, 2.0, 3.0), (0.0, 5.0, 10.0, 15.0)])
+def test_intervals_cover_what_they_promise(seeds: int, levels: tuple[float, ...]):
+    spreads = np.array([1.0, 0.5, 0.7, 1.5])
+    at = np.array(levels)
+
+    def share_below(x: float) -> float:
+        return float(stats.norm.cdf((x - at) / spreads).mean())
+
+    grid = np.linspace(-8, 25, 200_001)
+    below = stats.norm.cdf((grid[:, None] - at) / spreads).mean(axis=1)
+    density = np.gradient(below, grid)
+    inside = (below > 0.25) & (below < 0.75)
+    truth = (grid * density)[inside].sum() / density[inside].sum()
+    assert share_below(truth) == pytest.approx(0.5, abs=0.1)
+    rng = np.random.default_rng(seeds)
+    studies, hits = 1200, 0
+    for i in range(studies):
+        values = at[:, None] + spreads[:, None] * rng.normal(size=(4, seeds))
+        low, high = interquartile_mean(list(values), seed=i).interval()
+        hits += low <= truth <= high
+    assert 0.93 - 0.013 <= hits / studies <= 0.97 + 0.013, "two standard errors of 1200 studies"
