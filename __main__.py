@@ -69,6 +69,10 @@ def run(
         list[str] | None,
         typer.Option("--override", "-o", metavar="KEY=VALUE", help="Change a field; TOML values."),
     ] = None,
+    discard: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CELL", help="Set results aside that no longer fit; 'dsm-*' works."),
+    ] = None,
 ) -> None:
     """Run a study, or finish it: what its directory holds already is not run again."""
     from .reports import api
@@ -76,7 +80,14 @@ def run(
 
     try:
         with ProgressListener() as listener:
-            done = api.run(study, out, workers=workers, overrides=override or (), listener=listener)
+            done = api.run(
+                study,
+                out,
+                workers=workers,
+                overrides=override or (),
+                listener=listener,
+                discard=discard or (),
+            )
     except KeyboardInterrupt:
         typer.echo("scorebench: stopped; run the same command again to continue", err=True)
         raise typer.Exit(130) from None

@@ -28,7 +28,7 @@ class Study:
     """
 
     def __init__(self, directory: str | Path) -> None:
-        from ..studies.store import read_study
+        from ..studies.records import read_study
 
         self.directory = Path(directory)
         self.spec: StudySpec = read_study(self.directory)
@@ -103,6 +103,7 @@ def run(
     workers: int | None = None,
     overrides: Sequence[str] = (),
     listener: "Listener | None" = None,
+    discard: Sequence[str] = (),
 ) -> Study:
     """Run a study, or what is missing of it, and write its report.
 
@@ -112,6 +113,8 @@ def run(
         workers: Processes; as many as this process may use cores unless given.
         overrides: ``key=value`` pairs in TOML, such as ``"training.steps=500"``.
         listener: Told what happens on the way.
+        discard: Patterns of cells (``"dsm-rings-langevin"``, ``"dsm-*"``) whose results may be set
+            aside where they do not fit the study any more.
 
     Raises:
         UsageError: Something in the study or its directory cannot be; one line says what.
@@ -126,7 +129,8 @@ def run(
     else:
         spec = load_study(study, overrides)
     directory = Path(out) if out is not None else Path("runs") / spec.name
-    run_study(spec, directory, cores() if workers is None else workers, listener)
+    workers = cores() if workers is None else workers
+    run_study(spec, directory, workers, listener, discard=discard)
     found = Study(directory)
     found.report()
     return found

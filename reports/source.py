@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ..datasets.errors import UsageError
+from ..studies.records import read_environments, read_study
 from ..studies.spec import StudySpec
-from ..studies.store import read_environments, read_study
 from ..studies.table import read_results
 from .cell import Cell, Place
 from .evidence import Evidence, gather

@@ -1,7 +1,8 @@
 """What confirmed runs leave besides their row: samples, fields and parameters, without pickle.
 
 Each confirmed run's artifacts wait in ``parts/`` until its cell is finished; then they become the
-three files of the cell, best replicate first. Equal arrays make equal files, byte for byte.
+three files of the cell, best replicate first. Equal arrays make equal files, byte for byte. Files
+name the keys of the runs in them, so those of rows that no longer count are told from the others.
 """
 
 import io
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .files import write_atomically
-from .rows import Cell, Place, Row
+from .rows import Cell, Row
 
 if TYPE_CHECKING:
     from ..bench.run import Artifacts
@@ -35,16 +36,13 @@ class ArtifactFiles:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._known: dict[Cell, list[str]] = {}
 
-    def finished(self, cell: Cell) -> bool:
-        """Whether the cell's files are all there."""
-        return all(path.exists() for path in self._finals(cell))
-
-    def holds(self, place: Place) -> bool:
+    def holds(self, row: Row) -> bool:
         """Whether the artifacts of a confirmed run are there, apart or in the cell's files."""
-        return self._part(place).exists() or self.finished(place.cell)
+        return self._part(row).exists() or row.result.key in self._keys(row.place.cell)
 
-    def keep(self, place: Place, artifacts: "Artifacts") -> None:
+    def keep(self, row: Row, artifacts: "Artifacts") -> None:
         """Store the artifacts of a confirmed run until its cell is finished."""
         arrays: dict[str, Array] = {"samples": artifacts.samples}
         fields = {
@@ -56,29 +54,69 @@ class ArtifactFiles:
         for name, array in artifacts.parameters.items():
             arrays[_PARAMETER + name] = array
         (self.directory / PARTS).mkdir(exist_ok=True)
-        write_atomically(self._part(place), _npz(arrays))
+        write_atomically(self._part(row), _npz(arrays))
 
     def assemble(self, cell: Cell, ranked: Sequence[Row], extent: float) -> None:
-        """Make the cell's files of its parts.
+        """Make the cell's files of its parts, and of the files that it has.
 
         Args:
             cell: Whose.
             ranked: Its confirmed runs that are ok, best first.
             extent: Half the side of the box that the fields cover.
         """
-        if ranked and not self.finished(cell):
-            parts = [self._load(row.place) for row in ranked]
+        if ranked and self._keys(cell) != [row.result.key for row in ranked]:
+            best = self._part(ranked[0])
             samples, fields, model = self._finals(cell)
             for path in (samples, fields, model):
                 path.parent.mkdir(exist_ok=True)
-            write_atomically(samples, _samples(parts, ranked))
-            write_atomically(fields, _fields(parts[0], extent))
-            write_atomically(model, _model(parts[0], ranked[0]))
+            drawn = self._drawn(cell, ranked)
+            # More runs leave the best one where it is, or put one of themselves in its place.
+            if best.exists():
+                part = _arrays(best)
+                write_atomically(fields, _fields(part, extent))
+                write_atomically(model, _model(part, ranked[0]))
+            # Last: its keys say that all three are there.
+            write_atomically(samples, _samples(drawn, ranked))
+            self._known.pop(cell, None)
         folder = self.directory / PARTS
-        for row in ranked:
-            self._part(row.place).unlink(missing_ok=True)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        if folder.is_dir():
+            for path in folder.glob(f"{cell.stem}-*.npz"):
+                path.unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+    def discard(self, cell: Cell) -> None:
+        """Remove what belongs to rows that no longer count; they can be run again."""
+        for path in (*self._finals(cell), *(self.directory / PARTS).glob(f"{cell.stem}-*.npz")):
+            path.unlink(missing_ok=True)
+        self._known.pop(cell, None)
+
+    def _keys(self, cell: Cell) -> list[str]:
+        """Keys of the runs in the cell's files, best first; none unless all files are there."""
+        if cell not in self._known:
+            paths = self._finals(cell)
+            found: list[str] = []
+            if all(path.exists() for path in paths):
+                try:
+                    with np.load(paths[0], allow_pickle=False) as file:
+                        found = [str(key) for key in file["keys"]]
+                except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+                    found = []
+            self._known[cell] = found
+        return self._known[cell]
+
+    def _drawn(self, cell: Cell, ranked: Sequence[Row]) -> list[Array]:
+        old: dict[str, Array] = {}
+        keys = self._keys(cell)
+        if any(row.result.key in keys for row in ranked):
+            with np.load(self._finals(cell)[0], allow_pickle=False) as file:
+                samples, replicate = file["samples"], file["replicate"]
+            by_replicate = dict(zip(_firsts(replicate), keys, strict=True))
+            old = {key: samples[replicate == number] for number, key in by_replicate.items()}
+        return [
+            _arrays(part)["samples"] if (part := self._part(row)).exists() else old[row.result.key]
+            for row in ranked
+        ]
 
     def _finals(self, cell: Cell) -> tuple[Path, Path, Path]:
         return (
@@ -87,22 +125,28 @@ class ArtifactFiles:
             self.directory / "models" / f"{cell.stem}.safetensors",
         )
 
-    def _part(self, place: Place) -> Path:
-        return self.directory / PARTS / f"{place.cell.stem}-{place.replicate}.npz"
-
-    def _load(self, place: Place) -> dict[str, Array]:
-        with np.load(self._part(place), allow_pickle=False) as part:
-            return dict(part)
+    def _part(self, row: Row) -> Path:
+        return self.directory / PARTS / f"{row.place.cell.stem}-{row.result.key}.npz"
 
 
-def _samples(parts: Sequence[Mapping[str, Array]], rows: Sequence[Row]) -> bytes:
-    samples = [part["samples"] for part in parts]
+def _arrays(path: Path) -> dict[str, Array]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def _firsts(values: Array) -> list[int]:
+    """Distinct values, in the order in which they come first."""
+    return list(dict.fromkeys(int(value) for value in values))
+
+
+def _samples(drawn: Sequence[Array], rows: Sequence[Row]) -> bytes:
     replicates = [row.place.replicate for row in rows]
-    sizes = [len(array) for array in samples]
+    sizes = [len(array) for array in drawn]
     return _npz(
         {
-            "samples": np.concatenate(samples),
+            "samples": np.concatenate(drawn),
             "replicate": np.repeat(np.asarray(replicates, dtype=np.int64), sizes),
+            "keys": np.asarray([row.result.key for row in rows]),
         }
     )
 

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..datasets.errors import UsageError, unknown
+from .cells import Plan
 from .engine import Engine
 from .entries import Choices, Entry, Range
+from .records import read_rows, read_study
 from .rows import Cell, Place, Row
 from .space import LEARNING_RATE
 from .spec import StudySpec
-from .store import read_rows, read_study
+from .standing import standing
 
 
 def best(
@@ -33,7 +35,8 @@ def best(
     """
     path = Path(directory)
     engine = engine or Engine()
-    study, rows = read_study(path), read_rows(path)
+    study = read_study(path)
+    rows = standing(Plan(study, engine), read_rows(path))
     found = {
         cell: ranked
         for cell in pick_cells(study, method, dataset, sampler)

@@ -1,15 +1,123 @@
-"""How two studies differ, in words."""
+"""How two studies differ, in words, and which rows of the first would be wrong in the second.
 
-from typing import Any
+A study may grow: more trials, finalists, seeds, methods, datasets or samplers only add rows.
+Whatever else changes makes rows of some cells incomparable with those that would follow.
+"""
 
-from .spec import StudySpec
+import itertools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .entries import Entry
+from .rows import Cell
+from .spec import IID, TRUTH, StudySpec
+
+# Budgets that may grow, and the cells that lose rows if they shrink.
+_TUNED, _FLOORS, _ANCHORS = "tuned", "floors", "anchors"
+_BUDGETS = {
+    "search.trials": _TUNED,
+    "search.finalists": _TUNED,
+    "search.repeats": _TUNED,
+    "confirm.seeds": _TUNED,
+    "reference.floors": _FLOORS,
+    "reference.seeds": _ANCHORS,
+}
+
+# No row depends on these.
+_FREE = ("name", "limits")
+
+# Reference rows are neither trained nor searched.
+_SEARCH_ONLY = ("objective", "search", "training.steps", "training.learning_rate")
+
+
+class Change(NamedTuple):
+    """Something that does not fit what is there.
+
+    Attributes:
+        text: What, as ``field: old -> new``.
+        cells: The old study's cells whose rows it concerns.
+    """
+
+    text: str
+    cells: frozenset[Cell]
 
 
 def difference(old: StudySpec, new: StudySpec) -> list[str]:
     """Fields that differ, as ``field: old -> new``; nothing if the studies are equal."""
+    return [text for _, text in _differences(old, new)]
+
+
+def conflicts(old: StudySpec, new: StudySpec) -> list[Change]:
+    """Changes that more runs do not bridge; empty if the new study is the old one, or contains it.
+
+    Args:
+        old: The study that made the rows.
+        new: The one that is to go on with them.
+    """
+    anchors = frozenset(
+        Cell(*labels)
+        for labels in itertools.product(
+            old.reference.methods, _labels(old.datasets), _labels(old.samplers)
+        )
+    )
+    floors = frozenset(Cell(TRUTH, dataset, IID) for dataset in _labels(old.datasets))
+    tuned = frozenset(
+        Cell(*labels)
+        for labels in itertools.product(
+            _labels(old.methods), _labels(old.datasets), _labels(old.samplers)
+        )
+    )
+    groups = {_TUNED: tuned, _FLOORS: floors, _ANCHORS: anchors}
+    everything = tuned | floors | anchors
+    found = []
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    for field, text in _differences(old, new):
+        if _within(field, _FREE) or field in _PARTS or field == "reference.methods":
+            continue
+        if field in _BUDGETS:
+            if after[field] < before[field]:
+                found.append(Change(text, groups[_BUDGETS[field]]))
+        else:
+            found.append(Change(text, tuned if _within(field, _SEARCH_ONLY) else everything))
+    for field, axis in _PARTS.items():
+        entries = {entry.label: entry for entry in getattr(new, field)}
+        for entry in getattr(old, field):
+            change = _entry_change(entry, entries)
+            if change is not None:
+                concerned = (cell for cell in everything if cell[axis] == entry.label)
+                found.append(Change(f"{field}: {change}", frozenset(concerned)))
+    for name in old.reference.methods:
+        if name not in new.reference.methods:
+            concerned = (cell for cell in anchors if cell.method == name)
+            found.append(Change(f"reference.methods: without {name}", frozenset(concerned)))
+    return found
+
+
+# Lists of the study that give cells their labels, and which label.
+_PARTS = {"methods": 0, "datasets": 1, "samplers": 2}
+
+
+def _entry_change(old: Entry, entries: Mapping[str, Entry]) -> str | None:
+    new = entries.get(old.label)
+    if new is None:
+        return f"without {old.label}"
+    if new == old:
+        return None
+    return f"{_shown(old.model_dump(mode='json'))} -> {_shown(new.model_dump(mode='json'))}"
+
+
+def _labels(entries: tuple[Entry, ...]) -> list[str]:
+    return [entry.label for entry in entries]
+
+
+def _within(field: str, parents: tuple[str, ...]) -> bool:
+    return any(field == parent or field.startswith(f"{parent}.") for parent in parents)
+
+
+def _differences(old: StudySpec, new: StudySpec) -> list[tuple[str, str]]:
     before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
     return [
-        f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}"
+        (key, f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}")
         for key in sorted({*before, *after})
         if before.get(key) != after.get(key)
     ]

@@ -10,12 +10,14 @@ import pandas as pd
 
 from ..datasets.errors import UsageError
 from .best import confirmed, pick_cells
+from .cells import Plan
 from .engine import Engine
 from .pools import open_pool
+from .records import read_environments, read_rows, read_study
 from .rows import Row
 from .scheduler import work
 from .spec import TRUTH
-from .store import read_environments, read_rows, read_study
+from .standing import standing
 
 RELATIVE = 1e-3
 """Relative part of the tolerance."""
@@ -58,7 +60,7 @@ def replay(
     path = Path(directory)
     engine = engine or Engine()
     study = read_study(path)
-    rows = read_rows(path)
+    rows = standing(Plan(study, engine), read_rows(path))
     environments = read_environments(path)
     chosen: list[Row] = []
     for cell in pick_cells(study, method, dataset, sampler):

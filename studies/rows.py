@@ -122,6 +122,40 @@ class Row:
         return sign * value
 
 
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """A line of the table that sets earlier rows aside; they stay where they are.
+
+    Attributes:
+        cells: Cells whose rows up to here no longer count.
+        because: What no longer fits.
+    """
+
+    cells: tuple[Cell, ...]
+    because: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """One line of strict JSON."""
+        data = {"discard": self.cells, "because": self.because}
+        return json.dumps(data, separators=(",", ":"))
+
+
+def parse_line(text: str | bytes) -> Row | Discard:
+    """Read a line of the table.
+
+    Raises:
+        ValueError: It is not a whole one.
+    """
+    data = json.loads(text)
+    if not isinstance(data, dict) or "discard" not in data:
+        return Row.from_json(text)
+    try:
+        cells = tuple(Cell(*map(str, labels)) for labels in data["discard"])
+        return Discard(cells, tuple(map(str, data["because"])))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a row: {error}") from error
+
+
 def _strict(value: Any) -> Any:
     """Replace what JSON has no number for by strings that pydantic reads as floats again."""
     if isinstance(value, float) and not math.isfinite(value):

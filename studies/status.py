@@ -1,14 +1,14 @@
 """How far a study is, read from its directory."""
 
 from pathlib import Path
-from typing import NoReturn
 
 import pandas as pd
 
 from .cells import Plan, Table
 from .engine import Engine
+from .records import read_rows, read_study
 from .rows import Cell, Row
-from .store import read_rows, read_study
+from .standing import progress, standing
 
 
 def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
     path = Path(directory)
     study = read_study(path)
     plan = Plan(study, engine or Engine())
-    rows = read_rows(path)
+    rows = standing(plan, read_rows(path))
     table = {row.place: row for row in rows}
     by_cell: dict[Cell, list[Row]] = {cell: [] for cell in plan.cells}
     for row in rows:
@@ -52,30 +52,8 @@ def _line(plan: Plan, cell: Cell, rows: list[Row], table: Table) -> dict[str, ob
     return {
         **cell._asdict(),
         **counts,
-        "finished": _finished(plan, cell, table),
+        "finished": progress(plan, cell, table).finished,
         "failures": sum(row.result.state != "ok" for row in rows),
         "winner": confirmed[0].place.trial if confirmed else None,
         "objective": sum(values) / len(values) if values else None,
     }
-
-
-class _Unfinished(Exception):  # noqa: N818
-    """The search would have to go on."""
-
-
-def _no_storage() -> NoReturn:
-    raise _Unfinished
-
-
-def _finished(plan: Plan, cell: Cell, table: Table) -> bool:
-    """Whether stored rows carry the cell to its end."""
-    steps = plan.steps(cell, table, _no_storage)
-    try:
-        jobs = next(steps)
-        while all(job.place in table for job in jobs):
-            jobs = steps.send([table[job.place] for job in jobs])
-    except StopIteration:
-        return True
-    except _Unfinished:
-        return False
-    return False

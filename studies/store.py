@@ -4,44 +4,53 @@
 tail that a kill or a full disk cut short is dropped when the directory is opened for writing.
 """
 
+import fnmatch
 import json
 import os
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from ..datasets.errors import UsageError
-from .difference import difference
+from ..bench.spec import RunSpec
+from ..datasets.errors import UsageError, unknown
+from .difference import Change, conflicts
 from .files import clear_drafts, refused, write_atomically
-from .load import parse
-from .rows import Place, Row
+from .records import ENVIRONMENT, LOCK, ROWS, STUDY, read_environments, read_study, scan
+from .rows import Cell, Discard, Place, Row
 from .spec import StudySpec
-
-STUDY = "study.toml"
-ROWS = "runs.jsonl"
-ENVIRONMENT = "environment.json"
-JOURNAL = "optuna.journal"
-LOCK = ".lock"
 
 
 class Store:
     """A run directory, opened for writing.
 
-    Use as a context manager: entering takes the lock, checks that the directory is this study's
-    (or makes it so) and reads the table.
+    Use as a context manager: entering takes the lock, reads the table and checks that its rows fit
+    the study (or makes the directory the study's).
 
     Args:
         directory: Made if it does not exist.
-        study: What is run in it.
+        study: What is run in it; what is there may be a part of it.
+        discard: Patterns of cells (``dsm-rings-langevin``, ``dsm-*``) whose rows may be set
+            aside if they no longer fit. Rows that fit are never set aside.
+        key: Gives the key that a run has now; unless given, keys are not compared.
+        discarded: Called with cells whose rows were set aside.
     """
 
-    def __init__(self, directory: Path, study: StudySpec) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        study: StudySpec,
+        discard: Sequence[str] = (),
+        key: Callable[[RunSpec], str] | None = None,
+        discarded: Callable[[Sequence[Cell]], None] | None = None,
+    ) -> None:
         self.directory = directory
         self.study = study
+        self._discard = discard
+        self._key = key
+        self._discarded = discarded
         self.rows: dict[Place, Row] = {}
         self.environments: dict[str, dict[str, Any]] = {}
         self._lock = FileLock(directory / LOCK, blocking=False)
@@ -88,24 +97,27 @@ class Store:
         Raises:
             UsageError: The disk is full or went away.
         """
-        assert self._file is not None, "the store is open"  # noqa: S101
+        new = {key: value for key, value in environment.items() if key not in self.environments}
         try:
-            new = {key: value for key, value in environment.items() if key not in self.environments}
             if new:
-                self.environments |= new
-                text = json.dumps(self.environments, indent=2, sort_keys=True) + "\n"
+                found = self.environments | new
+                text = json.dumps(found, indent=2, sort_keys=True) + "\n"
                 write_atomically(self.directory / ENVIRONMENT, text.encode())
-            data = "".join(f"{row.to_json()}\n" for row in rows).encode()
-            end = os.lseek(self._file, 0, os.SEEK_END)
-            try:
-                _write_all(self._file, data)
-            except OSError:
-                os.ftruncate(self._file, end)
-                raise
-            os.fsync(self._file)
+                self.environments = found
+            self._add("".join(f"{row.to_json()}\n" for row in rows).encode())
         except OSError as error:
             raise refused(self.directory, "write to", error) from error
         self.rows |= {row.place: row for row in rows}
+
+    def _add(self, data: bytes) -> None:
+        assert self._file is not None, "the store is open"  # noqa: S101
+        end = os.lseek(self._file, 0, os.SEEK_END)
+        try:
+            _write_all(self._file, data)
+        except OSError:
+            os.ftruncate(self._file, end)
+            raise
+        os.fsync(self._file)
 
     def _acquire(self) -> None:
         try:
@@ -121,32 +133,73 @@ class Store:
     def _open(self) -> None:
         try:
             clear_drafts(self.directory)
-            self._check_study()
+            old = self._old_study()
             self.environments = read_environments(self.directory)
             path = self.directory / ROWS
+            if old is None:
+                write_atomically(self.directory / STUDY, self.study.to_toml().encode())
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-            rows, good = _read(path)
-            if good < os.fstat(self._file).st_size:
-                os.ftruncate(self._file, good)
+            found = scan(path)
+            if found.size < os.fstat(self._file).st_size:
+                os.ftruncate(self._file, found.size)
                 os.fsync(self._file)
+            self.rows = found.rows
+            if old is not None:
+                self._take_over(old, found.discarded)
         except OSError as error:
             raise refused(self.directory, "use", error) from error
-        self.rows = {row.place: row for row in rows}
 
-    def _check_study(self) -> None:
-        path = self.directory / STUDY
-        if path.exists():
-            changes = difference(read_study(self.directory), self.study)
-            if changes:
-                raise UsageError(
-                    f"{str(self.directory)!r} holds another version of this study "
-                    f"({'; '.join(changes)}): give another --out, or the same study"
-                )
-            return
+    def _old_study(self) -> StudySpec | None:
+        if (self.directory / STUDY).exists():
+            return read_study(self.directory)
         strangers = sorted(p.name for p in self.directory.iterdir() if p.name != LOCK)
         if strangers:
             raise _foreign(self.directory, strangers[0])
-        write_atomically(path, self.study.to_toml().encode())
+        return None
+
+    def _take_over(self, old: StudySpec, before: set[Cell]) -> None:
+        """Make the directory the new study's, if its rows fit or may be set aside."""
+        held = {place.cell for place in self.rows}
+        problems = [*conflicts(old, self.study), *self._changed_code()]
+        problems = [p._replace(cells=p.cells & held) for p in problems if p.cells & held]
+        gone = self._permitted(held | before) & frozenset().union(*(p.cells for p in problems))
+        remaining = [problem for problem in problems if problem.cells - gone]
+        if remaining:
+            raise _incomparable(self.directory, remaining, held)
+        if gone:
+            cells = tuple(sorted(gone))
+            because = tuple(problem.text for problem in problems)
+            self._add(f"{Discard(cells, because).to_json()}\n".encode())
+            self.rows = {place: row for place, row in self.rows.items() if place.cell not in gone}
+            if self._discarded is not None:
+                self._discarded(cells)
+        if old != self.study:
+            write_atomically(self.directory / STUDY, self.study.to_toml().encode())
+
+    def _changed_code(self) -> list[Change]:
+        """Rows made by other code than would run now must not be mixed with new ones."""
+        if self._key is None:
+            return []
+        changed: dict[str, set[Cell]] = {}
+        for row in self.rows.values():
+            run = row.run
+            if self._key(run) != row.result.key:
+                what = f"{run.method.name} on {run.dataset.name} with {run.sampler.name}"
+                changed.setdefault(what, set()).add(row.place.cell)
+        return [
+            Change(f"the code behind {what} has changed since its rows were made", frozenset(cells))
+            for what, cells in changed.items()
+        ]
+
+    def _permitted(self, seen: set[Cell]) -> frozenset[Cell]:
+        known = seen | _cells(self.study)
+        permitted: set[Cell] = set()
+        for pattern in self._discard:
+            found = {cell for cell in known if fnmatch.fnmatchcase(cell.stem, pattern)}
+            if not found:
+                raise unknown("cell", pattern, sorted(cell.stem for cell in known))
+            permitted |= found
+        return frozenset(permitted)
 
     def _release(self) -> None:
         if self._file is not None:
@@ -197,85 +250,37 @@ def _foreign(directory: Path, name: str) -> UsageError:
     )
 
 
-def read_study(directory: Path) -> StudySpec:
-    """The study that a run directory belongs to.
-
-    Raises:
-        UsageError: The directory does not exist, is not a run directory, or cannot be read.
-    """
-    path = directory / STUDY
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
-    except FileNotFoundError as error:
-        what = "is not a run directory" if directory.is_dir() else "does not exist"
-        raise UsageError(f"{str(directory)!r} {what} (there is no {STUDY} in it)") from error
-    except OSError as error:
-        raise refused(path, "read", error) from error
-    except ValueError as error:
-        raise UsageError(f"{str(path)!r} is damaged: {str(error).splitlines()[0]}") from error
-    return parse(data, f"{str(path)!r} is damaged")
+def _cells(study: StudySpec) -> set[Cell]:
+    return {
+        Cell(method.label, dataset.label, sampler.label)
+        for method in study.methods
+        for dataset in study.datasets
+        for sampler in study.samplers
+    }
 
 
-def read_environments(directory: Path) -> dict[str, dict[str, Any]]:
-    """Every environment that took part, by identity; empty before the first row.
-
-    Raises:
-        UsageError: The file is damaged or cannot be read.
-    """
-    path = directory / ENVIRONMENT
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise refused(path, "read", error) from error
-    except ValueError as error:
-        raise UsageError(f"{str(path)!r} is damaged: {error}") from error
-    if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
-        raise UsageError(f"{str(path)!r} is damaged: not a table of environments")
-    return found
+def _incomparable(directory: Path, problems: Sequence[Change], held: set[Cell]) -> UsageError:
+    texts = [problem.text for problem in problems]
+    more = f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    concerned: set[Cell] = set().union(*(problem.cells for problem in problems))
+    patterns = " ".join(f"--discard {pattern!r}" for pattern in _patterns(concerned, held))
+    return UsageError(
+        f"the results in {str(directory)!r} cannot be compared with those of this study "
+        f"({'; '.join(texts[:_SHOWN])}{more}): give another --out, "
+        f"or set aside what no longer fits with {patterns}"
+    )
 
 
-def read_rows(directory: Path) -> list[Row]:
-    """The whole rows of a run directory, in the order in which they ended; takes no lock.
-
-    Raises:
-        UsageError: The table is damaged or cannot be read.
-    """
-    path = directory / ROWS
-    try:
-        return _read(path)[0]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise refused(path, "read", error) from error
+_SHOWN = 5
 
 
-def _read(path: Path) -> tuple[list[Row], int]:
-    """Rows up to the first torn one, and the number of bytes they take.
-
-    Raises:
-        UsageError: Something that is not a row is followed by rows: not the mark of a kill.
-    """
-    rows: list[Row] = []
-    good = 0
-    torn = None
-    for number, (line, row) in enumerate(_lines(path), 1):
-        if row is None:
-            torn = torn or number
-        elif torn is not None:
-            raise UsageError(f"line {torn} of {str(path)!r} is damaged; restore it from a copy")
-        else:
-            rows.append(row)
-            good += len(line)
-    return rows, good
-
-
-def _lines(path: Path) -> Iterator[tuple[bytes, Row | None]]:
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                yield line, Row.from_json(line) if line.endswith(b"\n") else None
-            except ValueError:
-                yield line, None
+def _patterns(cells: set[Cell], held: set[Cell]) -> list[str]:
+    """As few patterns as match these cells and no others that have rows."""
+    if cells == held:
+        return ["*"]
+    patterns = []
+    for method in sorted({cell.method for cell in cells}):
+        own = {cell for cell in cells if cell.method == method}
+        whole = own == {cell for cell in held if cell.method == method}
+        patterns += [f"{method}-*"] if whole else sorted(cell.stem for cell in own)
+    return patterns

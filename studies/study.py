@@ -1,12 +1,10 @@
 """Run a study in its directory, from wherever it stopped to its end."""
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..bench.spec import RunSpec
 from ..datasets.errors import UsageError
 from .artifacts import ArtifactFiles
 from .best import confirmed
@@ -15,10 +13,12 @@ from .check import check_names, check_options
 from .engine import Engine
 from .events import CellFinished, Event, Listener, RunsFinished, StudyFinished, StudyStarted
 from .pools import open_pool
+from .records import JOURNAL
 from .rows import Cell, Job, Row
 from .scheduler import Scheduler
 from .spec import StudySpec
-from .store import JOURNAL, Store
+from .standing import standing, standing_in
+from .store import Store
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -32,11 +32,13 @@ def run(
     workers: int = 1,
     listener: Listener | None = None,
     engine: Engine | None = None,
+    *,
+    discard: Sequence[str] = (),
 ) -> Path:
     """Carry a study out; what its directory already holds is not run again.
 
-    The table that comes out depends on the study alone: not on ``workers``, and not on how often
-    it was interrupted.
+    The table that comes out depends on the study alone: not on ``workers``, not on how often it was
+    interrupted, and not on whether the directory held a smaller version of the study before.
 
     Args:
         study: What to run.
@@ -44,6 +46,8 @@ def run(
         workers: Processes to run in; 1 runs in this one.
         listener: Told what happens.
         engine: Carries runs out; the real one unless given.
+        discard: Patterns of cells (``dsm-rings-langevin``, ``dsm-*``) whose rows may be set aside
+            where they do not fit this study, or the code as it is now. What fits is kept.
 
     Returns:
         The run directory.
@@ -57,10 +61,17 @@ def run(
     engine = engine or Engine()
     check_names(study, engine)
     check_options(study, engine)
-    with Store(Path(out), study) as store:
-        session = _Session(Plan(study, engine), store, workers, listener or _ignore)
+    directory = Path(out)
+    files = ArtifactFiles(directory)
+
+    def discarded(cells: Sequence[Cell]) -> None:
+        for cell in cells:
+            files.discard(cell)
+
+    with Store(directory, study, discard, engine.key, discarded) as store:
+        session = _Session(Plan(study, engine), store, files, workers, listener or _ignore)
         session.run()
-    return Path(out)
+    return directory
 
 
 def _ignore(event: Event) -> None:
@@ -70,29 +81,34 @@ def _ignore(event: Event) -> None:
 class _Session:
     """One call of ``run``: the scheduler's sink, and what the listener is told of it."""
 
-    def __init__(self, plan: Plan, store: Store, workers: int, listener: Listener) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, files: ArtifactFiles, workers: int, listener: Listener
+    ) -> None:
         self._plan = plan
         self._store = store
         self._workers = workers
         self._listen = listener
-        self._files = ArtifactFiles(store.directory)
+        self._files = files
         self._storage: BaseStorage | None = None
         self._total = sum(sum(plan.size(cell)) for cell in plan.cells)
         self._finished = 0
         self._ran = 0
         self._by_cell: dict[Cell, list[Row]] = {cell: [] for cell in plan.cells}
         for row in store.rows.values():
-            self._by_cell[row.place.cell].append(row)
-        self._check_code()
+            self._by_cell.setdefault(row.place.cell, []).append(row)
+        # Rows that stand, by cell that is not finished.
+        self._counted = {
+            cell: len(standing_in(plan, cell, rows)) for cell, rows in self._by_cell.items()
+        }
+        self._done = sum(self._counted.values())
 
     def run(self) -> None:
         """From what is there to the end."""
         began = time.monotonic()
         plan, store = self._plan, self._store
-        done = len(store.rows)
         self._listen(
             StudyStarted(
-                plan.study, store.directory, self._total, done, len(plan.cells), self._workers
+                plan.study, store.directory, self._total, self._done, len(plan.cells), self._workers
             )
         )
         pool = open_pool(self._workers)
@@ -105,7 +121,7 @@ class _Session:
         pool.close(kill=False)
         from .table import write_results
 
-        rows = list(store.rows.values())
+        rows = standing(plan, store.rows.values())
         write_results(store.directory, rows, plan)
         failures = sum(row.result.state != "ok" for row in rows)
         seconds = time.monotonic() - began
@@ -123,7 +139,7 @@ class _Session:
                 "leads to: give another --out"
             )
         lost = job.place.phase == "confirm" and row.result.state == "ok"
-        return None if lost and not self._files.holds(job.place) else row
+        return None if lost and not self._files.holds(row) else row
 
     def keep(
         self,
@@ -135,17 +151,18 @@ class _Session:
         identity, description = environment
         rows = []
         for job, outcome in zip(jobs, outcomes, strict=True):
+            row = Row(job.place, job.spec.canonical(), outcome.result, identity, job.suggested)
             if outcome.artifacts is not None and outcome.result.state == "ok":
-                self._files.keep(job.place, outcome.artifacts)
-            rows.append(
-                Row(job.place, job.spec.canonical(), outcome.result, identity, job.suggested)
-            )
+                self._files.keep(row, outcome.artifacts)
+            rows.append(row)
         new = [row for row in rows if row.place not in self._store.rows]
         self._store.append(new, {identity: description})
         for row in new:
             self._by_cell[row.place.cell].append(row)
+            self._counted[row.place.cell] += 1
+        self._done += len(new)
         self._ran += len(rows)
-        self._listen(RunsFinished(rows, len(self._store.rows), self._total))
+        self._listen(RunsFinished(rows, self._done, self._total))
         return [self._store.rows[row.place] for row in rows]
 
     def _steps(self, cell: Cell) -> Steps:
@@ -163,7 +180,9 @@ class _Session:
 
         plan, objective = self._plan, self._plan.study.objective
         sign = plan.engine.sign(objective)
-        rows = self._by_cell[cell]
+        rows = standing_in(plan, cell, self._by_cell[cell])
+        # What an earlier, smaller study confirmed may stand again.
+        self._done += len(rows) - self._counted.pop(cell)
         ranked = confirmed(rows, cell, plan.study, plan.engine)
         if ranked:
             extent = plan.engine.extent(ranked[0].run.dataset)
@@ -181,22 +200,3 @@ class _Session:
                 self._finished,
             )
         )
-
-    def _check_code(self) -> None:
-        """Rows made by other code than would run now must not be mixed with new ones."""
-        changed = Counter(
-            f"{run.method.name} on {run.dataset.name} with {run.sampler.name}"
-            for run, key in self._stored()
-            if self._plan.engine.key(run) != key
-        )
-        if changed:
-            example, count = changed.most_common(1)[0]
-            others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-            raise UsageError(
-                f"the code behind {sum(changed.values())} rows in "
-                f"{str(self._store.directory)!r} has changed since they were made "
-                f"({example}: {count}{others}): give another --out to run the study anew"
-            )
-
-    def _stored(self) -> list[tuple[RunSpec, str]]:
-        return [(row.run, row.result.key) for row in self._store.rows.values()]

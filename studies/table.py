@@ -12,9 +12,10 @@ from ..datasets.errors import UsageError
 from .cells import Plan
 from .engine import Engine
 from .files import refused, write_atomically, write_if_changed
+from .records import read_rows, read_study
 from .rows import Place, Row
 from .space import LEARNING_RATE
-from .store import read_rows, read_study
+from .standing import standing
 
 _COMPUTE = (
     "train_evaluations", "sample_evaluations", "train_seconds", "sample_seconds", "score_seconds",
@@ -35,7 +36,7 @@ def read_results(directory: str | Path, engine: Engine | None = None) -> pd.Data
     """
     path = Path(directory)
     plan = Plan(read_study(path), engine or Engine())
-    return frame(read_rows(path), plan)
+    return frame(standing(plan, read_rows(path)), plan)
 
 
 def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:

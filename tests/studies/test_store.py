@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scorebench.bench.spec import Failure, RunResult
 from scorebench.datasets.errors import UsageError
+from scorebench.studies.records import read_rows, read_study
 from scorebench.studies.rows import Cell, Place, Row
-from scorebench.studies.store import Store, read_rows, read_study
+from scorebench.studies.store import Store
 from scorebench.studies.study import run
 
 from .conftest import contents, make_study
