@@ -1,7 +1,7 @@
 """Smooth non-linearities with the three derivatives that closed-form gradients of scores need.
 
-Each is a pair of functions, so that the backward pass makes what only it needs, with few passes
-over memory: at these sizes a pass costs as much as a tenth of a matrix product.
+Everything is written to buffers that are given: at these sizes a pass over memory costs as much
+as a tenth of a matrix product, and a new page of memory more than the numbers on it.
 """
 
 from collections.abc import Callable
@@ -11,47 +11,56 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+_ONE = torch.tensor(1.0)
+
 
 class Activation(NamedTuple):
-    """A non-linearity φ.
+    """A non-linearity φ, element by element.
 
     Attributes:
-        value: From a and an optional tensor to write to: φ(a), φ'(a), and what ``bend`` needs.
-        bend: From φ(a), φ'(a), what ``value`` kept, and 2 or 3: φ''(a) and, if 3, φ'''(a).
+        value: ``value(a, h, slope, rest)`` writes φ(a) to h, φ'(a) to slope, and 1 - sigmoid(a)
+            to rest; ``rest`` may be ``a`` itself.
+        bend: ``bend(h, slope, rest, second, third)`` writes φ''(a) to second and, unless it is
+            None, φ'''(a) to third.
     """
 
-    value: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor, Tensor]]
-    bend: Callable[[Tensor, Tensor, Tensor, int], list[Tensor]]
+    value: Callable[[Tensor, Tensor, Tensor, Tensor], None]
+    bend: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], None]
 
 
-def _swish(a: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    s = torch.sigmoid(a)
-    h = torch.mul(a, s, out=out)
-    rest = 1 - s
-    return h, s.addcmul_(h, rest), rest
+def _swish(a: Tensor, h: Tensor, slope: Tensor, rest: Tensor) -> None:
+    s = torch.sigmoid(a, out=slope)
+    torch.mul(a, s, out=h)
+    torch.sub(_ONE, s, out=rest)
+    s.addcmul_(h, rest)
 
 
-def _swish_bend(h: Tensor, slope: Tensor, rest: Tensor, order: int) -> list[Tensor]:
+def _swish_bend(
+    h: Tensor, slope: Tensor, rest: Tensor, second: Tensor, third: Tensor | None
+) -> None:
     # With t = 1 - s: φ'' = t(2φ' - φ) and φ''' = φ''(3t - 1) - tφ'.
-    second = torch.sub(slope + slope, h).mul_(rest)
-    if order == 2:
-        return [second]
-    third = (3 * rest).sub_(1).mul_(second).addcmul_(rest, slope, value=-1)
-    return [second, third]
+    torch.add(slope, slope, out=second).sub_(h).mul_(rest)
+    if third is not None:
+        torch.mul(rest, 3, out=third).sub_(1).mul_(second).addcmul_(rest, slope, value=-1)
 
 
-def _softplus(a: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _softplus(a: Tensor, h: Tensor, slope: Tensor, rest: Tensor) -> None:
     # Beyond 40 the exact value is a to the last bit, in double precision too.
-    h = functional.softplus(a, threshold=40.0)
-    if out is not None:
-        h = out.copy_(h)
-    s = torch.sigmoid(a)
-    return h, s, 1 - s
+    h.copy_(functional.softplus(a, threshold=40.0))
+    torch.sigmoid(a, out=slope)
+    torch.sub(_ONE, slope, out=rest)
 
 
-def _softplus_bend(h: Tensor, slope: Tensor, rest: Tensor, order: int) -> list[Tensor]:  # noqa: ARG001
-    second = slope * rest
-    return [second] if order == 2 else [second, second * (rest - slope)]
+def _softplus_bend(
+    h: Tensor,  # noqa: ARG001 (every activation is asked in the same way)
+    slope: Tensor,
+    rest: Tensor,
+    second: Tensor,
+    third: Tensor | None,
+) -> None:
+    torch.mul(slope, rest, out=second)
+    if third is not None:
+        torch.sub(rest, slope, out=third).mul_(second)
 
 
 ACTIVATIONS = {

@@ -10,8 +10,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from . import energy_jets, score_jets
+from . import score_jets
+from .energy_jets import EnergyJet, EnergyScorer
 from .networks import ALIGNMENT, MLP, Layers
+
+# Numbers in a tile of activations: with its buffers it stays in a core's own cache.
+_TILE = 65536
 
 
 class Model(ABC):
@@ -22,11 +26,16 @@ class Model(ABC):
         members: Number K of models side by side.
         evaluations: Points pushed through each member so far, a pass forward or backward
             counting one each.
+        is_truth: Whether score and energy are the data's own, exactly.
+        level: Noise level of the density that the model means by "the data": the smallest one
+            whose score it has. 0 for a model of the data themselves.
     """
 
     dim: int
     members: int
     evaluations: int = 0
+    is_truth: bool = False
+    level: float = 0.0
 
     @abstractmethod
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
@@ -35,12 +44,20 @@ class Model(ABC):
         Args:
             x: Points.
             sigma: Noise level whose smoothed density is meant; models that know only one level
-                ignore it.
+                ignore it, others take the nearest that they have.
         """
 
-    def energy(self, x: Tensor) -> Tensor | None:  # noqa: ARG002 (part of the interface)
+    def noise(self, sigma: float) -> float:  # noqa: ARG002 (part of the interface)
+        """Noise level of the density whose score ``score(x, sigma)`` gives."""
+        return self.level
+
+    def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor | None:  # noqa: ARG002
         """Energy up to a constant, (K, B, d) -> (K, B); None if the model has none."""
         return None
+
+    def energy_and_score(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Both at once, which costs networks less than one after the other."""
+        return self.energy(x), self.score(x)
 
 
 class Slices(NamedTuple):
@@ -55,61 +72,144 @@ class Slices(NamedTuple):
     second: Tensor
 
 
+# Standard deviation of the data for which inputs and outputs of conditional networks are of order
+# one; any number of that order serves.
+DATA_SCALE = 2.0
+
+
 class NetworkModel(Model):
     """K perceptrons of one architecture, differentiable once with respect to ``theta``.
+
+    A conditional network N has the noise level as one more input, (log σ)/4, and gives
+
+        E(x, σ) = |x|²/2(σ² + 4) + (2/σ) N(x/√(σ² + 4), log σ),
+
+    or the score of that form (Karras et al. 2022, section 5, for data of standard deviation 2):
+    at high noise the score is then right without any learning, and what is left to learn is of
+    order one at every level. The other common choice, N(x)/σ without the input (Song and Ermon
+    2020), relies on x telling how noisy it is, which points of the plane do not.
 
     Args:
         mlp: Architecture.
         theta: Flat parameters, shape (K, mlp.size).
+        level: See ``Model``.
     """
 
-    def __init__(self, mlp: MLP, theta: Tensor) -> None:
+    def __init__(self, mlp: MLP, theta: Tensor, level: float = 0.0) -> None:
         self.mlp = mlp
         self.theta = theta
+        self.level = level
         self.dim = mlp.dim
         self.members = theta.shape[0]
         # Views stay right while an optimiser moves the parameters in place.
         self.layers = mlp.views(theta.detach())
+        # Jets that wait for the next step, by number of points and directions.
+        self._jets: dict[tuple[int, int], list[EnergyJet]] = {}
+        self._scorers: dict[int, EnergyScorer] = {}
 
-    def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:  # noqa: ARG002
-        """Score at x, shape (K, B, d); one noise level only, so ``sigma`` is ignored."""
+    def noise(self, sigma: float) -> float:
+        """The level itself if the network is told it."""
+        return max(sigma, self.level) if self.mlp.conditional else self.level
+
+    def score(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
+        """Score at x, shape (K, B, d).
+
+        Args:
+            x: Points.
+            sigma: Noise level, of each point (K, B, 1) in training; of account only if the
+                network is conditional.
+        """
+        if not self.mlp.conditional:
+            return self._score(x)
+        noise = self._levels(x, sigma)
+        spread = (noise.square() + DATA_SCALE**2).sqrt()
+        raw = self._score(_conditioned(x, noise, spread))[..., : self.dim]
+        return raw * (DATA_SCALE / (noise * spread)) - x / spread.square()
+
+    def _levels(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        if isinstance(sigma, Tensor):
+            return sigma
+        return x.new_full((*x.shape[:-1], 1), self.noise(sigma))
+
+    def _score(self, x: Tensor) -> Tensor:
         if self.theta.requires_grad and torch.is_grad_enabled():
-            return self._jet(x, None, want_score=True)[1]
+            return self._jet(x, None, "score")[1]
         padded, points = _pad(x, self.mlp)
-        energy = self.mlp.kind == "energy"
-        self.evaluations += points * (2 if energy else 1)
-        plain = energy_jets.energy_score if energy else score_jets.direct_score
-        return plain(self.mlp, self.layers, padded)[:, :points]
+        if self.mlp.kind == "score":
+            self.evaluations += points
+            return score_jets.direct_score(self.mlp, self.layers, padded)[:, :points]
+        self.evaluations += 2 * points
+        out = torch.empty_like(padded)
+        tile = max(ALIGNMENT, _TILE // self.mlp.width // ALIGNMENT * ALIGNMENT)
+        for start in range(0, padded.shape[1], tile):
+            part = padded[:, start : start + tile]
+            size = part.shape[1]
+            if size not in self._scorers:
+                self._scorers[size] = EnergyScorer(self.mlp, self.layers, size)
+            self._scorers[size](part, out[:, start : start + tile])
+        return out[:, :points]
 
-    def energy(self, x: Tensor) -> Tensor | None:
+    def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor | None:
         """Energy E, shape (K, B), with -∇E the score; None for direct score networks."""
-        return self._jet(x, None, want_score=False)[0] if self.mlp.kind == "energy" else None
+        if self.mlp.kind != "energy":
+            return None
+        if not self.mlp.conditional:
+            return self._jet(x, None, "energy")[0]
+        noise = self._levels(x, sigma)
+        spread = (noise.square() + DATA_SCALE**2).sqrt()
+        raw = self._jet(_conditioned(x, noise, spread), None, "energy")[0]
+        square = (x / spread).square().sum(-1)
+        return 0.5 * square + raw * (DATA_SCALE / noise).squeeze(-1)
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether the network is an energy."""
+        return self.mlp.kind == "energy"
+
+    def energies(self, x: Tensor) -> Tensor:
+        """``energy`` of a network that has one, shape (K, B)."""
+        return self._jet(x, None, "energy")[0]
+
+    def energy_and_score(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Energy (K, B) and score (K, B, d), from one pass where the network allows it."""
+        if self.mlp.kind != "energy" or self.mlp.conditional:
+            return super().energy_and_score(x)
+        energy, score, _, _ = self._jet(x, None, "energy", "score")
+        return energy, score
 
     def along(self, x: Tensor, v: Tensor) -> Slices:
         """v·s and v·∇s·v for directions v of shape (K, M, B, d)."""
-        _, _, first, second = self._jet(x, v, want_score=False)
+        _, _, first, second = self._jet(x, v, "slices")
         return Slices(first, second)
 
     def score_and_curvature(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """The score (K, B, d), and v·∇s·v (K, M, B) for directions v of shape (K, M, B, d)."""
-        _, score, _, second = self._jet(x, v, want_score=True)
+        _, score, _, second = self._jet(x, v, "slices", "score")
         return score, second
 
-    def _jet(self, x: Tensor, v: Tensor | None, *, want_score: bool) -> tuple[Tensor, ...]:
+    def _jet(self, x: Tensor, v: Tensor | None, *wanted: str) -> tuple[Tensor, ...]:
+        """(E, s, v·s, v·∇s·v); those of an energy network that are not wanted are empty."""
         padded, points = _pad(x, self.mlp)
         directions = None if v is None else _pad(v, self.mlp)[0]
         m = 0 if v is None else v.shape[1]
         training = self.theta.requires_grad and torch.is_grad_enabled()
         if self.mlp.kind == "energy":
             # Forward 1 + 2M; g 1; backward: along the score 1, adjoints 1 + M, weights 2 + M.
-            passes = 1 + 2 * m + want_score + (3 + want_score + 2 * m if training else 0)
-            jet = _energy_jet(self.mlp, self.layers, self.theta, padded, directions, want_score)
+            both = int("score" in wanted)
+            passes = 1 + 2 * m + both + (3 + both + 2 * m if training else 0)
+            lease = _Lease(self, padded.shape[1], m)
+            jet = _energy_jet(lease, self.theta, padded, directions, wanted)
         else:
             passes = (1 + m) * (3 if training else 1)
             jet = _score_jet(self.mlp, self.layers, self.theta, padded, directions)
         self.evaluations += points * passes
         energy, score, first, second = jet
         return energy[..., :points], score[:, :points], first[..., :points], second[..., :points]
+
+
+def _conditioned(x: Tensor, noise: Tensor, spread: Tensor) -> Tensor:
+    """What a conditional network is given: (K, B, d + 1)."""
+    return torch.cat([x / spread, noise.log() / 4], -1)
 
 
 def _pad(x: Tensor, mlp: MLP) -> tuple[Tensor, int]:
@@ -124,37 +224,47 @@ def _pad(x: Tensor, mlp: MLP) -> tuple[Tensor, int]:
     return (functional.pad(x, (0, 0, 0, missing)) if missing else x), points
 
 
+class _Lease:
+    """A jet that belongs to one evaluation for as long as its graph lives, then to the next."""
+
+    def __init__(self, model: NetworkModel, points: int, directions: int) -> None:
+        self._waiting = model._jets.setdefault((points, directions), [])
+        if self._waiting:
+            self.jet = self._waiting.pop()
+        else:
+            self.jet = EnergyJet(model.mlp, model.layers, points, directions)
+
+    def __del__(self) -> None:
+        self._waiting.append(self.jet)
+
+
 class _EnergyJet(torch.autograd.Function):
-    """(E, s, v·s, v·∇s·v) of an energy network; those not asked for are empty."""
+    """(E, s, v·s, v·∇s·v) of an energy network; those not wanted are empty."""
 
     @staticmethod
     def forward(
         ctx: Any,
-        mlp: MLP,
-        layers: Layers,
+        lease: _Lease,
         theta: Tensor,  # noqa: ARG004 (tells autograd whose gradient it is)
         x: Tensor,
         v: Tensor | None,
-        want_score: bool,
+        wanted: tuple[str, ...],
     ) -> tuple[Tensor, ...]:
-        tape, taylor = energy_jets.forward(mlp, layers, x, v)
-        m = tape.directions
-        score = energy_jets.gradient_of_energy(tape, to_input=True) if want_score else None
-        ctx.tape = tape
+        ctx.lease = lease
         ctx.set_materialize_grads(False)
-        return (
-            taylor[:, m],
-            x.new_empty((x.shape[0], 0, x.shape[2])) if score is None else score,
-            taylor[:, m + 1 :].neg(),
-            taylor[:, :m].neg(),
-        )
+        lease.jet.push(x, v)
+        none = x.new_empty((x.shape[0], 0, 0))
+        score = lease.jet.score() if "score" in wanted else none
+        if "score" in wanted and len(wanted) == 1:
+            return none, score, none, none
+        energy, first, second = lease.jet.taylor()
+        return energy, score, first, second
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *bars: Tensor | None) -> tuple[Tensor | None, ...]:
-        energy, score, first, second = bars
-        gradient = energy_jets.backward(ctx.tape, energy, score, first, second)
-        return None, None, gradient, None, None, None
+        gradient = ctx.lease.jet.backward(*bars)
+        return None, gradient, None, None, None
 
 
 class _ScoreJet(torch.autograd.Function):
@@ -170,7 +280,8 @@ class _ScoreJet(torch.autograd.Function):
         v: Tensor | None,
     ) -> tuple[Tensor, ...]:
         ctx.tape, out = score_jets.forward(mlp, layers, x, v)
-        ctx.v = x.new_empty((x.shape[0], 0, *x.shape[1:])) if v is None else v
+        # A conditional network has fewer outputs than inputs, so x does not give the shape.
+        ctx.v = out[:, 1:] if v is None else v
         ctx.set_materialize_grads(False)
         score = out[:, 0]
         first = (ctx.v * score.unsqueeze(1)).sum(-1)

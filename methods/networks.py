@@ -38,6 +38,7 @@ class MLP:
         width: Units per hidden layer.
         depth: Number of hidden layers.
         activation: ``swish`` or ``softplus``.
+        conditional: Whether there is one more input, for the noise level.
     """
 
     dim: int = 2
@@ -45,11 +46,13 @@ class MLP:
     width: int = 128
     depth: int = 2
     activation: Literal["swish", "softplus"] = "swish"
+    conditional: bool = False
 
     @property
     def widths(self) -> list[int]:
         """Sizes of all layers from input to output."""
-        return [self.dim, *[self.width] * self.depth, 1 if self.kind == "energy" else self.dim]
+        outputs = 1 if self.kind == "energy" else self.dim
+        return [self.dim + self.conditional, *[self.width] * self.depth, outputs]
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
@@ -136,6 +139,14 @@ def product_rows(rows: Tensor, weight: Tensor) -> Tensor:
 
 
 def product_into(out: Tensor, left: Tensor, right: Tensor) -> None:
-    """Matrix product of each member, written to ``out`` of shape (K, R, c)."""
+    """``product`` written to ``out``, a contiguous tensor of shape (K, R, c)."""
+    if 1 in (left.shape[1], left.shape[2], right.shape[2]):
+        weights_into(list(out), list(left), list(right))
+    else:
+        torch.bmm(left, right, out=out)
+
+
+def weights_into(out: list[Tensor], left: list[Tensor], right: list[Tensor]) -> None:
+    """Matrix products member by member, for results that lie apart in memory."""
     for made, a, b in zip(out, left, right, strict=True):
         torch.mm(a, b, out=made)

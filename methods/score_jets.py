@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .activations import ACTIVATIONS
-from .networks import MLP, Layers, product, product_into, product_rows
+from .networks import MLP, Layers, product, product_rows, weights_into
 
 
 def direct_score(mlp: MLP, layers: Layers, x: Tensor) -> Tensor:
@@ -19,7 +19,9 @@ def direct_score(mlp: MLP, layers: Layers, x: Tensor) -> Tensor:
     *hidden, (weight, bias) = layers
     h = x
     for w, b in hidden:
-        h, _, _ = value(product(h, w).add_(b), None)
+        a = product(h, w).add_(b)
+        h = torch.empty_like(a)
+        value(a, h, torch.empty_like(a), a)
     return product(h, weight).add_(bias)
 
 
@@ -54,11 +56,14 @@ def forward(mlp: MLP, layers: Layers, x: Tensor, v: Tensor | None) -> tuple[Scor
         tape.inputs.append(rows)
         pushed = product_rows(rows, w)
         rows = torch.empty_like(pushed)
-        h, slope, kept = phi.value(pushed[:, 0].add_(b), rows[:, 0])
+        a = pushed[:, 0].add_(b)
+        slope, second = torch.empty_like(a), torch.empty_like(a)
+        phi.value(a, rows[:, 0], slope, a)
         slopes = [slope]
         if v is not None:
             torch.mul(pushed[:, 1:], slope.unsqueeze(1), out=rows[:, 1:])
-            slopes += phi.bend(h, slope, kept, 2)
+            phi.bend(rows[:, 0], slope, a, second, None)
+            slopes.append(second)
         tape.slopes.append(slopes)
         tape.first.append(pushed[:, 1:])
     tape.inputs.append(rows)
@@ -82,7 +87,9 @@ def backward(tape: ScoreTape, bars: Tensor) -> Tensor:
     for i in range(len(layers) - 1, -1, -1):
         weight_bar, bias_bar = grads[i]
         torch.sum(bars[:, 0], 1, keepdim=True, out=bias_bar)
-        product_into(weight_bar, tape.inputs[i].flatten(1, 2).mT, bars.flatten(1, 2))
+        weights_into(
+            list(weight_bar), list(tape.inputs[i].flatten(1, 2).mT), list(bars.flatten(1, 2))
+        )
         if i:
             h = product_rows(bars, layers[i][0].mT)
             slopes, first = tape.slopes[i - 1], tape.first[i - 1]
