@@ -1,0 +1,86 @@
+"""Whole studies: against a plain loop of Optuna, against fewer workers, and the harness's share."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import torch
+from scorebench.datasets import get_dataset
+from scorebench.studies.load import load_study
+from scorebench.studies.study import run
+from scorebench.studies.table import read_results
+
+from . import plain
+from .timing import Row
+
+CELLS = [("dsm", "8gaussians"), ("ssm", "rings")]
+TRIALS, SEEDS, STEPS, SAMPLES, WIDTH, BATCH = 8, 2, 400, 2000, 128, 128
+
+
+def ours(workers: int, out: Path, *, cells=CELLS, steps: int = STEPS) -> float:
+    """Seconds of a study of these cells; search and confirmation only."""
+    names = [
+        f"methods={sorted({m for m, _ in cells})}",
+        f"datasets={sorted({d for _, d in cells})}",
+    ]
+    study = load_study(
+        "quick",
+        [*names, f"training.steps={steps}", f"training.batch_size={BATCH}", f"network.width={WIDTH}",
+         f"search.trials={TRIALS}", "search.finalists=1", "search.repeats=1", "reference.floors=1",
+         f"reference.seeds={1}", f"confirm.seeds={SEEDS}", f"evaluation.samples={SAMPLES}"],
+    )  # fmt: skip
+    started = time.perf_counter()
+    run(study, out, workers=workers)
+    return time.perf_counter() - started
+
+
+def loop(method: str, dataset: str) -> float:
+    """The same budget written as most people would: default threads, one run after another."""
+    truth = get_dataset(dataset)
+    reference = truth.sample(SAMPLES, torch.Generator().manual_seed(0)).float()
+    data = truth.sample(10_000, torch.Generator().manual_seed(1)).float()
+
+    def train(rate: float) -> float:
+        trainer = plain.Trainer(method, WIDTH, BATCH)
+        trainer.data = data
+        trainer.optimiser.param_groups[0]["lr"] = rate
+        for _ in range(STEPS):
+            trainer.step()
+        points = plain.langevin(trainer.model, SAMPLES, 100)
+        return float(plain.mmd(points, reference, [4, 2, 1, 0.5, 0.25, 0.125]))
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+    started = time.perf_counter()
+    study.optimize(
+        lambda trial: train(trial.suggest_float("rate", 1e-4, 1e-2, log=True)), n_trials=TRIALS
+    )
+    for _ in range(SEEDS):
+        train(study.best_params["rate"])
+    return time.perf_counter() - started
+
+
+def rows() -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        four = [(m, d) for m in ("dsm", "ssm") for d in ("8gaussians", "rings")]
+        ours(2, Path(folder) / "warm", steps=50)
+        two = ours(2, Path(folder) / "two", cells=four)
+        theirs = 2 * sum(loop(method, dataset) for method, dataset in CELLS)
+        yield Row(
+            "study: 4 cells, 8 trials, 2 confirmation seeds, 2 cores",
+            f"{two:.1f} s",
+            "≥ 6 × a plain loop",
+            f"{theirs / two:.1f} ×",
+        )
+        one = ours(1, Path(folder) / "one", cells=four)
+        yield Row("2 workers against 1", f"{two:.1f} s", "≥ 1.85 ×", f"{one / two:.2f} ×")
+        table = read_results(Path(folder) / "one")
+        work = float(table.filter(like="_seconds").sum().sum())
+        yield Row(
+            "harness, with Optuna's own sampler, of a study on one worker",
+            f"{one - work:.2f} s",
+            "≤ 3 % without Optuna's sampler",
+            f"{100 * (one - work) / one:.1f} % of {one:.1f} s",
+        )
