@@ -77,6 +77,7 @@ def run(
     """Run a study, or finish it: what its directory holds already is not run again."""
     from .reports import api
     from .reports.progress import ProgressListener
+    from .studies.scheduler import OutOfTime
 
     try:
         with ProgressListener() as listener:
@@ -88,9 +89,12 @@ def run(
                 listener=listener,
                 discard=discard or (),
             )
-    except KeyboardInterrupt:
-        typer.echo("scorebench: stopped; run the same command again to continue", err=True)
-        raise typer.Exit(130) from None
+    except (KeyboardInterrupt, OutOfTime) as stop:
+        late = isinstance(stop, OutOfTime)
+        why = "stopped: limits.study_seconds are over" if late else "stopped"
+        typer.echo(f"scorebench: {why}; run the same command again to continue", err=True)
+        # As a shell and timeout(1) say it.
+        raise typer.Exit(124 if late else 130) from None
     leaderboard(done.directory)
     typer.echo(f"\nreport: {done.directory / 'report.html'}")
 

@@ -1,15 +1,15 @@
 """Where runs are carried out: in this process, or in processes that end with it."""
 
 import os
+import queue
 import signal
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future
-from typing import Any, ParamSpec, TypeVar
+from concurrent.futures import BrokenExecutor, Executor, Future, wait
+from typing import Any, NamedTuple, TypeVar
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 # Idle processes of a pool that waits for one slow run stay; they are cheap beside starting again.
@@ -18,11 +18,19 @@ _IDLE_SECONDS = 600
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+class OverTime(Exception):  # noqa: N818
+    """A task took longer than it may; its process was stopped."""
+
+
+class LostWorker(Exception):  # noqa: N818
+    """The process that carried a task out has ended: killed, crashed, or out of memory."""
+
+
 class Pool(ABC):
-    """An executor that can be replaced when one of its workers is lost.
+    """Workers that carry tasks out, one each at a time, and are replaced when they are lost.
 
     Attributes:
-        workers: Runs that are carried out at a time.
+        workers: Tasks that are carried out at a time.
         capacity: Tasks worth having under way: enough that no worker waits for the next.
     """
 
@@ -30,12 +38,16 @@ class Pool(ABC):
     capacity: int
 
     @abstractmethod
-    def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """Start a task. A lost worker shows as ``BrokenExecutor`` in its future."""
+    def submit(self, task: Callable[[], T], seconds: float | None = None) -> "Future[T]":
+        """Have a task carried out.
 
-    @abstractmethod
-    def renew(self) -> None:
-        """Replace what a lost worker broke."""
+        Args:
+            task: What to do; it can be pickled.
+            seconds: Time it may take, counted from when a worker begins with it.
+
+        Returns:
+            Its result, what it raised, ``LostWorker``, or ``OverTime``.
+        """
 
     @abstractmethod
     def close(self, *, kill: bool) -> None:
@@ -46,80 +58,145 @@ class Pool(ABC):
         """
 
 
-def open_pool(workers: int) -> Pool:
-    """A pool of ``workers`` processes, or this process for one."""
-    return InProcess() if workers == 1 else Processes(workers)
+def open_pool(
+    workers: int, *, prepare: Callable[[], object] | None = None, apart: bool = False
+) -> Pool:
+    """A pool of ``workers`` processes, or this process for one.
+
+    Args:
+        workers: Tasks that are carried out at a time.
+        prepare: Done once in every new process, before any time is counted.
+        apart: Even one worker gets a process of its own, which can be stopped.
+    """
+    return InProcess() if workers == 1 and not apart else Processes(workers, prepare)
 
 
 class InProcess(Pool):
-    """Tasks run where they are submitted, at once."""
+    """Tasks run where they are submitted, at once; nothing can stop one that takes too long."""
 
     workers = 1
     capacity = 1
 
-    def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+    def submit(self, task: Callable[[], T], seconds: float | None = None) -> "Future[T]":
         """Run the task; only what stops the process gets past the future."""
+        if seconds is not None:
+            raise ValueError("a task in this process cannot be stopped")
         future: Future[T] = Future()
         try:
-            future.set_result(function(*args, **kwargs))
+            future.set_result(task())
         except Exception as error:
             future.set_exception(error)
         return future
-
-    def renew(self) -> None:
-        """Nothing can be lost here without losing everything."""
 
     def close(self, *, kill: bool) -> None:
         """Nothing was started."""
 
 
+class _Ticket(NamedTuple):
+    """A task that waits for a worker."""
+
+    task: Callable[[], Any]
+    seconds: float | None
+    future: "Future[Any]"
+
+
 class Processes(Pool):
     """Worker processes of joblib's loky, one thread each.
 
+    Every worker is an executor of its own with a thread that feeds it, so that a lost or stopped
+    process takes exactly one task with it and the others never notice.
+
     Args:
         workers: Number of processes.
+        prepare: Done once in every new process.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, prepare: Callable[[], object] | None = None) -> None:
         self.workers = workers
         # One task in reserve per worker hides the time in which the next one is prepared.
         self.capacity = 2 * workers
-        self._executor: Executor | None = None
+        self._prepare = prepare
+        self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._executors: set[Executor] = set()
+        self._lock = threading.Lock()
+        self._closed = False
 
-    def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """Send the task to a worker."""
-        if self._executor is None:
-            self._executor = self._start()
-        try:
-            future: Future[T] = self._executor.submit(function, *args, **kwargs)
-        except BrokenExecutor as error:
-            future = Future()
-            future.set_exception(error)
+    def submit(self, task: Callable[[], T], seconds: float | None = None) -> "Future[T]":
+        """Queue the task for the next idle worker."""
+        future: Future[T] = Future()
+        self._tickets.put(_Ticket(task, seconds, future))
+        if len(self._threads) < self.workers:
+            thread = threading.Thread(target=self._serve, daemon=True)
+            self._threads.append(thread)
+            thread.start()
         return future
-
-    def renew(self) -> None:
-        """Give the broken processes up; the next task starts new ones."""
-        self.close(kill=True)
 
     def close(self, *, kill: bool) -> None:
         """Stop the workers."""
-        executor: Any = self._executor
-        self._executor = None
+        with self._lock:
+            self._closed = kill
+            running = list(self._executors) if kill else []
+        for _ in self._threads:
+            self._tickets.put(None)
+        stoppers = [threading.Thread(target=_stop, args=(executor,)) for executor in running]
+        for thread in stoppers:
+            thread.start()
+        for thread in (*stoppers, *self._threads):
+            thread.join()
+
+    def _serve(self) -> None:
+        # Processes inherit this: Ctrl-C is the controller's, even while they are starting.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        executor: Executor | None = None
+        while (ticket := self._tickets.get()) is not None and not self._closed:
+            try:
+                executor = executor or self._start()
+                inner = executor.submit(ticket.task)
+                if wait([inner], timeout=ticket.seconds).done:
+                    ticket.future.set_result(inner.result())
+                    continue
+                error: Exception = OverTime(f"took longer than {ticket.seconds:g} s")
+            except BrokenExecutor:
+                error = LostWorker("the worker process was lost")
+            except Exception as raised:
+                ticket.future.set_exception(raised)
+                continue
+            # The process is gone before anybody is told, so that it cannot disturb what follows.
+            if executor is not None:
+                self._give_up(executor)
+                executor = None
+            ticket.future.set_exception(error)
         if executor is not None:
-            executor.shutdown(wait=True, kill_workers=kill)
+            self._give_up(executor, kill=self._closed)
 
     def _start(self) -> Executor:
         from joblib.externals.loky import ProcessPoolExecutor
 
         _silence_tracker()
         executor: Executor = ProcessPoolExecutor(
-            max_workers=self.workers,
+            max_workers=1,
             timeout=_IDLE_SECONDS,
             initializer=_start_worker,
             initargs=(os.getpid(),),
             env=dict.fromkeys(_THREADS, "1"),
         )
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the pool is closed")
+            self._executors.add(executor)
+        if self._prepare is not None:
+            executor.submit(self._prepare).result()
         return executor
+
+    def _give_up(self, executor: Executor, *, kill: bool = True) -> None:
+        with self._lock:
+            self._executors.discard(executor)
+        _stop(executor, kill=kill)
+
+
+def _stop(executor: Any, *, kill: bool = True) -> None:
+    executor.shutdown(wait=True, kill_workers=kill)
 
 
 def _silence_tracker() -> None:

@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,10 @@ def replay(
         raise UsageError(f"{str(path)!r} has no confirmed runs to replay there yet")
     noise = _noise(rows)
     lines: list[dict[str, Any]] = []
-    pool = open_pool(workers)
+    pool = open_pool(workers, prepare=engine.prepare)
     killed = True
     try:
-        futures = [pool.submit(work, engine, [row.run], False) for row in chosen]
+        futures = [pool.submit(partial(work, engine, [row.run], False)) for row in chosen]
         for row, future in zip(chosen, futures, strict=True):
             answer = future.result()
             changed = _changed(environments.get(row.environment, {}), answer.environment[1])

@@ -3,16 +3,17 @@
 import heapq
 import itertools
 import math
-from collections import deque
+import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ..bench.spec import Failure, RunResult, RunSpec
+from ..bench.spec import Failure, RunResult, RunSpec, State
 from .cells import Steps
 from .engine import Engine
-from .pools import Pool
+from .pools import LostWorker, OverTime, Pool
 from .rows import Cell, Job, Place, Row
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ def work(engine: Engine, specs: Sequence[RunSpec], keep: bool) -> Answer:
         raise RuntimeError(f"{len(specs)} runs gave {len(outcomes)} results")
     # Asked last: by then the run has set its threads.
     return Answer(outcomes, engine.environment())
+
+
+class OutOfTime(Exception):  # noqa: N818
+    """The time for all runs is over; what was finished is kept."""
 
 
 class Sink(Protocol):
@@ -93,6 +98,7 @@ class Scheduler:
         pool: Where.
         sink: Where rows are kept.
         finished: Called with each finished cell, its winner, and whether anything of it was run.
+        run_seconds: Time that a run may take; the pool has to be one that can stop it.
     """
 
     def __init__(
@@ -101,27 +107,30 @@ class Scheduler:
         pool: Pool,
         sink: Sink,
         finished: Callable[[Cell, int | None, bool], None],
+        run_seconds: float | None = None,
     ) -> None:
         self._engine = engine
         self._pool = pool
         self._sink = sink
         self._finished = finished
+        self._run_seconds = run_seconds
         self._live: dict[int, _Live] = {}
         self._ready: list[tuple[int, int, _Task]] = []
-        # Runs whose worker was lost go one at a time, so that the next loss has one suspect.
-        self._suspects: deque[_Task] = deque()
         self._under_way: dict[Future[Answer], _Task] = {}
         self._ticket = itertools.count()
 
-    def run(self, cells: Iterable[tuple[Cell, Steps]]) -> None:
+    def run(self, cells: Iterable[tuple[Cell, Steps]], seconds: float | None = None) -> None:
         """Finish every cell.
 
         Args:
             cells: Each with what it runs; taken one by one when there is room.
+            seconds: Time that all of it may take.
 
         Raises:
+            OutOfTime: It took longer; runs that were under way are given up.
             UsageError: Results cannot be stored, or stored ones are not this study's.
         """
+        end = math.inf if seconds is None else time.monotonic() + seconds
         waiting = enumerate(cells)
         exhausted = False
         while True:
@@ -132,16 +141,20 @@ class Scheduler:
                     index, (cell, steps) = following
                     self._live[index] = _Live(cell, steps)
                     self._advance(index, None)
+            if exhausted and not self._ready and not self._under_way:
+                return
+            left = end - time.monotonic()
+            if left <= 0:
+                raise OutOfTime
             self._submit()
-            if not self._under_way:
-                if exhausted and not self._ready and not self._suspects:
-                    return
-                continue
-            done, _ = wait(self._under_way, return_when=FIRST_COMPLETED)
-            self._collect(done)
+            if self._under_way:
+                timeout = left if left < math.inf else None
+                self._collect(
+                    wait(self._under_way, timeout=timeout, return_when=FIRST_COMPLETED).done
+                )
 
     def _idle(self) -> bool:
-        return len(self._ready) + len(self._suspects) + len(self._under_way) < self._pool.capacity
+        return len(self._ready) + len(self._under_way) < self._pool.capacity
 
     def _advance(self, index: int, rows: list[Row] | None) -> None:
         """Move a cell on as far as stored rows carry it."""
@@ -176,74 +189,54 @@ class Scheduler:
         return packed
 
     def _queue(self, task: _Task) -> None:
-        if task.lost:
-            self._suspects.append(task)
-        else:
-            heapq.heappush(self._ready, (task.cell, next(self._ticket), task))
+        heapq.heappush(self._ready, (task.cell, next(self._ticket), task))
 
     def _submit(self) -> None:
-        if self._suspects:
-            if not self._under_way:
-                self._send(self._suspects.popleft())
-            return
         while self._ready and len(self._under_way) < self._pool.capacity:
             self._send(heapq.heappop(self._ready)[-1])
 
     def _send(self, task: _Task) -> None:
         specs = [job.spec for job in task.jobs]
         keep = task.jobs[0].place.phase == "confirm"
-        self._under_way[self._pool.submit(work, self._engine, specs, keep)] = task
+        seconds = None if self._run_seconds is None else self._run_seconds * len(specs)
+        future = self._pool.submit(partial(work, self._engine, specs, keep), seconds)
+        self._under_way[future] = task
 
     def _collect(self, done: Iterable[Future[Answer]]) -> None:
-        broken: list[_Task] = []
         for future in done:
             task = self._under_way.pop(future)
             error = future.exception()
             if error is None:
                 answer = future.result()
                 self._store(task, answer.outcomes, answer.environment)
-            elif isinstance(error, BrokenExecutor):
-                broken.append(task)
+            elif isinstance(error, LostWorker):
+                self._lose(task)
+            elif len(task.jobs) > 1:
+                # Find out which of its runs it is, and make that one a row.
+                self._split(task, task.lost)
+            elif isinstance(error, OverTime):
+                self._fail(task, "timeout", str(error))
+            elif isinstance(error, Exception):
+                self._fail(task, "failed", f"{type(error).__name__}: {error}")
             else:
-                self._fault(task, f"{type(error).__name__}: {error}")
-        if broken:
-            self._recover(broken)
+                raise error
 
-    def _fault(self, task: _Task, reason: str) -> None:
-        """A task that raised: find out which of its runs does, and make that one a row."""
-        if len(task.jobs) > 1:
-            self._split(task, task.lost)
+    def _lose(self, task: _Task) -> None:
+        if task.lost >= RESENDS:
+            self._fail(task, "failed", f"the worker process was lost {task.lost + 1} times")
         else:
-            self._fail(task, reason)
-
-    def _recover(self, broken: list[_Task]) -> None:
-        """A worker is gone and took every task under way with it, guilty or not."""
-        wait(self._under_way)
-        for future, task in self._under_way.items():
-            error = future.exception()
-            if error is None:
-                answer = future.result()
-                self._store(task, answer.outcomes, answer.environment)
-            else:
-                broken.append(task)
-        self._under_way.clear()
-        self._pool.renew()
-        for task in broken:
-            if task.lost >= RESENDS:
-                self._fail(task, f"the worker process was lost {task.lost + 1} times")
-            else:
-                self._split(task, task.lost + 1)
+            self._split(task, task.lost + 1)
 
     def _split(self, task: _Task, lost: int) -> None:
         for job in task.jobs:
             self._queue(_Task(task.cell, (job,), lost))
 
-    def _fail(self, task: _Task, reason: str) -> None:
+    def _fail(self, task: _Task, state: State, reason: str) -> None:
         from ..bench.run import Outcome
 
-        failure = Failure(stage="worker", reason=" ".join(reason.split()))
+        failure = Failure(stage="worker", reason=" ".join(reason.split())[:500])
         keys = [self._engine.key(job.spec) for job in task.jobs]
-        results = [RunResult(key=key, state="failed", failure=failure) for key in keys]
+        results = [RunResult(key=key, state=state, failure=failure) for key in keys]
         outcomes = [Outcome(result, None) for result in results]
         self._store(task, outcomes, self._engine.environment())
 

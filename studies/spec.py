@@ -98,6 +98,19 @@ class Evaluation(Frozen):
     samples: int = Field(2000, ge=2, le=1_000_000)
 
 
+class Limits(Frozen):
+    """How long things may take. No result depends on it, other than those that took too long.
+
+    Attributes:
+        run_seconds: Time for one run, after which its process is stopped and the run is a
+            ``timeout`` row.
+        study_seconds: Time for one call, after which it stops; calling again continues.
+    """
+
+    run_seconds: float | None = Field(None, gt=0)
+    study_seconds: float | None = Field(None, gt=0)
+
+
 class StudySpec(Frozen):
     """A grid of cells with their budgets and seeds: everything that decides the results table.
 
@@ -108,6 +121,7 @@ class StudySpec(Frozen):
         datasets: What it is compared on.
         samplers: How the models are sampled.
         objective: Name of the metric that the search improves and winners are chosen by.
+        limits: How long things may take; not part of what results depend on.
     """
 
     name: str = Field(max_length=100)
@@ -122,6 +136,7 @@ class StudySpec(Frozen):
     confirm: Confirm = Confirm()
     reference: Reference = Reference()
     evaluation: Evaluation = Evaluation()
+    limits: Limits = Limits()
 
     @field_validator("name")
     @classmethod
@@ -151,7 +166,7 @@ class StudySpec(Frozen):
         """The study with every default written out; ``from_toml`` reads it back equal."""
         import tomli_w
 
-        return tomli_w.dumps(self.model_dump(mode="json"))
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
     @classmethod
     def from_toml(cls, text: str) -> Self:

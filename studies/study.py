@@ -54,7 +54,9 @@ def run(
 
     Raises:
         UsageError: The study cannot be run, or the directory cannot be used for it.
-        KeyboardInterrupt: Ctrl-C; every finished run is kept, running again continues.
+        OutOfTime: ``limits.study_seconds`` are over.
+        KeyboardInterrupt: Ctrl-C. In both cases every finished run is kept, and running again
+            continues.
     """
     if workers < 1:
         raise UsageError(f"{workers} workers cannot run anything: at least 1 is needed")
@@ -111,10 +113,14 @@ class _Session:
                 plan.study, store.directory, self._total, self._done, len(plan.cells), self._workers
             )
         )
-        pool = open_pool(self._workers)
+        limits = plan.study.limits
+        pool = open_pool(
+            self._workers, prepare=plan.engine.prepare, apart=limits.run_seconds is not None
+        )
         try:
-            scheduler = Scheduler(plan.engine, pool, self, self._cell_finished)
-            scheduler.run((cell, self._steps(cell)) for cell in plan.cells)
+            scheduler = Scheduler(plan.engine, pool, self, self._cell_finished, limits.run_seconds)
+            steps = ((cell, self._steps(cell)) for cell in plan.cells)
+            scheduler.run(steps, limits.study_seconds)
         except BaseException:
             pool.close(kill=True)
             raise

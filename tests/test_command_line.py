@@ -156,6 +156,29 @@ def test_interrupting_says_how_to_go_on(tiny_toml, tmp_path):
     assert "Traceback" not in errors
 
 
+def test_out_of_time_says_how_to_go_on(tiny_toml, tmp_path):
+    command = ["run", tiny_toml, "--out", tmp_path / "out", "--workers", "1"]
+    done = scorebench(*command, "-o", "limits.study_seconds=1e-3", check=124)
+    assert done.stderr.strip().endswith(
+        "limits.study_seconds are over; run the same command again to continue"
+    )
+    assert done.stdout == ""
+    scorebench(*command, check=0)
+
+
+def test_a_grown_study_goes_on_and_a_changed_one_is_set_aside(tiny_toml, tiny_run, tmp_path):
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    command = ["run", tiny_toml, "--out", copy, "--workers", "1"]
+    scorebench(*command, "-o", "confirm.seeds=4", check=0)
+    old, new = numbers(tiny_run), numbers(copy)
+    pd.testing.assert_frame_equal(
+        new[(new.phase != "confirm") | (new.replicate < 3)].reset_index(drop=True), old
+    )
+    changed = [*command, "-o", "confirm.seeds=4", "-o", "training.steps=31"]
+    assert "--discard 'dsm-*'" in scorebench(*changed, check=2).stderr
+    scorebench(*changed, "--discard", "dsm-*", "--discard", "ssm-*", check=0)
+
+
 def test_status_leaderboard_and_report(tiny_run, tmp_path):
     assert "finished" in scorebench("status", tiny_run, check=0).stdout
     text = scorebench("leaderboard", tiny_run, check=0).stdout

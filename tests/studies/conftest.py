@@ -4,6 +4,7 @@ import shutil
 
 import cloudpickle
 import pytest
+
 from scorebench.studies.load import parse
 from scorebench.studies.study import run
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+
 from scorebench.bench.spec import Failure, RunResult
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.engine import Engine
@@ -94,6 +95,9 @@ class FakeEngine(Engine):
 
     def shape(self, spec):
         return spec.method.name, spec.method.options.get("kind"), spec.training.steps
+
+    def prepare(self):
+        pass
 
     def environment(self):
         return "fake", {"machine": "fake", "packages": {"torch": "1"}}

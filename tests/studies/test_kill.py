@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.study import run
 from scorebench.studies.table import read_results

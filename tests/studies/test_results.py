@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
+
 from scorebench.bench.spec import RunSpec
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.best import best

@@ -5,6 +5,7 @@ import time
 from concurrent.futures import Future
 
 import pytest
+
 from scorebench.studies import study as study_module
 from scorebench.studies.events import CellFinished, RunsFinished, StudyFinished, StudyStarted
 from scorebench.studies.pools import InProcess
@@ -130,18 +131,18 @@ class Shuffled(InProcess):
         self._rng = random.Random(seed)
         self._pending = []
 
-    def submit(self, function, *args, **kwargs):
+    def submit(self, task, seconds=None):
         future = Future()
-        self._pending.append((future, function, args))
+        self._pending.append((future, task))
         if len(self._pending) == self.capacity or self._rng.random() < 0.3:
             self.settle()
         return future
 
     def settle(self):
         self._rng.shuffle(self._pending)
-        for future, function, args in self._pending:
+        for future, task in self._pending:
             try:
-                future.set_result(function(*args))
+                future.set_result(task())
             except Exception as error:
                 future.set_exception(error)
         self._pending.clear()
@@ -152,7 +153,7 @@ def test_neither_packing_nor_order_of_completion_matters(
     finished, tmp_path, engine, monkeypatch, seed
 ):
     pool = Shuffled(seed)
-    monkeypatch.setattr(study_module, "open_pool", lambda workers: pool)
+    monkeypatch.setattr(study_module, "open_pool", lambda workers, **options: pool)
     monkeypatch.setattr("scorebench.studies.scheduler.MEMBERS", 1 + seed)
     settle = monkeypatch.setattr  # tasks that are still held back when the scheduler waits
     from scorebench.studies import scheduler

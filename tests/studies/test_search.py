@@ -4,6 +4,7 @@ import math
 
 import optuna
 import pytest
+
 from scorebench.bench.spec import RunResult
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.cells import Plan

@@ -1,0 +1,127 @@
+"""Runs and studies that may not take longer than they are given."""
+
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from scorebench.datasets.errors import UsageError
+from scorebench.studies.events import RunsFinished
+from scorebench.studies.pools import InProcess, LostWorker, OverTime, Processes
+from scorebench.studies.records import read_rows, read_study
+from scorebench.studies.scheduler import OutOfTime
+from scorebench.studies.study import run
+from scorebench.studies.table import read_results
+
+from .conftest import contents, make_study
+from .fake_engine import FakeEngine
+
+
+class Slow(FakeEngine):
+    """Runs of ``gamma`` with one of the widths never end."""
+
+    def __init__(self, width, pids=None):
+        super().__init__()
+        self.width = width
+        self.pids = pids
+
+    def _run(self, spec, keep):
+        if spec.method.options.get("width") == self.width:
+            if self.pids is not None:
+                Path(self.pids, str(os.getpid())).touch()
+            time.sleep(600)
+        return super()._run(spec, keep)
+
+
+def alive(pid):
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_that_never_ends_is_stopped_and_becomes_a_row(tmp_path, workers):
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    limited = make_study(
+        methods=["alpha", "gamma"], search={"trials": 8}, limits={"run_seconds": 0.4}
+    )
+    out = tmp_path / "out"
+    run(limited, out, workers=workers, engine=Slow(5, str(pids)))
+    table = read_results(out, FakeEngine())
+    late = table[table.state == "timeout"]
+    assert len(late)
+    assert set(late["params.width"]) == {5}
+    assert set(late.failure) == {"worker: took longer than 0.4 s"}
+    assert not (table[table["params.width"] == 5].state == "ok").any()
+    assert (table[table.method == "alpha"].state == "ok").all()
+    assert list(pids.iterdir())
+    assert not any(alive(path.name) for path in pids.iterdir())
+
+
+def test_limits_change_no_result_and_may_change_at_any_time(finished, copied, tmp_path, engine):
+    limited = make_study(limits={"run_seconds": 30, "study_seconds": 60.5})
+    run(limited, tmp_path / "out", engine=engine)
+    found, wanted = contents(tmp_path / "out"), contents(finished)
+    found.pop("study.toml"), wanted.pop("study.toml")
+    assert found == wanted
+    assert read_study(tmp_path / "out") == limited
+    events = []
+    run(limited, copied, listener=events.append, engine=engine)
+    assert not any(isinstance(event, RunsFinished) for event in events)
+    assert read_study(copied).limits == limited.limits
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_study_that_is_out_of_time_stops_and_continues_later(finished, tmp_path, workers):
+    study = make_study(limits={"study_seconds": 3.0})
+    began = time.monotonic()
+    with pytest.raises(OutOfTime):
+        run(study, tmp_path / "out", workers=workers, engine=FakeEngine(delay=0.5))
+    assert time.monotonic() - began < 8
+    assert read_rows(tmp_path / "out")
+    assert not (tmp_path / "out" / "results.csv").exists()
+    run(make_study(), tmp_path / "out", engine=FakeEngine())
+    assert contents(tmp_path / "out") == contents(finished)
+
+
+@pytest.mark.parametrize("value", [0, -1, "soon", float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["run_seconds", "study_seconds"])
+def test_impossible_limits(name, value):
+    with pytest.raises(UsageError, match=name):
+        make_study(limits={name: value})
+
+
+def test_one_stopped_worker_leaves_the_others_alone(tmp_path):
+    pool = Processes(2)
+    stuck = pool.submit(partial(time.sleep, 60), 0.3)
+    others = [pool.submit(partial(pow, n, 2), 5) for n in range(40)]
+    assert [future.result(10) for future in others] == [n**2 for n in range(40)]
+    with pytest.raises(OverTime):
+        stuck.result(10)
+    dead = pool.submit(partial(os._exit, 3))
+    after = pool.submit(os.getpid)
+    with pytest.raises(LostWorker):
+        dead.result(10)
+    assert after.result(10) != os.getpid()
+    with pytest.raises(ZeroDivisionError):
+        pool.submit(partial(divmod, 1, 0)).result(10)
+    pool.close(kill=False)
+
+
+def test_closing_does_not_wait_for_what_is_under_way():
+    pool = Processes(2)
+    futures = [pool.submit(partial(time.sleep, 60)) for _ in range(5)]
+    time.sleep(0.3)
+    began = time.monotonic()
+    pool.close(kill=True)
+    assert time.monotonic() - began < 2
+    assert futures
+
+
+def test_in_this_process_nothing_can_be_stopped():
+    with pytest.raises(ValueError, match="cannot be stopped"):
+        InProcess().submit(os.getpid, 1.0)
