@@ -8,7 +8,7 @@ STUDY ?= quick
 # One thread per process: parallelism is across runs, and sums keep their order.
 export OMP_NUM_THREADS := 1
 
-.PHONY: leaderboard test lint types tests browser clean
+.PHONY: leaderboard test lint types tests browser benchmarks clean
 
 leaderboard: $(VENV)/.installed
 	@$(BIN)/scorebench run $(STUDY)
@@ -27,6 +27,10 @@ types: $(VENV)/.installed-test
 
 tests: $(VENV)/.installed-test browser
 	$(BIN)/pytest -n 2 -m "slow or not slow"
+
+# The table of docs/performance.md: a quarter of an hour on an idle machine.
+benchmarks: $(VENV)/.installed-test
+	$(BIN)/python -m tests.benchmarks
 
 # The report is opened in a real browser; without one that test is skipped and says so.
 browser:

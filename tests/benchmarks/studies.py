@@ -21,16 +21,21 @@ TRIALS, SEEDS, STEPS, SAMPLES, WIDTH, BATCH = 8, 2, 400, 2000, 128, 128
 
 def ours(workers: int, out: Path, *, cells=CELLS, steps: int = STEPS) -> float:
     """Seconds of a study of these cells; search and confirmation only."""
-    names = [
-        f"methods={sorted({m for m, _ in cells})}",
-        f"datasets={sorted({d for _, d in cells})}",
-    ]
-    study = load_study(
-        "quick",
-        [*names, f"training.steps={steps}", f"training.batch_size={BATCH}", f"network.width={WIDTH}",
-         f"search.trials={TRIALS}", "search.finalists=1", "search.repeats=1", "reference.floors=1",
-         f"reference.seeds={1}", f"confirm.seeds={SEEDS}", f"evaluation.samples={SAMPLES}"],
-    )  # fmt: skip
+    fields = {
+        "methods": sorted({method for method, _ in cells}),
+        "datasets": sorted({dataset for _, dataset in cells}),
+        "training.steps": steps,
+        "training.batch_size": BATCH,
+        "network.width": WIDTH,
+        "search.trials": TRIALS,
+        "search.finalists": 1,
+        "search.repeats": 1,
+        "reference.floors": 1,
+        "reference.seeds": 1,
+        "confirm.seeds": SEEDS,
+        "evaluation.samples": SAMPLES,
+    }
+    study = load_study("quick", [f"{field}={value}" for field, value in fields.items()])
     started = time.perf_counter()
     run(study, out, workers=workers)
     return time.perf_counter() - started
