@@ -4,7 +4,6 @@ import shutil
 
 import cloudpickle
 import pytest
-
 from scorebench.studies.load import parse
 from scorebench.studies.study import run
 

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-
 from scorebench.bench.spec import Failure, RunResult
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.engine import Engine

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.best import best
 from scorebench.studies.events import RunsFinished

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.study import run
 from scorebench.studies.table import read_results

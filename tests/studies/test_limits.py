@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.events import RunsFinished
 from scorebench.studies.pools import InProcess, LostWorker, OverTime, Processes

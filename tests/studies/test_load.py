@@ -5,7 +5,6 @@ import re
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.load import PRESETS, load_study, presets
 from scorebench.studies.spec import StudySpec

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
-
 from scorebench.bench.spec import RunSpec
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.best import best

@@ -5,7 +5,6 @@ import time
 from concurrent.futures import Future
 
 import pytest
-
 from scorebench.studies import study as study_module
 from scorebench.studies.events import CellFinished, RunsFinished, StudyFinished, StudyStarted
 from scorebench.studies.pools import InProcess

@@ -4,7 +4,6 @@ import math
 
 import optuna
 import pytest
-
 from scorebench.bench.spec import RunResult
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.cells import Plan

@@ -6,7 +6,6 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.difference import difference
 from scorebench.studies.entries import Choices, Range

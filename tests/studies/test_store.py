@@ -8,7 +8,6 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from scorebench.bench.spec import Failure, RunResult
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.records import read_rows, read_study
