@@ -30,7 +30,7 @@ tests: $(VENV)/.installed-test browser
 
 # The table of docs/performance.md: a quarter of an hour on an idle machine.
 benchmarks: $(VENV)/.installed-test
-	$(BIN)/python -m tests.benchmarks
+	env -u OMP_NUM_THREADS $(BIN)/python -m tests.benchmarks
 
 # The report is opened in a real browser; without one that test is skipped and says so.
 browser:

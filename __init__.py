@@ -16,9 +16,31 @@ from .datasets.errors import UsageError
 
 if TYPE_CHECKING:
     from .datasets import get_dataset
-    from .reports.api import Study, load_study, registered, run
+    from .reports.api import (
+        Study,
+        best,
+        leaderboard,
+        load_study,
+        registered,
+        replay,
+        report,
+        run,
+        status,
+    )
 
-__all__ = ["Study", "UsageError", "get_dataset", "load_study", "registered", "run"]
+__all__ = [
+    "Study",
+    "UsageError",
+    "best",
+    "get_dataset",
+    "leaderboard",
+    "load_study",
+    "registered",
+    "replay",
+    "report",
+    "run",
+    "status",
+]
 
 __version__ = "0.1.0"
 
@@ -27,6 +49,9 @@ _HOMES = {"get_dataset": "datasets"}
 
 def __getattr__(name: str) -> Any:
     # Loaded when first used: torch and pandas take seconds that `scorebench --help` has not.
+    if name == "list":
+        # The command's name; not in __all__, where it would hide Python's own.
+        name = "registered"
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

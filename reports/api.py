@@ -150,6 +150,38 @@ def registered() -> "pd.DataFrame":
     return pd.DataFrame(catalog(), columns=["kind", "name", "summary"])
 
 
+def status(directory: str | Path) -> "pd.DataFrame":
+    """How far each cell of a run directory is; see ``Study.status``."""
+    return Study(directory).status()
+
+
+def leaderboard(directory: str | Path) -> "pd.DataFrame":
+    """Methods of a run directory ranked on their confirmed runs; see ``Study.leaderboard``."""
+    return Study(directory).leaderboard()
+
+
+def report(directory: str | Path) -> Path:
+    """Write the report of a run directory; see ``Study.report``."""
+    return Study(directory).report()
+
+
+def best(directory: str | Path, method: str, dataset: str, sampler: str | None = None) -> StudySpec:
+    """Winning configuration of a cell of a run directory; see ``Study.best``."""
+    return Study(directory).best(method, dataset, sampler)
+
+
+def replay(
+    directory: str | Path,
+    method: str | None = None,
+    dataset: str | None = None,
+    sampler: str | None = None,
+    *,
+    workers: int = 1,
+) -> "pd.DataFrame":
+    """Train best configurations of a run directory again; see ``Study.replay``."""
+    return Study(directory).replay(method, dataset, sampler, workers=workers)
+
+
 def catalog() -> list[tuple[Kind, str, str]]:
     """Kind, name and one-line summary of every plug-in and packaged study; loads none of them."""
     from ..bench.metrics import metrics

@@ -42,6 +42,16 @@ def test_confirmed_samples_reproduce_their_scores(tiny_run):
         assert scores["mmd"] == row.mmd
 
 
+def test_every_command_is_a_function_too(tiny_run):
+    study = sb.Study(tiny_run)
+    pd.testing.assert_frame_equal(sb.leaderboard(tiny_run), study.leaderboard())
+    pd.testing.assert_frame_equal(sb.status(tiny_run), study.status())
+    assert sb.report(tiny_run) == study.report()
+    assert sb.best(tiny_run, "ssm", "rings") == study.best("ssm", "rings")
+    assert set(sb.replay(tiny_run, "ssm", "rings")["verdict"]) == {"identical"}
+    pd.testing.assert_frame_equal(sb.list(), sb.registered())
+
+
 def test_registered_names_everything():
     table = sb.registered()
     assert {"dsm", "rings", "langevin", "mmd", "truth", "quick"} <= set(table["name"])
