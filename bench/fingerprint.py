@@ -139,6 +139,8 @@ def _source(module: str) -> Path | None:
         return next((path for path in choices if path.is_file()), None)
     if module in sys.modules:
         file = getattr(sys.modules[module], "__file__", None)
+        if file is not None and _carried(module) is not None:
+            return Path(file)
     else:
         try:
             spec = importlib.util.find_spec(module)
@@ -149,10 +151,20 @@ def _source(module: str) -> Path | None:
     return path if path is not None and path.suffix == ".py" and path.is_file() else None
 
 
+def _carried(module: str) -> str | None:
+    """Text of a module that a study carries with it instead of a file."""
+    return getattr(sys.modules.get(module), "__source__", None)
+
+
+def module_digest(text: str) -> str:
+    """Short hash of a module's code, which comments, docstrings and formatting do not change."""
+    return hashlib.sha256(dump(ast.parse(text)).encode()).hexdigest()[:12]
+
+
 @cache
 def _read(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
     """Digest of a module's code, and the names it imports (those of attributes among them)."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(_carried(module) or path.read_text(encoding="utf-8"))
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     uses = dict.fromkeys(name for node in ast.walk(tree) for name in _imported(node, package))
     return hashlib.sha256(dump(tree).encode()).hexdigest(), tuple(uses)

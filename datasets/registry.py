@@ -44,9 +44,18 @@ class Registry(Generic[T]):
         self._catalogue = catalogue.create("scorebench", f"{kind}s", entry_points=True)
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorate a class or function to make it known as ``name``."""
+        """Decorate a class or function to make it known as ``name``.
+
+        Raises:
+            UsageError: The name belongs to a built-in plug-in.
+        """
 
         def decorate(plugin: T) -> T:
+            home = str(getattr(plugin, "__module__", ""))
+            if not home.startswith(f"{self.package}.") and name in self.builtin:
+                raise UsageError(
+                    f"there is a built-in {self.kind} {name!r} already: give yours another name"
+                )
             self._catalogue.register(name, func=plugin)
             return plugin
 

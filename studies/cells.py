@@ -46,6 +46,9 @@ class Plan:
     study: StudySpec
     engine: Engine
 
+    def __post_init__(self) -> None:
+        self.engine.equip(self.study.plugins)
+
     @cached_property
     def references(self) -> list[Cell]:
         """Cells of the reference rows, those that are asked for."""

@@ -16,7 +16,9 @@ def check_names(study: StudySpec, engine: Engine) -> None:
 
     Raises:
         UsageError: A method, dataset, sampler or metric is unknown; the nearest is suggested.
+            Or a plug-in of the study cannot be loaded.
     """
+    engine.equip(study.plugins)
     for kind, entries in (
         ("method", study.methods),
         ("dataset", study.datasets),

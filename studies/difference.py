@@ -23,8 +23,8 @@ _BUDGETS = {
     "reference.seeds": _ANCHORS,
 }
 
-# No row depends on these.
-_FREE = ("name", "limits")
+# No row depends on these; the code of plug-ins is part of the keys of rows.
+_FREE = ("name", "plugins", "limits")
 
 # Reference rows are neither trained nor searched.
 _SEARCH_ONLY = ("objective", "search", "training.steps", "training.learning_rate")

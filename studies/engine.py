@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ..bench.plugins import PluginSource, activate
 from ..bench.spec import Option, Plugin, RunSpec
 from ..datasets.errors import UsageError
 
@@ -19,7 +20,22 @@ if TYPE_CHECKING:
 
 
 class Engine:
-    """The real methods, datasets, samplers and metrics. Holds no state and can be pickled."""
+    """The real methods, datasets, samplers and metrics. Can be pickled.
+
+    Attributes:
+        plugins: What a study brings along; they travel with the engine to its workers.
+    """
+
+    plugins: tuple[PluginSource, ...] = ()
+
+    def equip(self, plugins: Sequence[PluginSource]) -> None:
+        """Make the plug-ins of a study known, here and wherever this engine goes.
+
+        Raises:
+            UsageError: One of them cannot be imported.
+        """
+        self.plugins = tuple(plugins)
+        activate(self.plugins)
 
     def names(self, kind: str) -> Sequence[str]:
         """Registered names of a kind: ``method``, ``reference``, ``dataset``, ..."""
@@ -93,6 +109,7 @@ class Engine:
             specs: What to run.
             keep: Return samples, fields and parameters too.
         """
+        activate(self.plugins)
         from ..bench.run import execute
 
         return execute(specs, keep)

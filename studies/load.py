@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from ..bench.plugins import read_plugin
 from ..datasets.errors import UsageError, unknown
 from .check import check_names, check_options
 from .engine import Engine
@@ -43,11 +44,13 @@ def load_study(
     Raises:
         UsageError: The study cannot be read or run; one line says why.
     """
-    text, source = _read(str(name_or_path))
+    text, source, folder = _read(str(name_or_path))
     engine = engine or Engine()
     data = _toml(text, source)
     for override in _overrides(overrides):
         _apply(data, override)
+    if "plugins" in data:
+        data["plugins"] = _carried(data["plugins"], folder)
     study = parse(data, source)
     check_names(study, engine)
     check_options(study, engine)
@@ -70,15 +73,30 @@ def parse(data: Mapping[str, Any], source: str) -> StudySpec:
         raise UsageError(f"{source}: {_explain(error)}") from error
 
 
-def _read(name: str) -> tuple[str, str]:
-    path = Path(name)
+def _carried(plugins: Any, folder: Path) -> Any:
+    """Plug-in files with their text in place of their paths."""
+    if not isinstance(plugins, list):
+        raise UsageError(f'plugins = {short(plugins)} is not a list, for example ["mine.py"]')
+    found: list[Any] = []
+    for plugin in plugins:
+        if isinstance(plugin, str) and plugin.endswith(".py"):
+            path = folder / plugin
+            # An override is written where the command is, not where the study file lies.
+            plugin = read_plugin(path if path.exists() else Path(plugin)).model_dump()
+        found.append(plugin)
+    return found
+
+
+def _read(name: str) -> tuple[str, str, Path]:
+    """Text of a study, what to call it, and the folder that its plug-in files are named from."""
+    path, folder = Path(name), Path(name).parent
     packaged = PRESETS / f"{name}.toml"
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) and packaged.is_file():
-        path = packaged
+        path, folder = packaged, Path()
     elif not name or (path.suffix != ".toml" and not _exists(path)):
         raise unknown("study", name, presets())
     try:
-        return path.read_text(encoding="utf-8"), f"study {name}"
+        return path.read_text(encoding="utf-8"), f"study {name}", folder
     except FileNotFoundError as error:
         known = ", ".join(presets())
         raise UsageError(f"there is no study file {name!r} (packaged studies: {known})") from error

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
+from ..bench.plugins import PluginSource
 from ..bench.spec import Frozen, NetworkSpec
 from ..datasets.errors import UsageError
 from .entries import Choices, Entry, Range, as_tuple, plain, setting, short
@@ -19,6 +20,7 @@ IID = "iid"
 
 Entries = Annotated[tuple[Entry, ...], BeforeValidator(as_tuple)]
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
+Plugins = Annotated[tuple[PluginSource, ...], BeforeValidator(as_tuple)]
 
 
 class Training(Frozen):
@@ -121,6 +123,8 @@ class StudySpec(Frozen):
         datasets: What it is compared on.
         samplers: How the models are sampled.
         objective: Name of the metric that the search improves and winners are chosen by.
+        plugins: Where names are registered that are not built in: modules of other packages, and
+            files such as ``"mine.py"``, whose text becomes part of the study when it is read.
         limits: How long things may take; not part of what results depend on.
     """
 
@@ -130,6 +134,7 @@ class StudySpec(Frozen):
     datasets: Entries
     samplers: Entries
     objective: str
+    plugins: Plugins = ()
     network: NetworkSpec = NetworkSpec()
     training: Training = Training()
     search: Search = Search()
@@ -166,7 +171,9 @@ class StudySpec(Frozen):
         """The study with every default written out; ``from_toml`` reads it back equal."""
         import tomli_w
 
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        # Code is easier on the eye over several lines, which read_text has ended with \n.
+        plain = self.model_dump(mode="json", exclude_none=True)
+        return tomli_w.dumps(plain, multiline_strings=bool(self.plugins))
 
     @classmethod
     def from_toml(cls, text: str) -> Self:
