@@ -6,11 +6,19 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from ..datasets.errors import unknown
+from .critical import critical_diagram
+from .curves import budget_curves
 from .overview import overview
 from .panels import four_panels
+from .rank_test import rank_test
+from .sensitivity import slices
+from .slices import slice_figure
 from .source import Source
+from .training import training_curves
 
-Maker = Callable[[], Figure]
+Maker = Callable[..., Figure]
+"""Makes a figure; takes the keywords ``width``, in inches, and ``theme``."""
+
 _families: list[Callable[[Source], Iterator[tuple[str, Maker]]]] = []
 
 
@@ -31,12 +39,15 @@ def figures(source: Source) -> dict[str, Maker]:
     return {name: make for find in _families for name, make in find(source)}
 
 
-def figure(source: Source, name: str) -> Figure:
+def figure(source: Source, name: str, width: float | None = None) -> Figure:
     """One figure.
 
     Args:
         source: The directory, read.
-        name: ``overview``, or ``METHOD-DATASET-SAMPLER`` for the four panels of a cell.
+        name: ``overview``, ``critical-difference``, ``budget-DATASET``, ``training-DATASET``,
+            ``METHOD-DATASET-SAMPLER`` for the four panels of a cell, or
+            ``slices-METHOD-DATASET-SAMPLER``.
+        width: In inches; as the report has it unless given.
 
     Raises:
         UsageError: There is no such figure.
@@ -44,13 +55,52 @@ def figure(source: Source, name: str) -> Figure:
     known = figures(source)
     if name not in known:
         raise unknown("figure", name, known)
-    return known[name]()
+    return known[name]() if width is None else known[name](width=width)
 
 
 @family
 def _overview(source: Source) -> Iterator[tuple[str, Maker]]:
-    if source.evidence.compared:
-        yield "overview", lambda: overview(source.evidence)
+    if not source.evidence.compared:
+        return
+
+    def fitted(width: float = 9.6, **settings: object) -> Figure:
+        columns = 1 if width < 5 else None
+        return overview(source.evidence, columns=columns, width=width, **settings)  # type: ignore[arg-type]
+
+    yield "overview", fitted
+
+
+@family
+def _critical(source: Source) -> Iterator[tuple[str, Maker]]:
+    test = rank_test(source.evidence)
+    if test is not None:
+        yield "critical-difference", partial(critical_diagram, test)
+
+
+@family
+def _budgets(source: Source) -> Iterator[tuple[str, Maker]]:
+    for dataset in source.evidence.datasets:
+        if any(len(cell.search) for cell in source.evidence.on(dataset)):
+            make = partial(budget_curves, source.evidence, dataset, source.independent)
+            yield f"budget-{dataset}", make
+
+
+@family
+def _training(source: Source) -> Iterator[tuple[str, Maker]]:
+    for dataset in source.evidence.datasets:
+        curves, least = source.training(dataset)
+        if curves:
+            make = partial(training_curves, source.evidence, curves, least)
+            yield f"training-{dataset}", make
+
+
+@family
+def _slices(source: Source) -> Iterator[tuple[str, Maker]]:
+    for cell in source.evidence.cells:
+        found = [one for one in slices(source.study, cell) if len({*map(str, one.values)}) > 1]
+        if found:
+            make = partial(slice_figure, found, cell.objective.upper(), cell.sign)
+            yield "slices-" + "-".join(cell.place), make
 
 
 @family

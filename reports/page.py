@@ -11,14 +11,17 @@ import pandas as pd
 
 from . import text
 from .board_columns import board_columns
+from .budget import budget_sentences, budgets
 from .cell import Cell
 from .cell_columns import cell_columns
 from .evidence import Evidence
 from .gallery import embedded, gallery
 from .overview import overview
 from .pairs import pair_columns, pairs
+from .plots import Plots, hyperparameters
 from .protocol import missing, protocol
 from .rank_test import rank_sentence
+from .sensitivity import FEWEST_TRIALS, edge_sentences, sensitivity
 from .source import Source
 from .statistics import estimate
 from .style import DARK, LIGHT, encode
@@ -34,7 +37,8 @@ def page(source: Source) -> str:
     Args:
         source: The directory, read.
     """
-    evidence = source.evidence
+    evidence, plots = source.evidence, Plots(source)
+    found = sensitivity(source.study, evidence)
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
@@ -53,7 +57,12 @@ def page(source: Source) -> str:
         board=table(board_columns, evidence.contestants, _needless(evidence)),
         pairs=table(pair_columns, pairs(evidence)),
         rank_test=rank_sentence(evidence),
-        parts=[_part(source, dataset) for dataset in evidence.datasets],
+        critical=plots.critical(),
+        budgets=budget_sentences(evidence, budgets(evidence, source.independent)),
+        sensitivity=_sensitivity(found),
+        warnings=edge_sentences(found),
+        fewest_trials=FEWEST_TRIALS,
+        parts=[_part(source, plots, dataset) for dataset in evidence.datasets],
         failures=_failures(source),
         protocol=protocol(source.study),
         toml=source.study.to_toml(),
@@ -103,7 +112,7 @@ def _spoken(cell: Cell) -> str:
     return f"{cell.method} {text.measured(cell.mean, cell.loss.half_width())}"
 
 
-def _part(source: Source, dataset: str) -> dict[str, Any]:
+def _part(source: Source, plots: Plots, dataset: str) -> dict[str, Any]:
     evidence = source.evidence
     cells = evidence.on(dataset)
     filled = table(cell_columns, cells, _needless(evidence))
@@ -113,7 +122,22 @@ def _part(source: Source, dataset: str) -> dict[str, Any]:
         "table": filled,
         "references": _references(cells, filled),
         "gallery": gallery(source, cells),
+        "plots": plots.on(dataset),
+        "slices": hyperparameters(source, plots, dataset),
     }
+
+
+def _sensitivity(found: pd.DataFrame) -> list[list[str]]:
+    """Importance in percent of each hyperparameter, a row per cell that has enough trials."""
+    known = found[found["importance"].notna()]
+    known = known.assign(
+        shown=[
+            f"{name} {text.percent(float(share))}"
+            for name, share in zip(known["parameter"], known["importance"], strict=True)
+        ]
+    )
+    groups = known.groupby(["dataset", "method", "sampler"], sort=False)
+    return [[*map(str, cell), ", ".join(some["shown"])] for cell, some in groups]
 
 
 def _references(cells: list[Cell], filled: Table) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,10 @@ from ..studies.table import read_results
 from .cell import Cell, Place
 from .evidence import Evidence, gather
 from .panels import Points, Portrait
+from .statistics import Array
+
+if TYPE_CHECKING:
+    from ..datasets.base import Dataset
 
 _TRUTH_SEED = 0
 _MOST_POINTS = 50_000
@@ -71,17 +75,59 @@ class Source:
             float(fields.get("extent", extent)),
         )
 
-    def _truth(self, label: str, points: int) -> tuple[float, Points | None]:
-        """Extent of a dataset and a sample of it; no sample if its plug-in is gone."""
-        import torch
+    @property
+    def independent(self) -> bool:
+        """Whether the trials of a search were drawn at random, without learning from each other."""
+        return self.study.search.sampler == "random"
 
+    def training(self, dataset: str) -> tuple[dict[str, Array], dict[str, float]]:
+        """Training curves and least losses on a dataset, by label of the contestant.
+
+        Args:
+            dataset: Which.
+
+        Returns:
+            Steps and losses of the confirmed runs that are kept, shape (seeds, points, 2); and the
+            least loss there can be, where it is known.
+        """
+        from .training import least_loss, options_of
+
+        truth = self._dataset(dataset)
+        names = {entry.label: entry.name for entry in self.study.methods}
+        curves: dict[str, Array] = {}
+        least: dict[str, float] = {}
+        for contestant in self.evidence.contestants:
+            cell = contestant.cells[dataset]
+            name = "-".join(cell.place) + ".npz"
+            kept = _arrays(self.directory / "samples" / name, "curves").get("curves")
+            if kept is None:
+                one = _arrays(self.directory / "fields" / name, "curve").get("curve")
+                kept = None if one is None else one[None]
+            if kept is None or kept.ndim != 3 or not kept.shape[1] or cell.missing:
+                continue
+            curves[contestant.label] = kept.astype(np.float64)
+            if truth is not None:
+                method = names.get(cell.method, cell.method)
+                least[contestant.label] = least_loss(method, truth, options_of(cell))
+        return curves, least
+
+    def _dataset(self, label: str) -> "Dataset | None":
+        """A dataset of the study; none if its plug-in is gone."""
         from ..datasets import get_dataset
 
         entry = next((e for e in self.study.datasets if e.label == label), None)
         try:
             options = {} if entry is None else dict(entry.settings)
-            dataset = get_dataset(label if entry is None else entry.name, **options)
+            return get_dataset(label if entry is None else entry.name, **options)
         except UsageError:
+            return None
+
+    def _truth(self, label: str, points: int) -> tuple[float, Points | None]:
+        """Extent of a dataset and a sample of it; no sample if its plug-in is gone."""
+        import torch
+
+        dataset = self._dataset(label)
+        if dataset is None:
             return 4.0, None
         if dataset.dim != 2:
             return dataset.extent, None
@@ -103,8 +149,9 @@ def load(directory: str | Path) -> Source:
     return Source(folder, study, read_results(folder), read_environments(folder))
 
 
-def _arrays(path: Path) -> dict[str, Points]:
+def _arrays(path: Path, *names: str) -> dict[str, Points]:
+    """Arrays of a file, all unless some are named; what is not there is left out."""
     if not path.is_file():
         return {}
     with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        return {name: archive[name] for name in archive.files if not names or name in names}

@@ -105,16 +105,19 @@ class ArtifactFiles:
             self._known[cell] = found
         return self._known[cell]
 
-    def _drawn(self, cell: Cell, ranked: Sequence[Row]) -> list[Array]:
-        old: dict[str, Array] = {}
+    def _drawn(self, cell: Cell, ranked: Sequence[Row]) -> list[Mapping[str, Array]]:
+        """Samples and training curve of each run, from its part or from the cell's file."""
+        old: dict[str, Mapping[str, Array]] = {}
         keys = self._keys(cell)
         if any(row.result.key in keys for row in ranked):
-            with np.load(self._finals(cell)[0], allow_pickle=False) as file:
-                samples, replicate = file["samples"], file["replicate"]
-            by_replicate = dict(zip(_firsts(replicate), keys, strict=True))
-            old = {key: samples[replicate == number] for number, key in by_replicate.items()}
+            file = _arrays(self._finals(cell)[0])
+            replicate = file["replicate"]
+            for i, (number, key) in enumerate(zip(_firsts(replicate), keys, strict=True)):
+                old[key] = {"samples": file["samples"][replicate == number]}
+                if "curves" in file:
+                    old[key] = {**old[key], "curve": file["curves"][i]}
         return [
-            _arrays(part)["samples"] if (part := self._part(row)).exists() else old[row.result.key]
+            _arrays(part) if (part := self._part(row)).exists() else old[row.result.key]
             for row in ranked
         ]
 
@@ -139,16 +142,18 @@ def _firsts(values: Array) -> list[int]:
     return list(dict.fromkeys(int(value) for value in values))
 
 
-def _samples(drawn: Sequence[Array], rows: Sequence[Row]) -> bytes:
+def _samples(drawn: Sequence[Mapping[str, Array]], rows: Sequence[Row]) -> bytes:
     replicates = [row.place.replicate for row in rows]
-    sizes = [len(array) for array in drawn]
-    return _npz(
-        {
-            "samples": np.concatenate(drawn),
-            "replicate": np.repeat(np.asarray(replicates, dtype=np.int64), sizes),
-            "keys": np.asarray([row.result.key for row in rows]),
-        }
-    )
+    sizes = [len(part["samples"]) for part in drawn]
+    arrays = {
+        "samples": np.concatenate([part["samples"] for part in drawn]),
+        "replicate": np.repeat(np.asarray(replicates, dtype=np.int64), sizes),
+        "keys": np.asarray([row.result.key for row in rows]),
+    }
+    curves = [part["curve"] for part in drawn if "curve" in part]
+    if len(curves) == len(drawn) and len({curve.shape for curve in curves}) == 1:
+        arrays["curves"] = np.stack(curves)
+    return _npz(arrays)
 
 
 def _fields(part: Mapping[str, Array], extent: float) -> bytes:

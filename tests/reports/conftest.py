@@ -151,7 +151,7 @@ def write_directory(folder: Path, results: pd.DataFrame, samples: int = 2000) ->
     )
     for kind in ("samples", "fields"):
         (folder / kind).mkdir(exist_ok=True)
-    axis = np.linspace(-4, 4, 64)
+    axis, steps = np.linspace(-4, 4, 64), np.arange(10.0, 2010.0, 40.0)
     x, y = np.meshgrid(axis, axis, indexing="xy")
     energy = ((np.hypot(x, y) - 2.5) ** 2 * 3).astype(np.float32)
     coarse = np.linspace(-4, 4, 20)
@@ -170,6 +170,7 @@ def write_directory(folder: Path, results: pd.DataFrame, samples: int = 2000) ->
             folder / "samples" / name,
             samples=points.astype(np.float32),
             replicate=np.repeat(np.arange(5), samples // 5),
+            curves=np.tile(np.stack([steps, 12 + 9 / steps], 1), (5, 1, 1)),
         )
         fields = {"score": score.astype(np.float32), "extent": np.float64(4.0)}
         if method != "ssm":

@@ -187,10 +187,12 @@ def test_a_browser_sorts_and_stays_offline(report: Path, browser: Any):
     assert column("method") == before
     assert table.locator("th[aria-sort=ascending]").count() == 1
     pictures = page.evaluate(
+        "document.querySelectorAll('details').forEach(d => { d.open = true });"
         "Promise.all([...document.images].map(i => { i.loading = 'eager';"
         " return i.decode().then(() => i.naturalWidth) }))"
     )
-    assert len(pictures) == 1 + 4 * (1 + 4 * 4)
+    gallery, plots = 1 + 4 * 4, 2 + 4
+    assert len(pictures) == 1 + 4 * (gallery + plots)
     assert min(pictures) > 0
     page.close()
     assert complaints == []

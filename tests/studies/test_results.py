@@ -119,6 +119,7 @@ def test_artifacts_are_ordered_best_first(finished, engine, method):
     ranked = confirmed(read_results(finished, engine), method)
     with np.load(finished / "samples" / f"{method}-ring-walk.npz", allow_pickle=False) as file:
         samples, replicate = file["samples"], file["replicate"]
+        assert file["curves"].shape[0] == 3
     assert samples.shape == (3 * 4, 2)
     assert list(replicate) == list(np.repeat(ranked.replicate, 4))
     # The fake engine's samples, parameters and times are one number per run.

@@ -1,0 +1,85 @@
+"""The plots of a report beside its gallery: budgets, training, hyperparameters."""
+
+import math
+from typing import Any
+
+from . import text
+from .cell import Cell
+from .figures import figures
+from .gallery import by_theme
+from .source import Source
+from .training import excess
+
+
+class Plots:
+    """Plots of a run directory, each as the page shows it.
+
+    Args:
+        source: The directory, read.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._known = figures(source)
+
+    def critical(self) -> dict[str, str] | None:
+        """The critical-difference diagram, where there are datasets enough."""
+        caption = "Mean ranks over the datasets; a bar joins what Nemenyi's test cannot tell apart."
+        return self._plot("critical-difference", "Critical differences", caption, caption)
+
+    def on(self, dataset: str) -> list[dict[str, str]]:
+        """What the search of a dataset found, and how its winners learned."""
+        bands = "expected best of so many, with 95 % intervals where they can be had"
+        if not self._source.independent:
+            bands = "best so far; bands are the luck of one training"
+        searched = (
+            f"{self._source.evidence.objective.upper()} on the validation truth, {bands}; marks at "
+            "the end are the confirmed means."
+        )
+        found = [
+            self._plot(f"budget-{dataset}", "What the search found", searched, f"{searched} Curves "
+                       "by number of trials and by seconds of computing."),
+            self._plot(f"training-{dataset}", "How the winners learned",
+                       self._learned(dataset), "Training losses by step, a panel per method."),
+        ]  # fmt: skip
+        return [plot for plot in found if plot is not None]
+
+    def slices(self, cell: Cell, label: str) -> dict[str, str] | None:
+        """Every trial of a cell by each of its hyperparameters."""
+        alt = f"Trials of {label} on {cell.dataset} by each hyperparameter."
+        return self._plot("slices-" + "-".join(cell.place), label, "", alt)
+
+    def _plot(self, name: str, title: str, caption: str, alt: str) -> dict[str, str] | None:
+        if name not in self._known:
+            return None
+        pictures = by_theme(self._known[name])
+        return {"name": name, "title": title, "caption": caption, "alt": alt, **pictures}
+
+    def _learned(self, dataset: str) -> str:
+        curves, least = self._source.training(dataset)
+        seeds = max((len(curve) for curve in curves.values()), default=0)
+        known = [
+            f"{label} {text.number(excess(curve, least[label]), 2)}"
+            for label, curve in curves.items()
+            if math.isfinite(least.get(label, math.nan))
+        ]
+        said = f"Loss of {'each confirmed run' if seeds > 1 else 'the best confirmed run'}."
+        if known:
+            said += f" Above the least loss there can be, at the end: {text.listed(known)}."
+        return said
+
+
+def hyperparameters(source: Source, plots: Plots, dataset: str) -> list[dict[str, Any]]:
+    """Slices of every cell of a dataset.
+
+    Args:
+        source: The directory, read.
+        plots: Its plots.
+        dataset: Which.
+    """
+    labels = {(c.method, c.sampler): c.label for c in source.evidence.contestants}
+    found = [
+        plots.slices(cell, labels[cell.method, cell.sampler])
+        for cell in source.evidence.on(dataset)
+    ]
+    return [one for one in found if one is not None]

@@ -1,0 +1,82 @@
+"""Hyperparameters: which mattered, which lie at an edge, and where runs fail."""
+
+import math
+
+import numpy as np
+import pytest
+from scorebench.reports.evidence import gather
+from scorebench.reports.sensitivity import edge_sentences, sensitivity, slices
+from scorebench.reports.slices import slice_figure
+from scorebench.reports.style import encode
+from scorebench.studies.spec import StudySpec
+
+from .conftest import fail, study
+
+
+@pytest.fixture
+def spec() -> StudySpec:
+    return StudySpec(
+        name="s", methods=["dsm", "ssm"], datasets=["rings"], samplers=["langevin"], objective="sw1"
+    )
+
+
+def searched(trials: int = 60):
+    """Trials whose loss depends on sigma alone, and is least at its lower end."""
+    results = study(methods={"dsm": 0.3, "ssm": 0.5}, datasets=("rings",), trials=trials)
+    dsm = (results.method == "dsm") & (results.phase == "search")
+    sigma = np.geomspace(0.02, 0.5, trials)
+    results.loc[dsm, "params.sigma"] = np.random.default_rng(0).permutation(sigma)
+    results.loc[dsm, "sw1"] = 1 + np.log(results.loc[dsm, "params.sigma"] / 0.02)
+    confirmed = (results.method == "dsm") & (results.phase == "confirm")
+    best = results.loc[dsm].sort_values("sw1").iloc[0]
+    for name in ("params.sigma", "params.learning_rate", "trial"):
+        results.loc[confirmed, name] = best[name]
+    return results
+
+
+def test_the_hyperparameter_that_decides_is_found(spec: StudySpec):
+    cell = next(c for c in gather(searched(), "sw1").on("rings") if c.method == "dsm")
+    found = slices(spec, cell)
+    assert [one.name for one in found] == ["sigma", "learning_rate"]
+    assert found[0].importance > 0.8
+    assert sum(one.importance for one in found) == pytest.approx(1)
+    assert (found[0].low, found[0].high, found[0].logarithmic) == (0.02, 0.5, True)
+    assert found[0].winners == (int(np.argmin(found[0].losses)),)
+
+
+def test_a_winner_at_the_edge_is_warned_of(spec: StudySpec):
+    table = sensitivity(spec, gather(searched(), "sw1")).set_index(["method", "parameter"])
+    assert table.loc[("dsm", "sigma"), "edge"] == "lower"
+    said = edge_sentences(table.reset_index())
+    assert any("sigma of dsm lies at the lower edge of its range (0.02" in s for s in said)
+
+
+def test_few_trials_have_no_importance(spec: StudySpec):
+    table = sensitivity(spec, gather(searched(19), "sw1"))
+    assert table["importance"].isna().all()
+    assert len(table)
+
+
+def test_failures_are_counted_and_mapped(spec: StudySpec):
+    results = searched(24)
+    low = (results.method == "dsm") & (results.phase == "search") & (results["params.sigma"] < 0.05)
+    fail(results, low)
+    cell = next(c for c in gather(results, "sw1").on("rings") if c.method == "dsm")
+    found = slices(spec, cell)
+    for one in found:
+        assert np.isinf(one.losses).sum() == low.sum()
+    figure = slice_figure(found, "SW1", 1)
+    assert len(figure.axes) == 3, "two slices and the map"
+    assert encode(figure, "png")
+    assert len(slice_figure(slices(spec, _other(results)), "SW1", 1).axes) == 2
+
+
+def _other(results):
+    return next(c for c in gather(results, "sw1").on("rings") if c.method == "ssm")
+
+
+def test_a_gone_plug_in_has_no_slices(spec: StudySpec):
+    results = searched(20).replace({"method": {"dsm": "gone"}})
+    cell = next(c for c in gather(results, "sw1").on("rings") if c.method == "gone")
+    assert slices(spec, cell) == []
+    assert all(math.isfinite(loss) for loss in cell.losses)
