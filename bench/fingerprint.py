@@ -20,7 +20,7 @@ from ..datasets.errors import UsageError
 from ..datasets.registry import Registry
 from ..methods import methods, references, samplers
 from .metrics import metrics
-from .spec import RunSpec
+from .spec import SPLIT_SAMPLER, RunSpec
 
 _PACKAGE = __name__.split(".")[0]
 _ROOT = Path(__file__).resolve().parents[1]
@@ -66,13 +66,13 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
     """
     known = references if spec.phase == "reference" else methods
     method = _module(known, spec.method.name)
-    sampler = spec.sampler.name
+    used = {spec.sampler.name, *([SPLIT_SAMPLER] if spec.evaluation.split else [])} - {_NO_SAMPLER}
     return dict(
         _fingerprints(
             (method,),
             (_module(datasets, spec.dataset.name),),
-            () if sampler == _NO_SAMPLER else (_module(samplers, sampler),),
-            tuple(_module(metrics, name) for name in metrics.names()),
+            tuple(_module(samplers, name) for name in sorted(used)),
+            tuple(_module(metrics, name) for name in sorted(spec.evaluation.metrics)),
         )
     )
 

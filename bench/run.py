@@ -1,8 +1,8 @@
 """One run: a pure function from ``RunSpec`` to ``RunResult``, for K of them at a time."""
 
 import time
-from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -13,9 +13,10 @@ from ..methods import methods, references, samplers
 from ..methods.model import Model, NetworkModel
 from ..methods.networks import MLP
 from ..methods.random import MemberRandom
+from ..methods.sampling.base import Sampler
 from .fingerprint import run_key
 from .process import one_thread
-from .spec import Failure, Option, RunResult, RunSpec
+from .spec import SPLIT_SAMPLER, Failure, Option, RunResult, RunSpec
 from .streams import generator
 from .training import Fit, fit
 from .truth import dataset_of, identity, judge_of
@@ -99,7 +100,7 @@ def _learn(specs: Sequence[RunSpec]) -> _Learned:
     theta = mlp.init([_stream(s, "init") for s in specs])
     if name in references.names() or spec.training.steps == 0:
         return _Learned(NetworkModel(mlp, theta), None, 0.0)
-    data = [dataset_of(s).sample(s.training.points, _stream(s, "data")).float() for s in specs]
+    data = [_data(s) for s in specs]
     trained = fit(
         methods.get(name)(),
         mlp,
@@ -112,6 +113,8 @@ def _learn(specs: Sequence[RunSpec]) -> _Learned:
         batch_size=spec.training.batch_size,
         learning_rate=torch.tensor([[s.training.learning_rate] for s in specs]),
         clip=spec.training.clip,
+        schedule=spec.training.schedule,
+        ema=spec.training.ema,
     )
     seconds = (time.perf_counter() - started) / len(specs)
     return _Learned(NetworkModel(mlp, trained.theta), trained, seconds)
@@ -120,7 +123,9 @@ def _learn(specs: Sequence[RunSpec]) -> _Learned:
 def architecture(spec: RunSpec, dim: int) -> MLP:
     """The perceptron that a run trains."""
     network = spec.network
-    return MLP(dim, network.kind, network.width, network.depth, network.activation)
+    name = spec.method.name
+    conditional = name not in references.names() and methods.get(name).conditional
+    return MLP(dim, network.kind, network.width, network.depth, network.activation, conditional)
 
 
 def _finish(spec: RunSpec, learned: _Learned, k: int, keep: bool) -> Outcome:
@@ -137,13 +142,15 @@ def _finish(spec: RunSpec, learned: _Learned, k: int, keep: bool) -> Outcome:
     try:
         started = time.perf_counter()
         model = _member(spec, learned.model, k)
-        points, failure = _sample(spec, model)
+        points, failure, acceptance = _sample(spec, model)
         compute["sample_seconds"] = time.perf_counter() - started
         if model is not None:
             compute["sample_evaluations"] = float(model.evaluations)
+        if acceptance is not None:
+            compute["acceptance"] = acceptance
         stage = "score"
         started = time.perf_counter()
-        metrics = judge_of(spec).score(points)
+        metrics = _score(spec, model, points)
         compute["score_seconds"] = time.perf_counter() - started
         artifacts = _artifacts(spec, learned, k, model, points) if keep else None
     except Exception as error:
@@ -158,17 +165,47 @@ def _finish(spec: RunSpec, learned: _Learned, k: int, keep: bool) -> Outcome:
     return Outcome(result, artifacts)
 
 
-def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None]:
-    """Points of one member, shape (n, d), and why they are not all usable."""
+def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None, float | None]:
+    """Points of one member (n, d), why they are not all usable, and the share of accepted steps."""
     n = spec.evaluation.samples
     if model is None:
-        return dataset_of(spec).sample(n, _stream(spec, "sampler")).float(), None
+        return dataset_of(spec).sample(n, _stream(spec, "sampler")).float(), None, None
     sampler = samplers.get(spec.sampler.name)(**spec.sampler.options)
-    points, lost, step = sampler.sample(model, n, MemberRandom([_stream(spec, "sampler")]))
-    if not int(lost[0]):
-        return points[0], None
-    reason = f"{int(lost[0])} of {n} chains left every bound"
-    return points[0], Failure(stage="sample", step=int(step[0]), reason=reason)
+    made = sampler.sample(model, n, MemberRandom([_stream(spec, "sampler")]))
+    lost = int(made.lost[0])
+    acceptance = None if made.acceptance is None else float(made.acceptance[0])
+    if not lost:
+        return made.points[0], None, acceptance
+    reason = f"{lost} of {n} chains left every bound"
+    failure = Failure(stage="sample", step=int(made.step[0]), reason=reason)
+    return made.points[0], failure, acceptance
+
+
+def _score(spec: RunSpec, model: Model | None, points: Tensor) -> dict[str, float]:
+    """All metrics of a run, and of a sample without a sampler's error if that is asked for."""
+    judge = judge_of(spec)
+    found = judge.score(points, model, target_of(spec))
+    if spec.evaluation.split and model is not None:
+        exactly = cast("Callable[..., Sampler]", samplers.get(SPLIT_SAMPLER))(
+            box=1.5 * dataset_of(spec).extent
+        )
+        made = exactly.sample(model, len(points), MemberRandom([_stream(spec, "split")]))
+        clean = judge.score_samples(made.points[0])
+        found |= {f"split.{name}": value for name, value in clean.items()}
+    return found
+
+
+def target_of(spec: RunSpec) -> float:
+    """Noise level of the density that the model of a run is to have the score of."""
+    name, options = spec.method.name, spec.method.options
+    if name in references.names():
+        return references.get(name)(**options).target(dataset_of(spec))
+    return methods.get(name)().target(options)
+
+
+def _data(spec: RunSpec) -> Tensor:
+    """The training set, shape (N, d)."""
+    return dataset_of(spec).sample(spec.training.points, _stream(spec, "data")).float()
 
 
 def _member(spec: RunSpec, networks: NetworkModel, k: int) -> Model | None:
@@ -176,10 +213,13 @@ def _member(spec: RunSpec, networks: NetworkModel, k: int) -> Model | None:
 
     def network() -> NetworkModel:
         # One network at a time: the activations of its chains then stay in the cache.
-        return NetworkModel(networks.mlp, networks.theta[k : k + 1])
+        return NetworkModel(networks.mlp, networks.theta[k : k + 1], level)
 
     if spec.method.name in references.names():
-        return references.get(spec.method.name)().model(dataset_of(spec), network)
+        level = 0.0
+        known = references.get(spec.method.name)(**spec.method.options)
+        return known.model(dataset_of(spec), network, lambda: _data(spec))
+    level = target_of(spec)
     return network()
 
 

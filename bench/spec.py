@@ -7,6 +7,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 Phase = Literal["reference", "search", "confirm"]
+SPLIT_SAMPLER = "grid"
+"""Name of the sampler that has no error of its own, for models of the plane with an energy."""
+
 State = Literal["ok", "diverged", "failed", "timeout", "pruned"]
 Option = bool | int | float | str
 
@@ -55,6 +58,10 @@ class TrainingSpec(Frozen):
         learning_rate: Adam's step size.
         clip: Largest norm of the gradient of a member; larger ones are scaled down to it.
         points: Size of the training set, drawn once; batches are drawn from it with replacement.
+        schedule: ``constant``, or ``cosine``: the learning rate of step t of T is multiplied by
+            (1 + cos(π(t - 1)/T))/2.
+        ema: Decay β of the average of the weights that is kept instead of the last ones,
+            Σ_t β^(T - t) θ_t, normalised; 0 keeps the last ones.
     """
 
     steps: int = Field(ge=0, le=10_000_000)
@@ -62,6 +69,8 @@ class TrainingSpec(Frozen):
     learning_rate: float = Field(1e-3, gt=0, le=10)
     clip: float = Field(100.0, gt=0)
     points: int = Field(100_000, ge=1, le=100_000_000)
+    schedule: Literal["constant", "cosine"] = "constant"
+    ema: float = Field(0.0, ge=0, lt=1)
 
 
 class EvaluationSpec(Frozen):
@@ -69,9 +78,14 @@ class EvaluationSpec(Frozen):
 
     Attributes:
         samples: Points sampled from the model, and points of the truth they are compared with.
+        metrics: Names of what is measured.
+        split: Also score points that are drawn from the model's energy exactly, on a grid, in
+            columns ``split.<metric>``: they tell errors of learning from errors of sampling.
     """
 
     samples: int = Field(10_000, ge=2, le=1_000_000)
+    metrics: tuple[str, ...] = ("mmd", "sw1", "sw2")
+    split: bool = False
 
 
 class RunSpec(Frozen):

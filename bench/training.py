@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -29,8 +29,8 @@ class Adam:
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
 
-    def step(self, theta: Tensor, gradient: Tensor) -> None:
-        """Move ``theta`` of shape (K, size) in place."""
+    def step(self, theta: Tensor, gradient: Tensor, factor: float = 1.0) -> None:
+        """Move ``theta`` of shape (K, size) in place, with the step size times ``factor``."""
         self.steps += 1
         b1, b2 = self.betas
         self.first.lerp_(gradient, 1 - b1)
@@ -39,7 +39,7 @@ class Adam:
         root = (1 - b2**self.steps) ** 0.5
         scale = torch.sqrt(self.second).add_(self.eps * root)
         move = torch.div(self.first, scale, out=scale)
-        theta.sub_(move.mul_(self.learning_rate * (root / (1 - b1**self.steps))))
+        theta.sub_(move.mul_(self.learning_rate * (factor * root / (1 - b1**self.steps))))
 
     def keep(self, members: Tensor) -> None:
         """Forget all other members."""
@@ -79,6 +79,8 @@ def fit(
     batch_size: int,
     learning_rate: Tensor,
     clip: float,
+    schedule: Literal["constant", "cosine"] = "constant",
+    ema: float = 0.0,
 ) -> Fit:
     """Train every member on its own data; one that diverges leaves without touching the rest.
 
@@ -95,6 +97,8 @@ def fit(
         batch_size: Points per step, drawn with replacement.
         learning_rate: Shape (K, 1).
         clip: Largest gradient norm; longer gradients are scaled down to it.
+        schedule: How the learning rate falls: see ``bench.spec.TrainingSpec``.
+        ema: Decay of the average of the weights; 0 for the last weights.
     """
     members = len(theta)
     done = Fit(theta.clone(), [None] * members, [0] * members)
@@ -103,6 +107,7 @@ def fit(
     model = NetworkModel(mlp, theta)
     adam = Adam(learning_rate, torch.zeros_like(theta.data), torch.zeros_like(theta.data))
     options = dict(options)
+    average = torch.zeros_like(theta.data)
     every = max(1, steps // CURVE_POINTS)
     sums = theta.new_zeros(members)
     ahead: list[Tensor] = []
@@ -130,6 +135,7 @@ def fit(
             data, gradient, norm, loss = data[stay], gradient[stay], norm[stay], loss[stay]
             sums = sums[stay]
             adam.keep(stay)
+            average = average[stay]
             batches.keep(stay.tolist())
             ahead = [x[stay] for x in ahead]
             noise.keep(stay.tolist())
@@ -142,7 +148,9 @@ def fit(
             model.evaluations = evaluations
         if not largest <= clip:
             gradient = gradient * (clip / norm).clamp(max=1.0)
-        adam.step(theta.data, gradient)
+        adam.step(theta.data, gradient, rate(schedule, step, steps))
+        if ema:
+            average.lerp_(theta.data, 1 - ema)
         sums += loss.detach()
         if step % every == 0 or step == steps:
             row = [float("nan")] * members
@@ -151,10 +159,18 @@ def fit(
             done.curve.append([float(step), *row])
             sums.zero_()
 
+    final = average.div_(1 - ema**steps) if ema else theta.data
     for i, k in enumerate(alive):
-        done.theta[k] = theta.data[i]
+        done.theta[k] = final[i]
         done.evaluations[k] = model.evaluations
     return done
+
+
+def rate(schedule: str, step: int, steps: int) -> float:
+    """What the learning rate of step 1 … ``steps`` is multiplied by."""
+    if schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
 
 
 def _batches_ahead(data: Tensor, batches: MemberRandom, size: int, steps: int = 32) -> list[Tensor]:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-SliceKind = Literal["gaussian", "rademacher", "sphere"]
+SliceKind = Literal["gaussian", "rademacher", "sphere", "orthogonal"]
 
 # Numbers are drawn for this many calls at once: one call of a generator costs as much as a
 # thousand numbers, and a training step needs only a few hundred.
@@ -74,18 +74,36 @@ class MemberRandom:
         """Projection vectors v with E[v vᵀ] = I for sliced objectives, shape (K, count, B, d).
 
         Args:
-            kind: ``gaussian``; ``rademacher``; or ``sphere``, uniform with |v| = √d (Song et al.
-                2019, section 3.1: a unit sphere would scale the trace by 1/d).
-            count: Number of independent vectors per point.
+            kind: ``gaussian``; ``rademacher``; ``sphere``, uniform with |v| = √d (Song et al.
+                2019, section 3.1: a unit sphere would scale the trace by 1/d); or ``orthogonal``,
+                like ``sphere``, but the first d vectors of a point are orthogonal to each other,
+                so are the next d, and so on: d of them give every trace exactly.
+            count: Number of vectors per point; independent but for ``orthogonal``.
             x: Points, shape (K, B, d).
         """
         shape = (count, *x.shape[1:])
         if kind == "rademacher":
             return self.signs(*shape)
+        if kind == "orthogonal":
+            return self._orthogonal(count, x)
         v = self.normal(*shape)
         if kind == "sphere":
             v = v * (math.sqrt(x.shape[-1]) / v.square().sum(-1, keepdim=True).sqrt())
         return v
+
+    def _orthogonal(self, count: int, x: Tensor) -> Tensor:
+        """Rows of uniformly random orthogonal matrices times √d."""
+        dim, groups = x.shape[-1], -(-count // x.shape[-1])
+        if dim == 2:
+            angle = self.uniform(groups, x.shape[1]).mul_(2 * math.pi)
+            a, b = angle.cos() * math.sqrt(2), angle.sin() * math.sqrt(2)
+            rows = torch.stack([torch.stack([a, b], -1), torch.stack([-b, a], -1)], 2)
+        else:
+            q, r = torch.linalg.qr(self.normal(groups, x.shape[1], dim, dim))
+            # Without these signs the matrices are orthogonal but not uniformly distributed.
+            q = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2) * math.sqrt(dim)
+            rows = q.transpose(2, 3)
+        return rows.flatten(1, 2)[:, :count].contiguous()
 
     def _draw(self, kind: str, shape: tuple[int, ...], high: int = 2) -> Tensor:
         key = (kind, shape, high)

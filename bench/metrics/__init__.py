@@ -1,12 +1,12 @@
-"""Distances between samples and ground truth: one small file each, found by its folder."""
+"""Distances between samples, or models, and ground truth: one small file each."""
 
 from typing import TYPE_CHECKING
 
 from ...datasets.registry import Registry
 
 if TYPE_CHECKING:
-    from .base import Metric
+    from .base import Measure
 
-metrics: "Registry[type[Metric]]" = Registry("metric", "scorebench.bench.metrics")
+metrics: "Registry[type[Measure]]" = Registry("metric", "scorebench.bench.metrics")
 
 __all__ = ["metrics"]

@@ -1,42 +1,78 @@
 """The true score."""
 
-from torch import Tensor, float64
+from dataclasses import dataclass
 
+from torch import float64
+
+from ...datasets.errors import UsageError
 from ...datasets.tabulate import fast_score
 from .. import references
-from .base import Callable, Dataset, Model, NetworkModel, Reference
+from .base import Callable, Dataset, Model, NetworkModel, Reference, Tensor
 
 
 @references.register("exact")
 class Exact(Reference):
     """The exact score with the same sampler: what no method can be expected to beat."""
 
-    def model(self, dataset: Dataset, network: Callable[[], NetworkModel]) -> Model:
+    def model(
+        self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
+    ) -> Model:
         return ExactScore(dataset)
 
 
+@references.register("exact_smoothed")
+@dataclass(frozen=True)
+class ExactSmoothed(Reference):
+    """The exact score of the data smoothed by N(0, sigma²I): what denoising can learn at best.
+
+    Attributes:
+        sigma: Noise level.
+    """
+
+    sigma: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma <= 100:
+            raise UsageError(f"sigma = {self.sigma:g}: it has to be above 0 and at most 100")
+
+    def model(
+        self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
+    ) -> Model:
+        return ExactScore(dataset, self.sigma)
+
+    def target(self, dataset: Dataset) -> float:
+        return self.sigma
+
+
 class ExactScore(Model):
-    """The true score of a dataset, smoothed as far as it must be to exist.
+    """The true score of a dataset at any noise level from a lowest one on; it has one member.
 
     Args:
-        dataset: Whose score; it has one member.
+        dataset: Whose score.
+        level: Lowest noise level; by default the lowest at which samplers can follow the score.
     """
 
     members = 1
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, level: float | None = None) -> None:
         self.dataset = dataset
         self.dim = dataset.dim
+        self.level = dataset.reference_sigma if level is None else level
+        self.is_truth = self.level == 0
+
+    def noise(self, sigma: float) -> float:
+        """The level asked for, but at least the lowest."""
+        return max(sigma, self.level)
 
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """Score of p_sigma at x, (K, B, d) -> (K, B, d), in the type of ``x``."""
         self.evaluations += x.shape[1]
-        exact = fast_score(self.dataset, max(sigma, self.dataset.reference_sigma))
+        exact = fast_score(self.dataset, self.noise(sigma))
         points = x.reshape(-1, self.dim).to(float64)
         return exact(points).reshape(x.shape).to(x.dtype)
 
-    def energy(self, x: Tensor) -> Tensor:
+    def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """Minus the log density, (K, B, d) -> (K, B)."""
         points = x.reshape(-1, self.dim).to(float64)
-        log_prob = self.dataset.log_prob(points, self.dataset.reference_sigma)
+        log_prob = self.dataset.log_prob(points, self.noise(sigma))
         return log_prob.neg().reshape(x.shape[:-1]).to(x.dtype)

@@ -1,12 +1,14 @@
 """The data themselves."""
 
 from .. import references
-from .base import Callable, Dataset, NetworkModel, Reference
+from .base import Callable, Dataset, NetworkModel, Reference, Tensor
 
 
 @references.register("truth")
 class Truth(Reference):
     """Fresh points of the data: the noise floor of every metric."""
 
-    def model(self, dataset: Dataset, network: Callable[[], NetworkModel]) -> None:
+    def model(
+        self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
+    ) -> None:
         return None

@@ -1,12 +1,14 @@
 """The network before training."""
 
 from .. import references
-from .base import Callable, Dataset, NetworkModel, Reference
+from .base import Callable, Dataset, NetworkModel, Reference, Tensor
 
 
 @references.register("untrained")
 class Untrained(Reference):
     """The network as it is initialised, with the same sampler: what training has to beat."""
 
-    def model(self, dataset: Dataset, network: Callable[[], NetworkModel]) -> NetworkModel:
+    def model(
+        self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
+    ) -> NetworkModel:
         return network()

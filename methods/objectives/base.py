@@ -1,21 +1,26 @@
 """What a training objective is: a search space and a loss."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from optuna.trial import BaseTrial
 from torch import Tensor
 
 from ..model import NetworkModel
 from ..random import MemberRandom, SliceKind
+from ..setting import Setting
 
 # An objective imports all that its signatures name from here.
 __all__ = [
     "Any",
     "BaseTrial",
+    "ClassVar",
+    "Mapping",
     "MemberRandom",
     "NetworkModel",
     "ScoreMatching",
+    "Setting",
     "SliceKind",
     "Tensor",
 ]
@@ -27,11 +32,32 @@ class ScoreMatching(ABC):
     A subclass is one small file in ``objectives/``. Hyperparameters are what ``space`` suggests;
     ``loss`` takes them by name. Numbers with a fractional part differ from member to member and
     arrive as tensors of shape (K, 1, 1); integers and names are the same for all members.
+
+    A hyperparameter that is suggested between two equal ends has that value unless a study says
+    otherwise: it is never searched on its own account.
+
+    Attributes:
+        conditional: Whether the network is told the noise level, ``model.score(x, sigma)``.
     """
+
+    conditional: ClassVar[bool] = False
 
     @abstractmethod
     def space(self, trial: BaseTrial) -> dict[str, Any]:
         """Suggest this objective's own hyperparameters to Optuna, and nothing else."""
+
+    def target(self, options: Mapping[str, Any]) -> float:  # noqa: ARG002
+        """Noise level of the density whose score is learned; for several levels the smallest.
+
+        Args:
+            options: The hyperparameters, numbers as they are.
+        """
+        return 0.0
+
+    @classmethod
+    def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003
+        """Why the objective cannot be used in this setting; None if it can."""
+        return None
 
     @abstractmethod
     def loss(

@@ -1,7 +1,7 @@
 """Deep energy estimator networks."""
 
 from .. import methods
-from .base import Any, BaseTrial, MemberRandom, NetworkModel, ScoreMatching, Tensor
+from .base import Any, BaseTrial, Mapping, MemberRandom, NetworkModel, ScoreMatching, Tensor
 
 
 @methods.register("deen")
@@ -14,6 +14,9 @@ class DEEN(ScoreMatching):
 
     def space(self, trial: BaseTrial) -> dict[str, Any]:
         return {"sigma": trial.suggest_float("sigma", 0.02, 0.5, log=True)}
+
+    def target(self, options: Mapping[str, Any]) -> float:
+        return float(options["sigma"])
 
     def loss(self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor) -> Tensor:
         y = x + sigma * rng.normal_like(x)

@@ -1,7 +1,7 @@
 """Denoising score matching."""
 
 from .. import methods
-from .base import Any, BaseTrial, MemberRandom, NetworkModel, ScoreMatching, Tensor
+from .base import Any, BaseTrial, Mapping, MemberRandom, NetworkModel, ScoreMatching, Tensor
 
 
 @methods.register("dsm")
@@ -13,6 +13,9 @@ class DSM(ScoreMatching):
 
     def space(self, trial: BaseTrial) -> dict[str, Any]:
         return {"sigma": trial.suggest_float("sigma", 0.02, 0.5, log=True)}
+
+    def target(self, options: Mapping[str, Any]) -> float:
+        return float(options["sigma"])
 
     def loss(self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor) -> Tensor:
         noise = rng.normal_like(x)

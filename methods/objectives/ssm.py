@@ -1,19 +1,20 @@
 """Sliced score matching."""
 
 from .. import methods
-from .base import Any, BaseTrial, MemberRandom, NetworkModel, ScoreMatching, SliceKind, Tensor
+from .base import Any, BaseTrial, MemberRandom, NetworkModel, SliceKind, Tensor
+from .implicit import Implicit
 from .slices import suggest_slices
 
 
 @methods.register("ssm")
-class SSM(ScoreMatching):
+class SSM(Implicit):
     """Sliced score matching: fits the data's score along random directions.
 
     E [v·∇s·v + ½ (v·s)²] with E[vvᵀ] = I (Song et al. 2019, equation 7).
     """
 
     def space(self, trial: BaseTrial) -> dict[str, Any]:
-        return suggest_slices(trial)
+        return suggest_slices(trial) | self.noise(trial)
 
     def loss(
         self,
@@ -23,6 +24,8 @@ class SSM(ScoreMatching):
         *,
         n_slices: int,
         slice_kind: SliceKind,
+        data_noise: Tensor | float = 0.0,
     ) -> Tensor:
+        x = self.noisy(x, rng, data_noise)
         first, second = model.along(x, rng.slices(slice_kind, n_slices, x))
         return (second + 0.5 * first.square()).mean((-2, -1))

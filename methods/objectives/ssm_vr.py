@@ -1,19 +1,20 @@
 """Sliced score matching with variance reduction."""
 
 from .. import methods
-from .base import Any, BaseTrial, MemberRandom, NetworkModel, ScoreMatching, SliceKind, Tensor
+from .base import Any, BaseTrial, MemberRandom, NetworkModel, SliceKind, Tensor
+from .implicit import Implicit
 from .slices import suggest_slices
 
 
 @methods.register("ssm_vr")
-class SSMVR(ScoreMatching):
+class SSMVR(Implicit):
     """Sliced score matching with variance reduction: the squared score is not sliced.
 
     E [v·∇s·v] + ½ E |s|² with E[vvᵀ] = I (Song et al. 2019, equation 8).
     """
 
     def space(self, trial: BaseTrial) -> dict[str, Any]:
-        return suggest_slices(trial)
+        return suggest_slices(trial) | self.noise(trial)
 
     def loss(
         self,
@@ -23,6 +24,8 @@ class SSMVR(ScoreMatching):
         *,
         n_slices: int,
         slice_kind: SliceKind,
+        data_noise: Tensor | float = 0.0,
     ) -> Tensor:
+        x = self.noisy(x, rng, data_noise)
         score, second = model.score_and_curvature(x, rng.slices(slice_kind, n_slices, x))
         return second.mean((-2, -1)) + 0.5 * score.square().sum(-1).mean(-1)

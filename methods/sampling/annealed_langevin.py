@@ -21,6 +21,7 @@ class AnnealedLangevin(Sampler):
         sigma_max: Noise of the first level.
         sigma_min: Noise σ_L of the last level; the samples follow the density smoothed by it.
         box: Chains start uniformly in [-box, box]^d.
+        denoise: Whether to take the noise of the last level out of the samples at the end.
     """
 
     step_size: float = 0.002
@@ -29,6 +30,7 @@ class AnnealedLangevin(Sampler):
     sigma_max: float = 3.0
     sigma_min: float = 0.1
     box: float = 4.0
+    denoise: bool = False
 
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
         span = max(self.levels - 1, 1)
@@ -37,4 +39,4 @@ class AnnealedLangevin(Sampler):
         if self.levels == 1:
             sigmas = [self.sigma_min]
         schedule = [(s, self.step_size * (s / self.sigma_min) ** 2, self.steps) for s in sigmas]
-        return langevin_chains(model, n, rng, self.box, schedule)
+        return langevin_chains(model, n, rng, self.box, schedule, denoise=self.denoise)

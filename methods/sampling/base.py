@@ -1,7 +1,7 @@
 """What a sampler is, and the Langevin step that all of them share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -9,9 +9,20 @@ from torch import Tensor
 
 from ..model import Model
 from ..random import MemberRandom
+from ..setting import Setting
 
 # A sampler imports all that its signature names from here.
-__all__ = ["MemberRandom", "Model", "Sampler", "Samples", "langevin_chains"]
+__all__ = [
+    "Level",
+    "MemberRandom",
+    "Model",
+    "Sampler",
+    "Samples",
+    "Setting",
+    "collect",
+    "langevin_chains",
+    "tweedie",
+]
 
 # Chains advance this many at a time: their activations then stay in the cache, and the noise of
 # a chain does not depend on how many follow it.
@@ -30,11 +41,13 @@ class Samples(NamedTuple):
         points: Shape (K, n, d); chains that left every bound hold NaN.
         lost: Number of such chains of each member, shape (K,).
         step: Step by which a member's first chain was found lost, -1 where none was, shape (K,).
+        acceptance: Share of the proposals that were accepted, shape (K,), where there are any.
     """
 
     points: Tensor
     lost: Tensor
     step: Tensor
+    acceptance: Tensor | None = None
 
 
 class Sampler(ABC):
@@ -43,13 +56,24 @@ class Sampler(ABC):
     Fractional options may be tensors of shape (K, 1, 1), one value per member.
     """
 
+    @classmethod
+    def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003
+        """Why models of this setting cannot be sampled; None if they can."""
+        return None
+
     @abstractmethod
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
         """Draw ``n`` points from each member of ``model``, without building any graph."""
 
 
 def langevin_chains(
-    model: Model, n: int, rng: MemberRandom, box: float, levels: list[Level]
+    model: Model,
+    n: int,
+    rng: MemberRandom,
+    box: float,
+    levels: list[Level],
+    *,
+    denoise: bool = False,
 ) -> Samples:
     """Run Langevin chains from a uniform start through a schedule of noise levels.
 
@@ -61,12 +85,30 @@ def langevin_chains(
         rng: Start points and noise.
         box: Chains start uniformly in [-box, box]^d.
         levels: For each level sigma (given to the model), step size ε, number of steps.
+        denoise: Whether to end with ``tweedie`` at the last level.
+    """
+
+    def run(size: int) -> tuple[Tensor, Tensor]:
+        x, lost_at = _run_chunk(model, size, rng, box, levels)
+        return (tweedie(model, x, levels[-1][0]) if denoise else x), lost_at
+
+    return collect(model, n, rng, run)
+
+
+def collect(
+    model: Model, n: int, rng: MemberRandom, run: Callable[[int], tuple[Tensor, Tensor]]
+) -> Samples:
+    """Make samples a chunk at a time.
+
+    Args:
+        model: Whose samples they are.
+        n: Number of points per member.
+        rng: Gives the number of members.
+        run: From a number of points to points (K, size, d), and the step by which the first
+            of a member's was lost, or -1: (K,).
     """
     with torch.no_grad():
-        parts = [
-            _run_chunk(model, size, rng, box, levels)
-            for size in (min(CHUNK, n - start) for start in range(0, n, CHUNK))
-        ]
+        parts = [run(min(CHUNK, n - start)) for start in range(0, n, CHUNK)]
     if not parts:
         empty = torch.zeros(rng.members, dtype=torch.long)
         return Samples(rng.uniform(0, model.dim), empty, empty - 1)
@@ -75,6 +117,22 @@ def langevin_chains(
     never = torch.iinfo(torch.long).max
     steps = torch.stack([step.where(step >= 0, never) for _, step in parts]).amin(0)
     return Samples(points, bad.sum(1), steps.where(steps < never, -1))
+
+
+def tweedie(model: Model, x: Tensor, sigma: float) -> Tensor:
+    """Mean of the clean point given the noisy one, x + σ²s(x) (Robbins 1956; Efron 2011).
+
+    It takes the noise out of samples of p_sigma, but moves every point to a mean: what is
+    narrower than σ in the data comes out narrower still. Models of the data themselves have no
+    noise to take out and are left as they are.
+
+    Args:
+        model: Whose noise it is.
+        x: Points of p_sigma, shape (K, B, d).
+        sigma: Noise level that was asked of the model.
+    """
+    noise = model.noise(sigma)
+    return x + noise**2 * model.score(x, sigma) if noise else x
 
 
 def _run_chunk(

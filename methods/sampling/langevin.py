@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .. import samplers
-from .base import MemberRandom, Model, Sampler, Samples, langevin_chains
+from .base import Level, MemberRandom, Model, Sampler, Samples, langevin_chains
 
 
 @samplers.register("langevin")
@@ -18,11 +18,14 @@ class Langevin(Sampler):
         step_size: ε.
         steps: Number T of steps.
         box: Chains start uniformly in [-box, box]^d.
+        denoise: Whether to end with the mean of the clean point, for models of noisy data.
     """
 
     step_size: float = 0.01
     steps: int = 100
     box: float = 4.0
+    denoise: bool = False
 
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
-        return langevin_chains(model, n, rng, self.box, [(0.0, self.step_size, self.steps)])
+        levels: list[Level] = [(0.0, self.step_size, self.steps)]
+        return langevin_chains(model, n, rng, self.box, levels, denoise=self.denoise)

@@ -29,3 +29,8 @@ class Normal(Dataset):
 
     def assign(self, x: Tensor) -> Tensor:
         return torch.zeros(len(x), dtype=torch.int64)
+
+
+SAMPLES = ("mmd", "sw1", "sw2", "energy_distance", "mode_error", "missed_mass", "junk_mass", "c2st",
+           "ksd")  # fmt: skip
+"""Metrics of samples that need nothing of a dataset that a normal one has not in any dimension."""

@@ -1,0 +1,51 @@
+"""Classifier two-sample test: can samples be told from the truth?"""
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from . import metrics
+from .base import Metric
+
+FOLDS = 5
+_SEED = 20_161_020
+
+
+@metrics.register("c2st")
+class C2ST(Metric):
+    """Accuracy of a nearest-neighbour classifier that tells samples from truth: 0.5 at best.
+
+    The k-neighbour test of Lopez-Paz and Oquab 2017, with k = √n of a training fold, by five-fold
+    cross-validation, after scaling by the reference. Equally many points of both kinds are used.
+    Neighbours rather than a network: nothing to tune, and the same bits everywhere.
+    """
+
+    cost: ClassVar[str] = "nearest neighbours: about 1 s for 10,000 samples"
+
+    def value(self, samples: Tensor) -> float:
+        count = min(len(samples), len(self.reference))
+        truth = self.reference[:count]
+        centre, scale = self.reference.mean(0), self.reference.std(0)
+        points = ((torch.cat([samples[:count], truth]) - centre) / scale).numpy()
+        labels = np.repeat([0, 1], count)
+        order = np.random.default_rng(_SEED).permutation(count)
+        # Both kinds are dealt to the folds alike, so that no fold favours one of them.
+        fold = np.empty(2 * count, dtype=np.int64)
+        fold[order] = fold[count + order] = np.arange(count) % min(FOLDS, count)
+        right = sum(_right(points, labels, fold == f) for f in range(min(FOLDS, count)))
+        return float(right) / (2 * count)
+
+
+def _right(points: NDArray[np.float64], labels: NDArray[np.int64], held: NDArray[np.bool_]) -> int:
+    """Number of held-out points that most of their neighbours among the others agree with."""
+    known = labels[~held]
+    # An odd number of voters cannot tie.
+    k = max(1, math.isqrt(len(known))) | 1
+    _, index = cKDTree(points[~held]).query(points[held], k=[*range(1, min(k, len(known)) + 1)])
+    votes = known[index].mean(1) > 0.5
+    return int((votes == (labels[held] == 1)).sum())

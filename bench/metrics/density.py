@@ -1,0 +1,137 @@
+"""How well an energy, normalised on a grid, describes the data: exact in the plane.
+
+With log Z = log ∫ exp(-E) over a box the model is a density, and likelihood and Kullback-Leibler
+divergences are integrals. The box is half as large again as the dataset's; an energy that puts
+mass on its border (see ``edge_mass``) is one that should not have been normalised.
+"""
+
+import math
+from typing import ClassVar, Literal, NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from ...datasets.base import Dataset
+from . import metrics
+from .base import Model, ModelMetric, Setting
+from .plane import log_prob_on, nodes
+
+SIDE = 600
+"""Cells along either axis."""
+
+_BEYOND = 1.5
+_ROWS = 16_384
+
+
+class Normalised(NamedTuple):
+    """A model's energy on a grid.
+
+    Attributes:
+        axis: Centres of the cells along either axis, shape (SIDE,).
+        log_density: Log of the normalised density, shape (SIDE, SIDE).
+        log_z: Logarithm of ∫ exp(-E).
+    """
+
+    axis: Tensor
+    log_density: Tensor
+    log_z: float
+
+    @property
+    def cell(self) -> float:
+        """Area of a cell."""
+        return float(self.axis[1] - self.axis[0]) ** 2
+
+
+# One entry per model that is being scored: several metrics look at the same grid.
+_made: "WeakKeyDictionary[Model, Normalised]" = WeakKeyDictionary()
+
+
+def normalise(model: Model, dataset: Dataset) -> Normalised:
+    """Integrate exp(-E) over the square of half side 1.5 · extent."""
+    if model not in _made:
+        half = _BEYOND * dataset.extent
+        axis = (torch.arange(SIDE, dtype=torch.float64) + 0.5) * (2 * half / SIDE) - half
+        energy = energy_at(model, torch.cartesian_prod(axis, axis))
+        log_z = float(torch.logsumexp(-energy, 0)) + 2 * math.log(2 * half / SIDE)
+        _made[model] = Normalised(axis, (-energy - log_z).view(SIDE, SIDE), log_z)
+    return _made[model]
+
+
+def energy_at(model: Model, x: Tensor) -> Tensor:
+    """Energy of a model of one member at points (n, d): float64, shape (n,)."""
+    parts = []
+    for part in x.split(_ROWS):
+        energy = model.energy(part.float().unsqueeze(0))
+        if energy is None:
+            return x.new_full((len(x),), math.nan)
+        parts.append(energy[0].double())
+    return torch.cat(parts)
+
+
+class _Density(ModelMetric):
+    needs: ClassVar[Literal["samples", "score", "energy"]] = "energy"
+    cost: ClassVar[str] = "the energy at 400,000 points, once for all metrics of this kind"
+
+    @classmethod
+    def unfit(cls, setting: Setting) -> str | None:
+        if setting.dataset.dim != 2:
+            return f"it needs a grid over the plane, and the data have d = {setting.dataset.dim}"
+        if not setting.energy:
+            return 'it needs an energy: network.kind = "energy"'
+        return None
+
+
+@metrics.register("kl")
+class KL(_Density):
+    """Kullback-Leibler divergence of the model from the data, KL(p, model), in nats."""
+
+    def of_model(self, model: Model, target: float) -> float:  # noqa: ARG002
+        x, mass, log_prob, _ = nodes(self.dataset, 0.0)
+        log_model = -energy_at(model, x) - normalise(model, self.dataset).log_z
+        return float(((log_prob - log_model) * mass).sum())
+
+
+@metrics.register("nll")
+class NLL(KL):
+    """Negative log likelihood of the data under the model, in nats; at best their entropy."""
+
+    def of_model(self, model: Model, target: float) -> float:
+        return super().of_model(model, target) + self.of_truth()
+
+    def of_truth(self) -> float:
+        return self.dataset.entropy()
+
+
+@metrics.register("kl_reverse")
+class ReverseKL(_Density):
+    """Kullback-Leibler divergence of the data from the model, KL(model, p): sees junk."""
+
+    @classmethod
+    def unfit(cls, setting: Setting) -> str | None:
+        if setting.dataset.score_from > 0:
+            return "the density is 0 between the modes, so every smooth model is infinitely far"
+        return super().unfit(setting)
+
+    def of_model(self, model: Model, target: float) -> float:  # noqa: ARG002
+        grid = normalise(model, self.dataset)
+        q = grid.log_density.exp() * grid.cell
+        exact = log_prob_on(self.dataset, grid.axis)
+        # Where a quick density underflows it counts only if the model puts mass there.
+        doubtful = (exact < -600) & (q > 1e-12)
+        if bool(doubtful.any()):
+            index = doubtful.nonzero()
+            exact[doubtful] = self.dataset.log_prob(grid.axis[index])
+        return float((q * (grid.log_density - exact)).sum())
+
+
+@metrics.register("edge_mass")
+class EdgeMass(_Density):
+    """Share of the model's mass on the border of the grid: above 1e-6 it has no right log Z."""
+
+    diagnostic: ClassVar[bool] = True
+
+    def of_model(self, model: Model, target: float) -> float:  # noqa: ARG002
+        grid = normalise(model, self.dataset)
+        q = grid.log_density.exp() * grid.cell
+        return float(q.sum() - q[1:-1, 1:-1].sum())

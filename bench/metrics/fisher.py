@@ -1,0 +1,63 @@
+"""Fisher divergences: how wrong a score is, whatever sampler it is given to."""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from . import metrics
+from .base import Model, ModelMetric, Setting
+from .plane import nodes
+
+_ROWS = 8192
+
+
+class _Fisher(ModelMetric):
+    needs: ClassVar[Literal["samples", "score", "energy"]] = "score"
+    cost: ClassVar[str] = "the model's score at about 50,000 points"
+
+    def divergence(self, model: Model, sigma: float) -> float:
+        """½ E |s(x) - ∇log p_sigma(x)|² over x ~ p_sigma, s the model's score of that level."""
+        x, mass, _, exact = nodes(self.dataset, sigma)
+        return 0.5 * float(((score_at(model, x, sigma) - exact).square().sum(1) * mass).sum())
+
+
+@metrics.register("fisher")
+class Fisher(_Fisher):
+    """Fisher divergence ½ E|s - ∇log p|² of the model's score from that of the data."""
+
+    @classmethod
+    def unfit(cls, setting: Setting) -> str | None:
+        if setting.dataset.score_from > 0:
+            return "the density jumps, so the data have no score: fisher_target compares with p_σ"
+        return None
+
+    def of_model(self, model: Model, target: float) -> float:  # noqa: ARG002
+        return self.divergence(model, 0.0)
+
+
+@metrics.register("fisher_target")
+class FisherTarget(_Fisher):
+    """Fisher divergence from what the model was to learn: its loss beyond the least possible.
+
+    For denoising score matching that is the score of p_sigma, for implicit score matching that
+    of the data, or of the data with the noise that was added to them.
+    """
+
+    @classmethod
+    def unfit(cls, setting: Setting) -> str | None:
+        if setting.target is not None and setting.target < setting.dataset.score_from:
+            return (
+                f"the density jumps, so what is to be learned has no score at sigma ="
+                f" {setting.target:g}: objectives with data_noise, or denoising ones, have one"
+            )
+        return None
+
+    def of_model(self, model: Model, target: float) -> float:
+        return self.divergence(model, target)
+
+
+def score_at(model: Model, x: Tensor, sigma: float) -> Tensor:
+    """Score of a model of one member at points (n, d): float64, n at a time that fit a cache."""
+    parts = [model.score(part.float().unsqueeze(0), sigma)[0] for part in x.split(_ROWS)]
+    return torch.cat(parts).double()

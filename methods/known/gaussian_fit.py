@@ -1,0 +1,52 @@
+"""One Gaussian with the mean and covariance of the training set."""
+
+import torch
+
+from .. import references
+from .base import Callable, Dataset, Model, NetworkModel, Reference, Tensor
+
+
+@references.register("gaussian_fit")
+class GaussianFit(Reference):
+    """One Gaussian fitted to the training set: what a method has to beat to be of any use."""
+
+    def model(
+        self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
+    ) -> Model:
+        points = data().double()
+        return Gaussian(points.mean(0), points.T.cov())
+
+
+class Gaussian(Model):
+    """N(mean, covariance) smoothed to any level; it has one member.
+
+    Args:
+        mean: Shape (d,), float64.
+        covariance: Shape (d, d), float64.
+    """
+
+    members = 1
+
+    def __init__(self, mean: Tensor, covariance: Tensor) -> None:
+        self.mean = mean
+        self.covariance = covariance
+        self.dim = len(mean)
+
+    def noise(self, sigma: float) -> float:
+        """Every level is known."""
+        return sigma
+
+    def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
+        """-(x - mean) times the inverse of the covariance, smoothed."""
+        self.evaluations += x.shape[1]
+        return -self._whitened(x, sigma).to(x.dtype)
+
+    def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor:
+        """Half the squared Mahalanobis distance."""
+        pulled = self._whitened(x, sigma)
+        return 0.5 * (pulled * (x.double() - self.mean)).sum(-1).to(x.dtype)
+
+    def _whitened(self, x: Tensor, sigma: float) -> Tensor:
+        smoothed = self.covariance + sigma**2 * torch.eye(self.dim, dtype=torch.float64)
+        pulled: Tensor = (x.double() - self.mean) @ torch.linalg.inv(smoothed)
+        return pulled

@@ -1,0 +1,24 @@
+"""What objectives that never see a noisy target share: noise that may be added to the data."""
+
+from .base import Any, BaseTrial, Mapping, MemberRandom, ScoreMatching, Tensor
+
+
+class Implicit(ScoreMatching):
+    """An objective for the score of the data themselves, or of data with a little noise.
+
+    Without noise the loss has no lower bound where the density jumps, nor on any finite set of
+    points; noise of ``data_noise`` makes p_sigma the target (Song and Ermon 2019, section 3.1).
+    """
+
+    def noise(self, trial: BaseTrial) -> dict[str, Any]:
+        """The option ``data_noise``: 0 unless a study gives a value or a range."""
+        return {"data_noise": trial.suggest_float("data_noise", 0.0, 0.0)}
+
+    def noisy(self, x: Tensor, rng: MemberRandom, data_noise: Tensor | float) -> Tensor:
+        """The batch with fresh noise; a plain 0 draws none."""
+        if isinstance(data_noise, float) and data_noise == 0:
+            return x
+        return x + data_noise * rng.normal_like(x)
+
+    def target(self, options: Mapping[str, Any]) -> float:
+        return float(options.get("data_noise", 0.0))

@@ -1,0 +1,41 @@
+"""Maximum likelihood with the normaliser from a grid."""
+
+from torch import Tensor, arange, cartesian_prod, cat, logsumexp
+
+from .. import methods
+from .base import Any, BaseTrial, MemberRandom, NetworkModel, ScoreMatching, Setting
+
+
+@methods.register("mle_grid")
+class GridLikelihood(ScoreMatching):
+    """Maximum likelihood of an energy, normalised on a grid: what 2-D score matching can aim at.
+
+    E_p E(x) + log ∫ exp(-E) with the integral as a sum over ``cells``² cells of [-box, box]²; the
+    grid is shifted at random by less than a cell at each step, so that no peak hides between its
+    points. Each step costs cells² energies besides those of the batch.
+    """
+
+    def space(self, trial: BaseTrial) -> dict[str, Any]:
+        return {
+            "box": trial.suggest_float("box", 6.0, 6.0),
+            "cells": trial.suggest_int("cells", 96, 96),
+        }
+
+    @classmethod
+    def unfit(cls, setting: Setting) -> str | None:
+        if setting.dataset.dim != 2:
+            return f"its grid lies in the plane, and the data have d = {setting.dataset.dim}"
+        if not setting.energy:
+            return 'it fits an energy: network.kind = "energy"'
+        return None
+
+    def loss(
+        self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, box: Tensor, cells: int
+    ) -> Tensor:
+        side = x.new_zeros(len(x), 1, 1) + 2 * box / cells
+        ticks = arange(cells, dtype=x.dtype, device=x.device)
+        grid = (cartesian_prod(ticks, ticks) + rng.uniform(1, 2)) * side - box
+        energy = model.energies(cat([x, grid], 1))
+        count = x.shape[1]
+        log_z = logsumexp(-energy[:, count:].contiguous(), 1) + 2 * side.flatten().log()
+        return energy[:, :count].mean(-1) + log_z

@@ -1,0 +1,48 @@
+"""Noise-conditional score networks."""
+
+from .. import methods
+from .base import (
+    Any,
+    BaseTrial,
+    ClassVar,
+    Mapping,
+    MemberRandom,
+    NetworkModel,
+    ScoreMatching,
+    Tensor,
+)
+
+
+@methods.register("ncsn")
+class NCSN(ScoreMatching):
+    """Denoising score matching at all noise levels at once, with a network that is told the level.
+
+    ½ E σ²|s(x + σε, σ) + ε/σ|² (Song and Ermon 2019, equation 6), each point with its own σ, log σ
+    uniform between the two ends. The samplers ``annealed_langevin`` and ``pf_ode`` ask it for
+    falling levels; others for the lowest.
+    """
+
+    conditional: ClassVar[bool] = True
+
+    def space(self, trial: BaseTrial) -> dict[str, Any]:
+        return {
+            "sigma_min": trial.suggest_float("sigma_min", 0.01, 0.1, log=True),
+            "sigma_max": trial.suggest_float("sigma_max", 10.0, 10.0),
+        }
+
+    def target(self, options: Mapping[str, Any]) -> float:
+        return float(options["sigma_min"])
+
+    def loss(
+        self,
+        model: NetworkModel,
+        x: Tensor,
+        rng: MemberRandom,
+        *,
+        sigma_min: Tensor,
+        sigma_max: Tensor,
+    ) -> Tensor:
+        noise = rng.normal_like(x)
+        sigma = sigma_min * (sigma_max / sigma_min) ** rng.uniform(x.shape[1], 1)
+        residual = sigma * model.score(x + sigma * noise, sigma) + noise
+        return 0.5 * residual.square().sum(-1).mean(-1)

@@ -1,0 +1,60 @@
+"""Probability flow."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from .. import samplers
+from .base import MemberRandom, Model, Sampler, Samples, Setting, collect, tweedie
+
+
+@samplers.register("pf_ode")
+@dataclass(frozen=True)
+class ProbabilityFlow(Sampler):
+    """The deterministic flow from noise to data, for models that know all noise levels.
+
+    dx/dσ = -σ·s(x, σ) from σ_max down (Song et al. 2021, equation 13; Karras et al. 2022,
+    algorithm 1) by Heun's method, starting at normal points of standard deviation σ_max; every
+    step of it costs two scores.
+
+    Attributes:
+        steps: Steps between the levels.
+        sigma_max: First level; the data should be small beside it.
+        sigma_min: Last level; the samples follow the density smoothed by it.
+        rho: Steps get smaller towards σ_min: levels are even in σ^(1/rho).
+        denoise: Whether to take the noise of the last level out of the samples at the end.
+    """
+
+    steps: int = 40
+    sigma_max: float = 10.0
+    sigma_min: float = 0.02
+    rho: float = 7.0
+    denoise: bool = False
+
+    @classmethod
+    def unfit(cls, setting: Setting) -> str | None:
+        return None if setting.levels else "it needs a score for every noise level, as ncsn has"
+
+    def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
+        levels = self.levels(max(self.sigma_min, model.level))
+
+        def run(size: int) -> tuple[Tensor, Tensor]:
+            x = rng.normal(size, model.dim).mul_(levels[0])
+            for high, low in pairwise(levels):
+                slope = model.score(x, high).mul_(-high)
+                there = x + (low - high) * slope
+                x = x + 0.5 * (low - high) * slope.add_(model.score(there, low), alpha=-low)
+            return (
+                tweedie(model, x, levels[-1]) if self.denoise else x,
+                torch.full((len(x),), -1),
+            )
+
+        return collect(model, n, rng, run)
+
+    def levels(self, lowest: float) -> list[float]:
+        """Noise levels from the first to ``lowest``, ``steps`` + 1 of them."""
+        high, low = self.sigma_max ** (1 / self.rho), lowest ** (1 / self.rho)
+        inner = (high + i / self.steps * (low - high) for i in range(1, self.steps))
+        return [self.sigma_max, *(level**self.rho for level in inner), lowest]

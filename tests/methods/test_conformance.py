@@ -1,0 +1,108 @@
+"""Every registered objective and sampler keeps the promises of its base class."""
+
+import pytest
+from scorebench.datasets import get_dataset
+from scorebench.methods import methods, samplers
+from scorebench.methods.setting import Setting
+from scorebench.methods.testing import MethodConformance, SamplerConformance
+
+SLICED = {"n_slices": 2, "slice_kind": "gaussian", "data_noise": 0.1}
+
+
+class TestDSM(MethodConformance):
+    name = "dsm"
+    options = {"sigma": 0.2}
+
+
+class TestDEEN(MethodConformance):
+    name = "deen"
+    options = {"sigma": 0.2}
+
+
+class TestSSM(MethodConformance):
+    name = "ssm"
+    options = SLICED
+
+
+class TestSSMOrthogonal(MethodConformance):
+    name = "ssm"
+    options = SLICED | {"slice_kind": "orthogonal"}
+
+
+class TestSSMVR(MethodConformance):
+    name = "ssm_vr"
+    options = SLICED | {"slice_kind": "sphere"}
+
+
+class TestISM(MethodConformance):
+    name = "ism"
+    options = {"data_noise": 0.1}
+
+
+class TestFDSSM(MethodConformance):
+    name = "fd_ssm"
+    options = {"radius": 0.1, "data_noise": 0.05}
+
+
+class TestFDDSM(MethodConformance):
+    name = "fd_dsm"
+    options = {"sigma": 0.2, "radius": 0.1}
+
+
+class TestGridLikelihood(MethodConformance):
+    name = "mle_grid"
+    options = {"box": 5.0, "cells": 13}
+
+
+class TestNCSN(MethodConformance):
+    name = "ncsn"
+    options = {"sigma_min": 0.05, "sigma_max": 5.0}
+
+
+class TestLangevin(SamplerConformance):
+    name = "langevin"
+    options = {"steps": 60}
+
+
+class TestAnnealedLangevin(SamplerConformance):
+    name = "annealed_langevin"
+    options = {"steps": 5, "denoise": True}
+
+
+class TestMALA(SamplerConformance):
+    name = "mala"
+    options = {"steps": 40}
+
+
+class TestGrid(SamplerConformance):
+    name = "grid"
+    options = {"cells": 150}
+
+
+class TestProbabilityFlow(SamplerConformance):
+    name = "pf_ode"
+    options = {"steps": 6, "denoise": True}
+    conditional = True
+
+
+def test_none_is_left_out():
+    tested = [case for case in globals().values() if isinstance(case, type)]
+    names = {case.name for case in tested if hasattr(case, "name")}
+    assert names >= set(methods.builtin) | set(samplers.builtin)
+
+
+@pytest.mark.parametrize(
+    ("registry", "name", "change", "reason"),
+    [
+        (samplers, "mala", {"energy": False}, "needs an energy"),
+        (samplers, "grid", {"energy": False}, "needs an energy"),
+        (samplers, "grid", {"dataset": get_dataset("gaussian_ring", dim=3)}, "d = 3"),
+        (samplers, "pf_ode", {"levels": False}, "every noise level"),
+        (methods, "mle_grid", {"energy": False}, "fits an energy"),
+        (methods, "mle_grid", {"dataset": get_dataset("gaussian_ring", dim=3)}, "d = 3"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(registry, name, change, reason):
+    setting = Setting(get_dataset("8gaussians"), energy=True, levels=True)
+    assert registry.get(name).unfit(setting) is None
+    assert reason in registry.get(name).unfit(setting._replace(**change))
