@@ -56,7 +56,7 @@ class Plan:
         datasets = [entry.label for entry in spec.datasets]
         floors = [Cell(TRUTH, dataset, IID) for dataset in datasets if reference.floors]
         samplers = [entry.label for entry in spec.samplers]
-        anchors = itertools.product(reference.methods, datasets, samplers)
+        anchors = itertools.product(reference.labels, datasets, samplers)
         return floors + [Cell(*labels) for labels in anchors if reference.seeds]
 
     @cached_property
@@ -106,6 +106,7 @@ class Plan:
     def _refer(self, cell: Cell) -> Steps:
         study = self.study
         sampler = Plugin(name=IID) if cell.sampler == IID else self._samplers[cell.sampler]
+        method = Plugin(name=TRUTH) if cell.method == TRUTH else self._known[cell.method]
         training = self._training(1e-3).model_copy(update={"steps": 0})
         yield [
             Job(
@@ -114,12 +115,12 @@ class Plan:
                     phase="reference",
                     seed=study.seed,
                     replicate=replicate,
-                    method=Plugin(name=cell.method),
+                    method=method,
                     dataset=self._datasets[cell.dataset],
                     sampler=sampler,
                     network=study.network,
                     training=training,
-                    evaluation=EvaluationSpec(samples=study.evaluation.samples),
+                    evaluation=self._evaluation("reference"),
                 ),
             )
             for replicate in range(self.size(cell).reference)
@@ -218,7 +219,8 @@ class Plan:
         self, cell: Cell, phase: Phase, trial: int | None, replicate: int, spec: RunSpec
     ) -> Job:
         place = Place(cell, phase, trial, replicate)
-        return Job(place, spec.model_copy(update={"phase": phase, "replicate": replicate}))
+        update = {"phase": phase, "replicate": replicate, "evaluation": self._evaluation(phase)}
+        return Job(place, spec.model_copy(update=update))
 
     def _spec(self, cell: Cell, proposal: Proposal) -> RunSpec:
         method = self._entries[cell.method]
@@ -230,7 +232,7 @@ class Plan:
             sampler=self._samplers[cell.sampler],
             network=self.study.network,
             training=self._training(proposal.learning_rate),
-            evaluation=EvaluationSpec(samples=self.study.evaluation.samples),
+            evaluation=self._evaluation("search"),
         )
 
     def _training(self, learning_rate: float) -> TrainingSpec:
@@ -241,7 +243,14 @@ class Plan:
             learning_rate=learning_rate,
             clip=given.clip,
             points=given.points,
+            schedule=given.schedule,
+            ema=given.ema,
         )
+
+    def _evaluation(self, phase: Phase) -> EvaluationSpec:
+        given = self.study.evaluation
+        split = self.study.reference.split and phase != "search"
+        return EvaluationSpec(samples=given.samples, metrics=given.metrics, split=split)
 
     @cached_property
     def _sign(self) -> int:
@@ -259,6 +268,11 @@ class Plan:
     def _free(self) -> dict[str, bool]:
         training = self.study.training
         return {e.label: bool(explore(self.engine, e, training).free) for e in self.study.methods}
+
+    @cached_property
+    def _known(self) -> dict[str, Plugin]:
+        entries = self.study.reference.methods
+        return {e.label: resolve("reference", e, self.engine) for e in entries}
 
     @cached_property
     def _datasets(self) -> dict[str, Plugin]:

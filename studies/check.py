@@ -1,13 +1,14 @@
 """Is everything that a study names there, and does it take what the study gives it?"""
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
-from ..bench.spec import Option, Plugin
+from ..bench.spec import SPLIT_SAMPLER, Option, Plugin
 from ..datasets.errors import UsageError, unknown
 from .engine import Engine
 from .entries import Entry
-from .space import explore
+from .space import example, explore
 from .spec import StudySpec
 
 
@@ -29,9 +30,9 @@ def check_names(study: StudySpec, engine: Engine) -> None:
             if entry.name not in known:
                 raise unknown(kind, entry.name, known)
     known = engine.names("reference")
-    for name in study.reference.methods:
-        if name not in known:
-            raise unknown("reference", name, known)
+    for entry in study.reference.methods:
+        if entry.name not in known:
+            raise unknown("reference", entry.name, known)
     for entry in study.methods:
         if entry.label in known:
             raise UsageError(
@@ -39,8 +40,9 @@ def check_names(study: StudySpec, engine: Engine) -> None:
                 f'give the method another, for example label = "{entry.label}_2"'
             )
     known = engine.names("metric")
-    if study.objective not in known:
-        raise unknown("metric", study.objective, known)
+    for name in (study.objective, *study.evaluation.metrics):
+        if name not in known:
+            raise unknown("metric", name, known)
 
 
 def check_options(study: StudySpec, engine: Engine) -> None:
@@ -51,9 +53,42 @@ def check_options(study: StudySpec, engine: Engine) -> None:
     """
     for entry in study.methods:
         _check_method(study, entry, engine)
-    for kind, entries in (("dataset", study.datasets), ("sampler", study.samplers)):
+    for kind, entries in (
+        ("dataset", study.datasets),
+        ("sampler", study.samplers),
+        ("reference", study.reference.methods),
+    ):
         for entry in entries:
             engine.make(kind, resolve(kind, entry, engine))
+
+
+def check_fit(study: StudySpec, engine: Engine) -> None:
+    """See whether each method, sampler and metric can do on each dataset what is asked of it.
+
+    Raises:
+        UsageError: One cannot; the reason is given.
+    """
+    for where in study.datasets:
+        dataset = resolve("dataset", where, engine)
+        for entry in study.methods:
+            method = Plugin(name=entry.name, options=example(engine, entry, study.training))
+            for kind, name, complaint in _asked(study, entry):
+                reason = engine.unfit(kind, name, dataset, method, study.network)
+                if reason is not None:
+                    raise UsageError(f"{complaint} on {where.label!r}: {reason}")
+
+
+def _asked(study: StudySpec, entry: Entry) -> Iterator[tuple[str, str, str]]:
+    """What is asked of models of a method: kind and name of a plug-in, and what if it is unfit."""
+    yield "method", entry.name, f"method {entry.label!r} cannot be used"
+    for sampler in study.samplers:
+        complaint = f"sampler {sampler.label!r} cannot be used with {entry.label!r}"
+        yield "sampler", sampler.name, complaint
+    for name in study.evaluation.metrics:
+        yield "metric", name, f"metric {name!r} has no value for {entry.label!r}"
+    if study.reference.split:
+        complaint = f"reference.split is impossible for {entry.label!r}"
+        yield "sampler", SPLIT_SAMPLER, complaint
 
 
 def _check_method(study: StudySpec, entry: Entry, engine: Engine) -> None:

@@ -57,7 +57,7 @@ def conflicts(old: StudySpec, new: StudySpec) -> list[Change]:
     anchors = frozenset(
         Cell(*labels)
         for labels in itertools.product(
-            old.reference.methods, _labels(old.datasets), _labels(old.samplers)
+            old.reference.labels, _labels(old.datasets), _labels(old.samplers)
         )
     )
     floors = frozenset(Cell(TRUTH, dataset, IID) for dataset in _labels(old.datasets))
@@ -86,10 +86,12 @@ def conflicts(old: StudySpec, new: StudySpec) -> list[Change]:
             if change is not None:
                 concerned = (cell for cell in everything if cell[axis] == entry.label)
                 found.append(Change(f"{field}: {change}", frozenset(concerned)))
-    for name in old.reference.methods:
-        if name not in new.reference.methods:
-            concerned = (cell for cell in anchors if cell.method == name)
-            found.append(Change(f"reference.methods: without {name}", frozenset(concerned)))
+    entries = {entry.label: entry for entry in new.reference.methods}
+    for entry in old.reference.methods:
+        changed = _entry_change(entry, entries)
+        if changed is not None:
+            concerned = (cell for cell in anchors if cell.method == entry.label)
+            found.append(Change(f"reference.methods: {changed}", frozenset(concerned)))
     return found
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..bench.plugins import PluginSource, activate
-from ..bench.spec import Option, Plugin, RunSpec
+from ..bench.spec import NetworkSpec, Option, Plugin, RunSpec
 from ..datasets.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,31 +54,63 @@ class Engine:
         return methods.get(method)().space(trial)
 
     def options(self, kind: str, name: str) -> Mapping[str, inspect.Parameter]:
-        """Options that a dataset or sampler takes, with their defaults."""
+        """Options that a dataset, sampler or reference takes, with their defaults."""
         from ..datasets import datasets
-        from ..methods import samplers
+        from ..methods import references, samplers
 
-        plugin = datasets.get(name) if kind == "dataset" else samplers.get(name)
-        return inspect.signature(plugin).parameters
+        if kind == "dataset":
+            return inspect.signature(datasets.get(name)).parameters
+        if kind == "reference":
+            return inspect.signature(references.get(name)).parameters
+        return inspect.signature(samplers.get(name)).parameters
 
     def make(self, kind: str, plugin: Plugin) -> Any:
-        """Make a dataset or sampler.
+        """Make a dataset, sampler or reference.
 
         Raises:
             UsageError: An option has an impossible value.
         """
         from ..datasets import get_dataset
         from ..datasets.registry import options_of
-        from ..methods import samplers
+        from ..methods import references, samplers
 
         try:
             if kind == "dataset":
                 return get_dataset(plugin.name, **plugin.options)
+            if kind == "reference":
+                return options_of(references.get(plugin.name), kind, plugin.name, plugin.options)
             return options_of(samplers.get(plugin.name), kind, plugin.name, plugin.options)
         except UsageError:
             raise
         except ValueError as error:
             raise UsageError(f"{kind} {plugin.name!r}: {error}") from error
+
+    def unfit(
+        self, kind: str, name: str, dataset: Plugin, method: Plugin, network: NetworkSpec
+    ) -> str | None:
+        """Why a method, sampler or metric has no place in a study; None if it has.
+
+        Args:
+            kind: ``method``, ``sampler`` or ``metric``.
+            name: Name in its registry.
+            dataset: What it would be used on.
+            method: What models are made by, with hyperparameters of which only those that the
+                study fixes count.
+            network: What they are made of.
+        """
+        from ..bench.metrics import metrics
+        from ..methods import methods, samplers
+        from ..methods.setting import Setting
+
+        learner = methods.get(method.name)
+        setting = Setting(
+            dataset=self.make("dataset", dataset),
+            energy=network.kind == "energy",
+            levels=learner.conditional,
+            target=learner().target(method.options),
+        )
+        registries = {"method": methods, "sampler": samplers, "metric": metrics}
+        return registries[kind].get(name).unfit(setting)  # type: ignore[attr-defined, no-any-return]
 
     def sign(self, metric: str) -> int:
         """1 for a metric that should be small, -1 for one that should be large."""

@@ -142,6 +142,11 @@ class Entry(Frozen):
             "settings": settings,
         }
 
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """The entry that a bare name in a file stands for."""
+        return cls(name=name, label=name)
+
     @field_validator("label")
     @classmethod
     def _file_name(cls, label: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..bench.plugins import read_plugin
 from ..datasets.errors import UsageError, unknown
-from .check import check_names, check_options
+from .check import check_fit, check_names, check_options
 from .engine import Engine
 from .entries import reason, short
 from .spec import StudySpec
@@ -54,6 +54,7 @@ def load_study(
     study = parse(data, source)
     check_names(study, engine)
     check_options(study, engine)
+    check_fit(study, engine)
     return study
 
 

@@ -51,17 +51,25 @@ def propose(engine: Engine, entry: Entry, training: Training, trial: "BaseTrial"
 
 
 class Settled:
-    """A trial as a method sees it: settled values are returned, settled ranges replace its own."""
+    """A trial as a method sees it: settled values are returned, settled ranges replace its own.
+
+    Attributes:
+        constants: What the method suggested between two equal ends and nothing settled: it has
+            that value, and the trial hears nothing of it.
+    """
 
     def __init__(self, trial: "BaseTrial", settings: Mapping[str, Setting]) -> None:
         self._trial = trial
         self._settings = settings
+        self.constants: dict[str, Any] = {}
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         """See ``optuna.trial.Trial.suggest_float``."""
         match self._settings.get(name):
+            case None if low == high:
+                return float(self.constants.setdefault(name, low))
             case None:
                 return self._trial.suggest_float(name, low, high, step=step, log=log)
             case Range() as given:
@@ -77,6 +85,8 @@ class Settled:
     ) -> int:
         """See ``optuna.trial.Trial.suggest_int``."""
         match self._settings.get(name):
+            case None if low == high:
+                return int(self.constants.setdefault(name, low))
             case None:
                 return self._trial.suggest_int(name, low, high, step=step, log=log)
             case Range() as given:
@@ -157,33 +167,44 @@ def explore(engine: Engine, entry: Entry, training: Training) -> Found:
     Raises:
         UsageError: A setting does not suit its hyperparameter.
     """
-    names = {LEARNING_RATE: 1e-3, **_walk(engine, entry.model_copy(update={"settings": {}}))}
-    free = list(_walk(engine, entry))
+    own, constants = _walk(engine, entry.model_copy(update={"settings": {}}))
+    names = {LEARNING_RATE: 1e-3, **own, **constants}
+    free = list(_walk(engine, entry)[0])
     rate = entry.settings.get(LEARNING_RATE, training.learning_rate)
     if isinstance(rate, Range | Choices):
         free.append(LEARNING_RATE)
-    propose(engine, entry, training, cast("BaseTrial", _Probe({})))
+    example(engine, entry, training)
     return Found(names, free)
 
 
-def _walk(engine: Engine, entry: Entry) -> dict[str, Option]:
-    """Hyperparameters that are suggested to a trial, over all branches of the space."""
+def example(engine: Engine, entry: Entry, training: Training) -> dict[str, Option]:
+    """Hyperparameters that the study allows: what it fixes, and the middle of the rest.
+
+    Raises:
+        UsageError: A setting does not suit its hyperparameter.
+    """
+    return propose(engine, entry, training, cast("BaseTrial", _Probe({}))).options
+
+
+def _walk(engine: Engine, entry: Entry) -> tuple[dict[str, Option], dict[str, Option]]:
+    """Over all branches of the space what is suggested to a trial, and what is constant."""
     found: dict[str, Option] = {}
+    constants: dict[str, Option] = {}
     pending: list[dict[str, Any]] = [{}]
     for _ in range(_BRANCHES):
         if not pending:
             break
         decided = pending.pop()
         probe = _Probe(decided)
-        engine.space(
-            entry.name, cast("BaseTrial", Settled(cast("BaseTrial", probe), entry.settings))
-        )
+        view = Settled(cast("BaseTrial", probe), entry.settings)
+        engine.space(entry.name, cast("BaseTrial", view))
+        constants |= view.constants
         found |= {name: value for name, value in probe.values.items() if name not in found}
         before = dict(decided)
         for name, others in probe.others.items():
             pending += [{**before, name: other} for other in others]
             before[name] = probe.values[name]
-    return found
+    return found, constants
 
 
 class _Probe:

@@ -37,6 +37,8 @@ class Training(Frozen):
     ] = Range(low=1e-4, high=1e-2, log=True)
     clip: float = Field(100.0, gt=0)
     points: int = Field(100_000, ge=1, le=100_000_000)
+    schedule: Literal["constant", "cosine"] = "constant"
+    ema: float = Field(0.0, ge=0, lt=1)
 
 
 def _rate(value: Any) -> Any:
@@ -84,20 +86,33 @@ class Reference(Frozen):
     """Rows that say what the numbers mean.
 
     Attributes:
-        methods: Reference methods that are run besides the truth itself.
+        methods: Reference methods that are run besides the truth itself, with their options.
         floors: Fresh samples of the truth per dataset, scored like a model's (the noise floor).
         seeds: Runs of each reference method per dataset and sampler.
+        split: Score confirm and reference runs once more on points drawn from the model's energy
+            exactly, in columns ``split.<metric>``: what is left then is the error of learning.
     """
 
-    methods: Names = ("exact", "untrained")
+    methods: Entries = (Entry.named("exact"), Entry.named("untrained"))
     floors: int = Field(20, ge=0, le=10_000)
     seeds: int = Field(3, ge=0, le=10_000)
+    split: bool = False
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the reference methods are called in results."""
+        return tuple(entry.label for entry in self.methods)
+
+
+METRICS = ("mmd", "sw1", "sw2")
+"""What is measured unless a study says otherwise, besides its objective."""
 
 
 class Evaluation(Frozen):
     """How samples are scored; see ``bench.spec.EvaluationSpec``."""
 
     samples: int = Field(2000, ge=2, le=1_000_000)
+    metrics: Names = METRICS
 
 
 class Limits(Frozen):
@@ -153,16 +168,41 @@ class StudySpec(Frozen):
             )
         return name
 
+    @model_validator(mode="before")
+    @classmethod
+    def _measured(cls, data: Any) -> Any:
+        """A study that does not say what is measured measures its objective too."""
+        if not isinstance(data, dict) or not isinstance(data.get("objective"), str):
+            return data
+        evaluation = data.get("evaluation", {})
+        if not isinstance(evaluation, dict) or "metrics" in evaluation:
+            return data
+        names = list(dict.fromkeys([*METRICS, data["objective"]]))
+        return {**data, "evaluation": {**evaluation, "metrics": names}}
+
+    @model_validator(mode="after")
+    def _objective_is_measured(self) -> Self:
+        names = self.evaluation.metrics
+        if self.objective not in names:
+            raise UsageError(
+                f"evaluation.metrics = {list(names)!r} leaves out the objective, {self.objective!r}"
+            )
+        if len(set(names)) < len(names):
+            raise UsageError(f"evaluation.metrics = {list(names)!r} names a metric twice")
+        return self
+
     @model_validator(mode="after")
     def _labels(self) -> Self:
-        _unique("methods", self.methods, (TRUTH, *self.reference.methods))
+        if self.reference.methods:
+            _unique("reference.methods", self.reference.methods, (TRUTH,))
+        _unique("methods", self.methods, (TRUTH, *self.reference.labels))
         _unique("datasets", self.datasets, ())
         _unique("samplers", self.samplers, (IID,))
-        for entry in (*self.datasets, *self.samplers):
+        for entry in (*self.datasets, *self.samplers, *self.reference.methods):
             for key, value in entry.settings.items():
                 if isinstance(value, Range | Choices):
                     raise UsageError(
-                        f"{entry.label}.{key} is a range: datasets and samplers are not searched, "
+                        f"{entry.label}.{key} is a range: only methods are searched, "
                         f"give a value such as {key} = {_example(value)}"
                     )
         return self

@@ -20,7 +20,6 @@ from .standing import standing
 _COMPUTE = (
     "train_evaluations", "sample_evaluations", "train_seconds", "sample_seconds", "score_seconds",
 )  # fmt: skip
-_METRICS = ("mmd", "sw1", "sw2")
 _PHASES = ("reference", "search", "confirm")
 
 
@@ -69,7 +68,7 @@ def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
     """
     ordered = in_order(rows, plan)
     records = [_record(row) for row in ordered]
-    metrics = _columns(_METRICS, plan.engine.names("metric"), (r.result.metrics for r in ordered))
+    metrics = _columns(plan.study.evaluation.metrics, (), (r.result.metrics for r in ordered))
     params = sorted({key for record in records for key in record if key.startswith("params.")})
     compute = _columns(_COMPUTE, (), (row.result.compute for row in ordered))
     columns = [

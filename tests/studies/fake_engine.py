@@ -86,6 +86,9 @@ class FakeEngine(Engine):
         except ValueError as error:
             raise UsageError(f"{kind} {plugin.name!r}: {error}") from error
 
+    def unfit(self, kind, name, dataset, method, network):
+        return None
+
     def sign(self, metric):
         return -1 if metric == "fit" else 1
 
