@@ -13,13 +13,14 @@ from torch import Tensor
 
 from ...datasets.base import Dataset
 from ...datasets.curve import BlurredCurve
-from ...datasets.quadrature import grid, midpoints
+from ...datasets.quadrature import grid, midpoints, panels
 from ...datasets.separable import log_derivatives, mix
 
 _PROBE = 20_000
 _SEED = 19_991_231
-# Cells of a density with edges: a learned density varies inside what is constant in the truth.
-_EVEN = 1 / 32
+# Nodes in each quarter of a unit for a density with edges: what is constant in the truth is not so
+# in a learned density, which changes most right at the edges.
+_ORDER = 8
 # A point whose share of the mass is below this is left out.
 _FAINT = 1e-14
 
@@ -66,8 +67,9 @@ def nodes(dataset: Dataset, sigma: float) -> Nodes:
                      score[near])  # fmt: skip
     if math.hypot(dataset.noise, sigma) == 0:
         half = math.ceil(dataset.extent)
-        axis = (torch.arange(round(2 * half / _EVEN), dtype=torch.float64) + 0.5) * _EVEN - half
-        x, area = torch.cartesian_prod(axis, axis), torch.tensor(_EVEN**2, dtype=torch.float64)
+        edges = torch.linspace(-half, half, 8 * half + 1, dtype=torch.float64)
+        axis, width = panels(edges, _ORDER)
+        x, area = torch.cartesian_prod(axis, axis), torch.cartesian_prod(width, width).prod(1)
         log_prob = dataset.log_prob(x, sigma)
     else:
         rule = grid(dataset, sigma)
