@@ -32,10 +32,11 @@ SamplerLabel = Annotated[
 
 
 class Format(StrEnum):
-    """How the leaderboard is written."""
+    """How a table is written."""
 
     table = "table"
     csv = "csv"
+    parquet = "parquet"
     markdown = "markdown"
     json = "json"
     latex = "latex"
@@ -112,22 +113,52 @@ def status(directory: Directory) -> None:
 def leaderboard(
     directory: Directory,
     kind: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
+    table: Annotated[
+        str,
+        typer.Option(help="board, cells, pairs, budgets, sensitivity, failures or results."),
+    ] = "board",
+    exact: Annotated[
+        bool, typer.Option("--exact", help="All columns and digits in Markdown and LaTeX too.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="File to write it to.")] = None,
 ) -> None:
-    """Rank the methods on their confirmed runs."""
-    if kind is Format.table and sys.stdout.isatty():
+    """Rank the methods on their confirmed runs, or export any other table."""
+    if out is None and kind is Format.table and table == "board" and sys.stdout.isatty():
         from .reports.source import load
         from .reports.terminal import leaderboard_view
 
         _print(leaderboard_view(load(directory).evidence))
         return
-    from .reports.write import leaderboard_table
+    from .reports.write import leaderboard_table, write_table
 
-    typer.echo(leaderboard_table(directory, kind.value).rstrip("\n"))
+    if out is not None:
+        write_table(directory, out, "markdown" if kind is Format.table else kind, table, exact)
+    elif kind is Format.parquet:
+        raise UsageError("parquet is not for reading: say where to write it with --out")
+    else:
+        typer.echo(leaderboard_table(directory, kind.value, table, exact).rstrip("\n"))
+
+
+@app.command(epilog="Example: scorebench figure overview runs/quick --out overview.pdf")
+def figure(
+    name: Annotated[str, typer.Argument(help="overview, budget-DATASET, training-DATASET, ...")],
+    directory: Directory,
+    out: Annotated[
+        Path | None, typer.Option(help="File ending in .svg, .pdf or .png; NAME.pdf unless given.")
+    ] = None,
+    width: Annotated[float, typer.Option(help="Inches; a column of a paper unless given.")] = 3.35,
+) -> None:
+    """Write one figure of a report, in the size of a paper's column."""
+    from .reports.write import write_figure
+
+    target = out or Path(f"{name}.pdf")
+    write_figure(directory, name, target, width)
+    typer.echo(target)
 
 
 @app.command(epilog="Example: scorebench report runs/quick")
 def report(directory: Directory) -> None:
-    """Write report.html and leaderboard.csv into a run directory, and print the page's path."""
+    """Write report.html, report.md and leaderboard.csv, and print the page's path."""
     from .reports.write import write_report
 
     typer.echo(write_report(directory))

@@ -5,8 +5,8 @@ to people. Its docstring is the explanation that the report prints under the tab
 """
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from . import text
@@ -68,6 +68,14 @@ class Columns(Generic[Row]):
     def values(self, row: Row) -> dict[str, Any]:
         """A row of the DataFrame."""
         return {column.name: column.compute(row) for column in self._columns}
+
+    def named(self, others: Sequence[str] = ()) -> list[Column[Row]]:
+        """Columns that people see, and others by name, which then is their header."""
+        return [
+            column if column.header else replace(column, header=column.name)
+            for column in self._columns
+            if column.header or column.name in others
+        ]
 
     @property
     def shown(self) -> list[Column[Row]]:

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .budget import Path, path
 from .evidence import Evidence
@@ -45,6 +46,7 @@ def budget_curves(
                         markeredgecolor=theme.paper, markeredgewidth=0.5,
                     )  # fmt: skip
         axes[0].set_xlabel("trials")
+        axes[0].xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes[1].set_xlabel("seconds of computing")
         axes[0].set_ylabel(f"{evidence.objective.upper()}, best so far")
         for axis in axes:

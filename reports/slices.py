@@ -94,7 +94,8 @@ def _positions(axis: Axes, one: Slice, vertical: bool = False) -> Array:
     if not one.is_number:
         kinds = sorted({str(value) for value in one.values})
         ticks = axis.set_yticks if vertical else axis.set_xticks
-        ticks(range(len(kinds)), [kind[:6] for kind in kinds])
+        room = 22 // len(kinds)
+        ticks(range(len(kinds)), [kind[: max(2, room)] for kind in kinds], fontsize="x-small")
         limits(-0.5, len(kinds) - 0.5)
         return np.array([kinds.index(str(value)) for value in one.values], dtype=np.float64)
     values = one.values.astype(np.float64)

@@ -49,17 +49,23 @@ class Table:
         return [pair for pair in zip(self.headers, self.helps, strict=True) if pair[1]]
 
 
-def table(columns: Columns[Row], rows: Sequence[Row], without: Sequence[str] = ()) -> Table:
+def table(
+    columns: Columns[Row],
+    rows: Sequence[Row],
+    without: Sequence[str] = (),
+    labelled: Sequence[str] = (),
+) -> Table:
     """Fill a table; columns that would be empty in every row are left out.
 
     Args:
         columns: Registry of columns.
         rows: What they are computed from.
         without: Names of columns to leave out.
+        labelled: Names of columns to show although they have no header of their own.
     """
     filled = [
         (column, [(column.show(row), column.compute(row)) for row in rows])
-        for column in columns.shown
+        for column in columns.named(labelled)
         if column.name not in without
     ]
     kept = [(c, v) for c, v in filled if not v or any(t not in ("", text.MISSING) for t, _ in v)]
@@ -72,6 +78,28 @@ def table(columns: Columns[Row], rows: Sequence[Row], without: Sequence[str] = (
             for i in range(len(rows))
         ),
     )
+
+
+def exactly(frame: pd.DataFrame) -> Table:
+    """All columns of a DataFrame with every digit; nothing stands for what is missing."""
+    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
+    return Table(
+        tuple(map(str, frame.columns)),
+        ("",) * len(frame.columns),
+        tuple(numeric),
+        tuple(
+            tuple(Field(_exact(value), _sort_key(value)) for value in row)
+            for row in frame.itertuples(index=False)
+        ),
+    )
+
+
+def _exact(value: Any) -> str:
+    if value is None or value is pd.NA or value != value:
+        return ""
+    item = getattr(value, "item", None)
+    plain = item() if callable(item) else value
+    return repr(plain) if isinstance(plain, float) else " ".join(str(plain).split())
 
 
 def to_markdown(shown: Table) -> str:
@@ -118,6 +146,8 @@ def to_json(frame: pd.DataFrame) -> str:
 def _json(value: Any) -> str:
     item = getattr(value, "item", None)
     value = item() if callable(item) else value
+    if value is pd.NA:
+        return "null"
     if isinstance(value, float):
         if math.isnan(value):
             return "null"

@@ -1,0 +1,112 @@
+"""Every table of a study for other programs: the same numbers whichever way they are written."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ..datasets.errors import UsageError, unknown
+from .board_columns import board_columns
+from .budget import budgets
+from .cell_columns import cell_columns
+from .leaderboard import board_frame, cell_frame
+from .pairs import pair_columns, pairs
+from .sensitivity import sensitivity
+from .source import Source
+from .tables import Table, exactly, table, to_json, to_latex, to_markdown
+
+FORMATS = ("csv", "parquet", "json", "markdown", "latex")
+_READ_BY_PEOPLE = ("markdown", "latex")
+
+
+@dataclass(frozen=True)
+class Export:
+    """A table that can be had.
+
+    Attributes:
+        frame: All its columns, every digit.
+        shown: As people read it; ``None`` where that is the same.
+        summary: What it holds.
+    """
+
+    frame: Callable[[Source], pd.DataFrame]
+    shown: Callable[[Source], Table] | None
+    summary: str
+
+
+def _pair_frame(source: Source) -> pd.DataFrame:
+    return pd.DataFrame([pair_columns.values(pair) for pair in pairs(source.evidence)])
+
+
+def _failures(source: Source) -> pd.DataFrame:
+    columns = ["phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure"]
+    return source.results.loc[source.results["state"] != "ok", columns].reset_index(drop=True)
+
+
+TABLES: dict[str, Export] = {
+    "board": Export(
+        lambda source: board_frame(source.evidence),
+        lambda source: table(board_columns, source.evidence.contestants),
+        "the leaderboard across the datasets",
+    ),
+    "cells": Export(
+        lambda source: cell_frame(source.evidence),
+        lambda source: table(cell_columns, source.evidence.cells, labelled=("dataset",)),
+        "a row per method and dataset",
+    ),
+    "pairs": Export(
+        _pair_frame,
+        lambda source: table(pair_columns, pairs(source.evidence)),
+        "a row per pair of methods",
+    ),
+    "budgets": Export(
+        lambda source: budgets(source.evidence, source.independent),
+        None,
+        "who had found what after so many trials or seconds",
+    ),
+    "sensitivity": Export(
+        lambda source: sensitivity(source.study, source.evidence),
+        None,
+        "importance and edges of every hyperparameter",
+    ),
+    "failures": Export(_failures, None, "runs without a value, with their reasons"),
+    "results": Export(lambda source: source.results, None, "every run"),
+}
+"""Tables by name."""
+
+
+def export(source: Source, name: str, kind: str, exact: bool = False) -> bytes:
+    """A table of a study as a file.
+
+    CSV, Parquet and JSON have all columns and every digit. Markdown and LaTeX have the columns and
+    digits that people read, unless ``exact``.
+
+    Args:
+        source: The run directory, read.
+        name: A key of ``TABLES``.
+        kind: One of ``FORMATS``.
+        exact: Whether Markdown and LaTeX too have everything.
+
+    Raises:
+        UsageError: There is no such table or format.
+    """
+    if name not in TABLES:
+        raise unknown("table", name, TABLES)
+    if kind not in FORMATS:
+        raise unknown("format", kind, FORMATS)
+    if exact and kind not in _READ_BY_PEOPLE:
+        raise UsageError(f"{kind} always has every digit: leave out --exact")
+    wanted = TABLES[name]
+    if kind in _READ_BY_PEOPLE:
+        shown = wanted.shown
+        filled = exactly(wanted.frame(source)) if exact or shown is None else shown(source)
+        return (to_markdown(filled) if kind == "markdown" else to_latex(filled)).encode()
+    frame = wanted.frame(source)
+    if kind == "parquet":
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, index=False)
+        return buffer.getvalue()
+    if kind == "json":
+        return to_json(frame).encode()
+    return str(frame.to_csv(index=False, lineterminator="\n")).encode()

@@ -1,0 +1,102 @@
+"""Every table, written every way, reads back to the same numbers."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scorebench.datasets.errors import UsageError
+from scorebench.reports.exports import FORMATS, TABLES, export
+from scorebench.reports.source import Source, load
+from scorebench.reports.write import leaderboard_table, write_figure, write_table
+
+from .conftest import fail, study, write_directory
+
+ENTITIES = {r"\textbackslash{}": "\\", r"\ldots{}": "…", r"$\pm$": "±", r"$\times$": "×",
+            r"$\cdot$": "·", r"$<$": "<", r"$>$": ">", "--": "–"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    results = study()
+    fail(results, (results.method == "dsm") & (results.replicate == 2))
+    return load(write_directory(tmp_path_factory.mktemp("exports") / "run", results))
+
+
+def read_markdown(text: str) -> pd.DataFrame:
+    lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines()]
+    head, _, *body = [[entry.strip().replace(r"\|", "|") for entry in line] for line in lines]
+    return pd.DataFrame(body, columns=head)
+
+
+def read_latex(text: str) -> pd.DataFrame:
+    rows = [line.removesuffix(r"\\") for line in text.splitlines() if line.endswith(r"\\")]
+    cells = [[_plain(entry) for entry in re.split(r"(?<!\\)&", row)] for row in rows]
+    return pd.DataFrame(cells[1:], columns=cells[0])
+
+
+def _plain(entry: str) -> str:
+    for written, meant in ENTITIES.items():
+        entry = entry.replace(written, meant)
+    return re.sub(r"\\([&%$#_{}])", r"\1", entry).strip()
+
+
+READERS = {
+    "csv": lambda data: pd.read_csv(io.BytesIO(data)),
+    "parquet": lambda data: pd.read_parquet(io.BytesIO(data)),
+    "json": lambda data: pd.DataFrame(json.loads(data, parse_constant=pytest.fail)),
+    "markdown": lambda data: read_markdown(data.decode()),
+    "latex": lambda data: read_latex(data.decode()),
+}
+
+
+def test_every_format_has_a_reader():
+    assert set(READERS) == set(FORMATS)
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_reads_back_to_the_same_numbers(source: Source, name: str, kind: str):
+    frame = TABLES[name].frame(source)
+    assert len(frame), "an empty table would not test anything"
+    back = READERS[kind](export(source, name, kind, exact=kind in ("markdown", "latex")))
+    assert list(back.columns) == [str(column) for column in frame.columns]
+    assert len(back) == len(frame)
+    for column in frame.select_dtypes("number").columns:
+        expected = frame[column].astype("float64").to_numpy(na_value=np.nan)
+        found = pd.to_numeric(back[column].replace("", np.nan)).astype("float64").to_numpy()
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", [name for name, one in TABLES.items() if one.shown])
+@pytest.mark.parametrize("kind", ["markdown", "latex"])
+def test_what_people_read_is_written_as_it_is(source: Source, name: str, kind: str):
+    make = TABLES[name].shown
+    assert make is not None
+    shown = make(source)
+    back = READERS[kind](export(source, name, kind))
+    assert list(back.columns) == list(shown.headers)
+    assert back.to_numpy().tolist() == [[field.text for field in row] for row in shown.rows]
+
+
+def test_wrong_names_are_refused_with_the_right_ones(source: Source):
+    with pytest.raises(UsageError, match="did you mean 'pairs'"):
+        export(source, "pair", "csv")
+    with pytest.raises(UsageError, match="leave out --exact"):
+        export(source, "board", "csv", exact=True)
+
+
+def test_files_are_written(directory: Path, tmp_path: Path):
+    write_table(directory, tmp_path / "cells.parquet", "parquet", "cells")
+    assert len(pd.read_parquet(tmp_path / "cells.parquet")) == 16
+    assert leaderboard_table(directory, "table", "pairs").startswith("| first")
+    for kind, start in {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}.items():
+        write_figure(directory, "overview", tmp_path / f"figure.{kind}", 3.35)
+        assert (tmp_path / f"figure.{kind}").read_bytes().startswith(start)
+    with pytest.raises(UsageError, match=r"should end in \.svg"):
+        write_figure(directory, "overview", tmp_path / "figure.gif")
+    with pytest.raises(UsageError, match="write"):
+        write_figure(directory, "overview", tmp_path / "nowhere" / "figure.pdf")
