@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from scorebench.bench.training import Adam, fit
+from scorebench.bench.training import Adam, fit, rate
 from scorebench.methods import methods
 from scorebench.methods.model import NetworkModel
 from scorebench.methods.networks import MLP
@@ -18,7 +18,7 @@ def stream(seeds, offset=0):
     return MemberRandom([torch.Generator().manual_seed(seed + offset) for seed in seeds])
 
 
-def train(objective, seeds, *, rates=None, steps=30, clip=100.0, **options):
+def train(objective, seeds, *, rates=None, steps=30, clip=100.0, fitting=None, **options):
     data = torch.stack(
         [torch.randn(20_000, 2, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     )
@@ -35,6 +35,7 @@ def train(objective, seeds, *, rates=None, steps=30, clip=100.0, **options):
         batch_size=50,
         learning_rate=torch.tensor(rates or [3e-3] * len(seeds)).unsqueeze(1),
         clip=clip,
+        **(fitting or {}),
     )
 
 
@@ -133,3 +134,81 @@ def test_training_finds_the_score_of_a_gaussian(name, options):
     error = (score + x / variance).square().sum(-1).mean() / 2
     assert error < 0.12
     assert result.curve[0][1] > result.curve[-1][1]
+
+
+def test_cosine_schedule_equals_torch_with_the_rate_of_each_step():
+    generator = torch.Generator().manual_seed(0)
+    theta = torch.randn(1, 20, generator=generator, dtype=torch.float64)
+    mine = theta.clone()
+    adam = Adam(
+        torch.full((1, 1), 0.01, dtype=torch.float64),
+        torch.zeros_like(mine),
+        torch.zeros_like(mine),
+    )
+    parameter = theta[0].clone().requires_grad_()
+    reference = torch.optim.Adam([parameter], lr=0.01)
+    # torch's own schedule ends one step later and has the same values before.
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(reference, T_max=40)
+    for step in range(1, 41):
+        gradient = torch.randn(1, 20, generator=generator, dtype=torch.float64)
+        adam.step(mine, gradient, rate("cosine", step, 40))
+        parameter.grad = gradient[0].clone()
+        reference.step()
+        schedule.step()
+    assert torch.allclose(parameter.detach(), mine[0], rtol=1e-10, atol=1e-12)
+    assert rate("constant", 17, 40) == 1.0
+    assert rate("cosine", 1, 40) == 1.0
+    assert 0 < rate("cosine", 40, 40) < 0.01
+
+
+def test_averaged_weights_are_the_weighted_mean_of_the_path():
+    beta, steps = 0.7, 6
+    path = [train(methods.get("dsm")(), [1, 2], steps=t).theta for t in range(1, steps + 1)]
+    weights = [beta ** (steps - t) for t in range(1, steps + 1)]
+    wanted = sum(w * theta for w, theta in zip(weights, path, strict=True)) / sum(weights)
+    found = train(methods.get("dsm")(), [1, 2], steps=steps, fitting={"ema": beta}).theta
+    assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(found, path[-1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dsm", "ism", "ncsn", "mle_grid"])
+def test_schedules_and_averages_leave_members_alone(name):
+    options = {
+        "dsm": {"sigma": [0.1, 0.2, 0.4]},
+        "ism": {"data_noise": [0.0, 0.1, 0.2]},
+        "ncsn": {"sigma_min": [0.05, 0.1, 0.2], "sigma_max": [5.0, 5.0, 8.0]},
+        "mle_grid": {"box": [4.0, 5.0, 6.0]},
+    }[name]
+
+    def run(chosen):
+        chosen_options = {
+            key: torch.tensor([values[k] for k in chosen]).view(-1, 1, 1)
+            for key, values in options.items()
+        } | ({"cells": 12} if name == "mle_grid" else {})
+        mlp = MLP(2, "energy", 16, 2, "swish", methods.get(name).conditional)
+        seeds = [k + 1 for k in chosen]
+        return fit(
+            methods.get(name)(),
+            mlp,
+            mlp.init([torch.Generator().manual_seed(seed) for seed in seeds]),
+            torch.stack([torch.randn(999, 2, generator=torch.Generator().manual_seed(s))
+                         for s in seeds]),
+            chosen_options,
+            batches=stream(seeds, 100), noise=stream(seeds, 200), steps=25, batch_size=50,
+            learning_rate=torch.full((len(seeds), 1), 3e-3), clip=100.0,
+            schedule="cosine", ema=0.9,
+        ).theta  # fmt: skip
+
+    together = run([0, 1, 2])
+    for k in range(3):
+        assert torch.equal(together[k], run([k])[0])
+
+
+def test_a_diverging_member_takes_its_average_along():
+    seeds, sigma = [1, 2, 3], torch.tensor([0.2, 2.0, 0.3]).view(-1, 1, 1)
+    result = train(FailsAt(17), seeds, steps=40, sigma=sigma, fitting={"ema": 0.9})
+    for k in (0, 2):
+        alone = train(
+            FailsAt(17), [seeds[k]], steps=40, sigma=sigma[k : k + 1], fitting={"ema": 0.9}
+        )
+        assert torch.equal(result.theta[k], alone.theta[0])
