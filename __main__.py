@@ -42,6 +42,13 @@ class Format(StrEnum):
     latex = "latex"
 
 
+class PluginKind(StrEnum):
+    """What users write themselves."""
+
+    method = "method"
+    dataset = "dataset"
+
+
 @app.callback(invoke_without_command=True)
 def common(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
@@ -198,6 +205,34 @@ def replay(
     found = replay_of(directory, method, dataset, sampler, workers=workers or cores())
     _print(replay_view(found))
     if bool((found["verdict"] == "differs").any()):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: scorebench new method mine && scorebench check mine.py")
+def new(
+    kind: Annotated[PluginKind, typer.Argument(help="What to write.")],
+    name: Annotated[str, typer.Argument(help="Small letters, digits and _.")],
+) -> None:
+    """Write a method or dataset of your own to start from, with a test and a study."""
+    from .studies.scaffold import scaffold
+
+    plugin, test, study = scaffold(kind.value, name)
+    typer.echo(f"wrote {plugin}, {test} and {study}; next:")
+    typer.echo(f"  scorebench check {plugin}")
+    typer.echo(f"  scorebench run {study}")
+
+
+@app.command(epilog="Example: scorebench check mine.py")
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A name, or a plug-in file.")],
+) -> None:
+    """Try what a method or dataset promises; exit status 1 if a promise is broken."""
+    from .bench.plugin_check import check as findings_of
+    from .reports.listings import findings_view
+
+    found = list(findings_of(name))
+    _print(findings_view(found))
+    if any(finding.complaint for finding in found):
         raise typer.Exit(1)
 
 

@@ -17,8 +17,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, field_validator
 
+from ..datasets import datasets
 from ..datasets.errors import UsageError
+from ..methods import methods, references, samplers
 from .fingerprint import module_digest
+from .metrics import metrics
 from .spec import Frozen
 
 _FILE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.py")
@@ -130,6 +133,17 @@ def _execute(plugin: PluginFile) -> None:
     except Exception as error:
         raise UsageError(f"{plugin.file}{_line(error, shown)}: {_told(error)}") from error
     _active[stem] = name
+
+
+def registered_by(plugin: PluginFile) -> list[tuple[str, str]]:
+    """Kind and name of all that an active plug-in file registered."""
+    module = _active.get(plugin.file.removesuffix(".py"))
+    return [
+        (registry.kind, name)
+        for registry in (methods, datasets, samplers, metrics, references)
+        for name in registry.names()
+        if name not in registry.builtin and registry.get(name).__module__ == module
+    ]
 
 
 def _line(error: Exception, shown: str) -> str:

@@ -10,6 +10,7 @@
 Whether a loss or a sampler is right needs tests of its own: a closed form, a derivation.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import optuna
@@ -22,6 +23,7 @@ from . import methods, samplers
 from .model import Model, NetworkModel
 from .networks import MLP
 from .objectives.base import ScoreMatching
+from .promises import PROMISES, draw_options
 from .random import MemberRandom
 from .sampling.base import Sampler
 from .setting import Setting
@@ -38,7 +40,8 @@ class MethodConformance:
 
     Attributes:
         name: Name in the registry.
-        options: Hyperparameters for three members: numbers with a fraction may differ.
+        options: Hyperparameters for three members: numbers with a fraction may differ. Drawn from
+            the method's own search space unless given.
         sizes: Points per batch; odd ones find arithmetic that depends on neighbours.
     """
 
@@ -72,13 +75,19 @@ class MethodConformance:
             name: torch.tensor([value * (1 + 0.3 * k) for k in chosen]).view(-1, 1, 1)
             if isinstance(value, float)
             else value
-            for name, value in self.options.items()
+            for name, value in (self.options or draw_options(type(method), 0)).items()
         }
         before = x.clone()
         loss = method.loss(NetworkModel(mlp, theta), x, rng, **options)
         assert torch.equal(x, before)
         (gradient,) = torch.autograd.grad(loss.sum(), theta)
         return loss.detach(), gradient
+
+    @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+    def test_keeps_its_promises(
+        self, method: ScoreMatching, promise: Callable[[type[ScoreMatching]], None]
+    ) -> None:
+        promise(type(method))
 
     def test_losses_are_finite_and_one_per_member(self, method: ScoreMatching, mlp: MLP) -> None:
         for size in self.sizes:

@@ -13,6 +13,8 @@ from . import text
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..bench.plugin_check import Finding
+
 _PLURALS = {"study": "studies"}
 _COLOURS = {"identical": "green", "within tolerance": "yellow", "differs": "bold red"}
 
@@ -58,6 +60,26 @@ def replay_view(found: "pd.DataFrame") -> RenderableType:
             why = f"; changed: {line.changed!s}" if line.changed else ""
             reasons.append(Text(f"{method} on {dataset}: {line.metric!s} {before} → {after}{why}"))
     return Group(shown, *reasons)
+
+
+def findings_view(found: "Iterable[Finding]") -> RenderableType:
+    """What a plug-in promises: kept, or what is wrong and what would be right."""
+    parts: list[RenderableType] = []
+    for plugin, group in groupby(found, key=lambda finding: finding.plugin):
+        shown = _grid()
+        shown.add_column(no_wrap=True, min_width=7)
+        shown.add_column()
+        kept = 0
+        for _, promise, complaint in group:
+            if complaint is None:
+                kept += 1
+                shown.add_row(Text("  ok", style="green"), Text(promise.replace("`", "")))
+            else:
+                shown.add_row(Text("  wrong", style="bold red"), Text(promise.replace("`", "")))
+                shown.add_row("", Text(complaint.replace("`", ""), style="bold"))
+        total = sum(cell != "" for cell in shown.columns[0].cells)
+        parts += [Text(f"{plugin}: {kept} of {total} promises kept", style="bold"), shown]
+    return Group(*parts)
 
 
 def _grid(*, show_header: bool = False) -> Table:

@@ -1,0 +1,1 @@
+"""What `scorebench new` writes: text with NAME and Name in it."""
