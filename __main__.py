@@ -171,6 +171,30 @@ def report(directory: Directory) -> None:
     typer.echo(write_report(directory))
 
 
+@app.command(epilog="Example: scorebench diff runs/before runs/after")
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="Run directory.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Run directory.")],
+    out: Annotated[Path | None, typer.Option(help="Also write it as a page, FILE.html.")] = None,
+) -> None:
+    """Say what two studies differ in, and which ranks moved more than their uncertainty."""
+    from .reports.write import write_diff
+
+    typer.echo(write_diff(old, new, out).rstrip("\n"))
+
+
+@app.command(epilog="Example: scorebench merge runs/all runs/mine runs/yours")
+def merge(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New run directory.")],
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Two or more.")],
+) -> None:
+    """Put run directories together into one board; refuse what cannot be compared."""
+    from .reports.merge import merge as put_together
+    from .reports.write import write_report
+
+    typer.echo(write_report(put_together(out, directories)))
+
+
 @app.command(epilog="Example: scorebench best runs/quick dsm rings > my.toml")
 def best(
     directory: Directory,

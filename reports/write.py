@@ -103,6 +103,27 @@ def write_figure(directory: str | Path, name: str, out: Path, width: float | Non
     _write(out, encode(figure(load(directory), name, width), kinds[out.suffix], dpi=300))
 
 
+def write_diff(old: str | Path, new: str | Path, out: Path | None = None) -> str:
+    """What two run directories differ in, as text; and as a page if that is asked for.
+
+    Args:
+        old: The first.
+        new: The second.
+        out: File of the page.
+
+    Raises:
+        UsageError: One is no run directory, or the page cannot be written.
+    """
+    from .diff import diff, diff_page, diff_text
+
+    before, after = load(old), load(new)
+    found = diff(before, after)
+    if out is not None:
+        names = (f"{one.study.name} ({one.directory})" for one in (before, after))
+        _write(out, diff_page(found, *names).encode())
+    return diff_text(found)
+
+
 def _write(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)

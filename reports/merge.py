@@ -1,0 +1,124 @@
+"""Run directories of several machines or people, put together into one board."""
+
+import math
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..datasets.errors import UsageError
+from ..studies.cells import Plan
+from ..studies.difference import difference
+from ..studies.engine import Engine
+from ..studies.entries import Entry
+from ..studies.files import refused
+from ..studies.records import read_environments, read_rows, read_study
+from ..studies.rows import Place, Row
+from ..studies.spec import StudySpec
+from ..studies.standing import standing
+from ..studies.store import Store
+from ..studies.table import write_results
+
+_GRID = ("methods", "datasets", "samplers")
+_FREE = ("name", "limits", *_GRID)
+_ARTIFACTS = ("samples", "fields", "models")
+_TOLERANCE = 0.01
+
+
+def merge(out: str | Path, directories: Sequence[str | Path]) -> Path:
+    """Put studies together that differ in their methods, datasets or samplers only.
+
+    Rows that several directories have are taken from the first. Cells that none has are missing
+    from the board, and shown so. The directories are left alone.
+
+    Args:
+        out: The new run directory.
+        directories: Two or more run directories.
+
+    Returns:
+        The new directory.
+
+    Raises:
+        UsageError: They cannot be compared, and why.
+    """
+    folders = [Path(one) for one in directories]
+    target = Path(out)
+    if len(folders) < 2:
+        raise UsageError("merging takes two run directories or more")
+    if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
+        raise UsageError(f"{str(target)!r} exists already: give the name of a new directory")
+    studies = [read_study(folder) for folder in folders]
+    for folder, study in zip(folders[1:], studies[1:], strict=True):
+        _comparable(folders[0], studies[0], folder, study)
+    spec = _together(target.name, studies)
+    rows: dict[Place, Row] = {}
+    environments: dict[str, dict[str, Any]] = {}
+    engine = Engine()
+    for folder, study in zip(folders, studies, strict=True):
+        for row in standing(Plan(study, engine), read_rows(folder)):
+            _agree(spec.objective, rows.setdefault(row.place, row), row, folder)
+        environments |= read_environments(folder)
+    with Store(target, spec) as store:
+        store.append(list(rows.values()), environments)
+        _copy(folders, target)
+        plan = Plan(spec, engine)
+        write_results(target, standing(plan, rows.values()), plan)
+    return target
+
+
+def _comparable(first: Path, one: StudySpec, second: Path, other: StudySpec) -> None:
+    """Refuse studies whose runs mean different things."""
+    free = {name: getattr(one, name) for name in _FREE if hasattr(one, name)}
+    if changes := difference(one, other.model_copy(update=free)):
+        raise UsageError(
+            f"{str(first)!r} and {str(second)!r} cannot be compared: {'; '.join(changes)}"
+        )
+    for field in _GRID:
+        known: dict[str, Entry] = {entry.label: entry for entry in getattr(one, field)}
+        for entry in getattr(other, field):
+            if entry.label in known and known[entry.label] != entry:
+                raise UsageError(
+                    f"{str(first)!r} and {str(second)!r} cannot be compared: {entry.label} among "
+                    f"the {field} has other settings"
+                )
+
+
+def _together(name: str, studies: Sequence[StudySpec]) -> StudySpec:
+    grid = {
+        field: tuple({e.label: e for study in studies for e in getattr(study, field)}.values())
+        for field in _GRID
+    }
+    usable = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name)
+    return studies[0].model_copy(update={**grid, "name": name if usable else studies[0].name})
+
+
+def _agree(objective: str, one: Row, other: Row, folder: Path) -> None:
+    """Refuse two rows at one place that are not the same run."""
+    if one is other:
+        return
+    method, dataset, sampler = other.place.cell
+    where = f"{method} on {dataset} ({sampler}) in {str(folder)!r}"
+    if one.result.key != other.result.key:
+        raise UsageError(
+            f"{where} was run with other code or settings than in the directories before: "
+            "run one of them again with the same version"
+        )
+    a, b = (row.result.metrics.get(objective, math.nan) for row in (one, other))
+    alike = math.isclose(a, b, rel_tol=_TOLERANCE) or (math.isnan(a) and math.isnan(b))
+    if one.result.state != other.result.state or not alike:
+        raise UsageError(
+            f"{where} gave {b:.6g} where the same run gave {a:.6g} before: numbers of these "
+            "machines cannot be put together"
+        )
+
+
+def _copy(folders: Sequence[Path], target: Path) -> None:
+    for folder in reversed(folders):
+        for kind in _ARTIFACTS:
+            for path in sorted((folder / kind).glob("*")):
+                try:
+                    (target / kind).mkdir(exist_ok=True)
+                    shutil.copyfile(path, target / kind / path.name)
+                except OSError as error:
+                    raise refused(target, "write to", error) from error
