@@ -12,10 +12,9 @@ The verbs of the command line, in Python::
 
 from typing import TYPE_CHECKING, Any
 
-from .datasets.errors import UsageError
-
 if TYPE_CHECKING:
     from .datasets import get_dataset
+    from .datasets.errors import UsageError
     from .reports.api import (
         Study,
         best,
@@ -44,7 +43,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_HOMES = {"get_dataset": "datasets"}
+_HOMES = {"UsageError": "datasets.errors", "get_dataset": "datasets"}
 
 
 def __getattr__(name: str) -> Any:
