@@ -77,6 +77,9 @@ def run(
         list[str] | None,
         typer.Option("--override", "-o", metavar="KEY=VALUE", help="Change a field; TOML values."),
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write DIR/tensorboard: curves, pictures.")
+    ] = False,
     discard: Annotated[
         list[str] | None,
         typer.Option(metavar="CELL", help="Set results aside that no longer fit; 'dsm-*' works."),
@@ -104,6 +107,10 @@ def run(
         # As a shell and timeout(1) say it.
         raise typer.Exit(124 if late else 130) from None
     leaderboard(done.directory)
+    if tensorboard:
+        from .reports.tensorboard import write_tensorboard
+
+        typer.echo(f"\ntensorboard --logdir {write_tensorboard(done.directory)}")
     typer.echo(f"\nreport: {done.directory / 'report.html'}")
 
 
@@ -193,6 +200,18 @@ def merge(
     from .reports.write import write_report
 
     typer.echo(write_report(put_together(out, directories)))
+
+
+@app.command(epilog="Example: scorebench dashboard runs/quick")
+def dashboard(
+    directory: Directory,
+    port: Annotated[int, typer.Option(help="Where to listen, on this machine only.")] = 8080,
+) -> None:
+    """Watch the searches of a study in Optuna's dashboard; nothing in it is changed."""
+    from .reports.dashboard import HOST, serve
+
+    typer.echo(f"http://{HOST}:{port}, until Ctrl-C")
+    serve(directory, port)
 
 
 @app.command(epilog="Example: scorebench best runs/quick dsm rings > my.toml")

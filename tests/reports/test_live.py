@@ -1,0 +1,90 @@
+"""The dashboard shows and never writes; TensorBoard gets the curves that were kept."""
+
+import json
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from scorebench.datasets.errors import UsageError
+from scorebench.reports import dashboard
+from scorebench.reports.tensorboard import write_tensorboard
+from scorebench.studies.search import open_journal
+
+from .conftest import study
+
+
+@pytest.fixture
+def running(make_directory: Callable[[pd.DataFrame], Path]) -> Path:
+    folder = make_directory(study(datasets=("rings",)))
+    storage = open_journal(folder / "optuna.journal")
+    search = optuna.create_study(study_name="dsm-rings-langevin", storage=storage)
+    search.optimize(lambda trial: trial.suggest_float("sigma", 0.02, 0.5), n_trials=3)
+    return folder
+
+
+def test_the_view_follows_a_writer_and_changes_nothing(running: Path):
+    view = dashboard.read_only(running)
+    shown = optuna.load_study(study_name="dsm-rings-langevin", storage=view)
+    assert len(shown.trials) == 3
+    journal = running / "optuna.journal"
+    before = journal.read_bytes()
+    with pytest.raises(UsageError, match="shown, not changed"):
+        shown.set_user_attr("note", "mine")
+    assert journal.read_bytes() == before
+    writer = optuna.load_study(study_name="dsm-rings-langevin", storage=open_journal(journal))
+    writer.optimize(lambda trial: trial.suggest_float("sigma", 0.02, 0.5), n_trials=2)
+    with journal.open("ab") as file:
+        file.write(b'{"op_code": 4, "half a li')
+    assert len(shown.trials) == 5, "and the torn line is waited for"
+
+
+def test_the_dashboard_is_served_on_this_machine_only(running: Path):
+    pytest.importorskip("optuna_dashboard")
+    assert dashboard.HOST == "127.0.0.1"
+    before = (running / "optuna.journal").read_bytes()
+    with socket.socket() as free:
+        free.bind((dashboard.HOST, 0))
+        port = free.getsockname()[1]
+    threading.Thread(target=dashboard.serve, args=(running, port), daemon=True).start()
+    for _ in range(100):
+        try:
+            address = f"http://{dashboard.HOST}:{port}/api/studies"
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                found = json.load(answer)
+            break
+        except OSError:
+            time.sleep(0.1)
+    assert [one["study_name"] for one in found["study_summaries"]] == ["dsm-rings-langevin"]
+    with pytest.raises(UsageError, match=f"port {port}"):
+        dashboard.serve(running, port)
+    assert (running / "optuna.journal").read_bytes() == before
+
+
+def test_without_a_search_there_is_nothing_to_show(directory: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match="nothing has been searched"):
+        dashboard.read_only(directory)
+    with pytest.raises(UsageError, match="not a run directory"):
+        dashboard.read_only(tmp_path)
+
+
+def test_tensorboard_reads_the_curves_back(running: Path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = write_tensorboard(running)
+    events = EventAccumulator(str(folder / "dsm" / "rings" / "langevin"))
+    events.Reload()
+    tags = events.Tags()
+    assert {f"loss/{i}" for i in range(5)} | {"confirmed/sw1"} == set(tags["scalars"])
+    assert tags["images"] == ["panels"]
+    with np.load(running / "samples" / "dsm-rings-langevin.npz") as file:
+        expected = file["curves"][2]
+    found = np.array([(one.step, one.value) for one in events.Scalars("loss/2")])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
