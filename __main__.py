@@ -9,6 +9,7 @@ import typer
 
 from . import __version__
 from .datasets.errors import UsageError
+from .studies.completion import complete_override, complete_study
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,6 +26,22 @@ app = typer.Typer(
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Run directory of a study.")]
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", help="Processes; all cores unless given.")
+]
+StudyName = Annotated[
+    str,
+    typer.Argument(
+        help="Name of a packaged study, or path of a TOML file.", autocompletion=complete_study
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--override",
+        "-o",
+        metavar="KEY=VALUE",
+        help="Change a field; TOML values.",
+        autocompletion=complete_override,
+    ),
 ]
 SamplerLabel = Annotated[
     str | None, typer.Option("--sampler", help="Label of the sampler, where there are several.")
@@ -70,13 +87,10 @@ def list_all() -> None:
 
 @app.command(epilog="Example: scorebench run quick -o training.steps=500 -o 'datasets=[\"rings\"]'")
 def run(
-    study: Annotated[str, typer.Argument(help="Name of a packaged study, or path of a TOML file.")],
+    study: StudyName,
     out: Annotated[Path | None, typer.Option(help="Run directory; runs/NAME unless given.")] = None,
     workers: Workers = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--override", "-o", metavar="KEY=VALUE", help="Change a field; TOML values."),
-    ] = None,
+    override: Overrides = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write DIR/tensorboard: curves, pictures.")
     ] = False,
@@ -249,6 +263,36 @@ def replay(
     _print(replay_view(found))
     if bool((found["verdict"] == "differs").any()):
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: scorebench show quick -o training.steps=500 > my.toml")
+def show(
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            help="Name of a packaged study, or path of a TOML file.", autocompletion=complete_study
+        ),
+    ] = None,
+    override: Overrides = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of study files instead.")
+    ] = False,
+) -> None:
+    """Print a study with all its defaults, its number of runs, and about how long they take."""
+    from .studies.schema import SCHEMA
+
+    if schema:
+        typer.echo(SCHEMA.read_text(encoding="utf-8").rstrip("\n"))
+        return
+    if study is None:
+        raise UsageError("say which study to show, or --schema")
+    from .reports.api import load_study
+    from .reports.listings import estimate_text
+    from .studies.estimate import estimate
+
+    spec = load_study(study, override or ())
+    typer.echo(spec.to_toml())
+    typer.echo(estimate_text(estimate(spec)))
 
 
 @app.command(epilog="Example: scorebench new method mine && scorebench check mine.py")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..bench.plugin_check import Finding
+    from ..studies.estimate import Estimate
 
 _PLURALS = {"study": "studies"}
 _COLOURS = {"identical": "green", "within tolerance": "yellow", "differs": "bold red"}
@@ -60,6 +61,17 @@ def replay_view(found: "pd.DataFrame") -> RenderableType:
             why = f"; changed: {line.changed!s}" if line.changed else ""
             reasons.append(Text(f"{method} on {dataset}: {line.metric!s} {before} → {after}{why}"))
     return Group(shown, *reasons)
+
+
+def estimate_text(found: "Estimate") -> str:
+    """Number of runs and their time, as comments of TOML."""
+    counts = ", ".join(f"{count} {phase}" for phase, count in found.runs.items() if count)
+    lines = [
+        f"{sum(found.runs.values())} runs in {found.cells} cells: {counts}",
+        f"about {text.seconds(found.seconds)} of one core on this machine, "
+        f"estimated in {text.seconds(found.measured)}",
+    ]
+    return "\n".join(f"# {line}" for line in lines)
 
 
 def findings_view(found: "Iterable[Finding]") -> RenderableType:

@@ -103,6 +103,16 @@ class Plan:
             return self._compare(cell, table, storage)
         return self._refer(cell)
 
+    def example(self, cell: Cell) -> RunSpec:
+        """A run like those of a cell, in the middle of its search space; for timing."""
+        if cell not in self._tuned:
+            return next(self._refer(cell))[0].spec
+        from optuna.trial import FixedTrial
+
+        entry, training = self._entries[cell.method], self.study.training
+        middle = FixedTrial({"learning_rate": 1e-3, **explore(self.engine, entry, training).names})
+        return self._spec(cell, propose(self.engine, entry, training, middle))
+
     def _refer(self, cell: Cell) -> Steps:
         study = self.study
         sampler = Plugin(name=IID) if cell.sampler == IID else self._samplers[cell.sampler]

@@ -1,0 +1,171 @@
+"""Write what follows from the code: the schema of study files and the reference pages.
+
+Run ``python docs/generate.py`` after a change of study fields or commands; a test holds the files
+against it.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from scorebench.__main__ import app
+from scorebench.studies.load import PRESETS
+from scorebench.studies.schema import SCHEMA, study_schema
+from typer.main import get_command
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTE = "<!-- Written by docs/generate.py: change what it is made of, then run that again. -->"
+
+
+def outputs() -> dict[Path, str]:
+    """Text of every generated file."""
+    schema = study_schema()
+    return {
+        ROOT / "studies" / SCHEMA.name: json.dumps(schema, indent=1, ensure_ascii=False) + "\n",
+        ROOT / "docs" / "studies.md": studies_page(schema),
+        ROOT / "docs" / "command_line.md": commands_page(),
+    }
+
+
+def studies_page(schema: dict[str, Any]) -> str:
+    """Every field of a study file."""
+    tables = schema["$defs"]
+    parts = [INTRODUCTION.strip(), "## Every field", "### At the top"]
+    plain, nested = [], []
+    for name, field in schema["properties"].items():
+        table = tables.get(field.get("$ref", "").rpartition("/")[2])
+        required = name in schema["required"]
+        if table is None:
+            plain.append(row(name, field, required=required))
+        else:
+            rows = [row(inner, said) for inner, said in table["properties"].items()]
+            nested += [f"### `[{name}]`", table["description"], listing(rows)]
+    parts += [listing(plain), *nested, "## An example", "The packaged study `quick`:"]
+    preset = (PRESETS / "quick.toml").read_text(encoding="utf-8")
+    parts.append(f"```toml\n{preset.rstrip()}\n```")
+    return "\n\n".join([*parts, NOTE]) + "\n"
+
+
+def row(name: str, field: dict[str, Any], *, required: bool = False) -> str:
+    """One line of a table of fields."""
+    default = "required" if required else f"`{shown(field.get('default'))}`"
+    if "default" in field and field["default"] is None:
+        default = "none"
+    return f"| `{name}` | {default} | {values(field)} | {field.get('description', '')} |"
+
+
+def listing(rows: list[str]) -> str:
+    """A Markdown table of fields."""
+    return "\n".join(["| field | default | values | meaning |", "|---|---|---|---|", *rows])
+
+
+def shown(value: Any) -> str:
+    """A value as TOML has it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {shown(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(shown(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+def values(field: dict[str, Any]) -> str:
+    """What a field can be, in words."""
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if "anyOf" in field:
+        words = [values(part) for part in field["anyOf"] if part.get("type") != "null"]
+        return " or ".join(dict.fromkeys(words))
+    if "$ref" in field:
+        kind = field["$ref"].rpartition("/")[2]
+        return {"Range": "range", "Entry": "name or table", "PluginFile": "file"}.get(kind, kind)
+    if field.get("type") == "array":
+        return f"list of {values(field['items'])}"
+    words = {"integer": "whole number", "boolean": "true or false"}
+    kind = str(words.get(field["type"], field["type"]))
+    low = field.get("minimum", field.get("exclusiveMinimum"))
+    high = field.get("maximum", field.get("exclusiveMaximum"))
+    above = "above " if "exclusiveMinimum" in field else "from "
+    below = " below " if "exclusiveMaximum" in field else " to "
+    ends = [f"{above}{low:,}" if low is not None else "", f"{below}{high:,}" if high else ""]
+    return f"{kind} {''.join(ends)}".strip()
+
+
+def commands_page() -> str:
+    """Every command with its arguments and options."""
+    command = get_command(app)
+    parts = ["# Command line", "Every command has `--help`; bad input is one line and status 2."]
+    for name, found in sorted(command.commands.items()):  # type: ignore[attr-defined]
+        parts += [f"## `scorebench {name}`", str(found.help)]
+        lines = []
+        for parameter in found.params:
+            if parameter.name == "help":
+                continue
+            said = (getattr(parameter, "help", None) or "").replace("|", "\\|")
+            if parameter.param_type_name == "argument":
+                lines.append(f"| `{parameter.name}` | {said} |")
+            else:
+                names = ", ".join(f"`{option}`" for option in parameter.opts)
+                lines.append(f"| {names} | {said} |")
+        if lines:
+            parts.append("\n".join(["| | |", "|---|---|", *lines]))
+        if found.epilog:
+            parts.append(f"`{found.epilog.removeprefix('Example: ')}`")
+    return "\n\n".join([*parts, NOTE]) + "\n"
+
+
+INTRODUCTION = """
+# Study files
+
+A study is a TOML file: what is compared, on what, with which budgets and seeds. `scorebench show STUDY` prints one with
+every default written out, its number of runs and an estimate of the time; `scorebench show --schema` prints the JSON
+schema, from which editors complete (write `#:schema PATH` in the file's first lines).
+
+## Names, options and ranges
+
+Methods, datasets, samplers and references are given by name, or by a table with a name and options:
+
+```toml
+methods = [
+    "dsm",                                              # search all it suggests
+    { name = "dsm", label = "dsm_fixed", sigma = 0.1 }, # fix a hyperparameter
+    { name = "ssm", n_slices = { choices = [1, 4] } },  # search among values
+    { name = "deen", sigma = { low = 0.05, high = 0.2, log = true } },
+]
+```
+
+A `label` is what results and file names call it; two entries of one name need two. Only methods (and
+`training.learning_rate`) are searched; options of datasets and samplers are values.
+
+## Plug-ins of your own
+
+`plugins = ["mine.py"]` names a file beside the study file (in an override: from the current folder), or a module of an
+installed package. It registers names with the same decorators as the built-in ones. The text of the file becomes part of
+the study: the run directory, `scorebench best` and workers elsewhere need nothing else, and a change of its code changes
+the keys of its runs. A file has to stand alone; what needs several files belongs in a package, whose entry points
+(`scorebench_methods` and so on) need no `plugins` at all. **A study that carries code runs it**, so look at a stranger's
+study before you run it.
+
+## Overrides
+
+`-o KEY=VALUE` changes a field, `KEY` being dotted and `VALUE` TOML: `-o training.steps=500`, `-o 'datasets=["rings"]'`. A
+bare word is a string.
+"""
+
+
+def main() -> None:
+    """Write all files, or with --check say which are not up to date."""
+    stale = [
+        path for path, text in outputs().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]  # fmt: skip
+    for path in stale:
+        if "--check" not in sys.argv:
+            path.write_text(outputs()[path], encoding="utf-8")
+        print(path.relative_to(ROOT))
+    if stale and "--check" in sys.argv:
+        raise SystemExit("out of date: run python docs/generate.py")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The JSON schema of study files: what editors complete from, and what docs/studies.md is made of.
+
+``schema.json`` beside this file is ``study_schema()``; ``python docs/generate.py`` writes it.
+"""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..bench.plugins import PluginFile
+from ..bench.spec import EvaluationSpec, NetworkSpec, TrainingSpec
+from .entries import Choices, Entry, Range
+from .spec import Confirm, Evaluation, Limits, Reference, Search, StudySpec, Training
+
+SCHEMA = Path(__file__).with_name("schema.json")
+
+# Where a table of the file repeats fields of a run, they are described there.
+_MODELS: dict[type[BaseModel], type[BaseModel] | None] = {
+    StudySpec: None, Training: TrainingSpec, Search: None, Confirm: None, Reference: None,
+    Evaluation: EvaluationSpec, Limits: None, NetworkSpec: None, PluginFile: None, Range: None,
+    Choices: None,
+}  # fmt: skip
+
+
+def study_schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of study files, as people write them."""
+    schema = StudySpec.model_json_schema()
+    tables: dict[str, Any] = schema["$defs"]
+    tables["Entry"] = _entry(tables["Entry"])
+    for model, base in _MODELS.items():
+        _describe(schema if model is StudySpec else tables[model.__name__], model, base)
+    for table in (schema, *tables.values()):
+        table.pop("title", None)
+        for field in table.get("properties", {}).values():
+            field.pop("title", None)
+            if "$ref" in field:
+                field.pop("default", None)
+    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "scorebench study"}
+    return about | schema
+
+
+def _entry(written_out: dict[str, Any]) -> dict[str, Any]:
+    """An entry is its name, or a table in which settings stand beside name and label."""
+    about = attributes(Entry)
+    settings = written_out["properties"]["settings"]["additionalProperties"]
+    return {
+        "description": summary(Entry),
+        "anyOf": [
+            {"type": "string"},
+            {
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    "name": {"type": "string", "description": about["name"]},
+                    "label": {
+                        "type": "string",
+                        "pattern": "^[A-Za-z0-9_]+$",
+                        "description": about["label"],
+                    },
+                },
+                "additionalProperties": {**settings, "description": about["settings"]},
+            },
+        ],
+    }
+
+
+def _describe(table: dict[str, Any], model: type[BaseModel], base: type[BaseModel] | None) -> None:
+    about = ({} if base is None else attributes(base)) | attributes(model)
+    table["description"] = summary(model).partition("; see `")[0].rstrip(".") + "."
+    for name, field in table["properties"].items():
+        if name in about:
+            field["description"] = about[name]
+
+
+def summary(model: type[BaseModel]) -> str:
+    """First paragraph of a class's docstring."""
+    return _joined(inspect.cleandoc(model.__doc__ or "").split("\n\n")[0])
+
+
+def attributes(model: type[BaseModel]) -> dict[str, str]:
+    """What a class's docstring says of its attributes."""
+    text = inspect.cleandoc(model.__doc__ or "")
+    listed = re.split(r"^Attributes:$", text, maxsplit=1, flags=re.MULTILINE)[1:]
+    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed[0] if listed else "", re.MULTILINE)
+    return {name: _joined(said) for name, said in found}
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split()).replace("``", "`")
