@@ -8,7 +8,7 @@ from ..bench.spec import SPLIT_SAMPLER, Option, Plugin
 from ..datasets.errors import UsageError, unknown
 from .engine import Engine
 from .entries import Entry
-from .space import example, explore
+from .space import example, explore, propose
 from .spec import StudySpec
 
 
@@ -99,6 +99,8 @@ def _check_method(study: StudySpec, entry: Entry, engine: Engine) -> None:
     for name in entry.settings:
         if name not in found.names:
             raise unknown(f"hyperparameter of {entry.name!r}", name, found.names)
+    if study.search.sampler == "grid" and study.search.trials and found.free:
+        _check_grid(study, entry, engine)
     if study.search.trials == 0 and found.free:
         # The learning rate is usually shared, so it is shown where it is set for all methods.
         own = [name for name in found.free if name in found.names and name != "learning_rate"]
@@ -110,6 +112,25 @@ def _check_method(study: StudySpec, entry: Entry, engine: Engine) -> None:
         raise UsageError(
             f"search.trials = 0 leaves {', '.join(found.free)} of method {entry.label!r} open: "
             f"fix it, for example {how}"
+        )
+
+
+def _check_grid(study: StudySpec, entry: Entry, engine: Engine) -> None:
+    import optuna
+
+    from .samplers import Grid, grid_size
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    trial = optuna.create_study(sampler=Grid()).ask()
+    try:
+        propose(engine, entry, study.training, trial)
+    except UsageError as error:
+        raise UsageError(f"method {entry.label!r}: {error}") from error
+    size = grid_size(trial.distributions)
+    if size != study.search.trials:
+        raise UsageError(
+            f"the grid of method {entry.label!r} has {size} combinations, and search.trials = "
+            f"{study.search.trials}: set it to {size}"
         )
 
 

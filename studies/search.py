@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from ..bench.spec import Option
 from .engine import Engine
 from .entries import Entry
 from .rows import Cell, Row
+from .samplers import sampler_for
 from .space import Proposal, propose
 from .spec import StudySpec
 
@@ -88,6 +90,15 @@ def _drop_torn_tail(path: Path) -> None:
             good += len(line)
 
 
+def _steadily(sampler: str) -> AbstractContextManager[None]:
+    """Gaussian processes are torch's work, whose sums depend on the number of threads."""
+    if sampler != "gp":
+        return nullcontext()
+    from ..bench.process import one_thread
+
+    return one_thread()
+
+
 class Suggestion(NamedTuple):
     """One configuration and Optuna's parameters that it was made of."""
 
@@ -127,10 +138,11 @@ class Search:
         study = self.sync(history)
         study.sampler = self._sampler(len(history))
         suggestions = []
-        for _ in range(count):
-            trial = study.ask()
-            proposal = propose(self._engine, self._entry, self._study.training, trial)
-            suggestions.append(Suggestion(proposal, trial.params))
+        with _steadily(self._study.search.sampler):
+            for _ in range(count):
+                trial = study.ask()
+                proposal = propose(self._engine, self._entry, self._study.training, trial)
+                suggestions.append(Suggestion(proposal, trial.params))
         return suggestions
 
     def tell(self, start: int, rows: Sequence[Row]) -> None:
@@ -191,9 +203,7 @@ class Search:
 
     def _sampler(self, finished: int) -> optuna.samplers.BaseSampler:
         seed = int(np.random.SeedSequence([self._seed(), finished]).generate_state(1)[0])
-        if self._study.search.sampler == "random":
-            return optuna.samplers.RandomSampler(seed=seed)
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=self._study.search.startup)
+        return sampler_for(self._study.search, self._seed(), seed)
 
     def _seed(self) -> int:
         """Each cell's own root, so that cells can be added without changing the others."""

@@ -58,15 +58,16 @@ class Search(Frozen):
         trials: Configurations tried in a cell, in total; 0 for no tuning at all.
         batch: Configurations proposed at a time; part of the study because it decides what the
             proposals can know of.
-        sampler: Optuna's ``tpe`` (defaults of Optuna 5) or ``random``.
-        startup: Random configurations before ``tpe`` begins to learn.
+        sampler: Optuna's ``tpe`` (defaults of Optuna 5), ``gp`` (Gaussian processes), ``qmc`` (a
+            scrambled Sobol sequence) or ``random``; or ``grid``, every combination of the choices.
+        startup: Random configurations before ``tpe`` and ``gp`` begin to learn.
         finalists: Best configurations that are trained again before the winner is chosen.
         repeats: Fresh validation runs of each finalist.
     """
 
     trials: int = Field(20, ge=0, le=100_000)
     batch: int = Field(4, ge=1, le=8)
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: Literal["tpe", "gp", "qmc", "random", "grid"] = "tpe"
     startup: int = Field(10, ge=1, le=100_000)
     finalists: int = Field(2, ge=1, le=100)
     repeats: int = Field(2, ge=0, le=100)
