@@ -8,6 +8,7 @@ from torch import Tensor
 from ...datasets.base import Dataset
 from . import metrics
 from .base import Metric
+from .embedding import kernel_mean
 
 _PRESENT = 0.25
 _BLUR = 0.1
@@ -41,7 +42,7 @@ class JunkMass(Metric):
     """
 
     def value(self, samples: Tensor) -> float:
-        low = self.dataset.log_prob(samples, _BLUR) < threshold(self.dataset)
+        low = kernel_mean(self.dataset, _BLUR)(samples) < threshold(self.dataset)
         return float(low.double().mean())
 
 
@@ -53,6 +54,6 @@ def shares(dataset: Dataset, samples: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def threshold(dataset: Dataset) -> float:
-    """Log density of the blurred data below which one in a thousand true points lies."""
+    """Density of the blurred data, up to a factor, that one in a thousand true points is below."""
     probe = dataset.sample(_PROBE, torch.Generator().manual_seed(_SEED))
-    return float(dataset.log_prob(probe, _BLUR).quantile(_QUANTILE))
+    return float(kernel_mean(dataset, _BLUR)(probe).quantile(_QUANTILE))

@@ -143,3 +143,11 @@ def test_looking_at_a_model_is_no_sampling_cost():
     for name in ("fisher", "kl"):
         measure(name, dataset, model)
     assert model.evaluations == 0
+
+
+def test_mass_where_the_data_cannot_be_counts_up_to_a_limit():
+    dataset, centre = one_gaussian(noise=0.1)
+    far = model_gaussian(centre - torch.tensor([5.6, 0.0]).double(), 0.04)
+    # Everything of the model is more than e^-600 away, so log p counts as -600.
+    entropy = math.log(2 * math.pi * math.e * 0.04)
+    assert measure("kl_reverse", dataset, far) == pytest.approx(600 - entropy, rel=1e-4)
