@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from . import text
 from .cell import Cell
 from .evidence import Evidence
 from .style import LIGHT, Theme, colours, drawing
@@ -46,8 +47,9 @@ def overview(
             fontsize=8.5, color=theme.faint,
         )  # fmt: skip
         figure.legend(
-            handles=_legend(theme), loc="outside upper left", ncols=3 if columns < 2 else 5,
-            fontsize=8, handlelength=1.6, columnspacing=1.4, borderaxespad=0.2,
+            handles=_legend(theme), loc="outside upper left", fontsize=8,
+            ncols=2 if width < 4 else 3 if columns < 2 else 5,
+            handlelength=1.6, columnspacing=1.4, borderaxespad=0.2,
         )  # fmt: skip
     return figure
 
@@ -112,6 +114,12 @@ def _references(axis: Axes, cells: Sequence[Cell], theme: Theme, logarithmic: bo
             values = next(getattr(cell, name) for cell in cells if cell.sampler == sampler)
             if len(values) and np.isfinite(values).all():
                 mean = cells[0].sign * float(values.mean())
+                if mean > axis.get_xlim()[1]:
+                    axis.annotate(
+                        f"{name} {text.number(mean, 2)} →", (1.0, 1.01), ha="right", va="bottom",
+                        xycoords="axes fraction", fontsize=7.5, color=theme.faint,
+                    )  # fmt: skip
+                    continue
                 axis.axvline(mean, color=theme.ink, linewidth=1.1, linestyle=style, zorder=1)
 
 
@@ -143,6 +151,12 @@ def _scale(axis: Axes, cells: Sequence[Cell]) -> bool:
         return True
     bend = 3 * max((abs(value) for value in cells[0].truth if math.isfinite(value)), default=0.0)
     pad = 0.06 * (high - low or 1.0)
+    near = _linear_end(cells) if bend > 0 and sign > 0 else None
+    if near is not None:
+        axis.set_xlim(min(low, 0.0) - 0.03 * near, 1.06 * near)
+        axis.xaxis.set_major_locator(MaxNLocator(4))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        return False
     if 0 < bend < high / 10:
         axis.set_xscale("symlog", linthresh=bend, linscale=0.3)
         decades = range(math.floor(math.log10(bend)), math.ceil(math.log10(high)) + 1)
@@ -158,6 +172,21 @@ def _scale(axis: Axes, cells: Sequence[Cell]) -> bool:
     axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     return False
+
+
+def _linear_end(cells: Sequence[Cell]) -> float | None:
+    """Where a linear axis can end; an untrained network far to the right of it is named only.
+
+    None where the methods themselves span decades.
+    """
+    means = [cell.mean for cell in cells if math.isfinite(cell.mean)]
+    ends = [end for cell in cells for end in cell.interval if math.isfinite(end)]
+    measured = np.concatenate([np.zeros(1), *(c.losses for c in cells), *(c.oracle for c in cells)])
+    high = max([float(measured[np.isfinite(measured)].max()), *ends])
+    if not means or min(means) <= 0 or high > 15 * min(means):
+        return None
+    untrained = [float(cell.untrained.mean()) for cell in cells if len(cell.untrained)]
+    return max([high, *(value for value in untrained if value < 1.6 * high)])
 
 
 def _legend(theme: Theme) -> list[Line2D | Patch]:

@@ -1,0 +1,42 @@
+"""The picture a report opens with: axes on which the differences that matter can be seen."""
+
+import pandas as pd
+import pytest
+from scorebench.reports.evidence import gather
+from scorebench.reports.overview import overview
+from scorebench.reports.style import encode
+
+from .conftest import study
+
+
+def shifted(results: pd.DataFrame) -> pd.DataFrame:
+    """The same study under a metric whose floor scatters around zero, as unbiased MMD's does."""
+    return results.assign(sw1=results.sw1 - 0.04)
+
+
+def test_a_floor_at_zero_gets_a_linear_axis_and_the_untrained_a_note():
+    axes = overview(gather(shifted(study()), "sw1")).axes
+    for axis in axes:
+        assert axis.get_xscale() == "linear"
+        assert axis.get_xlim()[1] < 1.0, "the untrained network at 1.36 is not on the axis"
+        assert [text.get_text() for text in axis.texts if "untrained" in text.get_text()]
+
+
+def test_methods_that_span_decades_keep_a_bent_axis():
+    levels = {"good": 0.05, "bad": 40.0}
+    axes = overview(gather(shifted(study(methods=levels, spread=0.001)), "sw1")).axes
+    assert {axis.get_xscale() for axis in axes} == {"symlog"}
+
+
+def test_a_positive_floor_has_a_logarithmic_axis():
+    axes = overview(gather(study(), "sw1")).axes
+    assert {axis.get_xscale() for axis in axes} == {"log"}
+
+
+@pytest.mark.parametrize("width", [3.35, 9.6])
+def test_the_legend_fits(width: float):
+    columns = 1 if width < 5 else None
+    figure = overview(gather(study(), "sw1"), columns=columns, width=width)
+    encode(figure, "png")
+    legend = figure.legends[0].get_window_extent()
+    assert legend.x1 <= figure.bbox.x1
