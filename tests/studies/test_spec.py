@@ -121,7 +121,7 @@ def test_difference_names_fields():
         {"training": {"learning_rate": {"low": -1.0, "high": 1.0}}},
         {"search": {"batch": 9}},
         {"search": {"batch": 0}},
-        {"search": {"sampler": "grid"}},
+        {"search": {"sampler": "hill_climbing"}},
         {"confirm": {"seeds": 0}},
         {"evaluation": {"samples": 1}},
     ],
