@@ -98,6 +98,14 @@ def run(
         list[str] | None,
         typer.Option(metavar="CELL", help="Set results aside that no longer fit; 'dsm-*' works."),
     ] = None,
+    backend: Annotated[str, typer.Option(help="Where runs go: local, or dask.")] = "local",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler; a local one if not given."),
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="Optuna's database: postgresql+psycopg://...")
+    ] = None,
 ) -> None:
     """Run a study, or finish it: what its directory holds already is not run again."""
     from .reports import api
@@ -113,6 +121,9 @@ def run(
                 overrides=override or (),
                 listener=listener,
                 discard=discard or (),
+                backend=backend,
+                scheduler=scheduler,
+                storage=storage,
             )
     except (KeyboardInterrupt, OutOfTime) as stop:
         late = isinstance(stop, OutOfTime)

@@ -104,6 +104,9 @@ def run(
     overrides: Sequence[str] = (),
     listener: "Listener | None" = None,
     discard: Sequence[str] = (),
+    backend: str = "local",
+    scheduler: str | None = None,
+    storage: str | None = None,
 ) -> Study:
     """Run a study, or what is missing of it, and write its report.
 
@@ -115,11 +118,16 @@ def run(
         listener: Told what happens on the way.
         discard: Patterns of cells (``"dsm-rings-langevin"``, ``"dsm-*"``) whose results may be set
             aside where they do not fit the study any more.
+        backend: ``"local"``, or ``"dask"`` for the machines of a Dask cluster.
+        scheduler: Address of the cluster; one is started on this machine unless given.
+        storage: Database for Optuna, ``"postgresql+psycopg://..."``; a file in the run directory
+            unless given.
 
     Raises:
         UsageError: Something in the study or its directory cannot be; one line says what.
     """
     from ..studies.load import load_study
+    from ..studies.pools import Where
     from ..studies.study import run as run_study
 
     if isinstance(study, StudySpec):
@@ -130,7 +138,8 @@ def run(
         spec = load_study(study, overrides)
     directory = Path(out) if out is not None else Path("runs") / spec.name
     workers = cores() if workers is None else workers
-    run_study(spec, directory, workers, listener, discard=discard)
+    where = Where(backend, scheduler)
+    run_study(spec, directory, workers, listener, discard=discard, where=where, storage=storage)
     found = Study(directory)
     found.report()
     return found

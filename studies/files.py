@@ -14,10 +14,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         content: All of it.
     """
     draft = path.with_name(f".{path.name}.draft")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        # On a full disk it would take the room that the next attempt needs.
+        draft.unlink(missing_ok=True)
+        raise
     draft.replace(path)
 
 
@@ -34,7 +39,7 @@ def write_if_changed(path: Path, content: bytes) -> bool:
 
 def clear_drafts(folder: Path) -> None:
     """Remove what a killed writer left."""
-    for draft in folder.glob(".*.draft"):
+    for draft in folder.rglob(".*.draft"):
         draft.unlink()
 
 

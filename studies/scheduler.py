@@ -35,7 +35,11 @@ class Answer(NamedTuple):
 
 def work(engine: Engine, specs: Sequence[RunSpec], keep: bool) -> Answer:
     """What a worker does with a task."""
-    outcomes = engine.execute(specs, keep)
+    try:
+        outcomes = engine.execute(specs, keep)
+    except SystemExit as error:
+        # A run may end itself, not its worker and least of all the study.
+        raise RuntimeError(f"the run called sys.exit({error.code!r})") from error
     if len(outcomes) != len(specs):
         raise RuntimeError(f"{len(specs)} runs gave {len(outcomes)} results")
     # Asked last: by then the run has set its threads.
@@ -216,10 +220,8 @@ class Scheduler:
                 self._split(task, task.lost)
             elif isinstance(error, OverTime):
                 self._fail(task, "timeout", str(error))
-            elif isinstance(error, Exception):
-                self._fail(task, "failed", f"{type(error).__name__}: {error}")
             else:
-                raise error
+                self._fail(task, "failed", f"{type(error).__name__}: {error}")
 
     def _lose(self, task: _Task) -> None:
         if task.lost >= RESENDS:

@@ -7,87 +7,38 @@ the Optuna storage is rebuilt from them whenever it does not hold exactly the sa
 """
 
 import hashlib
-import json
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import optuna
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage
 from optuna.trial import FixedTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..bench.spec import Option
+from ..datasets.errors import UsageError
 from .engine import Engine
 from .entries import Entry
 from .rows import Cell, Row
 from .samplers import sampler_for
 from .space import Proposal, propose
 from .spec import StudySpec
+from .storage import PATIENCE, Database
 
 WORST = 1e9
 """What Optuna is told of a failed run: its samplers ignore FAIL, and take inf for a result."""
 
+T = TypeVar("T")
+
+# What a storage raises that has gone away.
+_AWAY = (StorageInternalError, SQLAlchemyError)
+
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-def open_journal(path: Path) -> BaseStorage:
-    """Open the Optuna journal, mended; the caller holds the lock of its directory.
-
-    A line that a kill or a full disk cut short makes Optuna fail for good, so everything from the
-    first broken line on is dropped.
-    """
-    path = path.resolve()
-    # Only a killed predecessor can have left it; waiting for it to expire takes half a minute.
-    Path(f"{path}.lock").unlink(missing_ok=True)
-    _drop_torn_tail(path)
-    storage = _open(path)
-    try:
-        storage.get_all_studies()
-    except Exception:  # Optuna raises anything on a damaged journal
-        path.unlink()
-        storage = _open(path)
-    return storage
-
-
-class _Journal(JournalFileBackend):
-    """Optuna's journal file, not forced to disk after every line.
-
-    It writes a handful of lines per trial, and what a power cut takes is rebuilt from the rows.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._open_lock = JournalFileOpenLock(str(path))
-        super().__init__(str(path), lock_obj=self._open_lock)
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        self._open_lock.acquire()
-        try:
-            with self._path.open("ab") as file:
-                file.write(text.encode())
-        finally:
-            self._open_lock.release()
-
-
-def _open(path: Path) -> JournalStorage:
-    return JournalStorage(_Journal(path))
-
-
-def _drop_torn_tail(path: Path) -> None:
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        good = 0
-        for line in file:
-            if not (line.startswith(b"{") and line.endswith(b"}\n")):
-                file.truncate(good)
-                break
-            good += len(line)
 
 
 def _steadily(sampler: str) -> AbstractContextManager[None]:
@@ -125,6 +76,8 @@ class Search:
         self._entry = entry
         self._cell = cell
         self._storage = storage
+        prefix = storage.prefix if isinstance(storage, Database) else ""
+        self._name = prefix + cell.stem
         self._sign = engine.sign(study.objective)
         self._optuna: optuna.Study | None = None
 
@@ -135,7 +88,10 @@ class Search:
             history: Rows of all trials before, in order; whole batches.
             count: How many to propose.
         """
-        study = self.sync(history)
+        return self._patiently(lambda: self._ask(history, count))
+
+    def _ask(self, history: Sequence[Row], count: int) -> list[Suggestion]:
+        study = self._sync(history)
         study.sampler = self._sampler(len(history))
         suggestions = []
         with _steadily(self._study.search.sampler):
@@ -153,11 +109,34 @@ class Search:
             rows: One per trial that was asked for.
         """
         assert self._optuna is not None, "ask comes before tell"  # noqa: S101
-        for number, row in enumerate(rows, start):
-            self._optuna.tell(number, self._value(row))
+        try:
+            for number, row in enumerate(rows, start):
+                self._optuna.tell(number, self._value(row))
+        except _AWAY:
+            # The rows are the truth: what the storage missed it is told when it is back.
+            self._optuna = None
 
     def sync(self, history: Sequence[Row]) -> optuna.Study:
         """Make the Optuna study hold exactly these trials, rebuilding it if it does not."""
+        return self._patiently(lambda: self._sync(history))
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        """Do something again until the storage answers; proposals do not depend on how often."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return step()
+            except _AWAY as error:
+                self._optuna = None
+                if time.monotonic() > end:
+                    why = str(error).splitlines()[0]
+                    raise UsageError(
+                        f"the Optuna storage does not answer ({why}): see that it runs, "
+                        "then run the same command again to continue"
+                    ) from error
+                time.sleep(0.5)
+
+    def _sync(self, history: Sequence[Row]) -> optuna.Study:
         study = self._optuna or self._load()
         if study is None or not self._agrees(study, history):
             study = self._rebuild(history)
@@ -166,7 +145,7 @@ class Search:
 
     def _load(self) -> optuna.Study | None:
         try:
-            return optuna.load_study(study_name=self._cell.stem, storage=self._storage)
+            return optuna.load_study(study_name=self._name, storage=self._storage)
         except KeyError:
             return None
 
@@ -180,7 +159,7 @@ class Search:
         )
 
     def _rebuild(self, history: Sequence[Row]) -> optuna.Study:
-        name = self._cell.stem
+        name = self._name
         if self._load() is not None:
             optuna.delete_study(study_name=name, storage=self._storage)
         study = optuna.create_study(study_name=name, storage=self._storage, direction="minimize")

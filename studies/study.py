@@ -12,7 +12,8 @@ from .cells import Plan, Steps
 from .check import check_names, check_options
 from .engine import Engine
 from .events import CellFinished, Event, Listener, RunsFinished, StudyFinished, StudyStarted
-from .pools import open_pool
+from .files import refused
+from .pools import Where, open_pool
 from .records import JOURNAL
 from .rows import Cell, Job, Row
 from .scheduler import Scheduler
@@ -34,6 +35,8 @@ def run(
     engine: Engine | None = None,
     *,
     discard: Sequence[str] = (),
+    where: Where | None = None,
+    storage: str | None = None,
 ) -> Path:
     """Carry a study out; what its directory already holds is not run again.
 
@@ -48,6 +51,9 @@ def run(
         engine: Carries runs out; the real one unless given.
         discard: Patterns of cells (``dsm-rings-langevin``, ``dsm-*``) whose rows may be set aside
             where they do not fit this study, or the code as it is now. What fits is kept.
+        where: On which machines; on this one unless given.
+        storage: URL of a database for Optuna (``postgresql+psycopg://...``) instead of a file in
+            the directory. It is rebuilt from the table when it is lost.
 
     Returns:
         The run directory.
@@ -60,6 +66,8 @@ def run(
     """
     if workers < 1:
         raise UsageError(f"{workers} workers cannot run anything: at least 1 is needed")
+    if where is not None:
+        where.check()
     engine = engine or Engine()
     check_names(study, engine)
     check_options(study, engine)
@@ -71,8 +79,13 @@ def run(
             files.discard(cell)
 
     with Store(directory, study, discard, engine.key, discarded) as store:
-        session = _Session(Plan(study, engine), store, files, workers, listener or _ignore)
-        session.run()
+        session = _Session(
+            Plan(study, engine), store, files, workers, listener or _ignore, where, storage
+        )
+        try:
+            session.run()
+        except OSError as error:
+            raise refused(directory, "write to", error) from error
     return directory
 
 
@@ -84,8 +97,17 @@ class _Session:
     """One call of ``run``: the scheduler's sink, and what the listener is told of it."""
 
     def __init__(
-        self, plan: Plan, store: Store, files: ArtifactFiles, workers: int, listener: Listener
+        self,
+        plan: Plan,
+        store: Store,
+        files: ArtifactFiles,
+        workers: int,
+        listener: Listener,
+        where: Where | None,
+        storage: str | None,
     ) -> None:
+        self._where = where
+        self._url = storage
         self._plan = plan
         self._store = store
         self._workers = workers
@@ -115,7 +137,10 @@ class _Session:
         )
         limits = plan.study.limits
         pool = open_pool(
-            self._workers, prepare=plan.engine.prepare, apart=limits.run_seconds is not None
+            self._workers,
+            prepare=plan.engine.prepare,
+            apart=limits.run_seconds is not None,
+            where=self._where,
         )
         try:
             scheduler = Scheduler(plan.engine, pool, self, self._cell_finished, limits.run_seconds)
@@ -176,9 +201,14 @@ class _Session:
 
     def _open_storage(self) -> "BaseStorage":
         if self._storage is None:
-            from .search import open_journal
+            from .storage import open_database, open_journal
 
-            self._storage = open_journal(self._store.directory / JOURNAL)
+            directory = self._store.directory
+            self._storage = (
+                open_journal(directory / JOURNAL)
+                if self._url is None
+                else open_database(self._url, directory)
+            )
         return self._storage
 
     def _cell_finished(self, cell: Cell, winner: int | None, ran: bool) -> None:

@@ -9,8 +9,9 @@ from scorebench.datasets.errors import UsageError
 from scorebench.studies.cells import Plan
 from scorebench.studies.entries import Choices, Entry, Range
 from scorebench.studies.rows import Cell, Place, Row
-from scorebench.studies.search import WORST, Search, open_journal
+from scorebench.studies.search import WORST, Search
 from scorebench.studies.space import explore, propose
+from scorebench.studies.storage import open_journal
 
 from .conftest import make_study
 
