@@ -8,7 +8,7 @@ STUDY ?= quick
 # One thread per process: parallelism is across runs, and sums keep their order.
 export OMP_NUM_THREADS := 1
 
-.PHONY: leaderboard test lint types tests browser benchmarks clean
+.PHONY: leaderboard test lint types tests faults browser postgres benchmarks clean
 
 leaderboard: $(VENV)/.installed
 	@$(BIN)/scorebench run $(STUDY)
@@ -25,12 +25,16 @@ types: $(VENV)/.installed-test
 	cd build && MYPYPATH=. ../$(BIN)/mypy -p scorebench.datasets -p scorebench.methods \
 		-p scorebench.bench -p scorebench.studies -p scorebench.reports -m scorebench.__main__
 
-tests: $(VENV)/.installed-test browser
+tests: $(VENV)/.installed-test browser postgres
 	$(BIN)/pytest -n 2 -m "slow or not slow"
 
 # The table of docs/performance.md: a quarter of an hour on an idle machine.
 benchmarks: $(VENV)/.installed-test
 	env -u OMP_NUM_THREADS $(BIN)/python -m tests.benchmarks
+
+# Kills, torn files, full disks, lost workers: the long form, with a table of what was found.
+faults: $(VENV)/.installed-test postgres
+	SCOREBENCH_FAULTS=long $(BIN)/pytest tests/faults -m "slow or not slow" --timeout 3600
 
 # The report is opened in a real browser; without one that test is skipped and says so.
 browser:
@@ -40,6 +44,15 @@ browser:
 		echo "installing Chromium, which opens the report in the tests" && \
 		apt-get update -qq && apt-get install -y -qq chromium >/dev/null || true; \
 	else echo "no Chromium found: the report will not be opened in a browser"; fi
+
+# A real server is started in the tests; without one those are skipped and say so.
+postgres:
+	@if command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+		:; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing PostgreSQL, which the tests start a server of" && \
+		apt-get update -qq && apt-get install -y -qq postgresql >/dev/null || true; \
+	else echo "no PostgreSQL found: studies will not be tested with it"; fi
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

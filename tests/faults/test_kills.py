@@ -1,0 +1,85 @@
+"""Processes killed at random moments: nothing is lost, nothing is there twice."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from ..studies.conftest import contents
+from .conftest import LONG, often
+from .harness import descendants, finish, kill_group, lines, start, wait_for, whole_rows
+
+pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+
+
+def test_controllers_killed(finished, tmp_path, figure):
+    kills = lost = study = 0
+    rng = random.Random(1)
+    directory = tmp_path / "0"
+    while kills < often(3, 100):
+        before = whole_rows(directory)
+        process = start(directory, workers=rng.choice([1, 2]), delay=0.03)
+        target = lines(directory) + rng.randrange(0, 12)
+        wait_for(lambda out=directory, goal=target: lines(out) >= goal, process)
+        time.sleep(rng.random() * 0.2)
+        kills += process.poll() is None
+        kill_group(process)
+        lost += len(before - whole_rows(directory))
+        if lines(directory) >= lines(finished):
+            assert finish(directory) == contents(finished)
+            study += 1
+            directory = tmp_path / str(study)
+    assert finish(directory) == contents(finished)
+    assert lost == 0
+    figure("SIGKILL of the controller", f"{kills} kills, {lost} rows lost, tables equal")
+
+
+def test_workers_killed(finished, tmp_path, figure):
+    kills = study = 0
+    rng = random.Random(2)
+    while kills < often(3, 100):
+        directory = tmp_path / str(study)
+        process = start(directory, delay=0.05)
+        # A run whose worker is lost three times is a row that says so: few kills per study.
+        for _ in range(2):
+            target = lines(directory) + rng.randrange(3, 30)
+            wait_for(lambda out=directory, goal=target: lines(out) >= goal, process)
+            workers = descendants(process.pid)
+            if workers and process.poll() is None:
+                try:
+                    os.kill(rng.choice(workers), signal.SIGKILL)
+                    kills += 1
+                except ProcessLookupError:
+                    continue
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+        assert contents(directory) == contents(finished)
+        study += 1
+    figure("SIGKILL of workers", f"{kills} kills, 0 rows lost, {study} tables equal")
+
+
+@pytest.mark.skipif(not LONG, reason="the long form only")
+def test_ctrl_c_again_and_again(finished, tmp_path, figure):
+    rng = random.Random(3)
+    slowest = 0.0
+    before = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    for attempt in range(20):
+        process = start(tmp_path / "out", workers=2, delay=0.5, before=before)
+        target = lines(tmp_path / "out") + 1
+        wait_for(lambda goal=target: lines(tmp_path / "out") >= goal, process)
+        time.sleep(rng.random())
+        if process.poll() is None:
+            began = time.monotonic()
+            os.killpg(process.pid, signal.SIGINT)
+            process.communicate(timeout=30)
+            slowest = max(slowest, time.monotonic() - began)
+        else:
+            process.communicate()
+            break
+        assert attempt >= 0
+    assert slowest < 4
+    assert finish(tmp_path / "out") == contents(finished)
+    figure("Ctrl-C to the whole group", f"slowest end {slowest:.1f} s, table equal")
