@@ -6,10 +6,11 @@ from .cell_columns import cell_columns, failures, show_failures
 from .pairs import pair_columns, pairs
 from .protocol import missing, protocol
 from .rank_test import rank_sentence
+from .remarks import remarks
 from .sensitivity import edge_sentences, sensitivity
 from .source import Source
 from .tables import table, to_markdown
-from .verdict import answer, remarks, verdict_on
+from .verdict import answer, verdict_on
 
 
 def markdown(source: Source) -> str:

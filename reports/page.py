@@ -21,12 +21,13 @@ from .pairs import pair_columns, pairs
 from .plots import Plots, hyperparameters
 from .protocol import missing, protocol
 from .rank_test import rank_sentence
+from .remarks import remarks
 from .sensitivity import FEWEST_TRIALS, edge_sentences, sensitivity
 from .source import Source
 from .statistics import estimate
 from .style import DARK, LIGHT, encode
 from .tables import Table, table
-from .verdict import answer, remarks, verdict_on
+from .verdict import answer, verdict_on
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -114,7 +114,8 @@ def write_diff(old: str | Path, new: str | Path, out: Path | None = None) -> str
     Raises:
         UsageError: One is no run directory, or the page cannot be written.
     """
-    from .diff import diff, diff_page, diff_text
+    from .diff import diff
+    from .diff_views import diff_page, diff_text
 
     before, after = load(old), load(new)
     found = diff(before, after)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.reports.diff import diff, diff_page
+from scorebench.reports.diff import diff
+from scorebench.reports.diff_views import diff_page
 from scorebench.reports.merge import merge
 from scorebench.reports.source import load
 from scorebench.reports.write import write_diff
