@@ -252,6 +252,34 @@ def best(
     typer.echo(best_of(directory, method, dataset, sampler).to_toml().rstrip("\n"))
 
 
+@app.command(epilog="Example: scorebench sample runs/quick dsm rings -n 10000 --out points.npy")
+def sample(
+    directory: Directory,
+    method: Annotated[str, typer.Argument(help="Label of the method.")],
+    dataset: Annotated[str, typer.Argument(help="Label of the dataset.")],
+    sampler: SamplerLabel = None,
+    count: Annotated[int, typer.Option("-n", help="Number of points.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal points.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="File of NumPy's; METHOD-DATASET.npy unless given.")
+    ] = None,
+) -> None:
+    """Draw points from the best stored model of a method, and print the path of their file."""
+    import numpy as np
+
+    from .studies.sample import sample as sample_of
+
+    out = out or Path(f"{method}-{dataset}.npy")
+    if out.suffix != ".npy":
+        raise UsageError(f"--out {str(out)!r}: should end in .npy")
+    points = sample_of(directory, method, dataset, sampler, n=count, seed=seed)
+    try:
+        np.save(out, points)
+    except OSError as error:
+        raise UsageError(f"cannot write {str(out)!r}: {error.strerror}") from error
+    typer.echo(out)
+
+
 @app.command(epilog="Example: scorebench replay runs/quick dsm rings")
 def replay(
     directory: Directory,
