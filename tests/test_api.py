@@ -55,7 +55,9 @@ def test_every_command_is_a_function_too(tiny_run):
 def test_registered_names_everything():
     table = sb.registered()
     assert {"dsm", "rings", "langevin", "mmd", "truth", "quick"} <= set(table["name"])
-    assert bool((table["summary"].str.len() > 10).all())
+    # Other tests register plug-ins in this process, with summaries of their own taste.
+    builtin = table[~table["name"].str.contains("test|mine|broken|typed_in")]
+    assert bool((builtin["summary"].str.len() > 10).all())
 
 
 def test_a_study_can_be_given_as_a_value(tiny_toml, tmp_path):

@@ -1,10 +1,12 @@
 """Runs and studies that may not take longer than they are given."""
 
 import os
+import sys
 import time
 from functools import partial
 from pathlib import Path
 
+import cloudpickle
 import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.events import RunsFinished
@@ -16,6 +18,9 @@ from scorebench.studies.table import read_results
 
 from .conftest import contents, make_study
 from .fake_engine import FakeEngine
+
+# Workers cannot import test modules.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 class Slow(FakeEngine):
