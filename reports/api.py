@@ -10,7 +10,10 @@ from ..datasets.registry import Registry
 from ..studies.spec import StudySpec
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from ..studies.events import Listener
 
@@ -35,6 +38,43 @@ class Study:
 
     def __repr__(self) -> str:
         return f"Study({str(self.directory)!r})"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the verdict and the board; how far it is before there is one."""
+        from html import escape
+
+        from .write import leaderboard_table
+
+        try:
+            board = leaderboard_table(self.directory, "table")
+        except UsageError as error:
+            board = str(error)
+        return f"<b>{escape(str(self.directory))}</b><pre>{escape(board)}</pre>"
+
+    def plot(self, name: str = "overview", width: float | None = None) -> "Figure":
+        """One figure of the report: ``overview``, ``budget-DATASET``, ``training-DATASET``, ...
+
+        Raises:
+            UsageError: There is no such figure; the nearest is suggested.
+        """
+        from .figures import figure
+        from .source import load
+
+        return figure(load(self.directory), name, width)
+
+    def sample(
+        self,
+        method: str,
+        dataset: str,
+        sampler: str | None = None,
+        *,
+        n: int = 10_000,
+        seed: int = 0,
+    ) -> "npt.NDArray[np.float32]":
+        """Points from the best stored model of a method, shape (n, d)."""
+        from ..studies.sample import sample
+
+        return sample(self.directory, method, dataset, sampler, n=n, seed=seed)
 
     @property
     def results(self) -> "pd.DataFrame":

@@ -74,3 +74,12 @@ def test_datasets_are_at_hand():
     assert rings.log_prob(points).shape == (5,)
     with pytest.raises(AttributeError):
         _ = sb.no_such_name
+
+
+def test_notebooks_see_the_board_pictures_and_points(tiny_run):
+    study = sb.Study(tiny_run)
+    assert "dsm" in study._repr_html_()
+    assert len(study.plot("overview").axes) >= 2
+    with pytest.raises(sb.UsageError, match="overview"):
+        study.plot("overvue")
+    assert study.sample("dsm", "rings", n=5).shape == (5, 2)
