@@ -1,5 +1,6 @@
 """Where runs are carried out: in this process, or in processes that end with it."""
 
+import contextlib
 import os
 import queue
 import signal
@@ -15,6 +16,7 @@ from ..datasets.errors import UsageError, unknown
 T = TypeVar("T")
 
 # Idle processes of a pool that waits for one slow run stay; they are cheap beside starting again.
+_PATIENCE = 1.0
 _IDLE_SECONDS = 600
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -179,8 +181,15 @@ class Processes(Pool):
         stoppers = [threading.Thread(target=_stop, args=(executor,)) for executor in running]
         for thread in stoppers:
             thread.start()
+        # A process that was just starting may never answer: nobody waits for it for long.
+        deadline = time.monotonic() + _PATIENCE if kill else None
         for thread in (*stoppers, *self._threads):
-            thread.join()
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        if any(thread.is_alive() for thread in (*stoppers, *self._threads)):
+            for executor in running:
+                for pid in list(getattr(executor, "_processes", None) or ()):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
 
     def _serve(self) -> None:
         # Processes inherit this: Ctrl-C is the controller's, even while they are starting.
