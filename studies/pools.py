@@ -1,6 +1,6 @@
 """Where runs are carried out: in this process, or in processes that end with it."""
 
-import contextlib
+import multiprocessing
 import os
 import queue
 import signal
@@ -160,6 +160,7 @@ class Processes(Pool):
         self._executors: set[Executor] = set()
         self._lock = threading.Lock()
         self._closed = False
+        self._others = {child.pid for child in multiprocessing.active_children()}
 
     def submit(self, task: Callable[[], T], seconds: float | None = None) -> "Future[T]":
         """Queue the task for the next idle worker."""
@@ -185,11 +186,18 @@ class Processes(Pool):
         deadline = time.monotonic() + _PATIENCE if kill else None
         for thread in (*stoppers, *self._threads):
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        if any(thread.is_alive() for thread in (*stoppers, *self._threads)):
-            for executor in running:
-                for pid in list(getattr(executor, "_processes", None) or ()):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+        if kill:
+            self._end_children()
+
+    def _end_children(self) -> None:
+        """Kill what the executors no longer know of, such as a process that was just starting."""
+        from joblib.externals.loky import process_executor
+
+        for child in multiprocessing.active_children():
+            if child.pid not in self._others:
+                child.kill()
+        # At exit the interpreter would wait for the executors' threads, and they for the dead.
+        process_executor._threads_wakeups.clear()
 
     def _serve(self) -> None:
         # Processes inherit this: Ctrl-C is the controller's, even while they are starting.

@@ -140,7 +140,7 @@ def test_interrupting_says_how_to_go_on(tiny_toml, tmp_path):
     out = tmp_path / "stopped"
     running = subprocess.Popen(
         [sys.executable, "-m", "scorebench", "run", str(tiny_toml), "--out", str(out),
-         "-o", "training.steps=20000"],
+         "--workers", "1", "-o", "training.steps=20000"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     while not (out / "runs.jsonl").exists():
