@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..methods import methods, references, samplers
-from ..methods.model import Model, NetworkModel
+from ..methods.model import Model
+from ..methods.network_model import NetworkModel
 from ..methods.networks import MLP
 from ..methods.random import MemberRandom
 from ..methods.sampling.base import Sampler

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..methods.model import NetworkModel
+from ..methods.network_model import NetworkModel
 from ..methods.networks import MLP
 from ..methods.objectives.base import ScoreMatching
 from ..methods.random import MemberRandom

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..datasets import get_dataset
-from .model import NetworkModel
+from .network_model import NetworkModel
 from .networks import MLP
 from .normal_model import NormalModel
 from .objectives.base import ScoreMatching

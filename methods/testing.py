@@ -20,7 +20,8 @@ from torch import Tensor
 
 from ..datasets import get_dataset
 from . import methods, samplers
-from .model import Model, NetworkModel
+from .model import Model
+from .network_model import NetworkModel
 from .networks import MLP
 from .objectives.base import ScoreMatching
 from .promises import PROMISES, draw_options

@@ -77,7 +77,7 @@ def _draw(spec: RunSpec, parameters: dict[str, Any], n: int, noise: Any) -> npt.
     from ..bench.run import architecture, target_of
     from ..bench.truth import dataset_of
     from ..methods import samplers
-    from ..methods.model import NetworkModel
+    from ..methods.network_model import NetworkModel
     from ..methods.random import MemberRandom
 
     with one_thread():

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ...datasets.base import Dataset
-from ..model import Model, NetworkModel
+from ..model import Model
+from ..network_model import NetworkModel
 
 # A reference imports all that its signature names from here.
 __all__ = ["Callable", "Dataset", "Model", "NetworkModel", "Reference", "Tensor"]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from optuna.trial import BaseTrial
 from torch import Tensor
 
-from ..model import NetworkModel
+from ..network_model import NetworkModel
 from ..random import MemberRandom, SliceKind
 from ..setting import Setting
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scorebench.bench.training import Adam, fit, rate
 from scorebench.methods import methods
-from scorebench.methods.model import NetworkModel
+from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
 from scorebench.methods.objectives.base import ScoreMatching
 from scorebench.methods.random import MemberRandom

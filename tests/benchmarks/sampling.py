@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from scorebench.bench.process import one_thread
 from scorebench.methods import samplers
-from scorebench.methods.model import NetworkModel
+from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
 from scorebench.methods.random import MemberRandom
 

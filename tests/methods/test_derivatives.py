@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scorebench.methods.model import NetworkModel
+from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
 
 from . import reference

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from scorebench.methods import methods
-from scorebench.methods.model import NetworkModel
+from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
 from scorebench.methods.random import MemberRandom
 

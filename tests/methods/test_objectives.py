@@ -4,7 +4,8 @@ import optuna
 import pytest
 import torch
 from scorebench.methods import methods
-from scorebench.methods.model import NetworkModel, Slices
+from scorebench.methods.model import Slices
+from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
 from scorebench.methods.random import MemberRandom
 

@@ -10,7 +10,8 @@ from scorebench.datasets import get_dataset
 from scorebench.methods import methods
 from scorebench.methods.known.exact import ExactScore
 from scorebench.methods.known.gaussian_fit import Gaussian
-from scorebench.methods.model import Model, NetworkModel
+from scorebench.methods.model import Model
+from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
 from scorebench.methods.random import MemberRandom
 

@@ -1,0 +1,121 @@
+"""Networks as models: what is trained, and the noise level that some of them are told."""
+
+import torch
+from torch import Tensor
+
+from .closed_form import ClosedForm
+from .model import Model, Slices
+from .networks import MLP
+
+# Standard deviation of the data for which inputs and outputs of conditional networks are of order
+# one; any number of that order serves.
+DATA_SCALE = 2.0
+
+
+class NetworkModel(Model):
+    """K networks of one architecture, differentiable once with respect to ``theta``.
+
+    A conditional network N has the noise level as one more input, (log σ)/4, and gives
+
+        E(x, σ) = |x|²/2(σ² + 4) + (2/σ) N(x/√(σ² + 4), log σ),
+
+    or the score of that form (Karras et al. 2022, section 5, for data of standard deviation 2):
+    at high noise the score is then right without any learning, and what is left to learn is of
+    order one at every level. The other common choice, N(x)/σ without the input (Song and Ermon
+    2020), relies on x telling how noisy it is, which points of the plane do not.
+
+    Args:
+        mlp: Architecture.
+        theta: Flat parameters, shape (K, mlp.size).
+        level: See ``Model``.
+    """
+
+    def __init__(self, mlp: MLP, theta: Tensor, level: float = 0.0) -> None:
+        self.mlp = mlp
+        self.theta = theta
+        self.level = level
+        self.dim = mlp.dim
+        self.members = theta.shape[0]
+        self._inside = ClosedForm(mlp, theta)
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether the network is an energy."""
+        return self.mlp.kind == "energy"
+
+    def noise(self, sigma: float) -> float:
+        """The level itself if the network is told it."""
+        return max(sigma, self.level) if self.mlp.conditional else self.level
+
+    def score(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
+        """Score at x, shape (K, B, d).
+
+        Args:
+            x: Points.
+            sigma: Noise level, of each point (K, B, 1) in training; of account only if the
+                network is conditional.
+        """
+        if not self.mlp.conditional:
+            return self._score(x)
+        noise = self._levels(x, sigma)
+        spread = (noise.square() + DATA_SCALE**2).sqrt()
+        raw = self._score(_conditioned(x, noise, spread))[..., : self.dim]
+        return raw * (DATA_SCALE / (noise * spread)) - x / spread.square()
+
+    def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor | None:
+        """Energy E, shape (K, B), with -∇E the score; None for direct score networks."""
+        if not self.has_energy:
+            return None
+        if not self.mlp.conditional:
+            return self.energies(x)
+        noise = self._levels(x, sigma)
+        spread = (noise.square() + DATA_SCALE**2).sqrt()
+        raw = self.energies(_conditioned(x, noise, spread))
+        square = (x / spread).square().sum(-1)
+        return 0.5 * square + raw * (DATA_SCALE / noise).squeeze(-1)
+
+    def energies(self, x: Tensor) -> Tensor:
+        """``energy`` of a network that has one, shape (K, B)."""
+        return self._jet(x, None, "energy")[0]
+
+    def energy_and_score(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Energy (K, B) and score (K, B, d), from one pass where the network allows it."""
+        if not self.has_energy or self.mlp.conditional:
+            return super().energy_and_score(x)
+        energy, score, _, _ = self._jet(x, None, "energy", "score")
+        return energy, score
+
+    def along(self, x: Tensor, v: Tensor) -> Slices:
+        """v·s and v·∇s·v for directions v of shape (K, M, B, d)."""
+        _, _, first, second = self._jet(x, v, "slices")
+        return Slices(first, second)
+
+    def score_and_curvature(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """The score (K, B, d), and v·∇s·v (K, M, B) for directions v of shape (K, M, B, d)."""
+        _, score, _, second = self._jet(x, v, "slices", "score")
+        return score, second
+
+    def _levels(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        if isinstance(sigma, Tensor):
+            return sigma
+        return x.new_full((*x.shape[:-1], 1), self.noise(sigma))
+
+    def _score(self, x: Tensor) -> Tensor:
+        if self._training():
+            return self._jet(x, None, "score")[1]
+        score, passes = self._inside.score(x)
+        self.evaluations += x.shape[-2] * passes
+        return score
+
+    def _jet(self, x: Tensor, v: Tensor | None, *wanted: str) -> tuple[Tensor, ...]:
+        jet, passes = self._inside.jet(x, v, wanted, training=self._training())
+        self.evaluations += x.shape[-2] * passes
+        return jet
+
+    def _training(self) -> bool:
+        return self.theta.requires_grad and torch.is_grad_enabled()
+
+
+def _conditioned(x: Tensor, noise: Tensor, spread: Tensor) -> Tensor:
+    """What a conditional network is given: (K, B, d + 1)."""
+    return torch.cat([x / spread, noise.log() / 4], -1)
