@@ -11,6 +11,7 @@ from .files import refused
 from .load import parse
 from .rows import Cell, Discard, Place, Row, parse_line
 from .spec import StudySpec
+from .versions import FORMAT, read_format, upgrade_study
 
 STUDY = "study.toml"
 ROWS = "runs.jsonl"
@@ -23,9 +24,11 @@ def read_study(directory: Path) -> StudySpec:
     """The study that a run directory belongs to.
 
     Raises:
-        UsageError: The directory does not exist, is not a run directory, or cannot be read.
+        UsageError: The directory does not exist, is not a run directory, is of a newer format, or
+            cannot be read.
     """
     path = directory / STUDY
+    version = read_format(directory)
     try:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
@@ -36,7 +39,7 @@ def read_study(directory: Path) -> StudySpec:
         raise refused(path, "read", error) from error
     except ValueError as error:
         raise UsageError(f"{str(path)!r} is damaged: {str(error).splitlines()[0]}") from error
-    return parse(data, f"{str(path)!r} is damaged")
+    return parse(upgrade_study(data, version), f"{str(path)!r} is damaged")
 
 
 def read_environments(directory: Path) -> dict[str, dict[str, Any]]:
@@ -65,11 +68,12 @@ def read_rows(directory: Path) -> list[Row]:
     Rows that were discarded are left out.
 
     Raises:
-        UsageError: The table is damaged or cannot be read.
+        UsageError: The table is damaged, of a newer format, or cannot be read.
     """
     path = directory / ROWS
+    version = read_format(directory)
     try:
-        return list(scan(path).rows.values())
+        return list(scan(path, version).rows.values())
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -90,8 +94,12 @@ class Scan(NamedTuple):
     size: int
 
 
-def scan(path: Path) -> Scan:
+def scan(path: Path, version: int = FORMAT) -> Scan:
     """Read the table's file.
+
+    Args:
+        path: The file.
+        version: Format of its directory.
 
     Raises:
         UsageError: Something that is not a row is followed by rows: not the mark of a kill.
@@ -100,7 +108,7 @@ def scan(path: Path) -> Scan:
     discarded: set[Cell] = set()
     good = 0
     torn = None
-    for number, (line, record) in enumerate(_lines(path), 1):
+    for number, (line, record) in enumerate(_lines(path, version), 1):
         if record is None:
             torn = torn or number
             continue
@@ -116,10 +124,10 @@ def scan(path: Path) -> Scan:
     return Scan(rows, discarded, good)
 
 
-def _lines(path: Path) -> Iterator[tuple[bytes, Row | Discard | None]]:
+def _lines(path: Path, version: int) -> Iterator[tuple[bytes, Row | Discard | None]]:
     with path.open("rb") as file:
         for line in file:
             try:
-                yield line, parse_line(line) if line.endswith(b"\n") else None
+                yield line, parse_line(line, version) if line.endswith(b"\n") else None
             except ValueError:
                 yield line, None

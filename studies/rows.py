@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import ValidationError
 
 from ..bench.spec import Option, Phase, RunResult, RunSpec
+from .versions import FORMAT, upgrade_row
 
 
 class Cell(NamedTuple):
@@ -87,14 +88,13 @@ class Row:
         return json.dumps(_strict(data), separators=(",", ":"), allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read what ``to_json`` wrote.
+    def from_data(cls, data: Any) -> Self:
+        """Read what ``to_json`` wrote and ``json.loads`` read.
 
         Raises:
-            ValueError: The text is not a whole row.
+            ValueError: It is not a whole row.
         """
         try:
-            data = json.loads(text)
             method, dataset, sampler = data["cell"]
             place = Place(
                 Cell(method, dataset, sampler), data["phase"], data["trial"], data["replicate"]
@@ -140,15 +140,19 @@ class Discard:
         return json.dumps(data, separators=(",", ":"))
 
 
-def parse_line(text: str | bytes) -> Row | Discard:
+def parse_line(text: str | bytes, version: int = FORMAT) -> Row | Discard:
     """Read a line of the table.
+
+    Args:
+        text: The line.
+        version: Format of the directory it is from.
 
     Raises:
         ValueError: It is not a whole one.
     """
     data = json.loads(text)
     if not isinstance(data, dict) or "discard" not in data:
-        return Row.from_json(text)
+        return Row.from_data(upgrade_row(data, version))
     try:
         cells = tuple(Cell(*map(str, labels)) for labels in data["discard"])
         return Discard(cells, tuple(map(str, data["because"])))

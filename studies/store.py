@@ -19,8 +19,9 @@ from ..datasets.errors import UsageError, unknown
 from .difference import Change, conflicts
 from .files import clear_drafts, refused, write_atomically
 from .records import ENVIRONMENT, LOCK, ROWS, STUDY, read_environments, read_study, scan
-from .rows import Cell, Discard, Place, Row
+from .rows import Cell, Discard, Place, Row, parse_line
 from .spec import StudySpec
+from .versions import FORMAT, read_format, write_format
 
 
 class Store:
@@ -138,14 +139,19 @@ class Store:
             path = self.directory / ROWS
             if old is None:
                 write_atomically(self.directory / STUDY, self.study.to_toml().encode())
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-            found = scan(path)
+                # Killed before this it is a directory of the first format without a row.
+                write_format(self.directory)
+            version = read_format(self.directory)
+            self._file = _open(path)
+            found = scan(path, version)
             if found.size < os.fstat(self._file).st_size:
                 os.ftruncate(self._file, found.size)
                 os.fsync(self._file)
             self.rows = found.rows
             if old is not None:
                 self._take_over(old, found.discarded)
+            if version < FORMAT:
+                self._upgrade(path, version)
         except OSError as error:
             raise refused(self.directory, "use", error) from error
 
@@ -176,6 +182,16 @@ class Store:
         if old != self.study:
             write_atomically(self.directory / STUDY, self.study.to_toml().encode())
 
+    def _upgrade(self, path: Path, version: int) -> None:
+        """Write the whole table anew in the present format; killed on the way, it is done again."""
+        lines = path.read_text(encoding="utf-8").splitlines()
+        text = "".join(f"{parse_line(line, version).to_json()}\n" for line in lines)
+        write_atomically(path, text.encode())
+        self._close()
+        self._file = _open(path)
+        write_atomically(self.directory / STUDY, self.study.to_toml().encode())
+        write_format(self.directory)
+
     def _changed_code(self) -> list[Change]:
         """Rows made by other code than would run now must not be mixed with new ones."""
         if self._key is None:
@@ -202,10 +218,17 @@ class Store:
         return frozenset(permitted)
 
     def _release(self) -> None:
+        self._close()
+        self._lock.release()
+
+    def _close(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-        self._lock.release()
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
 
 
 def _write_all(file: int, data: bytes) -> None:

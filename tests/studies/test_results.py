@@ -141,8 +141,8 @@ def test_artifacts_are_ordered_best_first(finished, engine, method):
 def test_nothing_is_left_of_the_work(finished):
     names = {path.name for path in finished.iterdir()}
     assert names == {
-        ".lock", "study.toml", "environment.json", "runs.jsonl", "optuna.journal", "results.csv",
-        "results.parquet", "samples", "fields", "models",
+        ".lock", "study.toml", "format.json", "environment.json", "runs.jsonl", "optuna.journal",
+        "results.csv", "results.parquet", "samples", "fields", "models",
     }  # fmt: skip
     assert not (finished / "samples" / "delta-ring-walk.npz").exists()
 
