@@ -1,18 +1,17 @@
 """The command line: parse, call, print."""
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from . import __version__
 from .datasets.errors import UsageError
+from .reports import commands as of_reports
+from .studies import commands as of_studies
+from .studies.commands import Directory, SamplerLabel
 from .studies.completion import complete_override, complete_study
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 app = typer.Typer(
     name="scorebench",
@@ -23,7 +22,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Run directory of a study.")]
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", help="Processes; all cores unless given.")
 ]
@@ -43,27 +41,6 @@ Overrides = Annotated[
         autocompletion=complete_override,
     ),
 ]
-SamplerLabel = Annotated[
-    str | None, typer.Option("--sampler", help="Label of the sampler, where there are several.")
-]
-
-
-class Format(StrEnum):
-    """How a table is written."""
-
-    table = "table"
-    csv = "csv"
-    parquet = "parquet"
-    markdown = "markdown"
-    json = "json"
-    latex = "latex"
-
-
-class PluginKind(StrEnum):
-    """What users write themselves."""
-
-    method = "method"
-    dataset = "dataset"
 
 
 @app.callback(invoke_without_command=True)
@@ -82,7 +59,7 @@ def list_all() -> None:
     from .reports.api import catalog
     from .reports.listings import catalog_view
 
-    _print(catalog_view(catalog()))
+    of_reports.print_view(catalog_view(catalog()))
 
 
 @app.command(epilog="Example: scorebench run quick -o training.steps=500 -o 'datasets=[\"rings\"]'")
@@ -131,153 +108,12 @@ def run(
         typer.echo(f"scorebench: {why}; run the same command again to continue", err=True)
         # As a shell and timeout(1) say it.
         raise typer.Exit(124 if late else 130) from None
-    leaderboard(done.directory)
+    of_reports.leaderboard(done.directory)
     if tensorboard:
         from .reports.tensorboard import write_tensorboard
 
         typer.echo(f"\ntensorboard --logdir {write_tensorboard(done.directory)}")
     typer.echo(f"\nreport: {done.directory / 'report.html'}")
-
-
-@app.command(epilog="Example: scorebench status runs/quick")
-def status(directory: Directory) -> None:
-    """Show how far a study is, also while it runs."""
-    from .reports.source import load
-    from .reports.terminal import status_view
-
-    _print(status_view(load(directory)))
-
-
-@app.command(epilog="Example: scorebench leaderboard runs/quick --format markdown")
-def leaderboard(
-    directory: Directory,
-    kind: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
-    table: Annotated[
-        str,
-        typer.Option(help="board, cells, pairs, budgets, sensitivity, failures or results."),
-    ] = "board",
-    exact: Annotated[
-        bool, typer.Option("--exact", help="All columns and digits in Markdown and LaTeX too.")
-    ] = False,
-    out: Annotated[Path | None, typer.Option(help="File to write it to.")] = None,
-) -> None:
-    """Rank the methods on their confirmed runs, or export any other table."""
-    if out is None and kind is Format.table and table == "board" and sys.stdout.isatty():
-        from .reports.source import load
-        from .reports.terminal import leaderboard_view
-
-        _print(leaderboard_view(load(directory).evidence))
-        return
-    from .reports.write import leaderboard_table, write_table
-
-    if out is not None:
-        write_table(directory, out, "markdown" if kind is Format.table else kind, table, exact)
-    elif kind is Format.parquet:
-        raise UsageError("parquet is not for reading: say where to write it with --out")
-    else:
-        typer.echo(leaderboard_table(directory, kind.value, table, exact).rstrip("\n"))
-
-
-@app.command(epilog="Example: scorebench figure overview runs/quick --out overview.pdf")
-def figure(
-    name: Annotated[str, typer.Argument(help="overview, budget-DATASET, training-DATASET, ...")],
-    directory: Directory,
-    out: Annotated[
-        Path | None, typer.Option(help="File ending in .svg, .pdf or .png; NAME.pdf unless given.")
-    ] = None,
-    width: Annotated[float, typer.Option(help="Inches; a column of a paper unless given.")] = 3.35,
-) -> None:
-    """Write one figure of a report, in the size of a paper's column."""
-    from .reports.write import write_figure
-
-    target = out or Path(f"{name}.pdf")
-    write_figure(directory, name, target, width)
-    typer.echo(target)
-
-
-@app.command(epilog="Example: scorebench report runs/quick")
-def report(directory: Directory) -> None:
-    """Write report.html, report.md and leaderboard.csv, and print the page's path."""
-    from .reports.write import write_report
-
-    typer.echo(write_report(directory))
-
-
-@app.command(epilog="Example: scorebench diff runs/before runs/after")
-def diff(
-    old: Annotated[Path, typer.Argument(metavar="OLD", help="Run directory.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="Run directory.")],
-    out: Annotated[Path | None, typer.Option(help="Also write it as a page, FILE.html.")] = None,
-) -> None:
-    """Say what two studies differ in, and which ranks moved more than their uncertainty."""
-    from .reports.write import write_diff
-
-    typer.echo(write_diff(old, new, out).rstrip("\n"))
-
-
-@app.command(epilog="Example: scorebench merge runs/all runs/mine runs/yours")
-def merge(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="New run directory.")],
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Two or more.")],
-) -> None:
-    """Put run directories together into one board; refuse what cannot be compared."""
-    from .reports.merge import merge as put_together
-    from .reports.write import write_report
-
-    typer.echo(write_report(put_together(out, directories)))
-
-
-@app.command(epilog="Example: scorebench dashboard runs/quick")
-def dashboard(
-    directory: Directory,
-    port: Annotated[int, typer.Option(help="Where to listen, on this machine only.")] = 8080,
-) -> None:
-    """Watch the searches of a study in Optuna's dashboard; nothing in it is changed."""
-    from .reports.dashboard import HOST, serve
-
-    typer.echo(f"http://{HOST}:{port}, until Ctrl-C")
-    serve(directory, port)
-
-
-@app.command(epilog="Example: scorebench best runs/quick dsm rings > my.toml")
-def best(
-    directory: Directory,
-    method: Annotated[str, typer.Argument(help="Label of the method.")],
-    dataset: Annotated[str, typer.Argument(help="Label of the dataset.")],
-    sampler: SamplerLabel = None,
-) -> None:
-    """Print a winning configuration as a study that `run` accepts."""
-    from .studies.best import best as best_of
-
-    typer.echo(best_of(directory, method, dataset, sampler).to_toml().rstrip("\n"))
-
-
-@app.command(epilog="Example: scorebench sample runs/quick dsm rings -n 10000 --out points.npy")
-def sample(
-    directory: Directory,
-    method: Annotated[str, typer.Argument(help="Label of the method.")],
-    dataset: Annotated[str, typer.Argument(help="Label of the dataset.")],
-    sampler: SamplerLabel = None,
-    count: Annotated[int, typer.Option("-n", help="Number of points.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal points.")] = 0,
-    out: Annotated[
-        Path | None, typer.Option(help="File of NumPy's; METHOD-DATASET.npy unless given.")
-    ] = None,
-) -> None:
-    """Draw points from the best stored model of a method, and print the path of their file."""
-    import numpy as np
-
-    from .studies.sample import sample as sample_of
-
-    out = out or Path(f"{method}-{dataset}.npy")
-    if out.suffix != ".npy":
-        raise UsageError(f"--out {str(out)!r}: should end in .npy")
-    points = sample_of(directory, method, dataset, sampler, n=count, seed=seed)
-    try:
-        np.save(out, points)
-    except OSError as error:
-        raise UsageError(f"cannot write {str(out)!r}: {error.strerror}") from error
-    typer.echo(out)
 
 
 @app.command(epilog="Example: scorebench replay runs/quick dsm rings")
@@ -299,7 +135,7 @@ def replay(
     from .studies.replay import replay as replay_of
 
     found = replay_of(directory, method, dataset, sampler, workers=workers or cores())
-    _print(replay_view(found))
+    of_reports.print_view(replay_view(found))
     if bool((found["verdict"] == "differs").any()):
         raise typer.Exit(1)
 
@@ -334,20 +170,6 @@ def show(
     typer.echo(estimate_text(estimate(spec)))
 
 
-@app.command(epilog="Example: scorebench new method mine && scorebench check mine.py")
-def new(
-    kind: Annotated[PluginKind, typer.Argument(help="What to write.")],
-    name: Annotated[str, typer.Argument(help="Small letters, digits and _.")],
-) -> None:
-    """Write a method or dataset of your own to start from, with a test and a study."""
-    from .studies.scaffold import scaffold
-
-    plugin, test, study = scaffold(kind.value, name)
-    typer.echo(f"wrote {plugin}, {test} and {study}; next:")
-    typer.echo(f"  scorebench check {plugin}")
-    typer.echo(f"  scorebench run {study}")
-
-
 @app.command(epilog="Example: scorebench check mine.py")
 def check(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A name, or a plug-in file.")],
@@ -357,16 +179,13 @@ def check(
     from .reports.listings import findings_view
 
     found = list(findings_of(name))
-    _print(findings_view(found))
+    of_reports.print_view(findings_view(found))
     if any(finding.complaint for finding in found):
         raise typer.Exit(1)
 
 
-def _print(view: "RenderableType") -> None:
-    from rich.console import Console
-
-    console = Console() if sys.stdout.isatty() else Console(width=100, color_system=None)
-    console.print(view)
+app.add_typer(of_reports.commands)
+app.add_typer(of_studies.commands)
 
 
 def main() -> None:

@@ -1,0 +1,80 @@
+"""Commands that need studies and nothing to show them with; ``__main__`` puts all together."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..datasets.errors import UsageError
+
+commands = typer.Typer()
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Run directory of a study.")]
+SamplerLabel = Annotated[
+    str | None, typer.Option("--sampler", help="Label of the sampler, where there are several.")
+]
+
+
+class PluginKind(StrEnum):
+    """What users write themselves."""
+
+    method = "method"
+    dataset = "dataset"
+
+
+@commands.command(epilog="Example: scorebench best runs/quick dsm rings > my.toml")
+def best(
+    directory: Directory,
+    method: Annotated[str, typer.Argument(help="Label of the method.")],
+    dataset: Annotated[str, typer.Argument(help="Label of the dataset.")],
+    sampler: SamplerLabel = None,
+) -> None:
+    """Print a winning configuration as a study that `run` accepts."""
+    from .best import best as best_of
+
+    typer.echo(best_of(directory, method, dataset, sampler).to_toml().rstrip("\n"))
+
+
+@commands.command(
+    epilog="Example: scorebench sample runs/quick dsm rings -n 10000 --out points.npy"
+)
+def sample(
+    directory: Directory,
+    method: Annotated[str, typer.Argument(help="Label of the method.")],
+    dataset: Annotated[str, typer.Argument(help="Label of the dataset.")],
+    sampler: SamplerLabel = None,
+    count: Annotated[int, typer.Option("-n", help="Number of points.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal points.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="File of NumPy's; METHOD-DATASET.npy unless given.")
+    ] = None,
+) -> None:
+    """Draw points from the best stored model of a method, and print the path of their file."""
+    import numpy as np
+
+    from .sample import sample as sample_of
+
+    out = out or Path(f"{method}-{dataset}.npy")
+    if out.suffix != ".npy":
+        raise UsageError(f"--out {str(out)!r}: should end in .npy")
+    points = sample_of(directory, method, dataset, sampler, n=count, seed=seed)
+    try:
+        np.save(out, points)
+    except OSError as error:
+        raise UsageError(f"cannot write {str(out)!r}: {error.strerror}") from error
+    typer.echo(out)
+
+
+@commands.command(epilog="Example: scorebench new method mine && scorebench check mine.py")
+def new(
+    kind: Annotated[PluginKind, typer.Argument(help="What to write.")],
+    name: Annotated[str, typer.Argument(help="Small letters, digits and _.")],
+) -> None:
+    """Write a method or dataset of your own to start from, with a test and a study."""
+    from .scaffold import scaffold
+
+    plugin, test, study = scaffold(kind.value, name)
+    typer.echo(f"wrote {plugin}, {test} and {study}; next:")
+    typer.echo(f"  scorebench check {plugin}")
+    typer.echo(f"  scorebench run {study}")
