@@ -4,45 +4,29 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..methods import methods, references, samplers
 from ..methods.model import Model
 from ..methods.network_model import NetworkModel
-from ..methods.networks import MLP
-from ..methods.random import MemberRandom
 from ..methods.sampling.base import Sampler
+from .artifacts import Artifacts, artifacts, learning_of
+from .checkpoints import Checkpoints
 from .fingerprint import run_key
+from .parts import (
+    architecture,
+    dataset_of,
+    is_reference,
+    stream_of,
+    streams_of,
+    target_of,
+    training_set,
+)
 from .process import one_thread
 from .spec import SPLIT_SAMPLER, Failure, Option, RunResult, RunSpec
-from .streams import generator
 from .training import Fit, fit
-from .truth import dataset_of, identity, judge_of
-
-ENERGY_GRID = 100
-ARROW_GRID = 24
-
-
-class Artifacts(NamedTuple):
-    """What a run leaves besides its numbers.
-
-    Attributes:
-        samples: Shape (n, d).
-        energy: On a square grid over the dataset's box, rows from bottom to top, shape (g, g);
-            None without an energy or outside the plane.
-        score_field: On a coarser grid over the same box, shape (q, q, 2); None outside the plane.
-        parameters: The network's tensors by name, with a leading member axis of length 1.
-        curve: Training steps and losses, shape (points, 2).
-    """
-
-    samples: NDArray[np.float32]
-    energy: NDArray[np.float32] | None
-    score_field: NDArray[np.float32] | None
-    parameters: dict[str, NDArray[np.float32]]
-    curve: NDArray[np.float64]
+from .truth import judge_of
 
 
 class Outcome(NamedTuple):
@@ -55,6 +39,7 @@ class Outcome(NamedTuple):
 class _Learned(NamedTuple):
     model: NetworkModel
     fit: Fit | None
+    checkpoints: Checkpoints
     seconds: float
 
 
@@ -69,6 +54,7 @@ def shape(spec: RunSpec) -> Hashable:
         dataset_of(spec).dim,
         spec.network,
         training,
+        spec.evaluation.checkpoints,
     )
 
 
@@ -98,35 +84,29 @@ def _learn(specs: Sequence[RunSpec]) -> _Learned:
     spec = specs[0]
     name = spec.method.name
     mlp = architecture(spec, dataset_of(spec).dim)
-    theta = mlp.init([_stream(s, "init") for s in specs])
-    if name in references.names() or spec.training.steps == 0:
-        return _Learned(NetworkModel(mlp, theta), None, 0.0)
-    data = [_data(s) for s in specs]
+    theta = mlp.init([stream_of(s, "init") for s in specs])
+    checkpoints = Checkpoints(specs, mlp)
+    if is_reference(spec) or spec.training.steps == 0:
+        return _Learned(NetworkModel(mlp, theta), None, checkpoints, 0.0)
     trained = fit(
         methods.get(name)(),
         mlp,
         theta,
-        torch.stack(data),
+        torch.stack([training_set(s) for s in specs]),
         _member_options([s.method.options for s in specs]),
-        batches=MemberRandom([_stream(s, "batches") for s in specs]),
-        noise=MemberRandom([_stream(s, "noise") for s in specs]),
+        batches=streams_of(specs, "batches"),
+        noise=streams_of(specs, "noise"),
         steps=spec.training.steps,
         batch_size=spec.training.batch_size,
         learning_rate=torch.tensor([[s.training.learning_rate] for s in specs]),
         clip=spec.training.clip,
         schedule=spec.training.schedule,
         ema=spec.training.ema,
+        checkpoints=checkpoints.steps,
+        look=checkpoints.look,
     )
-    seconds = (time.perf_counter() - started) / len(specs)
-    return _Learned(NetworkModel(mlp, trained.theta), trained, seconds)
-
-
-def architecture(spec: RunSpec, dim: int) -> MLP:
-    """The perceptron that a run trains."""
-    network = spec.network
-    name = spec.method.name
-    conditional = name not in references.names() and methods.get(name).conditional
-    return MLP(dim, network.kind, network.width, network.depth, network.activation, conditional)
+    seconds = (time.perf_counter() - started - checkpoints.seconds) / len(specs)
+    return _Learned(NetworkModel(mlp, trained.theta), trained, checkpoints, seconds)
 
 
 def _finish(spec: RunSpec, learned: _Learned, k: int, keep: bool) -> Outcome:
@@ -153,7 +133,7 @@ def _finish(spec: RunSpec, learned: _Learned, k: int, keep: bool) -> Outcome:
         started = time.perf_counter()
         metrics = _score(spec, model, points)
         compute["score_seconds"] = time.perf_counter() - started
-        artifacts = _artifacts(spec, learned, k, model, points) if keep else None
+        left = _left(spec, learned, k, model, points) if keep else None
     except Exception as error:
         return _failed(spec, stage, error, compute)
     result = RunResult(
@@ -163,16 +143,16 @@ def _finish(spec: RunSpec, learned: _Learned, k: int, keep: bool) -> Outcome:
         failure=failure,
         compute=compute,
     )
-    return Outcome(result, artifacts)
+    return Outcome(result, left)
 
 
 def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None, float | None]:
     """Points of one member (n, d), why they are not all usable, and the share of accepted steps."""
     n = spec.evaluation.samples
     if model is None:
-        return dataset_of(spec).sample(n, _stream(spec, "sampler")).float(), None, None
+        return dataset_of(spec).sample(n, stream_of(spec, "sampler")).float(), None, None
     sampler = samplers.get(spec.sampler.name)(**spec.sampler.options)
-    made = sampler.sample(model, n, MemberRandom([_stream(spec, "sampler")]))
+    made = sampler.sample(model, n, streams_of([spec], "sampler"))
     lost = int(made.lost[0])
     acceptance = None if made.acceptance is None else float(made.acceptance[0])
     if not lost:
@@ -190,23 +170,19 @@ def _score(spec: RunSpec, model: Model | None, points: Tensor) -> dict[str, floa
         exactly = cast("Callable[..., Sampler]", samplers.get(SPLIT_SAMPLER))(
             box=1.5 * dataset_of(spec).extent
         )
-        made = exactly.sample(model, len(points), MemberRandom([_stream(spec, "split")]))
+        made = exactly.sample(model, len(points), streams_of([spec], "split"))
         clean = judge.score_samples(made.points[0])
         found |= {f"split.{name}": value for name, value in clean.items()}
     return found
 
 
-def target_of(spec: RunSpec) -> float:
-    """Noise level of the density that the model of a run is to have the score of."""
-    name, options = spec.method.name, spec.method.options
-    if name in references.names():
-        return references.get(name)(**options).target(dataset_of(spec))
-    return methods.get(name)().target(options)
-
-
-def _data(spec: RunSpec) -> Tensor:
-    """The training set, shape (N, d)."""
-    return dataset_of(spec).sample(spec.training.points, _stream(spec, "data")).float()
+def _left(
+    spec: RunSpec, learned: _Learned, k: int, model: Model | None, points: Tensor
+) -> Artifacts:
+    learning = None
+    if learned.fit is not None:
+        learning = learning_of(spec, learned.fit, learned.checkpoints, k)
+    return artifacts(spec, model, points, learning)
 
 
 def _member(spec: RunSpec, networks: NetworkModel, k: int) -> Model | None:
@@ -216,45 +192,12 @@ def _member(spec: RunSpec, networks: NetworkModel, k: int) -> Model | None:
         # One network at a time: the activations of its chains then stay in the cache.
         return NetworkModel(networks.mlp, networks.theta[k : k + 1], level)
 
-    if spec.method.name in references.names():
+    if is_reference(spec):
         level = 0.0
         known = references.get(spec.method.name)(**spec.method.options)
-        return known.model(dataset_of(spec), network, lambda: _data(spec))
+        return known.model(dataset_of(spec), network, lambda: training_set(spec))
     level = target_of(spec)
     return network()
-
-
-def _artifacts(
-    spec: RunSpec, learned: _Learned, k: int, model: Model | None, points: Tensor
-) -> Artifacts:
-    energy = field = None
-    dataset = dataset_of(spec)
-    with torch.no_grad():
-        if model is not None and dataset.dim == 2:
-            values = model.energy(_grid(dataset.extent, ENERGY_GRID))
-            if values is not None:
-                energy = values.reshape(ENERGY_GRID, ENERGY_GRID).numpy()
-            arrows = model.score(_grid(dataset.extent, ARROW_GRID))
-            field = arrows.reshape(ARROW_GRID, ARROW_GRID, 2).numpy()
-    parameters, curve = {}, np.zeros((0, 2))
-    if isinstance(model, NetworkModel):
-        named = model.mlp.named(model.theta)
-        parameters = {name: part.contiguous().numpy() for name, part in named.items()}
-    if learned.fit is not None and learned.fit.curve:
-        curve = np.array(learned.fit.curve)[:, [0, 1 + k]]
-    return Artifacts(points.numpy(), energy, field, parameters, curve)
-
-
-def _grid(extent: float, side: int) -> Tensor:
-    """Centres of a grid over [-extent, extent]², shape (1, side², 2), x running fastest."""
-    ticks = (torch.arange(side) + 0.5) * (2 * extent / side) - extent
-    y, x = torch.meshgrid(ticks, ticks, indexing="ij")
-    return torch.stack([x, y], -1).reshape(1, -1, 2)
-
-
-def _stream(spec: RunSpec, axis: str) -> torch.Generator:
-    """Streams leave the method out, so that methods share data and noise."""
-    return generator(spec.seed, spec.phase, spec.replicate, identity(spec.dataset), axis)
 
 
 def _varies(value: Option) -> bool:

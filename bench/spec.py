@@ -81,11 +81,14 @@ class EvaluationSpec(Frozen):
         metrics: Names of what is measured.
         split: Also score points that are drawn from the model's energy exactly, on a grid, in
             columns ``split.<metric>``: they tell errors of learning from errors of sampling.
+        checkpoints: How often confirmed runs are also scored while they train, at evenly spaced
+            steps, on at most 1000 points that nothing else depends on; drawn in the report.
     """
 
     samples: int = Field(10_000, ge=2, le=1_000_000)
     metrics: tuple[str, ...] = ("mmd", "sw1", "sw2")
     split: bool = False
+    checkpoints: int = Field(0, ge=0, le=1000)
 
 
 class RunSpec(Frozen):

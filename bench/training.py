@@ -1,9 +1,9 @@
 """Fitting K networks side by side with Adam."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,6 +47,14 @@ class Adam:
         self.first, self.second = self.first[members], self.second[members]
 
 
+class Passed(NamedTuple):
+    """A point of the path of training, with a number for each of the K members."""
+
+    step: int
+    loss: list[float]
+    gradient: list[float]
+
+
 @dataclass
 class Fit:
     """What training left.
@@ -56,14 +64,14 @@ class Fit:
             last before it diverged.
         failures: Why a member was dropped, None for those that finished.
         evaluations: Points pushed through each member.
-        curve: Steps and mean losses up to them since the step before, (points, 1 + K); NaN after
-            a member was dropped.
+        curve: Points of the path: the step, and each member's mean loss and mean norm of its
+            gradient (before clipping) since the point before; NaN after a member was dropped.
     """
 
     theta: Tensor
     failures: list[Failure | None]
     evaluations: list[int]
-    curve: list[list[float]] = field(default_factory=list)
+    curve: list[Passed] = field(default_factory=list)
 
 
 def fit(
@@ -81,6 +89,8 @@ def fit(
     clip: float,
     schedule: Literal["constant", "cosine"] = "constant",
     ema: float = 0.0,
+    checkpoints: Collection[int] = (),
+    look: Callable[[int, list[int], Tensor], None] | None = None,
 ) -> Fit:
     """Train every member on its own data; one that diverges leaves without touching the rest.
 
@@ -99,6 +109,9 @@ def fit(
         clip: Largest gradient norm; longer gradients are scaled down to it.
         schedule: How the learning rate falls: see ``bench.spec.TrainingSpec``.
         ema: Decay of the average of the weights; 0 for the last weights.
+        checkpoints: Steps at which to call ``look``
+        look: with the step, the members that are left, and what would be kept of them if
+            training ended there.
     """
     members = len(theta)
     done = Fit(theta.clone(), [None] * members, [0] * members)
@@ -109,7 +122,7 @@ def fit(
     options = dict(options)
     average = torch.zeros_like(theta.data)
     every = max(1, steps // CURVE_POINTS)
-    sums = theta.new_zeros(members)
+    losses, norms = theta.new_zeros(members), theta.new_zeros(members)
     ahead: list[Tensor] = []
 
     for step in range(1, steps + 1):
@@ -133,7 +146,7 @@ def fit(
                 break
             theta = theta.data[stay].requires_grad_()
             data, gradient, norm, loss = data[stay], gradient[stay], norm[stay], loss[stay]
-            sums = sums[stay]
+            losses, norms = losses[stay], norms[stay]
             adam.keep(stay)
             average = average[stay]
             batches.keep(stay.tolist())
@@ -151,19 +164,29 @@ def fit(
         adam.step(theta.data, gradient, rate(schedule, step, steps))
         if ema:
             average.lerp_(theta.data, 1 - ema)
-        sums += loss.detach()
+        losses += loss.detach()
+        norms += norm.squeeze(1)
         if step % every == 0 or step == steps:
-            row = [float("nan")] * members
-            for k, value in zip(alive, sums.tolist(), strict=True):
-                row[k] = value / ((step - 1) % every + 1)
-            done.curve.append([float(step), *row])
-            sums.zero_()
+            done.curve.append(_passed(step, members, alive, losses, norms, (step - 1) % every + 1))
+            losses.zero_()
+            norms.zero_()
+        if look is not None and step in checkpoints:
+            look(step, alive, average / (1 - ema**step) if ema else theta.data.clone())
 
     final = average.div_(1 - ema**steps) if ema else theta.data
     for i, k in enumerate(alive):
         done.theta[k] = final[i]
         done.evaluations[k] = model.evaluations
     return done
+
+
+def _passed(
+    step: int, members: int, alive: list[int], losses: Tensor, norms: Tensor, over: int
+) -> Passed:
+    passed = Passed(step, [math.nan] * members, [math.nan] * members)
+    for k, loss, norm in zip(alive, losses.tolist(), norms.tolist(), strict=True):
+        passed.loss[k], passed.gradient[k] = loss / over, norm / over
+    return passed
 
 
 def rate(schedule: str, step: int, steps: int) -> float:

@@ -11,25 +11,16 @@ from ..datasets import get_dataset
 from ..datasets.base import Dataset
 from .metrics import metrics
 from .metrics.base import Measure, Model, Subject
+from .parts import identity
 from .spec import Plugin, RunSpec
 from .streams import generator
 
 Split = Literal["validation", "test"]
 
 
-def identity(plugin: Plugin) -> str:
-    """Name and options of a plug-in in one string, equal for equal plug-ins."""
-    return json.dumps([plugin.name, plugin.options], sort_keys=True)
-
-
 def split_of(spec: RunSpec) -> Split:
     """Search sees the validation truth only; everything that is reported sees the test truth."""
     return "validation" if spec.phase == "search" else "test"
-
-
-def dataset_of(spec: RunSpec) -> Dataset:
-    """The dataset that a run is about."""
-    return get_dataset(spec.dataset.name, **spec.dataset.options)
 
 
 class Judge:

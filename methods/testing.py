@@ -26,7 +26,7 @@ from .networks import MLP
 from .objectives.base import ScoreMatching
 from .promises import PROMISES, draw_options
 from .random import MemberRandom
-from .sampling.base import Sampler
+from .sampling.base import PLACES, Sampler
 from .setting import Setting
 
 
@@ -185,6 +185,21 @@ class SamplerConformance:
         many = sampler.sample(Normal(), 3000, streams(1)).points
         assert torch.equal(few[:, :2000], many[:, :2000])
         assert len(many[0].unique(dim=0)) == 3000
+
+    def test_paths_end_where_the_samples_are(self, sampler: Sampler) -> None:
+        model = Normal()
+        paths = sampler.paths(model, 5, streams(1))
+        if paths is None:
+            return
+        assert paths.ndim == 4
+        assert paths.shape[0] == 1
+        assert paths.shape[2:] == (5, 2)
+        assert 2 <= paths.shape[1] <= PLACES
+        assert not model.grad_seen
+        # Paths end before the noise of the model is taken out.
+        if not getattr(sampler, "denoise", False):
+            assert torch.equal(paths[:, -1], sampler.sample(Normal(), 5, streams(1)).points)
+        assert not torch.equal(paths[:, 0], paths[:, -1])
 
     def test_members_sample_the_same_to_the_bit_alone(self, sampler: Sampler) -> None:
         mlp = MLP(2, "energy", 32, 2, "swish", self.conditional)

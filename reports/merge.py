@@ -22,7 +22,7 @@ from ..studies.table import write_results
 
 _GRID = ("methods", "datasets", "samplers")
 _FREE = ("name", "limits", *_GRID)
-_ARTIFACTS = ("samples", "fields", "models")
+_ARTIFACTS = ("samples", "curves", "fields", "models")
 _TOLERANCE = 0.01
 
 

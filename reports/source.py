@@ -87,29 +87,35 @@ class Source:
             dataset: Which.
 
         Returns:
-            Steps and losses of the confirmed runs that are kept, shape (seeds, points, 2); and the
-            least loss there can be, where it is known.
+            Of the confirmed runs that are kept the step, the loss and the norm of its gradient,
+            shape (seeds, points, 3); and the least loss there can be, where it is known.
         """
-        from .training import least_loss, options_of
+        found = self._learned(dataset)
+        least = {label: float(kept["least"]) for label, kept in found.items()}
+        return {label: kept["curves"] for label, kept in found.items()}, least
 
-        truth = self._dataset(dataset)
-        names = {entry.label: entry.name for entry in self.study.methods}
-        curves: dict[str, Array] = {}
-        least: dict[str, float] = {}
+    def checkpoints(self, dataset: str) -> tuple[tuple[str, ...], dict[str, Array]]:
+        """Metrics of small samples during training, by label of the contestant.
+
+        Args:
+            dataset: Which.
+
+        Returns:
+            Names of the metrics; and of the confirmed runs that are kept the step and each of
+            them, shape (seeds, c, 1 + names). Empty unless ``evaluation.checkpoints`` asks for it.
+        """
+        found = {k: v for k, v in self._learned(dataset).items() if v["checkpoints"].size}
+        names = next((tuple(map(str, kept["names"])) for kept in found.values()), ())
+        return names, {label: kept["checkpoints"] for label, kept in found.items()}
+
+    def _learned(self, dataset: str) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
         for contestant in self.evidence.contestants:
             cell = contestant.cells[dataset]
-            name = "-".join(cell.place) + ".npz"
-            kept = _arrays(self.directory / "samples" / name, "curves").get("curves")
-            if kept is None:
-                one = _arrays(self.directory / "fields" / name, "curve").get("curve")
-                kept = None if one is None else one[None]
-            if kept is None or kept.ndim != 3 or not kept.shape[1] or cell.missing:
-                continue
-            curves[contestant.label] = kept.astype(np.float64)
-            if truth is not None:
-                method = names.get(cell.method, cell.method)
-                least[contestant.label] = least_loss(method, truth, options_of(cell))
-        return curves, least
+            kept = _arrays(self.directory / "curves" / ("-".join(cell.place) + ".npz"))
+            if "curves" in kept and not cell.missing:
+                found[contestant.label] = kept
+        return found
 
     def _dataset(self, label: str) -> "Dataset | None":
         """A dataset of the study; none if its plug-in is gone."""

@@ -1,6 +1,7 @@
 """Training curves and pictures of a study as TensorBoard event files."""
 
 import io
+import math
 import shutil
 from pathlib import Path
 
@@ -15,10 +16,12 @@ FOLDER = "tensorboard"
 
 
 def write_tensorboard(directory: str | Path) -> Path:
-    """Write the losses of every confirmed run and the four panels of every cell.
+    """Write how every confirmed run learned and the four panels of every cell.
 
-    A run ``METHOD/DATASET/SAMPLER`` per cell, with ``loss/REPLICATE`` by training step, the
-    confirmed value of the objective, and the picture. What was there before is replaced.
+    A run ``METHOD/DATASET/SAMPLER`` per cell, with ``loss/REPLICATE``, ``gradient/REPLICATE``,
+    ``excess/REPLICATE`` where the least loss is known and ``METRIC/REPLICATE`` at checkpoints, by
+    training step; the confirmed value of the objective; and the picture. What was there before is
+    replaced.
 
     Args:
         directory: A run directory.
@@ -41,15 +44,24 @@ def write_tensorboard(directory: str | Path) -> Path:
     target = source.directory / FOLDER
     shutil.rmtree(target, ignore_errors=True)
     for dataset in source.evidence.datasets:
-        curves, _ = source.training(dataset)
+        curves, least = source.training(dataset)
+        names, checkpoints = source.checkpoints(dataset)
         for contestant in source.evidence.contestants:
             cell = contestant.cells[dataset]
             if cell.missing:
                 continue
             with SummaryWriter(str(target.joinpath(*cell.place))) as writer:
                 for number, curve in enumerate(curves.get(contestant.label, ())):
-                    for step, loss in curve:
+                    lowest = least[contestant.label]
+                    for step, loss, norm in curve:
                         writer.add_scalar(f"loss/{number}", loss, int(step))
+                        writer.add_scalar(f"gradient/{number}", norm, int(step))
+                        if math.isfinite(lowest):
+                            writer.add_scalar(f"excess/{number}", loss - lowest, int(step))
+                for number, rows in enumerate(checkpoints.get(contestant.label, ())):
+                    for step, *values in rows:
+                        for name, value in zip(names, values, strict=True):
+                            writer.add_scalar(f"{name}/{number}", value, int(step))
                 writer.add_scalar(f"confirmed/{cell.objective}", cell.mean, 0)
                 portrait = source.portrait(cell)
                 if portrait is not None:

@@ -1,64 +1,17 @@
 """How the confirmed runs learned: their losses over the steps, and the least loss there can be."""
 
 import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .cell import Cell
 from .evidence import Evidence
 from .statistics import Array
 from .style import LIGHT, Theme, colours, drawing, fitting
 
-if TYPE_CHECKING:
-    from ..datasets.base import Dataset
-
 _SMOOTHED = 9
-
-
-def _denoising(dataset: "Dataset", options: Mapping[str, Any]) -> float:
-    sigma = float(options["sigma"])
-    return (dataset.dim / sigma**2 - dataset.fisher_information(sigma)) / 2
-
-
-def _energy(dataset: "Dataset", options: Mapping[str, Any]) -> float:
-    return float(options["sigma"]) ** 4 * _denoising(dataset, options)
-
-
-def _implicit(dataset: "Dataset", options: Mapping[str, Any]) -> float:
-    return -dataset.fisher_information(float(options.get("data_noise", 0.0))) / 2
-
-
-LEAST: dict[str, Callable[["Dataset", Mapping[str, Any]], float]] = {
-    "dsm": _denoising,
-    "deen": _energy,
-    "ssm": _implicit,
-    "ssm_vr": _implicit,
-}
-"""Expected loss of the exact score, by the name of the method: the floor of its training curve.
-
-(d/sigma² - I)/2 for denoising score matching, I being E|score|² of the smoothed data (Vincent
-2011), sigma⁴ of that for DEEN, and -I/2 for implicit score matching (Hyvärinen 2005).
-"""
-
-
-def least_loss(method: str, dataset: "Dataset", options: Mapping[str, Any]) -> float:
-    """Least expected loss of a method, ``nan`` where it is not known or there is none.
-
-    Args:
-        method: Its registered name.
-        dataset: What it is trained on.
-        options: Its hyperparameters.
-    """
-    from ..datasets.errors import UsageError
-
-    try:
-        return LEAST[method](dataset, options)
-    except (KeyError, UsageError):
-        return math.nan
 
 
 def training_curves(
@@ -74,7 +27,7 @@ def training_curves(
 
     Args:
         evidence: The gathered results.
-        curves: By label of the contestant: steps and losses, shape (seeds, points, 2).
+        curves: By label of the contestant: steps and losses first, shape (seeds, points, columns).
         least: By label: the least loss there can be.
         theme: Colours.
         width: Of the figure, in inches.
@@ -104,7 +57,7 @@ def excess(curves: Array, least: float) -> float:
     """Mean loss over the last tenth of training minus the least there can be.
 
     Args:
-        curves: Steps and losses, shape (seeds, points, 2).
+        curves: Steps and losses first, shape (seeds, points, columns).
         least: The least loss.
     """
     points = curves.shape[1]
@@ -141,8 +94,3 @@ def _running(values: Array) -> Array:
     sums: Array = np.convolve(values, weights, "same")
     counts: Array = np.convolve(np.ones(len(values)), weights, "same")
     return sums / counts
-
-
-def options_of(cell: Cell) -> dict[str, Any]:
-    """Hyperparameters of the confirmed configuration that are the method's own."""
-    return {name: value for name, value in cell.parameters.items() if name != "learning_rate"}

@@ -1,8 +1,21 @@
 """What confirmed runs leave besides their row: samples, fields and parameters, without pickle.
 
 Each confirmed run's artifacts wait in ``parts/`` until its cell is finished; then they become the
-three files of the cell, best replicate first. Equal arrays make equal files, byte for byte. Files
-name the keys of the runs in them, so those of rows that no longer count are told from the others.
+files of the cell, best replicate first. Equal arrays make equal files, byte for byte. Files name
+the keys of the runs in them, so those of rows that no longer count are told from the others.
+
+    samples/CELL.npz         every replicate
+        samples (n, d), replicate (n,), keys (replicates,)
+    curves/CELL.npz          every replicate; how it learned: see ``bench.artifacts.Learning``
+        curves (replicates, points, 3): step, mean loss, mean norm of its gradient
+        least (): expected loss of the exact score, NaN where it is not known; loss - least is the
+            excess
+        names (m,), checkpoints (replicates, c, 1 + m): step, then each metric of a small sample
+        replicate (replicates,), keys (replicates,)
+    fields/CELL.npz          the best replicate
+        energy (g, g), score (q, q, 2), paths (places, chains, 2), extent (); outside the plane
+        there is only extent, and what a model or sampler has not is left out
+    models/CELL.safetensors  the best replicate
 """
 
 import io
@@ -19,12 +32,13 @@ from .files import write_atomically
 from .rows import Cell, Row
 
 if TYPE_CHECKING:
-    from ..bench.run import Artifacts
+    from ..bench.artifacts import Artifacts
 
 Array = npt.NDArray[np.generic]
 
 PARTS = "parts"
 _PARAMETER = "parameters/"
+_LEARNING = "learning/"
 
 
 class ArtifactFiles:
@@ -48,9 +62,12 @@ class ArtifactFiles:
         fields = {
             "energy": artifacts.energy,
             "score": artifacts.score_field,
-            "curve": artifacts.curve,
+            "paths": artifacts.paths,
         }
         arrays |= {name: array for name, array in fields.items() if array is not None}
+        if artifacts.learning is not None:
+            learned = artifacts.learning._asdict()
+            arrays |= {_LEARNING + name: np.asarray(value) for name, value in learned.items()}
         for name, array in artifacts.parameters.items():
             arrays[_PARAMETER + name] = array
         (self.directory / PARTS).mkdir(exist_ok=True)
@@ -66,8 +83,8 @@ class ArtifactFiles:
         """
         if ranked and self._keys(cell) != [row.result.key for row in ranked]:
             best = self._part(ranked[0])
-            samples, fields, model = self._finals(cell)
-            for path in (samples, fields, model):
+            samples, curves, fields, model = self._finals(cell)
+            for path in (samples, curves, fields, model):
                 path.parent.mkdir(exist_ok=True)
             drawn = self._drawn(cell, ranked)
             # More runs leave the best one where it is, or put one of themselves in its place.
@@ -75,7 +92,8 @@ class ArtifactFiles:
                 part = _arrays(best)
                 write_atomically(fields, _fields(part, extent))
                 write_atomically(model, _model(part, ranked[0]))
-            # Last: its keys say that all three are there.
+            write_atomically(curves, _curves(drawn, ranked))
+            # Last: its keys say that all of them are there.
             write_atomically(samples, _samples(drawn, ranked))
             self._known.pop(cell, None)
         folder = self.directory / PARTS
@@ -106,24 +124,23 @@ class ArtifactFiles:
         return self._known[cell]
 
     def _drawn(self, cell: Cell, ranked: Sequence[Row]) -> list[Mapping[str, Array]]:
-        """Samples and training curve of each run, from its part or from the cell's file."""
+        """Samples and learning of each run, from its part or from the cell's files."""
         old: dict[str, Mapping[str, Array]] = {}
         keys = self._keys(cell)
         if any(row.result.key in keys for row in ranked):
-            file = _arrays(self._finals(cell)[0])
+            file, curves = (_arrays(path) for path in self._finals(cell)[:2])
             replicate = file["replicate"]
             for i, (number, key) in enumerate(zip(_firsts(replicate), keys, strict=True)):
-                old[key] = {"samples": file["samples"][replicate == number]}
-                if "curves" in file:
-                    old[key] = {**old[key], "curve": file["curves"][i]}
+                old[key] = {"samples": file["samples"][replicate == number]} | _learning(curves, i)
         return [
             _arrays(part) if (part := self._part(row)).exists() else old[row.result.key]
             for row in ranked
         ]
 
-    def _finals(self, cell: Cell) -> tuple[Path, Path, Path]:
+    def _finals(self, cell: Cell) -> tuple[Path, Path, Path, Path]:
         return (
             self.directory / "samples" / f"{cell.stem}.npz",
+            self.directory / "curves" / f"{cell.stem}.npz",
             self.directory / "fields" / f"{cell.stem}.npz",
             self.directory / "models" / f"{cell.stem}.safetensors",
         )
@@ -150,14 +167,37 @@ def _samples(drawn: Sequence[Mapping[str, Array]], rows: Sequence[Row]) -> bytes
         "replicate": np.repeat(np.asarray(replicates, dtype=np.int64), sizes),
         "keys": np.asarray([row.result.key for row in rows]),
     }
-    curves = [part["curve"] for part in drawn if "curve" in part]
-    if len(curves) == len(drawn) and len({curve.shape for curve in curves}) == 1:
-        arrays["curves"] = np.stack(curves)
     return _npz(arrays)
 
 
+# Names in a part, and in the file of the cell; those of the second kind are the same for all runs.
+_EACH = {"curve": "curves", "checkpoints": "checkpoints"}
+_ALL = ("least", "names")
+
+
+def _curves(drawn: Sequence[Mapping[str, Array]], rows: Sequence[Row]) -> bytes:
+    arrays: dict[str, Array] = {
+        "replicate": np.asarray([row.place.replicate for row in rows], dtype=np.int64),
+        "keys": np.asarray([row.result.key for row in rows]),
+    }
+    # Nothing was trained in a study of no steps.
+    if all(_LEARNING + "curve" in part for part in drawn):
+        for one, several in _EACH.items():
+            arrays[several] = np.stack([part[_LEARNING + one] for part in drawn])
+        arrays |= {name: drawn[0][_LEARNING + name] for name in _ALL}
+    return _npz(arrays)
+
+
+def _learning(curves: Mapping[str, Array], member: int) -> dict[str, Array]:
+    """What ``_curves`` was made of."""
+    if "curves" not in curves:
+        return {}
+    each: dict[str, Array] = {_LEARNING + n: curves[many][member] for n, many in _EACH.items()}
+    return each | {_LEARNING + name: curves[name] for name in _ALL}
+
+
 def _fields(part: Mapping[str, Array], extent: float) -> bytes:
-    fields = {name: part[name] for name in ("energy", "score", "curve") if name in part}
+    fields = {name: part[name] for name in ("energy", "score", "paths") if name in part}
     return _npz({**fields, "extent": np.asarray(extent)})
 
 

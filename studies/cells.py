@@ -260,7 +260,10 @@ class Plan:
     def _evaluation(self, phase: Phase) -> EvaluationSpec:
         given = self.study.evaluation
         split = self.study.reference.split and phase != "search"
-        return EvaluationSpec(samples=given.samples, metrics=given.metrics, split=split)
+        looks = given.checkpoints if phase == "confirm" else 0
+        return EvaluationSpec(
+            samples=given.samples, metrics=given.metrics, split=split, checkpoints=looks
+        )
 
     @cached_property
     def _sign(self) -> int:

@@ -73,9 +73,8 @@ def _stored(file: Path, directory: Path) -> tuple[RunSpec, dict[str, Any]]:
 
 
 def _draw(spec: RunSpec, parameters: dict[str, Any], n: int, noise: Any) -> npt.NDArray[np.float32]:
+    from ..bench.parts import architecture, dataset_of, target_of
     from ..bench.process import one_thread
-    from ..bench.run import architecture, target_of
-    from ..bench.truth import dataset_of
     from ..methods import samplers
     from ..methods.network_model import NetworkModel
     from ..methods.random import MemberRandom

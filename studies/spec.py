@@ -114,6 +114,7 @@ class Evaluation(Frozen):
 
     samples: int = Field(2000, ge=2, le=1_000_000)
     metrics: Names = METRICS
+    checkpoints: int = Field(0, ge=0, le=1000)
 
 
 class Limits(Frozen):

@@ -1,5 +1,6 @@
 """What a training objective is: a search space and a loss."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -7,6 +8,7 @@ from typing import Any, ClassVar
 from optuna.trial import BaseTrial
 from torch import Tensor
 
+from ...datasets.base import Dataset
 from ..network_model import NetworkModel
 from ..random import MemberRandom, SliceKind
 from ..setting import Setting
@@ -16,6 +18,7 @@ __all__ = [
     "Any",
     "BaseTrial",
     "ClassVar",
+    "Dataset",
     "Mapping",
     "MemberRandom",
     "NetworkModel",
@@ -46,13 +49,25 @@ class ScoreMatching(ABC):
     def space(self, trial: BaseTrial) -> dict[str, Any]:
         """Suggest this objective's own hyperparameters to Optuna, and nothing else."""
 
-    def target(self, options: Mapping[str, Any]) -> float:  # noqa: ARG002
+    def target(self, options: Mapping[str, Any]) -> float:
         """Noise level of the density whose score is learned; for several levels the smallest.
 
         Args:
             options: The hyperparameters, numbers as they are.
         """
         return 0.0
+
+    def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
+        """Expected loss of the exact score, the floor of training curves; NaN if it is not known.
+
+        Args:
+            dataset: What is trained on.
+            options: The hyperparameters, numbers as they are.
+
+        Raises:
+            UsageError: The target has no score.
+        """
+        return math.nan
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003

@@ -1,7 +1,16 @@
 """Deep energy estimator networks."""
 
 from .. import methods
-from .base import Any, BaseTrial, Mapping, MemberRandom, NetworkModel, ScoreMatching, Tensor
+from .base import (
+    Any,
+    BaseTrial,
+    Dataset,
+    Mapping,
+    MemberRandom,
+    NetworkModel,
+    ScoreMatching,
+    Tensor,
+)
 
 
 @methods.register("deen")
@@ -17,6 +26,11 @@ class DEEN(ScoreMatching):
 
     def target(self, options: Mapping[str, Any]) -> float:
         return float(options["sigma"])
+
+    def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
+        """σ⁴ times that of denoising score matching."""
+        sigma = float(options["sigma"])
+        return sigma**2 * (dataset.dim - sigma**2 * dataset.fisher_information(sigma)) / 2
 
     def loss(self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor) -> Tensor:
         y = x + sigma * rng.normal_like(x)

@@ -1,7 +1,16 @@
 """Denoising score matching."""
 
 from .. import methods
-from .base import Any, BaseTrial, Mapping, MemberRandom, NetworkModel, ScoreMatching, Tensor
+from .base import (
+    Any,
+    BaseTrial,
+    Dataset,
+    Mapping,
+    MemberRandom,
+    NetworkModel,
+    ScoreMatching,
+    Tensor,
+)
 
 
 @methods.register("dsm")
@@ -16,6 +25,11 @@ class DSM(ScoreMatching):
 
     def target(self, options: Mapping[str, Any]) -> float:
         return float(options["sigma"])
+
+    def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
+        """(d/σ² - I)/2 with I = E|∇log p_σ|² (Vincent 2011, section 4)."""
+        sigma = float(options["sigma"])
+        return (dataset.dim / sigma**2 - dataset.fisher_information(sigma)) / 2
 
     def loss(self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor) -> Tensor:
         noise = rng.normal_like(x)

@@ -1,6 +1,6 @@
 """What objectives that never see a noisy target share: noise that may be added to the data."""
 
-from .base import Any, BaseTrial, Mapping, MemberRandom, ScoreMatching, Tensor
+from .base import Any, BaseTrial, Dataset, Mapping, MemberRandom, ScoreMatching, Tensor
 
 
 class Implicit(ScoreMatching):
@@ -22,3 +22,7 @@ class Implicit(ScoreMatching):
 
     def target(self, options: Mapping[str, Any]) -> float:
         return float(options.get("data_noise", 0.0))
+
+    def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
+        """-I/2 with I = E|∇log p|² of the target (Hyvärinen 2005, theorem 1)."""
+        return -dataset.fisher_information(self.target(options)) / 2

@@ -3,7 +3,16 @@
 from torch import Tensor, arange, cartesian_prod, cat, logsumexp
 
 from .. import methods
-from .base import Any, BaseTrial, MemberRandom, NetworkModel, ScoreMatching, Setting
+from .base import (
+    Any,
+    BaseTrial,
+    Dataset,
+    Mapping,
+    MemberRandom,
+    NetworkModel,
+    ScoreMatching,
+    Setting,
+)
 
 
 @methods.register("mle_grid")
@@ -28,6 +37,10 @@ class GridLikelihood(ScoreMatching):
         if not setting.energy:
             return 'it fits an energy: network.kind = "energy"'
         return None
+
+    def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
+        """The entropy of the data, if the grid holds them."""
+        return dataset.entropy()
 
     def loss(
         self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, box: Tensor, cells: int

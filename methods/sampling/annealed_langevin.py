@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 
 from .. import samplers
-from .base import MemberRandom, Model, Sampler, Samples, langevin_chains
+from .base import (
+    Level,
+    MemberRandom,
+    Model,
+    Sampler,
+    Samples,
+    Tensor,
+    langevin_chains,
+    langevin_paths,
+)
 
 
 @samplers.register("annealed_langevin")
@@ -33,10 +42,16 @@ class AnnealedLangevin(Sampler):
     denoise: bool = False
 
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
+        return langevin_chains(model, n, rng, self.box, self._schedule, denoise=self.denoise)
+
+    def paths(self, model: Model, n: int, rng: MemberRandom) -> Tensor:
+        return langevin_paths(model, n, rng, self.box, self._schedule)
+
+    @property
+    def _schedule(self) -> list[Level]:
         span = max(self.levels - 1, 1)
         ratio = (self.sigma_min / self.sigma_max) ** (1 / span)
         sigmas = [self.sigma_min / ratio ** (span - i) for i in range(self.levels)]
         if self.levels == 1:
             sigmas = [self.sigma_min]
-        schedule = [(s, self.step_size * (s / self.sigma_min) ** 2, self.steps) for s in sigmas]
-        return langevin_chains(model, n, rng, self.box, schedule, denoise=self.denoise)
+        return [(s, self.step_size * (s / self.sigma_min) ** 2, self.steps) for s in sigmas]

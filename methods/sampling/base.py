@@ -19,14 +19,20 @@ __all__ = [
     "Sampler",
     "Samples",
     "Setting",
+    "Tensor",
     "collect",
     "langevin_chains",
+    "langevin_paths",
+    "thinned",
     "tweedie",
 ]
 
 # Chains advance this many at a time: their activations then stay in the cache, and the noise of
 # a chain does not depend on how many follow it.
 CHUNK = 1000
+
+PLACES = 100
+"""Most places of a path that are kept."""
 
 # Coordinates beyond this are no longer chains that could come back.
 BEYOND = 1e6
@@ -64,6 +70,14 @@ class Sampler(ABC):
     @abstractmethod
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
         """Draw ``n`` points from each member of ``model``, without building any graph."""
+
+    def paths(self, model: Model, n: int, rng: MemberRandom) -> Tensor | None:  # noqa: ARG002
+        """Where ``n`` chains of each member went, for pictures: (K, places, n, d).
+
+        From the start to the end, at most ``PLACES`` places; chains and noise are those of
+        ``sample`` (before denoising). None for samplers that have no chains.
+        """
+        return None
 
 
 def langevin_chains(
@@ -135,8 +149,29 @@ def tweedie(model: Model, x: Tensor, sigma: float) -> Tensor:
     return x + noise**2 * model.score(x, sigma) if noise else x
 
 
+def thinned(places: list[Tensor]) -> Tensor:
+    """The first and the last of positions (K, n, d), and evenly many between: (K, places, n, d)."""
+    last, count = len(places) - 1, min(PLACES, len(places)) - 1
+    return torch.stack([places[round(i * last / max(count, 1))] for i in range(count + 1)], 1)
+
+
+def langevin_paths(
+    model: Model, n: int, rng: MemberRandom, box: float, levels: list[Level]
+) -> Tensor:
+    """Where chains of ``langevin_chains`` go: what ``Sampler.paths`` asks for."""
+    places: list[Tensor] = []
+    with torch.no_grad():
+        end, _ = _run_chunk(model, n, rng, box, levels, places.append)
+    return thinned([*places, end])
+
+
 def _run_chunk(
-    model: Model, size: int, rng: MemberRandom, box: float, levels: list[Level]
+    model: Model,
+    size: int,
+    rng: MemberRandom,
+    box: float,
+    levels: list[Level],
+    visit: Callable[[Tensor], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
     x = rng.uniform(size, model.dim).mul_(2 * box).sub_(box)
     lost_at = torch.full((x.shape[0],), -1, device=x.device)
@@ -145,6 +180,8 @@ def _run_chunk(
         half, root = 0.5 * step_size, step_size**0.5
         for look, stride in _strides(steps):
             for _ in range(stride):
+                if visit is not None:
+                    visit(x.clone())
                 x.add_(model.score(x, sigma).mul_(half)).add_(rng.normal_like(x).mul_(root))
             gone = ~(x.abs().amax(-1, keepdim=True) < BEYOND)
             # Lost chains are parked at NaN: they count as lost and cannot wander back.

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 
 from .. import samplers
-from .base import Level, MemberRandom, Model, Sampler, Samples, langevin_chains
+from .base import (
+    Level,
+    MemberRandom,
+    Model,
+    Sampler,
+    Samples,
+    Tensor,
+    langevin_chains,
+    langevin_paths,
+)
 
 
 @samplers.register("langevin")
@@ -27,5 +36,11 @@ class Langevin(Sampler):
     denoise: bool = False
 
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
-        levels: list[Level] = [(0.0, self.step_size, self.steps)]
-        return langevin_chains(model, n, rng, self.box, levels, denoise=self.denoise)
+        return langevin_chains(model, n, rng, self.box, self._levels, denoise=self.denoise)
+
+    def paths(self, model: Model, n: int, rng: MemberRandom) -> Tensor:
+        return langevin_paths(model, n, rng, self.box, self._levels)
+
+    @property
+    def _levels(self) -> list[Level]:
+        return [(0.0, self.step_size, self.steps)]

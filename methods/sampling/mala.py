@@ -1,12 +1,13 @@
 """Metropolis-adjusted Langevin algorithm."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .. import samplers
-from .base import MemberRandom, Model, Sampler, Samples, Setting, collect, tweedie
+from .base import MemberRandom, Model, Sampler, Samples, Setting, collect, thinned, tweedie
 
 
 @samplers.register("mala")
@@ -46,12 +47,25 @@ class MALA(Sampler):
         samples = collect(model, n, rng, run)
         return samples._replace(acceptance=accepted / max(1, n * self.steps))
 
-    def _chains(self, model: Model, size: int, rng: MemberRandom) -> tuple[Tensor, Tensor]:
+    def paths(self, model: Model, n: int, rng: MemberRandom) -> Tensor:
+        places: list[Tensor] = []
+        with torch.no_grad():
+            end, _ = self._chains(model, n, rng, places.append)
+        return thinned([*places, end])
+
+    def _chains(
+        self,
+        model: Model,
+        size: int,
+        rng: MemberRandom,
+        visit: Callable[[Tensor], None] = lambda _: None,
+    ) -> tuple[Tensor, Tensor]:
         x = rng.uniform(size, model.dim).mul_(2 * self.box).sub_(self.box)
         energy, score = _look(model, x)
         taken = torch.zeros(x.shape[0])
         half, root = 0.5 * self.step_size, self.step_size**0.5
         for _ in range(self.steps):
+            visit(x)
             noise = rng.normal_like(x)
             there = x + half * score + root * noise
             energy_there, score_there = _look(model, there)

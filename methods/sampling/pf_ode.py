@@ -1,5 +1,6 @@
 """Probability flow."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import samplers
-from .base import MemberRandom, Model, Sampler, Samples, Setting, collect, tweedie
+from .base import MemberRandom, Model, Sampler, Samples, Setting, collect, thinned, tweedie
 
 
 @samplers.register("pf_ode")
@@ -38,20 +39,27 @@ class ProbabilityFlow(Sampler):
         return None if setting.levels else "it needs a score for every noise level, as ncsn has"
 
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
-        levels = self.levels(max(self.sigma_min, model.level))
-
         def run(size: int) -> tuple[Tensor, Tensor]:
-            x = rng.normal(size, model.dim).mul_(levels[0])
-            for high, low in pairwise(levels):
-                slope = model.score(x, high).mul_(-high)
-                there = x + (low - high) * slope
-                x = x + 0.5 * (low - high) * slope.add_(model.score(there, low), alpha=-low)
-            return (
-                tweedie(model, x, levels[-1]) if self.denoise else x,
-                torch.full((len(x),), -1),
-            )
+            *_, x = self._flow(model, size, rng)
+            last = max(self.sigma_min, model.level)
+            return (tweedie(model, x, last) if self.denoise else x, torch.full((len(x),), -1))
 
         return collect(model, n, rng, run)
+
+    def paths(self, model: Model, n: int, rng: MemberRandom) -> Tensor:
+        with torch.no_grad():
+            return thinned(list(self._flow(model, n, rng)))
+
+    def _flow(self, model: Model, size: int, rng: MemberRandom) -> Iterator[Tensor]:
+        """The points at each level."""
+        levels = self.levels(max(self.sigma_min, model.level))
+        x = rng.normal(size, model.dim).mul_(levels[0])
+        yield x
+        for high, low in pairwise(levels):
+            slope = model.score(x, high).mul_(-high)
+            there = x + (low - high) * slope
+            x = x + 0.5 * (low - high) * slope.add_(model.score(there, low), alpha=-low)
+            yield x
 
     def levels(self, lowest: float) -> list[float]:
         """Noise levels from the first to ``lowest``, ``steps`` + 1 of them."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scorebench.bench.fingerprint import fingerprints, run_key
 from scorebench.bench.metrics import metrics
+from scorebench.bench.parts import dataset_of
 from scorebench.bench.run import execute, shape
 from scorebench.bench.spec import (
     EvaluationSpec,
@@ -161,8 +162,11 @@ def test_artifacts_are_what_the_pictures_need():
     assert kept.energy.shape == (100, 100)
     assert kept.score_field.shape == (24, 24, 2)
     assert kept.parameters["weight0"].shape == (1, 2, 16)
-    assert kept.curve.shape[1] == 2
-    assert kept.curve[-1, 0] == 40
+    assert kept.learning.curve.shape[1] == 3
+    assert kept.learning.curve[-1, 0] == 40
+    assert (kept.learning.curve[:, 2] > 0).all()
+    assert kept.paths.shape == (11, 8, 2)
+    assert kept.learning.checkpoints.shape == (0, 1)
     direct = execute([spec("dsm", kind="score")], keep=True)[0].artifacts
     assert direct.energy is None
 
@@ -248,3 +252,50 @@ def test_the_learning_rate_may_fall_and_weights_be_averaged():
         for schedule in ("constant", "cosine") for ema in (0.0, 0.9)
     }  # fmt: skip
     assert len(set(results.values())) == 4
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_checkpoints_leave_no_trace_and_end_at_the_model(ema):
+    def run(checkpoints, rates):
+        training = TrainingSpec(steps=40, batch_size=32, points=1000, ema=ema)
+        evaluation = EvaluationSpec(samples=300, checkpoints=checkpoints, metrics=("sw1", "kl"))
+        company = [
+            spec(rate=rate, phase="confirm", evaluation=evaluation,
+                 training=training.model_copy(update={"learning_rate": rate}))
+            for rate in rates
+        ]  # fmt: skip
+        return execute(company, keep=True)
+
+    rates = [1e-3, 3e-3]
+    without, looked = run(0, rates), run(4, rates)
+    for k, (one, other) in enumerate(zip(without, looked, strict=True)):
+        assert one.result.metrics == other.result.metrics
+        for name, array in one.artifacts.parameters.items():
+            assert np.array_equal(array, other.artifacts.parameters[name])
+        learning = other.artifacts.learning
+        assert learning.names == ("sw1",), "metrics of models cost too much to be looked at"
+        assert learning.checkpoints[:, 0].tolist() == [10, 20, 30, 40]
+        assert len(set(learning.checkpoints[:, 1])) == 4
+        alone = run(4, [rates[k]])[0].artifacts.learning
+        assert np.array_equal(alone.checkpoints, learning.checkpoints)
+        assert np.array_equal(alone.curve, learning.curve)
+
+
+def test_a_checkpoint_is_what_training_to_there_gives():
+    evaluation = EvaluationSpec(samples=300, checkpoints=2, metrics=("mmd",))
+    training = TrainingSpec(steps=40, batch_size=32, points=1000, learning_rate=3e-3, ema=0.9)
+    half = training.model_copy(update={"steps": 20})
+    long, short = (
+        execute([spec(phase="confirm", evaluation=evaluation, training=t)], keep=True)[0]
+        for t in (training, half)
+    )
+    assert long.artifacts.learning.checkpoints[0, 1] == short.artifacts.learning.checkpoints[1, 1]
+
+
+def test_the_least_loss_is_kept_where_it_is_known():
+    dataset = dataset_of(spec())
+    kept = execute([spec(phase="confirm")], keep=True)[0].artifacts.learning
+    assert kept.least == methods.get("dsm")().least(dataset, OPTIONS["dsm"])
+    jumps = {"dataset": Plugin(name="checkerboard")}
+    assert math.isnan(execute([spec("ssm", **jumps)], keep=True)[0].artifacts.learning.least)
+    assert execute([spec("untrained")], keep=True)[0].artifacts.learning is None

@@ -69,7 +69,10 @@ def test_members_train_the_same_to_the_bit_alone():
     for k, seed in enumerate(seeds):
         alone = train(methods.get("dsm")(), [seed], rates=[rates[k]])
         assert torch.equal(together.theta[k], alone.theta[0])
-        assert [row[1 + k] for row in together.curve] == [row[1] for row in alone.curve]
+        assert [row.loss[k] for row in together.curve] == [row.loss[0] for row in alone.curve]
+        assert [row.gradient[k] for row in together.curve] == [
+            row.gradient[0] for row in alone.curve
+        ]
 
 
 class FailsAt(ScoreMatching):
@@ -97,7 +100,7 @@ def test_a_diverging_member_leaves_without_disturbing_the_rest(step):
     failure = result.failures[1]
     assert (failure.stage, failure.step) == ("train", step)
     assert result.evaluations[1] < result.evaluations[0]
-    assert math.isnan(result.curve[-1][2])
+    assert math.isnan(result.curve[-1].loss[1])
     for k in (0, 2):
         alone = train(FailsAt(step), [seeds[k]], steps=130, sigma=sigma[k : k + 1])
         assert torch.equal(result.theta[k], alone.theta[0])
@@ -133,7 +136,7 @@ def test_training_finds_the_score_of_a_gaussian(name, options):
     variance = 1 + (0.3**2 if name == "dsm" else 0)
     error = (score + x / variance).square().sum(-1).mean() / 2
     assert error < 0.12
-    assert result.curve[0][1] > result.curve[-1][1]
+    assert result.curve[0].loss[0] > result.curve[-1].loss[0]
 
 
 def test_cosine_schedule_equals_torch_with_the_rate_of_each_step():

@@ -1,8 +1,11 @@
 """Each loss against textbook autograd, closed forms, and the identities between methods."""
 
+import math
+
 import optuna
 import pytest
 import torch
+from scorebench.datasets import UsageError, get_dataset
 from scorebench.methods import methods
 from scorebench.methods.model import Slices
 from scorebench.methods.network_model import NetworkModel
@@ -171,3 +174,34 @@ def test_spaces_suggest_what_losses_take(name):
         loss = method.loss(NetworkModel(mlp, theta), x, stream(3), **options)
         assert loss.shape == (3,)
         assert torch.isfinite(loss).all()
+
+
+@pytest.mark.parametrize("name", ["8gaussians", "rings"])
+def test_the_least_loss_is_the_loss_of_the_exact_score(name):
+    dataset, sigma, n = get_dataset(name), 0.3, 40_000
+    generator = torch.Generator().manual_seed(0)
+    x = dataset.sample(n, generator)
+    noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    score = dataset.score(x + sigma * noise, sigma)
+    dsm = 0.5 * (score + noise / sigma).square().sum(1)
+    error, expected = float(dsm.std()) / math.sqrt(n), float(dsm.mean())
+
+    def least(method, **options):
+        return methods.get(method)().least(dataset, options)
+
+    assert least("dsm", sigma=sigma) == pytest.approx(expected, abs=4 * error)
+    assert least("deen", sigma=sigma) == pytest.approx(
+        sigma**4 * expected, abs=4 * sigma**4 * error
+    )
+    for implicit in ("ism", "ssm", "ssm_vr"):
+        fisher = float(score.square().sum(1).mean())
+        assert least(implicit, data_noise=sigma) == pytest.approx(-0.5 * fisher, rel=0.05)
+    entropy = -float(dataset.log_prob(dataset.sample(n, generator)).mean())
+    assert least("mle_grid") == pytest.approx(entropy, abs=0.02)
+
+
+def test_where_the_least_loss_is_not_known_it_is_nan():
+    for method in ("fd_ssm", "fd_dsm", "ncsn"):
+        assert math.isnan(methods.get(method)().least(get_dataset("rings"), {}))
+    with pytest.raises(UsageError, match="has no score"):
+        methods.get("ssm")().least(get_dataset("checkerboard"), {})

@@ -149,7 +149,7 @@ def write_directory(folder: Path, results: pd.DataFrame, samples: int = 2000) ->
     (folder / "environment.json").write_text(
         json.dumps({"e0": {"python": "3.11.9", "packages": {"torch": "2.13.0"}, "threads": 1}})
     )
-    for kind in ("samples", "fields"):
+    for kind in ("samples", "curves", "fields"):
         (folder / kind).mkdir(exist_ok=True)
     axis, steps = np.linspace(-4, 4, 64), np.arange(10.0, 2010.0, 40.0)
     x, y = np.meshgrid(axis, axis, indexing="xy")
@@ -170,7 +170,14 @@ def write_directory(folder: Path, results: pd.DataFrame, samples: int = 2000) ->
             folder / "samples" / name,
             samples=points.astype(np.float32),
             replicate=np.repeat(np.arange(5), samples // 5),
-            curves=np.tile(np.stack([steps, 12 + 9 / steps], 1), (5, 1, 1)),
+        )
+        looks = np.array([[1000.0, 0.2, 0.3], [2000.0, 0.1, 0.2]])
+        np.savez(
+            folder / "curves" / name,
+            curves=np.tile(np.stack([steps, 12 + 9 / steps, 3 / steps], 1), (5, 1, 1)),
+            least=11.5 if method == "dsm" else np.nan,
+            names=np.array(["mmd", "sw1"]),
+            checkpoints=np.tile(looks, (5, 1, 1)),
         )
         fields = {"score": score.astype(np.float32), "extent": np.float64(4.0)}
         if method != "ssm":

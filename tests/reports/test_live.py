@@ -82,9 +82,14 @@ def test_tensorboard_reads_the_curves_back(running: Path):
     events = EventAccumulator(str(folder / "dsm" / "rings" / "langevin"))
     events.Reload()
     tags = events.Tags()
-    assert {f"loss/{i}" for i in range(5)} | {"confirmed/sw1"} == set(tags["scalars"])
+    kinds = ("loss", "gradient", "excess", "mmd", "sw1")
+    wanted = {f"{kind}/{i}" for kind in kinds for i in range(5)} | {"confirmed/sw1"}
+    assert wanted == set(tags["scalars"])
     assert tags["images"] == ["panels"]
-    with np.load(running / "samples" / "dsm-rings-langevin.npz") as file:
-        expected = file["curves"][2]
-    found = np.array([(one.step, one.value) for one in events.Scalars("loss/2")])
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    with np.load(running / "curves" / "dsm-rings-langevin.npz") as file:
+        steps, losses, norms = file["curves"][2].T
+    for kind, expected in (("loss", losses), ("gradient", norms), ("excess", losses - 11.5)):
+        found = np.array([(one.step, one.value) for one in events.Scalars(f"{kind}/2")])
+        np.testing.assert_allclose(found, np.stack([steps, expected], 1), rtol=1e-6)
+    looked = [(one.step, one.value) for one in events.Scalars("sw1/2")]
+    np.testing.assert_allclose(looked, [(1000, 0.3), (2000, 0.2)], rtol=1e-6)

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from scorebench.bench.artifacts import Learning
 from scorebench.bench.spec import Failure, RunResult
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.engine import Engine
@@ -18,8 +19,9 @@ class FakeArtifacts:
     samples: np.ndarray
     energy: np.ndarray | None
     score_field: np.ndarray | None
+    paths: np.ndarray | None
     parameters: dict
-    curve: np.ndarray
+    learning: Learning | None
 
 
 @dataclass
@@ -142,8 +144,14 @@ class FakeEngine(Engine):
         samples = np.full((n, 2), noise, dtype=np.float32)
         weight = np.full((1, 3, 2), noise, dtype=np.float32)
         energy = None if spec.network.kind == "score" else np.full((4, 4), noise, np.float32)
+        learning = Learning(np.full((2, 3), noise), 1.5, ("mmd",), np.full((4, 2), noise))
         return FakeArtifacts(
-            samples, energy, np.zeros((3, 3, 2), np.float32), {"0.weight": weight}, np.eye(2)
+            samples=samples,
+            energy=energy,
+            score_field=np.zeros((3, 3, 2), np.float32),
+            paths=np.zeros((5, 8, 2), np.float32),
+            parameters={"0.weight": weight},
+            learning=learning,
         )
 
     def _maybe_die(self, spec):

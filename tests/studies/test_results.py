@@ -119,7 +119,6 @@ def test_artifacts_are_ordered_best_first(finished, engine, method):
     ranked = confirmed(read_results(finished, engine), method)
     with np.load(finished / "samples" / f"{method}-ring-walk.npz", allow_pickle=False) as file:
         samples, replicate = file["samples"], file["replicate"]
-        assert file["curves"].shape[0] == 3
     assert samples.shape == (3 * 4, 2)
     assert list(replicate) == list(np.repeat(ranked.replicate, 4))
     # The fake engine's samples, parameters and times are one number per run.
@@ -128,9 +127,16 @@ def test_artifacts_are_ordered_best_first(finished, engine, method):
     )
     best_one = np.float32(ranked.train_seconds.iloc[0])
     with np.load(finished / "fields" / f"{method}-ring-walk.npz", allow_pickle=False) as file:
-        assert set(file) == {"energy", "score", "curve", "extent"}
+        assert set(file) == {"energy", "score", "paths", "extent"}
         assert file["energy"][0, 0] == best_one
         assert file["extent"] == 4.0
+    with np.load(finished / "curves" / f"{method}-ring-walk.npz", allow_pickle=False) as file:
+        assert list(file["keys"]) == list(ranked.key)
+        np.testing.assert_array_equal(file["curves"][:, 1, 2], ranked.train_seconds)
+        np.testing.assert_array_equal(file["checkpoints"][:, 3, 1], ranked.train_seconds)
+        assert file["curves"].shape == (3, 2, 3)
+        assert list(file["names"]) == ["mmd"]
+        assert file["least"] == 1.5
     path = finished / "models" / f"{method}-ring-walk.safetensors"
     assert load_file(path)["0.weight"][0, 0, 0] == best_one
     data = path.read_bytes()
@@ -142,7 +148,7 @@ def test_nothing_is_left_of_the_work(finished):
     names = {path.name for path in finished.iterdir()}
     assert names == {
         ".lock", "study.toml", "format.json", "environment.json", "runs.jsonl", "optuna.journal",
-        "results.csv", "results.parquet", "samples", "fields", "models",
+        "results.csv", "results.parquet", "samples", "curves", "fields", "models",
     }  # fmt: skip
     assert not (finished / "samples" / "delta-ring-walk.npz").exists()
 
@@ -151,7 +157,7 @@ def test_networks_without_energy_have_no_energy_field(tmp_path, engine):
     study = make_study(methods=["alpha"], network={"kind": "score"})
     run(study, tmp_path, engine=engine)
     with np.load(tmp_path / "fields" / "alpha-ring-walk.npz") as file:
-        assert set(file) == {"score", "curve", "extent"}
+        assert set(file) == {"score", "paths", "extent"}
 
 
 def test_status_of_a_finished_study(finished, engine):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scorebench.bench.run import _stream
+from scorebench.bench.parts import stream_of
 from scorebench.bench.spec import RunSpec
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.sample import _draw, _stored, sample
@@ -14,7 +14,7 @@ def test_the_stored_model_repeats_the_stored_samples(tiny_run):
     assert isinstance(spec, RunSpec)
     with np.load(tiny_run / "samples" / "dsm-rings-langevin.npz") as stored:
         best = stored["samples"][stored["replicate"] == spec.replicate]
-    points = _draw(spec, tensors, spec.evaluation.samples, _stream(spec, "sampler"))
+    points = _draw(spec, tensors, spec.evaluation.samples, stream_of(spec, "sampler"))
     assert np.array_equal(points, best)
 
 
