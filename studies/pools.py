@@ -1,6 +1,5 @@
 """Where runs are carried out: in this process, or in processes that end with it."""
 
-import multiprocessing
 import os
 import queue
 import signal
@@ -8,16 +7,21 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future, wait
-from typing import Any, NamedTuple, TypeVar
+from concurrent.futures import BrokenExecutor, Future, wait
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..datasets.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from joblib.externals.loky import ProcessPoolExecutor
 
 T = TypeVar("T")
 
 # Idle processes of a pool that waits for one slow run stay; they are cheap beside starting again.
-_PATIENCE = 1.0
 _IDLE_SECONDS = 600
+
+# Killed workers are waited for this long.
+_PATIENCE = 1.0
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -157,10 +161,9 @@ class Processes(Pool):
         self._prepare = prepare
         self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._executors: set[Executor] = set()
+        self._executors: set[ProcessPoolExecutor] = set()
         self._lock = threading.Lock()
         self._closed = False
-        self._others = {child.pid for child in multiprocessing.active_children()}
 
     def submit(self, task: Callable[[], T], seconds: float | None = None) -> "Future[T]":
         """Queue the task for the next idle worker."""
@@ -176,33 +179,20 @@ class Processes(Pool):
         """Stop the workers."""
         with self._lock:
             self._closed = kill
-            running = list(self._executors) if kill else []
+            running = self._executors if kill else set()
+            self._executors = self._executors - running
         for _ in self._threads:
             self._tickets.put(None)
-        stoppers = [threading.Thread(target=_stop, args=(executor,)) for executor in running]
+        stoppers = [threading.Thread(target=_kill, args=(executor,)) for executor in running]
         for thread in stoppers:
             thread.start()
-        # A process that was just starting may never answer: nobody waits for it for long.
-        deadline = time.monotonic() + _PATIENCE if kill else None
-        for thread in (*stoppers, *self._threads):
-            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        if kill:
-            self._end_children()
-
-    def _end_children(self) -> None:
-        """Kill what the executors no longer know of, such as a process that was just starting."""
-        from joblib.externals.loky import process_executor
-
-        for child in multiprocessing.active_children():
-            if child.pid not in self._others:
-                child.kill()
-        # At exit the interpreter would wait for the executors' threads, and they for the dead.
-        process_executor._threads_wakeups.clear()
+        # One that is just starting may take its time to die; it does so without being waited for.
+        end = time.monotonic() + _PATIENCE
+        for thread in stoppers if kill else self._threads:
+            thread.join(max(0.0, end - time.monotonic()) if kill else None)
 
     def _serve(self) -> None:
-        # Processes inherit this: Ctrl-C is the controller's, even while they are starting.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        executor: Executor | None = None
+        executor: ProcessPoolExecutor | None = None
         while (ticket := self._tickets.get()) is not None and not self._closed:
             try:
                 executor = executor or self._start()
@@ -218,17 +208,17 @@ class Processes(Pool):
                 continue
             # The process is gone before anybody is told, so that it cannot disturb what follows.
             if executor is not None:
-                self._give_up(executor)
+                self._give_up(executor, kill=True)
                 executor = None
             ticket.future.set_exception(error)
         if executor is not None:
-            self._give_up(executor, kill=self._closed)
+            self._give_up(executor, kill=False)
 
-    def _start(self) -> Executor:
+    def _start(self) -> "ProcessPoolExecutor":
         from joblib.externals.loky import ProcessPoolExecutor
 
-        _silence_tracker()
-        executor: Executor = ProcessPoolExecutor(
+        _shield()
+        executor = ProcessPoolExecutor(
             max_workers=1,
             timeout=_IDLE_SECONDS,
             initializer=_start_worker,
@@ -239,18 +229,40 @@ class Processes(Pool):
             if self._closed:
                 raise RuntimeError("the pool is closed")
             self._executors.add(executor)
-        if self._prepare is not None:
-            executor.submit(self._prepare).result()
+        try:
+            if self._prepare is not None:
+                executor.submit(self._prepare).result()
+        except BaseException:
+            self._give_up(executor, kill=True)
+            raise
         return executor
 
-    def _give_up(self, executor: Executor, *, kill: bool = True) -> None:
+    def _give_up(self, executor: "ProcessPoolExecutor", *, kill: bool) -> None:
         with self._lock:
+            if executor not in self._executors:
+                return  # whoever closed the pool does it
             self._executors.discard(executor)
-        _stop(executor, kill=kill)
+        executor.shutdown(wait=True, kill_workers=kill)
 
 
-def _stop(executor: Any, *, kill: bool = True) -> None:
-    executor.shutdown(wait=True, kill_workers=kill)
+def _kill(executor: "ProcessPoolExecutor") -> None:
+    executor.shutdown(wait=True, kill_workers=True)
+
+
+def _shield() -> None:
+    """Let Ctrl-C reach none of the processes that this thread starts, not even while they start.
+
+    They inherit what is blocked here. Starting loky's book-keepers, which care for themselves,
+    would unblock it again, so that comes first.
+    """
+    from multiprocessing import resource_tracker as standard
+
+    from joblib.externals.loky.backend import resource_tracker as loky
+
+    _silence_tracker()
+    loky.ensure_running()
+    standard.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _silence_tracker() -> None:

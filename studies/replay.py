@@ -13,6 +13,7 @@ from ..datasets.errors import UsageError
 from .best import confirmed, pick_cells
 from .cells import Plan
 from .engine import Engine
+from .interrupt import Interrupt
 from .pools import open_pool
 from .records import read_environments, read_rows, read_study
 from .rows import Row
@@ -76,13 +77,15 @@ def replay(
     pool = open_pool(workers, prepare=engine.prepare)
     killed = True
     try:
-        futures = [pool.submit(partial(work, engine, [row.run], False)) for row in chosen]
-        for row, future in zip(chosen, futures, strict=True):
-            answer = future.result()
-            changed = _changed(environments.get(row.environment, {}), answer.environment[1])
-            if engine.key(row.run) != row.result.key:
-                changed.insert(0, "code of the method, dataset, sampler or metrics")
-            lines += _compare(row, answer.outcomes[0].result, noise, changed)
+        with Interrupt() as interrupt:
+            futures = [pool.submit(partial(work, engine, [row.run], False)) for row in chosen]
+            for row, future in zip(chosen, futures, strict=True):
+                interrupt.wait([future])
+                answer = future.result()
+                changed = _changed(environments.get(row.environment, {}), answer.environment[1])
+                if engine.key(row.run) != row.result.key:
+                    changed.insert(0, "code of the method, dataset, sampler or metrics")
+                lines += _compare(row, answer.outcomes[0].result, noise, changed)
         killed = False
     finally:
         pool.close(kill=killed)

@@ -5,7 +5,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from ..bench.spec import Failure, RunResult, RunSpec, State
 from .cells import Steps
 from .engine import Engine
+from .interrupt import Interrupt
 from .pools import LostWorker, OverTime, Pool
 from .rows import Cell, Job, Place, Row
 
@@ -102,6 +103,7 @@ class Scheduler:
         pool: Where.
         sink: Where rows are kept.
         finished: Called with each finished cell, its winner, and whether anything of it was run.
+        interrupt: Hears of Ctrl-C.
         run_seconds: Time that a run may take; the pool has to be one that can stop it.
     """
 
@@ -111,12 +113,14 @@ class Scheduler:
         pool: Pool,
         sink: Sink,
         finished: Callable[[Cell, int | None, bool], None],
+        interrupt: Interrupt,
         run_seconds: float | None = None,
     ) -> None:
         self._engine = engine
         self._pool = pool
         self._sink = sink
         self._finished = finished
+        self._interrupt = interrupt
         self._run_seconds = run_seconds
         self._live: dict[int, _Live] = {}
         self._ready: list[tuple[int, int, _Task]] = []
@@ -132,6 +136,7 @@ class Scheduler:
 
         Raises:
             OutOfTime: It took longer; runs that were under way are given up.
+            KeyboardInterrupt: Ctrl-C was pressed; the same.
             UsageError: Results cannot be stored, or stored ones are not this study's.
         """
         end = math.inf if seconds is None else time.monotonic() + seconds
@@ -153,9 +158,7 @@ class Scheduler:
             self._submit()
             if self._under_way:
                 timeout = left if left < math.inf else None
-                self._collect(
-                    wait(self._under_way, timeout=timeout, return_when=FIRST_COMPLETED).done
-                )
+                self._collect(self._interrupt.wait(self._under_way, timeout))
 
     def _idle(self) -> bool:
         return len(self._ready) + len(self._under_way) < self._pool.capacity
@@ -248,7 +251,8 @@ class Scheduler:
         outcomes: "Sequence[Outcome]",
         environment: tuple[str, dict[str, Any]],
     ) -> None:
-        rows = self._sink.keep(task.jobs, outcomes, environment)
+        with self._interrupt.held():
+            rows = self._sink.keep(task.jobs, outcomes, environment)
         live = self._live[task.cell]
         live.rows |= {row.place: row for row in rows}
         if len(live.rows) == len(live.jobs):

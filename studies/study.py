@@ -13,6 +13,7 @@ from .check import check_names, check_options
 from .engine import Engine
 from .events import CellFinished, Event, Listener, RunsFinished, StudyFinished, StudyStarted
 from .files import refused
+from .interrupt import Interrupt
 from .pools import Where, open_pool
 from .records import JOURNAL
 from .rows import Cell, Job, Row
@@ -143,13 +144,21 @@ class _Session:
             where=self._where,
         )
         try:
-            scheduler = Scheduler(plan.engine, pool, self, self._cell_finished, limits.run_seconds)
             steps = ((cell, self._steps(cell)) for cell in plan.cells)
-            scheduler.run(steps, limits.study_seconds)
+            with Interrupt() as interrupt:
+                scheduler = Scheduler(
+                    plan.engine,
+                    pool,
+                    self,
+                    self._cell_finished,
+                    interrupt,
+                    limits.run_seconds,
+                )
+                scheduler.run(steps, limits.study_seconds)
+            pool.close(kill=False)
         except BaseException:
             pool.close(kill=True)
             raise
-        pool.close(kill=False)
         from .table import write_results
 
         rows = standing(plan, store.rows.values())

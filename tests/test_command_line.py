@@ -140,7 +140,7 @@ def test_interrupting_says_how_to_go_on(tiny_toml, tmp_path):
     out = tmp_path / "stopped"
     running = subprocess.Popen(
         [sys.executable, "-m", "scorebench", "run", str(tiny_toml), "--out", str(out),
-         "--workers", "1", "-o", "training.steps=20000"],
+         "-o", "training.steps=20000"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     while not (out / "runs.jsonl").exists():
@@ -150,7 +150,7 @@ def test_interrupting_says_how_to_go_on(tiny_toml, tmp_path):
     running.send_signal(signal.SIGINT)
     sent = time.monotonic()
     _, errors = running.communicate(timeout=60)
-    assert time.monotonic() - sent < 5
+    assert time.monotonic() - sent < 2
     assert running.returncode == 130
     assert errors.strip().endswith("run the same command again to continue")
     assert "Traceback" not in errors

@@ -4,7 +4,7 @@ import random
 from concurrent.futures import FIRST_COMPLETED, Future
 
 import pytest
-from scorebench.studies import scheduler
+from scorebench.studies import interrupt
 from scorebench.studies import study as study_module
 from scorebench.studies.pools import LostWorker, Pool
 from scorebench.studies.study import run
@@ -49,7 +49,7 @@ class Anyhow(Pool):
 
 @pytest.mark.parametrize("workers", [1, 2, 4, 16])
 def test_order_of_completion(finished, tmp_path, monkeypatch, figure, workers):
-    real = scheduler.wait
+    real = interrupt.wait
     tries = often(3, 50)
     for seed in range(tries):
         pool = Anyhow(workers, seed, losses=2)
@@ -59,7 +59,7 @@ def test_order_of_completion(finished, tmp_path, monkeypatch, figure, workers):
             return real(futures, timeout=timeout, return_when=return_when)
 
         monkeypatch.setattr(study_module, "open_pool", lambda *a, pool=pool, **k: pool)
-        monkeypatch.setattr(scheduler, "wait", wait)
+        monkeypatch.setattr(interrupt, "wait", wait)
         run(make_study(), tmp_path / str(seed), engine=FakeEngine())
         assert contents(tmp_path / str(seed)) == contents(finished)
     figure(f"{workers} workers, shuffled, some lost", f"{tries} studies, 0 tables differ")
