@@ -71,7 +71,13 @@ class ClosedForm:
         padded, points = _pad(x, self.mlp)
         directions = None if v is None else _pad(v, self.mlp)[0]
         m = 0 if v is None else v.shape[1]
-        if self.mlp.kind == "energy":
+        jet: tuple[Tensor, ...]
+        if self.mlp.kind == "energy" and wanted == ("energy",):
+            # No derivative in x: the plain perceptron, of which the energy is the one output.
+            passes = 3 if training else 1
+            _, out, first, second = _score_jet(self.mlp, self.layers, self.theta, padded, None)
+            jet = out[..., 0], x.new_empty((x.shape[0], 0, 0)), first, second
+        elif self.mlp.kind == "energy":
             # Forward 1 + 2M; g 1; backward: along the score 1, adjoints 1 + M, weights 2 + M.
             both = int("score" in wanted)
             passes = 1 + 2 * m + both + (3 + both + 2 * m if training else 0)
