@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .reports.api import (
         Study,
         best,
+        certify,
+        export,
         leaderboard,
         load_study,
         registered,
@@ -31,6 +33,8 @@ __all__ = [
     "Study",
     "UsageError",
     "best",
+    "certify",
+    "export",
     "get_dataset",
     "leaderboard",
     "load_study",

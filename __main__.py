@@ -11,7 +11,7 @@ from . import __version__
 from .datasets.errors import UsageError
 from .reports import commands as of_reports
 from .studies import commands as of_studies
-from .studies.commands import Directory, SamplerLabel
+from .studies.commands import SamplerLabel
 from .studies.completion import complete_override, complete_study
 
 app = typer.Typer(
@@ -119,25 +119,38 @@ def run(
 
 @app.command(epilog="Example: scorebench replay runs/quick dsm rings")
 def replay(
-    directory: Directory,
+    source: Annotated[
+        Path, typer.Argument(metavar="DIR|ARCHIVE", help="Run directory, or what `export` wrote.")
+    ],
     method: Annotated[str | None, typer.Argument(help="Label of the method.")] = None,
     dataset: Annotated[str | None, typer.Argument(help="Label of the dataset.")] = None,
     sampler: SamplerLabel = None,
     every: Annotated[bool, typer.Option("--all", help="Every best configuration.")] = False,
+    certificate: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Also write it as a page, .html, or as .json."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the code that an archive brings along.")
+    ] = False,
     workers: Workers = None,
 ) -> None:
     """Train best configurations again and compare the numbers; exit status 1 if any differs."""
     if every and method is not None:
         raise UsageError(f"--all replays every method: leave out {method!r}, or --all")
-    if not every and dataset is None:
+    if not every and dataset is None and (method is not None or source.is_dir()):
         raise UsageError("say what to replay: METHOD DATASET, or --all")
     from .reports.api import cores
-    from .reports.listings import replay_view
-    from .studies.replay import replay as replay_of
+    from .reports.certificate import certificate_view, check_form, write_certificate
+    from .studies.certificate import certify
 
-    found = replay_of(directory, method, dataset, sampler, workers=workers or cores())
-    of_reports.print_view(replay_view(found))
-    if bool((found["verdict"] == "differs").any()):
+    for path in certificate or ():
+        check_form(path)
+    found = certify(source, method, dataset, sampler, workers=workers or cores(), trust=trust)
+    of_reports.print_view(certificate_view(found))
+    for path in certificate or ():
+        write_certificate(found, path)
+    if found.verdict == "differs":
         raise typer.Exit(1)
 
 

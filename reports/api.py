@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from ..studies.certificate import Certificate
     from ..studies.events import Listener
 
 Kind = Literal["dataset", "method", "sampler", "metric", "reference", "study"]
@@ -122,6 +123,25 @@ class Study:
 
         return best(self.directory, method, dataset, sampler)
 
+    def export(self, out: str | Path | None = None) -> Path:
+        """Write one archive that others can replay, ``<name of the directory>.zip``; its path."""
+        from ..studies.archive import export
+
+        return export(self.directory, out)
+
+    def certify(
+        self,
+        method: str | None = None,
+        dataset: str | None = None,
+        sampler: str | None = None,
+        *,
+        workers: int = 1,
+    ) -> "Certificate":
+        """Replay best configurations: what came back, what did not, and what explains it."""
+        from ..studies.certificate import certify
+
+        return certify(self.directory, method, dataset, sampler, workers=workers)
+
     def replay(
         self,
         method: str | None = None,
@@ -220,15 +240,50 @@ def best(directory: str | Path, method: str, dataset: str, sampler: str | None =
 
 
 def replay(
-    directory: str | Path,
+    source: str | Path,
     method: str | None = None,
     dataset: str | None = None,
     sampler: str | None = None,
     *,
     workers: int = 1,
+    trust: bool = False,
 ) -> "pd.DataFrame":
-    """Train best configurations of a run directory again; see ``Study.replay``."""
-    return Study(directory).replay(method, dataset, sampler, workers=workers)
+    """Train best configurations again, of a run directory or of an archive of one.
+
+    Args:
+        source: The directory, or what ``export`` wrote.
+        method: Label of the method; all if not given. So are ``dataset`` and ``sampler``.
+        dataset: Label of the dataset.
+        sampler: Label of the sampler.
+        workers: Processes to run in.
+        trust: Run the code that an archive brings along.
+
+    Returns:
+        Stored and replayed value and verdict, per metric of each run.
+    """
+    from ..studies.replay import replay
+
+    return replay(source, method, dataset, sampler, workers=workers, trust=trust)
+
+
+def certify(
+    source: str | Path,
+    method: str | None = None,
+    dataset: str | None = None,
+    sampler: str | None = None,
+    *,
+    workers: int = 1,
+    trust: bool = False,
+) -> "Certificate":
+    """What ``replay`` finds as a certificate, which also says what explains it."""
+    from ..studies.certificate import certify
+
+    return certify(source, method, dataset, sampler, workers=workers, trust=trust)
+
+
+def export(directory: str | Path, out: str | Path | None = None) -> Path:
+    """Write one archive of a run directory that others can replay; see ``Study.export``."""
+    return Study(directory).export(out)
 
 
 def catalog() -> list[tuple[Kind, str, str]]:

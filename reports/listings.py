@@ -1,4 +1,4 @@
-"""Plain listings for a terminal: what there is to name, and what a replay found."""
+"""Plain listings for a terminal: what there is to name, and what a check found."""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -11,13 +11,10 @@ from rich.text import Text
 from . import text
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..bench.plugin_check import Finding
     from ..studies.estimate import Estimate
 
 _PLURALS = {"study": "studies"}
-_COLOURS = {"identical": "green", "within tolerance": "yellow", "differs": "bold red"}
 
 
 def catalog_view(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
@@ -35,32 +32,6 @@ def catalog_view(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
             shown.add_row(f"  {name}", Text(summary))
         parts += [Text(_PLURALS.get(kind, f"{kind}s"), style="bold"), shown]
     return Group(*parts)
-
-
-def replay_view(found: "pd.DataFrame") -> RenderableType:
-    """One line per replayed run: its verdict on each metric, and what has changed where one moved.
-
-    Args:
-        found: What ``replay`` returned.
-    """
-    shown = _grid(show_header=True)
-    for header in ("method", "dataset", "sampler", "replicate"):
-        shown.add_column(header, no_wrap=True)
-    metrics = list(dict.fromkeys(found["metric"]))
-    for metric in metrics:
-        shown.add_column(metric)
-    reasons: list[RenderableType] = []
-    for key, lines in found.groupby(["dataset", "method", "sampler", "replicate"], sort=False):
-        dataset, method, sampler, replicate = map(str, key)
-        verdicts = dict(zip(lines["metric"], lines["verdict"], strict=True))
-        words = [str(verdicts.get(metric, "")) for metric in metrics]
-        verdict_cells = [Text(word, style=_COLOURS.get(word, "")) for word in words]
-        shown.add_row(method, dataset, sampler, replicate, *verdict_cells)
-        for line in lines[lines["verdict"] != "identical"].itertuples():
-            before, after = text.number(line.stored, 6), text.number(line.replayed, 6)
-            why = f"; changed: {line.changed!s}" if line.changed else ""
-            reasons.append(Text(f"{method} on {dataset}: {line.metric!s} {before} → {after}{why}"))
-    return Group(shown, *reasons)
 
 
 def estimate_text(found: "Estimate") -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.errors import UsageError
+from ..studies.artifacts import FOLDERS
 from ..studies.cells import Plan
 from ..studies.difference import difference
 from ..studies.engine import Engine
@@ -22,7 +23,6 @@ from ..studies.table import write_results
 
 _GRID = ("methods", "datasets", "samplers")
 _FREE = ("name", "limits", *_GRID)
-_ARTIFACTS = ("samples", "curves", "fields", "models")
 _TOLERANCE = 0.01
 
 
@@ -115,7 +115,7 @@ def _agree(objective: str, one: Row, other: Row, folder: Path) -> None:
 
 def _copy(folders: Sequence[Path], target: Path) -> None:
     for folder in reversed(folders):
-        for kind in _ARTIFACTS:
+        for kind in FOLDERS:
             for path in sorted((folder / kind).glob("*")):
                 try:
                     (target / kind).mkdir(exist_ok=True)

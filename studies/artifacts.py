@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.generic]
 
 PARTS = "parts"
+FOLDERS = ("samples", "curves", "fields", "models")
 _PARAMETER = "parameters/"
 _LEARNING = "learning/"
 

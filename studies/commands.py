@@ -66,6 +66,19 @@ def sample(
     typer.echo(out)
 
 
+@commands.command(epilog="Example: scorebench export runs/quick && scorebench replay quick.zip")
+def export(
+    directory: Directory,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; NAME.zip unless given.")
+    ] = None,
+) -> None:
+    """Write one archive with all that somebody else needs to replay a study."""
+    from .archive import export as export_of
+
+    typer.echo(export_of(directory, out))
+
+
 @commands.command(epilog="Example: scorebench new method mine && scorebench check mine.py")
 def new(
     kind: Annotated[PluginKind, typer.Argument(help="What to write.")],

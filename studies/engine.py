@@ -128,6 +128,12 @@ class Engine:
 
         return run_key(spec)
 
+    def parts(self, spec: RunSpec) -> dict[str, str]:
+        """Fingerprints of the parts of the code that a run executes, by their names."""
+        from ..bench.fingerprint import fingerprints
+
+        return fingerprints(spec)
+
     def shape(self, spec: RunSpec) -> Hashable:
         """Runs of equal shape can travel as one task."""
         from ..bench.run import shape

@@ -16,6 +16,7 @@ from .versions import FORMAT, read_format, upgrade_study
 STUDY = "study.toml"
 ROWS = "runs.jsonl"
 ENVIRONMENT = "environment.json"
+CODE = "code.json"
 JOURNAL = "optuna.journal"
 LOCK = ".lock"
 
@@ -48,7 +49,19 @@ def read_environments(directory: Path) -> dict[str, dict[str, Any]]:
     Raises:
         UsageError: The file is damaged or cannot be read.
     """
-    path = directory / ENVIRONMENT
+    return _read_tables(directory / ENVIRONMENT, "environments")
+
+
+def read_code(directory: Path) -> dict[str, dict[str, Any]]:
+    """Fingerprints of the parts of the code behind each cell; empty until a study is finished.
+
+    Raises:
+        UsageError: The file is damaged or cannot be read.
+    """
+    return _read_tables(directory / CODE, "fingerprints")
+
+
+def _read_tables(path: Path, what: str) -> dict[str, dict[str, Any]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -58,7 +71,7 @@ def read_environments(directory: Path) -> dict[str, dict[str, Any]]:
     except ValueError as error:
         raise UsageError(f"{str(path)!r} is damaged: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
-        raise UsageError(f"{str(path)!r} is damaged: not a table of environments")
+        raise UsageError(f"{str(path)!r} is damaged: not a table of {what}")
     return found
 
 

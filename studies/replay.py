@@ -2,23 +2,29 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from ..bench.plugins import PluginFile
+from ..bench.spec import RunResult
 from ..datasets.errors import UsageError
+from .archive import unpack
 from .best import confirmed, pick_cells
 from .cells import Plan
+from .changes import Changed, changes
 from .engine import Engine
 from .interrupt import Interrupt
 from .pools import open_pool
-from .records import read_environments, read_rows, read_study
+from .records import read_code, read_environments, read_rows, read_study
 from .rows import Row
-from .scheduler import work
-from .spec import TRUTH
+from .scheduler import Answer, work
+from .spec import TRUTH, StudySpec
 from .standing import standing
 
 RELATIVE = 1e-3
@@ -26,6 +32,52 @@ RELATIVE = 1e-3
 
 FLOOR_SHARE = 0.01
 """Absolute part: this share of the metric's standard deviation between fresh truth samples."""
+
+VERDICTS = ("identical", "within tolerance", "differs")
+"""From best to worst."""
+
+
+class Number(NamedTuple):
+    """A metric of a run, as stored and as found again.
+
+    Attributes:
+        metric: Its name; ``state`` if the run has no metric.
+        stored: Value in the table, NaN without one.
+        replayed: Value of the replay, NaN without one.
+        tolerance: Largest difference that is within tolerance.
+        verdict: One of ``VERDICTS``.
+    """
+
+    metric: str
+    stored: float
+    replayed: float
+    tolerance: float
+    verdict: str
+
+
+class Replayed(NamedTuple):
+    """A run and its replay.
+
+    Attributes:
+        row: The run.
+        again: What came out of it now.
+        numbers: One by one.
+        changed: What of the code and the environment is not as it was.
+        before: Description of the environment that the row was made in.
+        now: Description of the environment of the replay.
+    """
+
+    row: Row
+    again: RunResult
+    numbers: tuple[Number, ...]
+    changed: tuple[Changed, ...]
+    before: Mapping[str, Any]
+    now: Mapping[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        """The worst of its numbers."""
+        return max((number.verdict for number in self.numbers), key=VERDICTS.index)
 
 
 def replay(
@@ -37,17 +89,19 @@ def replay(
     replicates: bool = False,
     workers: int = 1,
     engine: Engine | None = None,
+    trust: bool = False,
 ) -> pd.DataFrame:
     """Train best configurations again from their rows; the run directory is only read.
 
     Args:
-        directory: A run directory.
+        directory: A run directory, or an archive of one.
         method: Label of the method; all if not given. So are ``dataset`` and ``sampler``.
         dataset: Label of the dataset.
         sampler: Label of the sampler.
         replicates: Run every confirmed replicate, not only the best of each cell.
         workers: Processes to run in.
         engine: Carries runs out; the real one unless given.
+        trust: Run the code that an archive brings along.
 
     Returns:
         One line per metric of each run, with columns method, dataset, sampler, trial, replicate,
@@ -57,72 +111,120 @@ def replay(
         the environment or the code is not as it was.
 
     Raises:
-        UsageError: It is not a run directory, a label is unknown, or nothing is confirmed yet.
+        UsageError: It is not a run directory, a label is unknown, or nothing is confirmed yet. Or
+            an archive brings code that is not trusted.
     """
-    path = Path(directory)
+    with opened(directory, trust=trust) as folder:
+        found = replayed(
+            folder, method, dataset, sampler, replicates=replicates, workers=workers, engine=engine
+        )
+    return pd.DataFrame([line for one in found for line in _lines(one)])
+
+
+@contextmanager
+def opened(source: str | Path, *, trust: bool = False) -> Iterator[Path]:
+    """The run directory behind a path: itself, or an archive unpacked for as long as it is used.
+
+    Raises:
+        UsageError: It is no archive, or brings code that is not trusted.
+    """
+    path = Path(source)
+    if not path.is_file():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="scorebench-") as place:
+        folder = unpack(path, Path(place))
+        files = [p.file for p in read_study(folder).plugins if isinstance(p, PluginFile)]
+        if files and not trust:
+            raise UsageError(
+                f"{str(path)!r} brings code that a replay runs ({', '.join(files)}): read it, with "
+                f"`unzip -p {path} study.toml`, then replay with --trust"
+            )
+        yield folder
+
+
+def replayed(
+    directory: Path,
+    method: str | None = None,
+    dataset: str | None = None,
+    sampler: str | None = None,
+    *,
+    replicates: bool = False,
+    workers: int = 1,
+    engine: Engine | None = None,
+) -> list[Replayed]:
+    """Runs of a directory with their replays; arguments and errors are those of ``replay``."""
     engine = engine or Engine()
-    study = read_study(path)
-    rows = standing(Plan(study, engine), read_rows(path))
-    environments = read_environments(path)
+    study = read_study(directory)
+    rows = standing(Plan(study, engine), read_rows(directory))
+    chosen = _chosen(study, rows, (method, dataset, sampler), engine, replicates=replicates)
+    if not chosen:
+        raise UsageError(f"{str(directory)!r} has no confirmed runs to replay there yet")
+    environments, code = read_environments(directory), read_code(directory)
+    noise = _noise(rows)
+    found = []
+    for row, answer in zip(chosen, _again(chosen, engine, workers), strict=True):
+        before, now = environments.get(row.environment, {}), answer.environment[1]
+        parts = None
+        if engine.key(row.run) != row.result.key:
+            parts = code.get(row.place.cell.stem, {}), engine.parts(row.run)
+        result = answer.outcomes[0].result
+        numbers = tuple(_compare(row, result, noise))
+        found.append(Replayed(row, result, numbers, changes(before, now, parts), before, now))
+    return found
+
+
+def _chosen(
+    study: StudySpec,
+    rows: Sequence[Row],
+    labels: tuple[str | None, str | None, str | None],
+    engine: Engine,
+    *,
+    replicates: bool,
+) -> list[Row]:
     chosen: list[Row] = []
-    for cell in pick_cells(study, method, dataset, sampler):
+    for cell in pick_cells(study, *labels):
         ranked = confirmed(rows, cell, study, engine)
         others = [r for r in rows if r.place.cell == cell and r.place.phase == "confirm"]
         failed = [row for row in others if row.result.state != "ok"]
         chosen += [*ranked, *failed] if replicates else ranked[:1]
-    if not chosen:
-        raise UsageError(f"{str(path)!r} has no confirmed runs to replay there yet")
-    noise = _noise(rows)
-    lines: list[dict[str, Any]] = []
+    return chosen
+
+
+def _again(rows: Sequence[Row], engine: Engine, workers: int) -> list[Answer]:
     pool = open_pool(workers, prepare=engine.prepare)
     killed = True
     try:
         with Interrupt() as interrupt:
-            futures = [pool.submit(partial(work, engine, [row.run], False)) for row in chosen]
-            for row, future in zip(chosen, futures, strict=True):
+            futures = [pool.submit(partial(work, engine, [row.run], False)) for row in rows]
+            for future in futures:
                 interrupt.wait([future])
-                answer = future.result()
-                changed = _changed(environments.get(row.environment, {}), answer.environment[1])
-                if engine.key(row.run) != row.result.key:
-                    changed.insert(0, "code of the method, dataset, sampler or metrics")
-                lines += _compare(row, answer.outcomes[0].result, noise, changed)
+            answers = [future.result() for future in futures]
         killed = False
     finally:
         pool.close(kill=killed)
-    return pd.DataFrame(lines)
+    return answers
 
 
 def _compare(
-    row: Row, again: Any, noise: Mapping[tuple[str, str], float], changed: Sequence[str]
-) -> list[dict[str, Any]]:
+    row: Row, again: RunResult, noise: Mapping[tuple[str, str], float]
+) -> Iterator[Number]:
     stored = row.result
-    lines = []
     for metric in sorted({*stored.metrics, *again.metrics}) or ["state"]:
         before = stored.metrics.get(metric, math.nan)
         after = again.metrics.get(metric, math.nan)
         spread = noise.get((row.place.cell.dataset, metric), 0.0)
-        verdict = _verdict(before, after, spread) if stored.state == again.state else "differs"
-        lines.append(
-            {
-                **row.place.cell._asdict(),
-                "trial": row.place.trial,
-                "replicate": row.place.replicate,
-                "metric": metric,
-                "stored": before,
-                "replayed": after,
-                "verdict": verdict,
-                "changed": ", ".join(changed),
-            }
-        )
-    return lines
+        tolerance = RELATIVE * abs(before) + FLOOR_SHARE * spread
+        verdict = "differs"
+        if stored.state == again.state:
+            verdict = _verdict(before, after, tolerance)
+        yield Number(metric, before, after, tolerance, verdict)
 
 
-def _verdict(before: float, after: float, spread: float) -> str:
+def _verdict(before: float, after: float, tolerance: float) -> str:
     if before == after or (math.isnan(before) and math.isnan(after)):
         return "identical"
-    if abs(before - after) <= RELATIVE * abs(before) + FLOOR_SHARE * spread:
-        return "within tolerance"
-    return "differs"
+    return "within tolerance" if abs(before - after) <= tolerance else "differs"
 
 
 def _noise(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
@@ -135,13 +237,16 @@ def _noise(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
     return {key: statistics.stdev(values) for key, values in floors.items() if len(values) > 1}
 
 
-def _changed(before: Any, after: Any, prefix: str = "") -> list[str]:
-    """Names of the fields that differ."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        names = sorted({*before, *after})
-        return [
-            name
-            for key in names
-            for name in _changed(before.get(key), after.get(key), f"{prefix}{key}.")
-        ]
-    return [] if before == after else [prefix.rstrip(".") or "environment"]
+def _lines(one: Replayed) -> Iterator[dict[str, Any]]:
+    place = one.row.place
+    for metric, stored, replayed, _, verdict in one.numbers:
+        yield {
+            **place.cell._asdict(),
+            "trial": place.trial,
+            "replicate": place.replicate,
+            "metric": metric,
+            "stored": stored,
+            "replayed": replayed,
+            "verdict": verdict,
+            "changed": ", ".join(change.field for change in one.changed),
+        }

@@ -159,10 +159,11 @@ class _Session:
         except BaseException:
             pool.close(kill=True)
             raise
-        from .table import write_results
+        from .table import write_code, write_results
 
         rows = standing(plan, store.rows.values())
         write_results(store.directory, rows, plan)
+        write_code(store.directory, rows, plan.engine)
         failures = sum(row.result.state != "ok" for row in rows)
         seconds = time.monotonic() - began
         self._listen(StudyFinished(store.directory, len(rows), failures, self._ran, seconds))

@@ -97,6 +97,9 @@ class FakeEngine(Engine):
     def key(self, spec):
         return spec.key(self.code)
 
+    def parts(self, spec):
+        return {"core": "1", "method": self.code}
+
     def shape(self, spec):
         return spec.method.name, spec.method.options.get("kind"), spec.training.steps
 

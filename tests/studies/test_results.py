@@ -147,8 +147,8 @@ def test_artifacts_are_ordered_best_first(finished, engine, method):
 def test_nothing_is_left_of_the_work(finished):
     names = {path.name for path in finished.iterdir()}
     assert names == {
-        ".lock", "study.toml", "format.json", "environment.json", "runs.jsonl", "optuna.journal",
-        "results.csv", "results.parquet", "samples", "curves", "fields", "models",
+        ".lock", "study.toml", "format.json", "environment.json", "code.json", "runs.jsonl",
+        "optuna.journal", "results.csv", "results.parquet", "samples", "curves", "fields", "models",
     }  # fmt: skip
     assert not (finished / "samples" / "delta-ring-walk.npz").exists()
 
@@ -268,7 +268,7 @@ def test_replay_names_what_changed(finished):
     changed = replay(finished, "alpha", engine=Elsewhere()).changed
     assert set(changed) == {"packages.torch"}
     changed = replay(finished, "alpha", engine=FakeEngine(code="2")).changed
-    assert set(changed) == {"code of the method, dataset, sampler or metrics"}
+    assert set(changed) == {"code of the method"}
 
 
 def test_replay_that_diverges_differs(finished):
