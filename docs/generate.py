@@ -75,6 +75,8 @@ def values(field: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in field["enum"])
     if "anyOf" in field:
         words = [values(part) for part in field["anyOf"] if part.get("type") != "null"]
+        if len(words) > 1 and field["anyOf"][-1].get("type") == "array":
+            words[-1] = "list"
         return " or ".join(dict.fromkeys(words))
     if "$ref" in field:
         kind = field["$ref"].rpartition("/")[2]
@@ -129,13 +131,36 @@ Methods, datasets, samplers and references are given by name, or by a table with
 methods = [
     "dsm",                                              # search all it suggests
     { name = "dsm", label = "dsm_fixed", sigma = 0.1 }, # fix a hyperparameter
-    { name = "ssm", n_slices = { choices = [1, 4] } },  # search among values
+    { name = "ssm", n_slices = [1, 4] },                # search among values
     { name = "deen", sigma = { low = 0.05, high = 0.2, log = true } },
 ]
 ```
 
-A `label` is what results and file names call it; two entries of one name need two. Only methods (and
-`training.learning_rate`) are searched; options of datasets and samplers are values.
+A `label` is what results and file names call it; two entries of one name need two.
+
+## Sweeps
+
+What can be searched of a method can be searched of the fields of `[training]`, of `width`, `depth` and `activation` of the
+network, and of the options of samplers: a range or a list stands in place of the value. Options of datasets are values.
+
+```toml
+samplers = [{ name = "langevin", step_size = { low = 1e-3, high = 0.1, log = true } }]
+
+[network]
+width = [32, 128]
+
+[training]
+steps = [500, 2000]
+learning_rate = [1e-3, 3e-3]
+
+[search]
+sampler = "grid"   # every combination of lists; with ranges: tpe, gp, qmc or random
+trials = 8
+```
+
+All methods are searched alike, each on its own, and the winner of each keeps its own values; the table has them in columns
+such as `params.network.width`. Reference rows are run with the first of a list and the middle of a range: with a swept
+sampler the exact score's row is that of one setting only.
 
 ## Plug-ins of your own
 

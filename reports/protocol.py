@@ -1,6 +1,6 @@
 """What was run, in words, and what of it is not there yet."""
 
-from ..studies.entries import Entry, Range
+from ..studies.entries import Choices, Entry, Range
 from ..studies.spec import StudySpec
 from . import text
 from .source import Source
@@ -13,21 +13,26 @@ def protocol(study: StudySpec) -> list[str]:
         study: What was asked for.
     """
     training = study.training
-    rate = training.learning_rate
-    learning = (
-        f"a learning rate between {rate.low:g} and {rate.high:g}"
-        if isinstance(rate, Range)
-        else f"the learning rate {rate:g}"
+    network, swept = study.network, study.swept
+    learning = _learning(training.learning_rate)
+    width, depth, activation, steps, batch = (
+        _among(swept[name]) if name in swept else str(value)
+        for name, value in {
+            "network.width": network.width,
+            "network.depth": network.depth,
+            "network.activation": network.activation,
+            "training.steps": training.steps,
+            "training.batch_size": training.batch_size,
+        }.items()
     )
-    network = study.network
     samples = text.plural(study.evaluation.samples, "point")
     return [
         f"{_many(study.methods, 'method')}, {_many(study.datasets, 'dataset')} and "
         f"{_many(study.samplers, 'sampler')}. The objective is {study.objective.upper()} between "
         f"{samples} from the model and as many from the truth.",
-        f"Every run fits {_article(network.kind)} network of {network.depth} hidden layers of "
-        f"{network.width} units ({network.activation}) with Adam, {learning}, for {training.steps} "
-        f"steps of {training.batch_size} points.",
+        f"Every run fits {_article(network.kind)} network of {depth} hidden layers of "
+        f"{width} units ({activation}) with Adam, {learning}, for {steps} "
+        f"steps of {batch} points.",
         _searched(study),
         f"The winner of each cell was trained {_times(study.confirm.seeds)} on seeds that the "
         "search never used and scored on a truth sample that the search never saw. Only these "
@@ -40,6 +45,19 @@ def protocol(study: StudySpec) -> list[str]:
         "search may end at other configurations. They are Student's t at 95 %; those behind ranks "
         "hold for all pairs together (Bonferroni).",
     ]
+
+
+def _learning(rate: float | Range | Choices) -> str:
+    if isinstance(rate, float):
+        return f"the learning rate {rate:g}"
+    return f"a learning rate of {_among(rate)}"
+
+
+def _among(given: Range | Choices) -> str:
+    """What a swept field is searched among."""
+    if isinstance(given, Range):
+        return f"{given.low:g} to {given.high:g}"
+    return " or ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in given.choices)
 
 
 def missing(source: Source) -> list[str]:

@@ -82,7 +82,7 @@ def slices(study: "StudySpec", cell: Cell) -> list[Slice]:
         return []
     values = losses(rows, cell.objective)
     trials = [_parameters(row) for row in rows.to_dict("records")]
-    known = [_ranges(study, cell.method, t) for t in trials]
+    known = [_ranges(study, cell, t) for t in trials]
     importance = _importance(trials, known, values)
     winner = cell.parameters
     found = []
@@ -162,7 +162,7 @@ def _parameters(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _ranges(
-    study: "StudySpec", method: str, chosen: Mapping[str, Any]
+    study: "StudySpec", cell: Cell, chosen: Mapping[str, Any]
 ) -> dict[str, "BaseDistribution"]:
     """Ranges that the method offers on the way to a configuration.
 
@@ -174,14 +174,14 @@ def _ranges(
     from ..datasets.errors import UsageError
     from ..studies.engine import Engine
     from ..studies.entries import Range
-    from ..studies.space import LEARNING_RATE, propose
+    from ..studies.space import LEARNING_RATE, common, propose
 
-    entry = next((e for e in study.methods if e.label == method), None)
+    entry = next((e for e in study.methods if e.label == cell.method), None)
     if entry is None:
         return {}
-    trial = FixedTrial(dict(chosen))
+    trial, engine = FixedTrial(dict(chosen)), Engine()
     try:
-        propose(Engine(), entry, study.training, trial)
+        propose(engine, entry, common(engine, study, cell.sampler), trial)
     except (UsageError, ValueError):
         rate = entry.settings.get(LEARNING_RATE, study.training.learning_rate)
         if isinstance(rate, Range):

@@ -1,8 +1,9 @@
 """The winning configuration of a cell, as a study that runs it and nothing else."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ..bench.spec import Option
 from ..datasets.errors import UsageError, unknown
 from .cells import Plan
 from .engine import Engine
@@ -12,6 +13,7 @@ from .rows import Cell, Place, Row
 from .space import LEARNING_RATE
 from .spec import StudySpec
 from .standing import standing
+from .sweep import SAMPLER
 
 
 def best(
@@ -91,25 +93,40 @@ def _mean_loss(rows: Sequence[Row], study: StudySpec, engine: Engine) -> float:
 
 def _fixed(study: StudySpec, cell: Cell, tried: Row | None) -> StudySpec:
     method = _entry(study.methods, cell.method)
-    training, search = study.training, study.search.model_copy(update={"trials": 0})
+    sampler = _entry(study.samplers, cell.sampler)
+    training, network = study.training, study.network
+    search = study.search.model_copy(update={"trials": 0})
     if tried is not None and tried.suggested is not None:
         found = dict(tried.suggested)
         rate = found.pop(LEARNING_RATE, None)
         # What stays open was on a branch of the space that the winner did not take.
         kept = {k: v for k, v in method.settings.items() if not isinstance(v, Range | Choices)}
+        chosen = {name: found.pop(name) for name in list(found) if "." in name}
         method = method.model_copy(update={"settings": kept | found})
         if rate is not None:
             training = training.model_copy(update={"learning_rate": rate})
+        training = training.model_copy(update=_of("training", chosen))
+        network = network.model_copy(update=_of("network", chosen))
+        decided = sampler.settings | _of(SAMPLER, chosen)
+        sampler = sampler.model_copy(update={"settings": decided})
     return study.model_copy(
         update={
             "name": f"{study.name}-best-{'-'.join(cell)}"[:100],
             "methods": (method,),
             "datasets": (_entry(study.datasets, cell.dataset),),
-            "samplers": (_entry(study.samplers, cell.sampler),),
+            "samplers": (sampler,),
+            "network": network,
             "training": training,
+            "swept": {},
             "search": search,
         }
     )
+
+
+def _of(table: str, chosen: Mapping[str, Option]) -> dict[str, Option]:
+    """What was chosen for the fields of one table."""
+    found = (name.partition(".") for name in chosen)
+    return {field: chosen[f"{head}.{field}"] for head, _, field in found if head == table}
 
 
 def _entry(entries: Iterable[Entry], label: str) -> Entry:

@@ -6,7 +6,7 @@ it asks for depends on the rows alone, so cells may advance in any order and at 
 
 import itertools
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,8 +16,9 @@ from .check import resolve
 from .engine import Engine
 from .entries import Entry
 from .rows import Cell, Job, Place, Row
-from .space import Proposal, explore, propose
+from .space import Common, Proposal, common, example, explore, propose
 from .spec import IID, TRUTH, StudySpec
+from .sweep import applied
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -89,7 +90,11 @@ class Plan:
 
     def searched(self, cell: Cell) -> bool:
         """Whether anything of the cell's method is left open."""
-        return self.study.search.trials > 0 and self._free[cell.method]
+        return self.study.search.trials > 0 and self._free[cell.method, cell.sampler]
+
+    def swept(self, cell: Cell) -> Collection[str]:
+        """Fields of training, network and sampler that are searched in a cell, by dotted name."""
+        return self._common(cell).swept if cell in self._tuned else ()
 
     def steps(self, cell: Cell, table: Table, storage: Callable[[], "BaseStorage"]) -> Steps:
         """The runs of a cell.
@@ -107,11 +112,9 @@ class Plan:
         """A run like those of a cell, in the middle of its search space; for timing."""
         if cell not in self._tuned:
             return next(self._refer(cell))[0].spec
-        from optuna.trial import FixedTrial
-
-        entry, training = self._entries[cell.method], self.study.training
-        middle = FixedTrial({"learning_rate": 1e-3, **explore(self.engine, entry, training).names})
-        return self._spec(cell, propose(self.engine, entry, training, middle))
+        return self._spec(
+            cell, example(self.engine, self._entries[cell.method], self._common(cell))
+        )
 
     def _refer(self, cell: Cell) -> Steps:
         study = self.study
@@ -148,7 +151,7 @@ class Plan:
             from optuna.trial import FixedTrial
 
             fixed = propose(
-                self.engine, self._entries[cell.method], self.study.training, FixedTrial({})
+                self.engine, self._entries[cell.method], self._common(cell), FixedTrial({})
             )
             spec, number = self._spec(cell, fixed), 0
         yield [
@@ -234,7 +237,7 @@ class Plan:
 
     def _spec(self, cell: Cell, proposal: Proposal) -> RunSpec:
         method = self._entries[cell.method]
-        return RunSpec(
+        spec = RunSpec(
             phase="search",
             seed=self.study.seed,
             method=Plugin(name=method.name, options=proposal.options),
@@ -244,6 +247,7 @@ class Plan:
             training=self._training(proposal.learning_rate),
             evaluation=self._evaluation("search"),
         )
+        return applied(spec, proposal.chosen) if proposal.chosen else spec
 
     def _training(self, learning_rate: float) -> TrainingSpec:
         given = self.study.training
@@ -278,9 +282,20 @@ class Plan:
         return {entry.label: entry for entry in self.study.methods}
 
     @cached_property
-    def _free(self) -> dict[str, bool]:
-        training = self.study.training
-        return {e.label: bool(explore(self.engine, e, training).free) for e in self.study.methods}
+    def _free(self) -> dict[tuple[str, str], bool]:
+        return {
+            (entry.label, label): bool(explore(self.engine, entry, shared).free)
+            for entry in self.study.methods
+            for label, shared in self._shared.items()
+        }
+
+    def _common(self, cell: Cell) -> Common:
+        return self._shared[cell.sampler]
+
+    @cached_property
+    def _shared(self) -> dict[str, Common]:
+        labels = [entry.label for entry in self.study.samplers]
+        return {label: common(self.engine, self.study, label) for label in labels}
 
     @cached_property
     def _known(self) -> dict[str, Plugin]:

@@ -8,8 +8,9 @@ from ..bench.spec import SPLIT_SAMPLER, Option, Plugin
 from ..datasets.errors import UsageError, unknown
 from .engine import Engine
 from .entries import Entry
-from .space import example, explore, propose
+from .space import Common, common, example, explore, propose
 from .spec import StudySpec
+from .sweep import Swept, swept_options
 
 
 def check_names(study: StudySpec, engine: Engine) -> None:
@@ -59,7 +60,12 @@ def check_options(study: StudySpec, engine: Engine) -> None:
         ("reference", study.reference.methods),
     ):
         for entry in entries:
-            engine.make(kind, resolve(kind, entry, engine))
+            made = resolve(kind, entry, engine)
+            engine.make(kind, made)
+            for name, swept in _swept(kind, entry, engine).items():
+                for end in swept.ends:
+                    options = {**made.options, name: end}
+                    engine.make(kind, Plugin(name=made.name, options=options))
 
 
 def check_fit(study: StudySpec, engine: Engine) -> None:
@@ -71,7 +77,9 @@ def check_fit(study: StudySpec, engine: Engine) -> None:
     for where in study.datasets:
         dataset = resolve("dataset", where, engine)
         for entry in study.methods:
-            method = Plugin(name=entry.name, options=example(engine, entry, study.training))
+            shared = common(engine, study, study.samplers[0].label)
+            options = example(engine, entry, shared).options
+            method = Plugin(name=entry.name, options=options)
             for kind, name, complaint in _asked(study, entry):
                 reason = engine.unfit(kind, name, dataset, method, study.network)
                 if reason is not None:
@@ -92,21 +100,29 @@ def _asked(study: StudySpec, entry: Entry) -> Iterator[tuple[str, str, str]]:
 
 
 def _check_method(study: StudySpec, entry: Entry, engine: Engine) -> None:
+    everywhere = [common(engine, study, sampler.label) for sampler in study.samplers]
     try:
-        found = explore(engine, entry, study.training)
+        found = max(
+            (explore(engine, entry, shared) for shared in everywhere),
+            key=lambda found: len(found.free),
+        )
     except UsageError as error:
         raise UsageError(f"method {entry.label!r}: {error}") from error
     for name in entry.settings:
         if name not in found.names:
             raise unknown(f"hyperparameter of {entry.name!r}", name, found.names)
     if study.search.sampler == "grid" and study.search.trials and found.free:
-        _check_grid(study, entry, engine)
+        for shared in everywhere:
+            _check_grid(study, entry, engine, shared)
     if study.search.trials == 0 and found.free:
         # The learning rate is usually shared, so it is shown where it is set for all methods.
         own = [name for name in found.free if name in found.names and name != "learning_rate"]
+        swept = [name for name in found.free if "." in name]
         how = (
             f'{{name = "{entry.name}", {own[0]} = {_toml(found.names[own[0]])}}}'
             if own
+            else f"give {swept[0]} one value"
+            if swept
             else "training.learning_rate = 0.001"
         )
         raise UsageError(
@@ -115,7 +131,7 @@ def _check_method(study: StudySpec, entry: Entry, engine: Engine) -> None:
         )
 
 
-def _check_grid(study: StudySpec, entry: Entry, engine: Engine) -> None:
+def _check_grid(study: StudySpec, entry: Entry, engine: Engine, shared: Common) -> None:
     import optuna
 
     from .samplers import Grid, grid_size
@@ -123,7 +139,7 @@ def _check_grid(study: StudySpec, entry: Entry, engine: Engine) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     trial = optuna.create_study(sampler=Grid()).ask()
     try:
-        propose(engine, entry, study.training, trial)
+        propose(engine, entry, shared, trial)
     except UsageError as error:
         raise UsageError(f"method {entry.label!r}: {error}") from error
     size = grid_size(trial.distributions)
@@ -156,8 +172,11 @@ def resolve(kind: str, entry: Entry, engine: Engine) -> Plugin:
                 raise UsageError(f"{kind} {entry.name!r} takes no options, so {name} cannot be set")
             raise unknown(f"option of {kind} {entry.name!r}", name, known)
     options: dict[str, Option] = {}
+    swept = _swept(kind, entry, engine)
     for name, parameter in known.items():
-        if name in entry.settings:
+        if name in swept:
+            options[name] = swept[name].middle
+        elif name in entry.settings:
             options[name] = _typed(entry, name, parameter)
         elif parameter.default is inspect.Parameter.empty:
             raise UsageError(f"{kind} {entry.label!r} needs a value for {name}")
@@ -167,6 +186,14 @@ def resolve(kind: str, entry: Entry, engine: Engine) -> Plugin:
 
 
 _NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+
+
+def _swept(kind: str, entry: Entry, engine: Engine) -> dict[str, Swept]:
+    """What is searched of a sampler; nothing of anything else."""
+    if kind != "sampler" or not entry.settings:
+        return {}
+    parameters = engine.options(kind, entry.name)
+    return swept_options(entry, {name: one.default for name, one in parameters.items()})
 
 
 def _typed(entry: Entry, name: str, parameter: inspect.Parameter) -> Option:

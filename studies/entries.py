@@ -73,7 +73,7 @@ def as_tuple(value: Any) -> Any:
 
 
 def setting(value: Any) -> Setting:
-    """Read a value, ``{low, high, log}`` or ``{choices}``.
+    """Read a value, ``{low, high, log}``, ``{choices}`` or a list, which is short for choices.
 
     Raises:
         UsageError: It is none of these.
@@ -86,6 +86,8 @@ def setting(value: Any) -> Setting:
         if wrong:
             raise unknown("field of a range", wrong[0], ["low", "high", "log", "choices"])
         return form.model_validate(value, strict=True)
+    if isinstance(value, list | tuple):
+        return Choices.model_validate({"choices": list(value)}, strict=True)
     if isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

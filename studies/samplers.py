@@ -76,10 +76,10 @@ def _choices(name: str, distribution: BaseDistribution) -> Sequence[Any]:
         return distribution.choices
     if distribution.single():
         return [getattr(distribution, "low", None)]
-    where = "training." if name == "learning_rate" else ""
+    whose = "it" if "." in name else "the method" if name != "learning_rate" else "training"
     raise UsageError(
-        f'search.sampler = "grid" needs the values of {name}: give the method '
-        f"{name} = {{choices = [...]}}, or fix {where}{name}"
+        f'search.sampler = "grid" needs the values of {name}: give {whose} a list, '
+        f"{name} = [...], or one value"
     )
 
 

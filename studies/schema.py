@@ -14,6 +14,7 @@ from ..bench.plugins import PluginFile
 from ..bench.spec import EvaluationSpec, NetworkSpec, TrainingSpec
 from .entries import Choices, Entry, Range
 from .spec import Confirm, Evaluation, Limits, Reference, Search, StudySpec, Training
+from .sweep import FIELDS
 
 SCHEMA = Path(__file__).with_name("schema.json")
 
@@ -28,7 +29,15 @@ _MODELS: dict[type[BaseModel], type[BaseModel] | None] = {
 def study_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of study files, as people write them."""
     schema = StudySpec.model_json_schema()
+    # In a file, what is swept stands where its value would.
+    del schema["properties"]["swept"]
     tables: dict[str, Any] = schema["$defs"]
+    for name in FIELDS:
+        table, _, field = name.partition(".")
+        fields = tables[schema["properties"][table]["$ref"].rpartition("/")[2]]["properties"]
+        fields[field] = _sweepable(fields[field])
+    rate = tables["Training"]["properties"]["learning_rate"]
+    rate["anyOf"] = [*rate["anyOf"][:-1], {"type": "array", "items": {"type": "number"}}]
     tables["Entry"] = _entry(tables["Entry"])
     for model, base in _MODELS.items():
         _describe(schema if model is StudySpec else tables[model.__name__], model, base)
@@ -42,10 +51,20 @@ def study_schema() -> dict[str, Any]:
     return about | schema
 
 
+def _sweepable(field: dict[str, Any]) -> dict[str, Any]:
+    """A field that may have a range or a list instead of a value."""
+    about: dict[str, Any] = {
+        key: field.pop(key) for key in ("default", "title", "description") if key in field
+    }
+    ranges = [] if "enum" in field else [{"$ref": "#/$defs/Range"}]
+    return {"anyOf": [field, *ranges, {"type": "array", "items": field}], **about}
+
+
 def _entry(written_out: dict[str, Any]) -> dict[str, Any]:
     """An entry is its name, or a table in which settings stand beside name and label."""
     about = attributes(Entry)
     settings = written_out["properties"]["settings"]["additionalProperties"]
+    settings = {"anyOf": [*settings["anyOf"], {"type": "array"}]}
     return {
         "description": summary(Entry),
         "anyOf": [

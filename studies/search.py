@@ -26,7 +26,7 @@ from .engine import Engine
 from .entries import Entry
 from .rows import Cell, Row
 from .samplers import sampler_for
-from .space import Proposal, propose
+from .space import Proposal, common, propose
 from .spec import StudySpec
 from .storage import PATIENCE, Database
 
@@ -74,6 +74,7 @@ class Search:
         self._engine = engine
         self._study = study
         self._entry = entry
+        self._common = common(engine, study, cell.sampler)
         self._cell = cell
         self._storage = storage
         prefix = storage.prefix if isinstance(storage, Database) else ""
@@ -97,7 +98,7 @@ class Search:
         with _steadily(self._study.search.sampler):
             for _ in range(count):
                 trial = study.ask()
-                proposal = propose(self._engine, self._entry, self._study.training, trial)
+                proposal = propose(self._engine, self._entry, self._common, trial)
                 suggestions.append(Suggestion(proposal, trial.params))
         return suggestions
 
@@ -166,7 +167,7 @@ class Search:
         for row in history:
             # Ranges are not stored: the method tells them again when it meets the same values.
             trial = FixedTrial(dict(row.suggested or {}))
-            propose(self._engine, self._entry, self._study.training, trial)
+            propose(self._engine, self._entry, self._common, trial)
             study.add_trial(
                 create_trial(
                     params=trial.params,

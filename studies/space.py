@@ -7,7 +7,8 @@ from ..bench.spec import Option
 from ..datasets.errors import UsageError
 from .engine import Engine
 from .entries import Choices, Entry, Range, Setting
-from .spec import Training
+from .spec import StudySpec
+from .sweep import SAMPLER, Swept, swept_field, swept_options
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -23,19 +24,52 @@ class Proposal(NamedTuple):
     Attributes:
         options: The method's hyperparameters.
         learning_rate: Adam's step size.
+        chosen: Values of swept fields, by dotted name.
     """
 
     options: dict[str, Option]
     learning_rate: float
+    chosen: dict[str, Option]
 
 
-def propose(engine: Engine, entry: Entry, training: Training, trial: "BaseTrial") -> Proposal:
+class Common(NamedTuple):
+    """What a study says of all methods' searches.
+
+    Attributes:
+        learning_rate: Adam's step size, or a range or list of it.
+        swept: Further fields that are searched, by dotted name.
+    """
+
+    learning_rate: float | Range | Choices
+    swept: dict[str, Swept]
+
+
+def common(engine: Engine, study: StudySpec, sampler: str) -> Common:
+    """What is searched beside hyperparameters where a sampler is used.
+
+    Args:
+        engine: Where samplers are found.
+        study: The study.
+        sampler: Label of the sampler.
+    """
+    swept = {name: swept_field(name, given) for name, given in study.swept.items()}
+    entry = next(entry for entry in study.samplers if entry.label == sampler)
+    options = swept_options(entry, _defaults(engine, entry)) if entry.settings else {}
+    swept |= {f"{SAMPLER}.{name}": one for name, one in options.items()}
+    return Common(study.training.learning_rate, swept)
+
+
+def _defaults(engine: Engine, entry: Entry) -> dict[str, Any]:
+    return {name: one.default for name, one in engine.options("sampler", entry.name).items()}
+
+
+def propose(engine: Engine, entry: Entry, shared: Common, trial: "BaseTrial") -> Proposal:
     """Let a method suggest its hyperparameters, within what the study says of them.
 
     Args:
         engine: Where methods are found.
         entry: The method's entry in the study.
-        training: For the learning rate.
+        shared: What is searched besides.
         trial: Decides what is left free.
 
     Raises:
@@ -43,11 +77,12 @@ def propose(engine: Engine, entry: Entry, training: Training, trial: "BaseTrial"
     """
     view = Settled(trial, entry.settings)
     options = engine.space(entry.name, cast("BaseTrial", view))
-    rate = entry.settings.get(LEARNING_RATE, training.learning_rate)
+    rate = entry.settings.get(LEARNING_RATE, shared.learning_rate)
     if isinstance(rate, Range | Choices) or LEARNING_RATE in entry.settings:
         searched = Settled(trial, {LEARNING_RATE: rate})
         rate = searched.suggest_float(LEARNING_RATE, 1e-4, 1e-2, log=True)
-    return Proposal(options, float(rate))
+    chosen = {name: swept.suggest(trial, name) for name, swept in shared.swept.items()}
+    return Proposal(options, float(rate), chosen)
 
 
 class Settled:
@@ -161,7 +196,7 @@ class Found(NamedTuple):
     free: list[str]
 
 
-def explore(engine: Engine, entry: Entry, training: Training) -> Found:
+def explore(engine: Engine, entry: Entry, shared: Common) -> Found:
     """Walk through a method's search space, every branch that a choice opens.
 
     Raises:
@@ -170,20 +205,20 @@ def explore(engine: Engine, entry: Entry, training: Training) -> Found:
     own, constants = _walk(engine, entry.model_copy(update={"settings": {}}))
     names = {LEARNING_RATE: 1e-3, **own, **constants}
     free = list(_walk(engine, entry)[0])
-    rate = entry.settings.get(LEARNING_RATE, training.learning_rate)
+    rate = entry.settings.get(LEARNING_RATE, shared.learning_rate)
     if isinstance(rate, Range | Choices):
         free.append(LEARNING_RATE)
-    example(engine, entry, training)
-    return Found(names, free)
+    example(engine, entry, shared)
+    return Found(names, free + list(shared.swept))
 
 
-def example(engine: Engine, entry: Entry, training: Training) -> dict[str, Option]:
-    """Hyperparameters that the study allows: what it fixes, and the middle of the rest.
+def example(engine: Engine, entry: Entry, shared: Common) -> Proposal:
+    """A configuration that the study allows: what it fixes, and the middle of the rest.
 
     Raises:
         UsageError: A setting does not suit its hyperparameter.
     """
-    return propose(engine, entry, training, cast("BaseTrial", _Probe({}))).options
+    return propose(engine, entry, shared, cast("BaseTrial", _Probe({})))
 
 
 def _walk(engine: Engine, entry: Entry) -> tuple[dict[str, Option], dict[str, Option]]:

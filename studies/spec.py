@@ -5,12 +5,21 @@ import tomllib
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from ..bench.plugins import PluginSource
 from ..bench.spec import Frozen, NetworkSpec
 from ..datasets.errors import UsageError
 from .entries import Choices, Entry, Range, as_tuple, plain, setting, short
+from .sweep import lift, put_back
 
 TRUTH = "truth"
 """Method label of the noise floor."""
@@ -27,13 +36,13 @@ class Training(Frozen):
     """How every network of the study is fitted; see ``bench.spec.TrainingSpec``.
 
     Attributes:
-        learning_rate: A number, or a range that is searched together with the method.
+        learning_rate: A number, or a range or list that is searched together with the method.
     """
 
     steps: int = Field(2000, ge=0, le=10_000_000)
     batch_size: int = Field(128, ge=1, le=1_000_000)
     learning_rate: Annotated[
-        float | Range, BeforeValidator(lambda v: _rate(v)), PlainSerializer(plain)
+        float | Range | Choices, BeforeValidator(lambda v: _rate(v)), PlainSerializer(plain)
     ] = Range(low=1e-4, high=1e-2, log=True)
     clip: float = Field(100.0, gt=0)
     points: int = Field(100_000, ge=1, le=100_000_000)
@@ -43,12 +52,18 @@ class Training(Frozen):
 
 def _rate(value: Any) -> Any:
     read = setting(value)
-    if isinstance(read, bool | str | Choices):
+    match read:
+        case Range(low=low, high=high):
+            ends: tuple[Any, ...] = (low, high)
+        case Choices(choices=choices):
+            ends = choices
+        case _:
+            ends = (read,)
+    if any(isinstance(end, bool | str) for end in ends):
         raise UsageError(f"{short(plain(read))} is neither a number nor a range of numbers")
-    low, high = (read.low, read.high) if isinstance(read, Range) else (read, read)
-    if not 0 < low <= high <= 10:
+    if not all(0 < end <= 10 for end in ends):
         raise UsageError(f"a learning rate lies above 0 and is at most 10, not {short(value)}")
-    return read if isinstance(read, Range) else float(read)
+    return read if isinstance(read, Range | Choices) else float(read)
 
 
 class Search(Frozen):
@@ -143,6 +158,9 @@ class StudySpec(Frozen):
         plugins: Where names are registered that are not built in: modules of other packages, and
             files such as ``"mine.py"``, whose text becomes part of the study when it is read.
         limits: How long things may take; not part of what results depend on.
+        swept: Fields of ``training`` and ``network`` that are searched, by dotted name. In a file
+            their ranges and lists stand in the fields themselves; here the fields hold a value
+            from the middle, which the reference rows are run with.
     """
 
     name: str = Field(max_length=100)
@@ -159,6 +177,16 @@ class StudySpec(Frozen):
     reference: Reference = Reference()
     evaluation: Evaluation = Evaluation()
     limits: Limits = Limits()
+    swept: dict[str, Range | Choices] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lifted(cls, data: Any) -> Any:
+        return lift(data) if isinstance(data, dict) else data
+
+    @model_serializer(mode="wrap")
+    def _in_place(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return put_back(handler(self))
 
     @field_validator("name")
     @classmethod
@@ -200,11 +228,11 @@ class StudySpec(Frozen):
         _unique("methods", self.methods, (TRUTH, *self.reference.labels))
         _unique("datasets", self.datasets, ())
         _unique("samplers", self.samplers, (IID,))
-        for entry in (*self.datasets, *self.samplers, *self.reference.methods):
+        for entry in (*self.datasets, *self.reference.methods):
             for key, value in entry.settings.items():
                 if isinstance(value, Range | Choices):
                     raise UsageError(
-                        f"{entry.label}.{key} is a range: only methods are searched, "
+                        f"{entry.label}.{key} is a range: only methods and samplers are searched, "
                         f"give a value such as {key} = {_example(value)}"
                     )
         return self

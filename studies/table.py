@@ -17,6 +17,7 @@ from .records import CODE, read_rows, read_study
 from .rows import Place, Row
 from .space import LEARNING_RATE
 from .standing import standing
+from .sweep import value_of
 
 _COMPUTE = (
     "train_evaluations", "sample_evaluations", "train_seconds", "sample_seconds", "score_seconds",
@@ -85,7 +86,7 @@ def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
         plan: The study they belong to.
     """
     ordered = in_order(rows, plan)
-    records = [_record(row) for row in ordered]
+    records = [_record(row, plan.swept(row.place.cell)) for row in ordered]
     metrics = _columns(plan.study.evaluation.metrics, (), (r.result.metrics for r in ordered))
     params = sorted({key for record in records for key in record if key.startswith("params.")})
     compute = _columns(_COMPUTE, (), (row.result.compute for row in ordered))
@@ -134,13 +135,14 @@ def _columns(
     return [*first, *sorted(others)]
 
 
-def _record(row: Row) -> dict[str, Any]:
+def _record(row: Row, swept: Iterable[str]) -> dict[str, Any]:
     place: Place = row.place
     run = row.run
     params: dict[str, Any] = {}
     if place.trial is not None:
         params = {f"params.{name}": value for name, value in run.method.options.items()}
         params[f"params.{LEARNING_RATE}"] = run.training.learning_rate
+        params |= {f"params.{name}": value_of(run, name) for name in swept}
     return {
         "phase": place.phase,
         **place.cell._asdict(),

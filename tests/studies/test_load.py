@@ -95,7 +95,7 @@ def test_overrides(path):
         (["training.steps=1979-05-27"], ["training.steps", "integer"]),
         (["evaluation.samples=1"], ["evaluation.samples = 1", "2"]),
         (["training=3"], ["training = 3", "should be a table"]),
-        (["training.steps.more=3"], ["training.steps", "integer"]),
+        (["training.steps.more=3"], ["training.steps", "field of a range 'more'"]),
         (["methods.alpha=3"], ["methods is a list"]),
         (["datasets=ring"], ["'ring' is not a list", '["ring"]']),
         (['datasets=["rng"]'], ["dataset 'rng'", "did you mean 'ring'"]),

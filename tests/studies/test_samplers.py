@@ -56,8 +56,8 @@ def test_a_grid_tries_everything_once(tmp_path, engine):
     ("fields", "message"),
     [
         ({"methods": GRID, "trials": 5}, "has 6 combinations, and search.trials = 5: set it to 6"),
-        ({"methods": ["alpha"]}, r"needs the values of sigma: give the method sigma = \{choices"),
-        ({"methods": GRID, "training": {}}, "or fix training.learning_rate"),
+        ({"methods": ["alpha"]}, "needs the values of sigma: give the method a list, sigma = "),
+        ({"methods": GRID, "training": {}}, "give training a list, learning_rate = "),
     ],
 )
 def test_incomplete_grids_are_refused(fields, message, engine):

@@ -10,7 +10,7 @@ from scorebench.studies.cells import Plan
 from scorebench.studies.entries import Choices, Entry, Range
 from scorebench.studies.rows import Cell, Place, Row
 from scorebench.studies.search import WORST, Search
-from scorebench.studies.space import explore, propose
+from scorebench.studies.space import Common, common, explore, propose
 from scorebench.studies.storage import open_journal
 
 from .conftest import make_study
@@ -20,18 +20,18 @@ def entry(name, **settings):
     return Entry(name=name, label=name, settings=settings)
 
 
-TRAINING = make_study(training={"learning_rate": 0.1}).training
+SHARED = Common(0.1, {})
 
 
 def test_explore_sees_every_branch(engine):
-    found = explore(engine, entry("beta"), make_study().training)
+    found = explore(engine, entry("beta"), common(engine, make_study(), "walk"))
     assert set(found.names) == {"sigma", "kind", "slope", "count", "learning_rate"}
     assert found.free == ["sigma", "kind", "count", "slope", "learning_rate"]
-    found = explore(engine, entry("beta", kind="flat", sigma=0.1), TRAINING)
+    found = explore(engine, entry("beta", kind="flat", sigma=0.1), SHARED)
     assert found.free == ["count"]
-    assert explore(engine, entry("epsilon"), TRAINING).free == []
+    assert explore(engine, entry("epsilon"), SHARED).free == []
     rate = Range(low=1e-3, high=1e-2)
-    assert explore(engine, entry("epsilon", learning_rate=rate), TRAINING).free == ["learning_rate"]
+    assert explore(engine, entry("epsilon", learning_rate=rate), SHARED).free == ["learning_rate"]
 
 
 def test_settings_narrow_the_space(engine):
@@ -42,7 +42,7 @@ def test_settings_narrow_the_space(engine):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     seen = set()
     for _ in range(60):
-        options, rate = propose(engine, narrowed, TRAINING, study.ask())
+        options, rate, _ = propose(engine, narrowed, SHARED, study.ask())
         assert 0.2 <= options["sigma"] <= 0.3
         assert isinstance(rate, float)
         seen.add((options["width"], rate))
@@ -51,7 +51,7 @@ def test_settings_narrow_the_space(engine):
 
 def test_fixed_values_keep_the_kind_of_their_hyperparameter(engine):
     fixed = entry("gamma", sigma=1, width=9.0, learning_rate=1)
-    options, rate = propose(engine, fixed, TRAINING, optuna.trial.FixedTrial({}))
+    options, rate, _ = propose(engine, fixed, SHARED, optuna.trial.FixedTrial({}))
     assert options == {"sigma": 1.0, "width": 9}
     assert (type(options["sigma"]), type(options["width"]), type(rate)) == (float, int, float)
 
@@ -71,7 +71,7 @@ def test_fixed_values_keep_the_kind_of_their_hyperparameter(engine):
 )
 def test_unsuitable_settings_are_refused(engine, name, settings):
     with pytest.raises(UsageError):
-        explore(engine, entry(name, **settings), TRAINING)
+        explore(engine, entry(name, **settings), SHARED)
 
 
 CELL = Cell("beta", "ring", "walk")
@@ -176,7 +176,7 @@ def specs(engine):
 
     def spec(sigma):
         fixed = entry("alpha", sigma=sigma)
-        proposal = propose(engine, fixed, TRAINING, optuna.trial.FixedTrial({}))
+        proposal = propose(engine, fixed, SHARED, optuna.trial.FixedTrial({}))
         return plan._spec(Cell("alpha", "ring", "walk"), proposal).canonical()
 
     return spec

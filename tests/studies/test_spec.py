@@ -66,12 +66,13 @@ def test_toml_reads_back_equal(study):
 def test_settings_keep_their_kind():
     study = make_study(
         methods=[{"name": "alpha", "a": 1, "b": 1.0, "c": True, "d": {"low": 1, "high": 2},
-                  "e": {"choices": [1, 2.5, "x"]}}],
+                  "e": {"choices": [1, 2.5, "x"]}, "f": [1, 2]}],
     )  # fmt: skip
     settings = StudySpec.from_toml(study.to_toml()).methods[0].settings
     assert [type(settings[name]) for name in "abc"] == [int, float, bool]
     assert settings["d"] == Range(low=1.0, high=2.0)
     assert settings["e"] == Choices(choices=(1, 2.5, "x"))
+    assert settings["f"] == Choices(choices=(1, 2))
 
 
 def test_defaults_are_written_out():
@@ -101,7 +102,17 @@ def test_difference_names_fields():
         {"methods": [{"name": "alpha", "sigma": {"low": 2, "high": 1}}]},
         {"methods": [{"name": "alpha", "sigma": {"low": 0, "high": 1, "log": True}}]},
         {"methods": [{"name": "alpha", "sigma": {"choices": []}}]},
-        {"methods": [{"name": "alpha", "sigma": [1, 2]}]},
+        {"methods": [{"name": "alpha", "sigma": []}]},
+        {"methods": [{"name": "alpha", "sigma": [[1]]}]},
+        {"training": {"steps": [5, -1]}},
+        {"training": {"steps": [5, "x"]}},
+        {"training": {"steps": {"low": 5.5, "high": 9}}},
+        {"training": {"learning_rate": [0.1, "x"]}},
+        {"training": {"learning_rate": [0.1, 11]}},
+        {"network": {"width": {"low": 0, "high": 9}}},
+        {"network": {"activation": ["swish", "relu"]}},
+        {"network": {"activation": {"low": 1, "high": 2}}},
+        {"network": {"kind": ["energy", "score"]}},
         {"methods": [{"name": "alpha", "sigma": float("nan")}]},
         {"methods": [{"label": "alpha"}]},
         {"methods": [3]},

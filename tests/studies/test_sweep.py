@@ -1,0 +1,181 @@
+"""Sweeps over fields of training, networks and samplers."""
+
+import itertools
+import math
+
+import pytest
+from scorebench.datasets.errors import UsageError
+from scorebench.studies.best import best
+from scorebench.studies.cells import Plan
+from scorebench.studies.check import check_fit, check_options
+from scorebench.studies.engine import Engine
+from scorebench.studies.entries import Choices, Range
+from scorebench.studies.estimate import estimate
+from scorebench.studies.records import read_rows
+from scorebench.studies.replay import replay
+from scorebench.studies.spec import StudySpec
+from scorebench.studies.study import run
+from scorebench.studies.sweep import FIELDS, applied, value_of
+from scorebench.studies.table import read_results
+
+from .conftest import contents, make_study
+from .fake_engine import FakeEngine
+
+WALK = {"name": "walk", "step_size": {"low": 0.001, "high": 0.1, "log": True}, "steps": [5, 20]}
+SWEPT = {
+    "methods": ["alpha", "epsilon"],
+    "samplers": [WALK],
+    "training": {
+        "steps": {"low": 10, "high": 1000, "log": True}, "batch_size": [16, 32],
+        "learning_rate": [0.001, 0.01],
+    },
+    "network": {"width": {"low": 4, "high": 12}, "activation": ["swish", "softplus"]},
+}  # fmt: skip
+NAMES = ["training.steps", "training.batch_size", "network.width", "network.activation",
+         "sampler.step_size", "sampler.steps"]  # fmt: skip
+
+
+def trials(directory, engine):
+    table = read_results(directory, engine)
+    return table.query("phase == 'search' and replicate == 0")
+
+
+def test_a_swept_study_reads_back_equal_and_in_place():
+    study = make_study(**SWEPT)
+    text = study.to_toml()
+    assert "swept" not in text
+    assert StudySpec.from_toml(text) == study
+    assert study.swept["network.width"] == Range(low=4.0, high=12.0)
+    assert study.swept["training.batch_size"] == Choices(choices=(16, 32))
+    # What needs one value has one.
+    assert (study.training.steps, study.training.batch_size) == (100, 16)
+    assert (study.network.width, study.network.activation) == (8, "swish")
+
+
+def test_every_value_is_within_its_range_and_reaches_the_runs(tmp_path, engine):
+    study = make_study(**SWEPT, search={"trials": 24})
+    check_options(study, engine)
+    check_fit(study, engine)
+    run(study, tmp_path, engine=engine)
+    table = trials(tmp_path, engine)
+    assert {f"params.{name}" for name in NAMES} <= set(table.columns)
+    for name, low, high in (("training.steps", 10, 1000), ("network.width", 4, 12),
+                            ("sampler.step_size", 0.001, 0.1)):  # fmt: skip
+        values = table[f"params.{name}"]
+        assert values.between(low, high).all()
+        assert values.nunique() > 6
+    assert str(table["params.training.steps"].dtype) == "Int64"
+    assert set(table["params.network.activation"]) == {"swish", "softplus"}
+    assert set(table["params.sampler.steps"]) == {5, 20}
+    assert set(table["params.learning_rate"]) == {0.001, 0.01}
+    for row in read_rows(tmp_path):
+        if row.place.phase == "search":
+            line = table[(table.key == row.result.key)]
+            for name in NAMES if len(line) else ():
+                assert value_of(row.run, name) == line[f"params.{name}"].iloc[0]
+        if row.place.phase == "reference" and row.place.cell.method != "truth":
+            assert row.run.network.width == 8
+            assert math.isclose(row.run.sampler.options["step_size"], 0.01)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "qmc"])
+def test_interruptions_do_not_show(sampler, tmp_path, engine):
+    fields = {**SWEPT, "methods": ["alpha"]}
+    search = {"batch": 4, "startup": 4, "sampler": sampler}
+    run(make_study(**fields, search={**search, "trials": 12}), tmp_path / "a", engine=engine)
+    run(make_study(**fields, search={**search, "trials": 4}), tmp_path / "b", engine=engine)
+    (tmp_path / "b" / "optuna.journal").unlink()
+    grown = make_study(**fields, search={**search, "trials": 12})
+    run(grown, tmp_path / "b", engine=engine)
+    assert contents(tmp_path / "a", table_only=True) == contents(tmp_path / "b", table_only=True)
+
+
+def test_a_grid_over_fields_tries_everything_once(tmp_path, engine):
+    study = make_study(
+        methods=[{"name": "epsilon"}],
+        samplers=[{"name": "walk", "steps": [5, 10]}],
+        training={"steps": [10, 20, 30], "learning_rate": [0.1, 0.2]},
+        network={"width": [4, 8]},
+        search={"sampler": "grid", "trials": 24},
+    )
+    check_options(study, engine)
+    run(study, tmp_path, engine=engine)
+    table = trials(tmp_path, engine)
+    names = ["training.steps", "learning_rate", "network.width", "sampler.steps"]
+    tried = [tuple(row) for row in table[[f"params.{name}" for name in names]].to_numpy()]
+    assert len(tried) == 24
+    assert set(tried) == set(itertools.product([10, 20, 30], [0.1, 0.2], [4, 8], [5, 10]))
+    short = study.model_copy(update={"search": study.search.model_copy(update={"trials": 5})})
+    with pytest.raises(UsageError, match="has 24 combinations"):
+        check_options(short, engine)
+
+
+def test_a_grid_needs_lists():
+    study = make_study(
+        methods=["epsilon"], training={"steps": {"low": 1, "high": 9}, "learning_rate": 0.1},
+        search={"sampler": "grid"},
+    )  # fmt: skip
+    with pytest.raises(UsageError, match=r"needs the values of training.steps: give it a list"):
+        check_options(study, FakeEngine())
+
+
+def test_the_winner_is_repeated_without_a_search(tmp_path, engine):
+    run(make_study(**SWEPT), tmp_path / "run", engine=engine)
+    table = read_results(tmp_path / "run", engine)
+    wanted = table.query("phase == 'confirm' and method == 'epsilon'")
+    again = best(tmp_path / "run", "epsilon", "ring", engine=engine)
+    assert again.swept == {}
+    check_options(again, engine)
+    again = StudySpec.from_toml(again.to_toml())
+    run(again, tmp_path / "again", engine=engine)
+    found = read_results(tmp_path / "again", engine).query("phase == 'confirm'")
+    assert list(found.key) == list(wanted.key)
+
+
+def test_nothing_is_swept_where_nothing_is_searched(engine):
+    study = make_study(
+        methods=["epsilon"], training={"learning_rate": 0.1, "steps": [1, 2]}, search={"trials": 0}
+    )
+    with pytest.raises(UsageError, match=r"training.steps .* open: fix it, .* training.steps one"):
+        check_options(study, engine)
+
+
+def test_impossible_options_of_samplers_are_refused(engine):
+    study = make_study(samplers=[{"name": "walk", "noise": [1, 2]}])
+    with pytest.raises(UsageError, match="noise"):
+        check_options(study, engine)
+
+
+def test_time_is_estimated_with_values_from_the_middle(engine):
+    assert estimate(make_study(**SWEPT), engine).runs["search"] == 2 * (10 + 2 * 2)
+
+
+def test_members_of_other_shapes_and_samplers_give_what_they_give_alone(tmp_path):
+    study = make_study(
+        methods=["dsm"], datasets=["rings"],
+        samplers=[{"name": "langevin", "step_size": [0.01, 0.05], "steps": [5, 10]}],
+        training={"steps": [3, 6], "points": 50, "learning_rate": 0.01},
+        network={"width": [3, 5], "depth": 1}, search={"trials": 4, "repeats": 0},
+        confirm={"seeds": 2}, reference={"floors": 2, "seeds": 1}, evaluation={"samples": 20},
+    )  # fmt: skip
+    check_fit(study, Engine())
+    run(study, tmp_path)
+    tried = [row for row in read_rows(tmp_path) if row.place.phase == "search"]
+    assert len({str(row.suggested) for row in tried}) == 4
+    for row in tried:
+        (alone,) = Engine().execute([row.run], False)
+        assert alone.result.metrics == row.result.metrics
+    assert set(replay(tmp_path).verdict) == {"identical"}
+
+
+def test_every_field_can_be_swept_in_a_run(engine):
+    study = make_study(methods=["alpha"], training={"learning_rate": 0.1})
+    spec = Plan(study, engine).example(Plan(study, engine).tuned[0])
+    values = {"training.schedule": "cosine", "training.steps": 7, "training.batch_size": 3,
+              "training.clip": 2.0, "training.points": 11, "training.ema": 0.5,
+              "network.width": 5, "network.depth": 3, "network.activation": "softplus"}  # fmt: skip
+    assert set(values) == set(FIELDS)
+    changed = applied(spec, {**values, "sampler.steps": 3})
+    assert {name: value_of(changed, name) for name in values} == values
+    assert type(spec).parse(changed.canonical()) == changed
+    assert changed.sampler.options == {**spec.sampler.options, "steps": 3}
