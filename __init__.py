@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         run,
         status,
     )
+    from .reports.findings.api import finding
 
 __all__ = [
     "Study",
@@ -35,6 +36,7 @@ __all__ = [
     "best",
     "certify",
     "export",
+    "finding",
     "get_dataset",
     "leaderboard",
     "load_study",
@@ -47,7 +49,11 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_HOMES = {"UsageError": "datasets.errors", "get_dataset": "datasets"}
+_HOMES = {
+    "UsageError": "datasets.errors",
+    "finding": "reports.findings.api",
+    "get_dataset": "datasets",
+}
 
 
 def __getattr__(name: str) -> Any:

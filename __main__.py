@@ -10,6 +10,7 @@ import typer
 from . import __version__
 from .datasets.errors import UsageError
 from .reports import commands as of_reports
+from .reports.findings import command as of_findings
 from .studies import commands as of_studies
 from .studies.commands import SamplerLabel
 from .studies.completion import complete_override, complete_study
@@ -56,7 +57,7 @@ def common(
 
 @app.command("list", epilog="Example: scorebench list")
 def list_all() -> None:
-    """List methods, datasets, samplers, metrics, reference rows and packaged studies."""
+    """List methods, datasets, samplers, metrics, reference rows, packaged studies and findings."""
     from .reports.api import catalog
     from .reports.listings import catalog_view
 
@@ -200,6 +201,7 @@ def check(
 
 app.add_typer(of_reports.commands)
 app.add_typer(of_studies.commands)
+app.add_typer(of_findings.commands)
 
 
 def main() -> None:

@@ -78,6 +78,14 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
 
 
 @cache
+def code_behind(module: str) -> str:
+    """Fingerprint of a module, all that it imports, and every built-in plug-in it may ask for."""
+    registries: tuple[Registry[Any], ...] = (methods, references, datasets, samplers, metrics)
+    plugins = (entry.module for known in registries for entry in known.builtin.values())
+    return _digest_of(_closure([_CORE, module, *plugins]))
+
+
+@cache
 def _fingerprints(
     method: tuple[str, ...],
     dataset: tuple[str, ...],

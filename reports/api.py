@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..studies.certificate import Certificate
     from ..studies.events import Listener
 
-Kind = Literal["dataset", "method", "sampler", "metric", "reference", "study"]
+Kind = Literal["dataset", "method", "sampler", "metric", "reference", "study", "finding"]
 
 
 class Study:
@@ -287,10 +287,11 @@ def export(directory: str | Path, out: str | Path | None = None) -> Path:
 
 
 def catalog() -> list[tuple[Kind, str, str]]:
-    """Kind, name and one-line summary of every plug-in and packaged study; loads none of them."""
+    """Kind, name and summary of every plug-in, packaged study and finding; loads none of them."""
     from ..bench.metrics import metrics
     from ..datasets import datasets
     from ..methods import methods, references, samplers
+    from ..studies.findings import findings
     from ..studies.load import presets
 
     found: list[tuple[Kind, str, str]] = []
@@ -298,7 +299,8 @@ def catalog() -> list[tuple[Kind, str, str]]:
     kinds: tuple[Kind, ...] = ("method", "dataset", "sampler", "metric", "reference")
     for kind, registry in zip(kinds, registries, strict=True):
         found += [(kind, name, registry.summary(name)) for name in registry.names()]
-    return found + [("study", name, summary) for name, summary in presets().items()]
+    found += [("study", name, summary) for name, summary in presets().items()]
+    return found + [("finding", name, findings.summary(name)) for name in findings.names()]
 
 
 def cores() -> int:

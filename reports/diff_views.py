@@ -1,13 +1,8 @@
 """The difference of two studies as text and as a page."""
 
-from pathlib import Path
-
-import jinja2
-
 from .diff import Difference, move_columns
+from .render import render
 from .tables import Table, table, to_markdown
-
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def diff_table(found: Difference) -> Table:
@@ -33,15 +28,8 @@ def diff_page(found: Difference, old: str, new: str) -> str:
         old: Name of the first study.
         new: Of the second.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True,
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
-    )  # fmt: skip
-    from markupsafe import Markup
-
-    css = Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704
-    return environment.get_template("diff.html.j2").render(
-        css=css, old=old, new=new, answer=found.answer, sections=_sections(found),
+    return render(
+        "diff.html.j2", old=old, new=new, answer=found.answer, sections=_sections(found),
         table=diff_table(found) if found.moves else None,
     )  # fmt: skip
 

@@ -3,10 +3,8 @@
 import math
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from . import text
@@ -22,14 +20,13 @@ from .plots import Plots, hyperparameters
 from .protocol import missing, protocol
 from .rank_test import rank_sentence
 from .remarks import remarks
+from .render import render
 from .sensitivity import FEWEST_TRIALS, edge_sentences, sensitivity
 from .source import Source
 from .statistics import estimate
 from .style import DARK, LIGHT, encode
 from .tables import Table, table
 from .verdict import answer, verdict_on
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(source: Source) -> str:
@@ -40,14 +37,8 @@ def page(source: Source) -> str:
     """
     evidence, plots = source.evidence, Plots(source)
     found = sensitivity(source.study, evidence)
-    loader = jinja2.FileSystemLoader(TEMPLATES)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
-    )
-    # Our own files, not anybody's data: the only texts that go in unescaped.
-    own = {kind: _own(f"report.{kind}") for kind in ("css", "js")}
-    return environment.get_template("report.html.j2").render(
-        **own,
+    return render(
+        "report.html.j2",
         study=source.study,
         title=_title(evidence),
         answer=answer(evidence),
@@ -71,12 +62,6 @@ def page(source: Source) -> str:
         commands=_commands(evidence),
         rows=len(source.results),
     )
-
-
-def _own(name: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
 
 
 def _title(evidence: Evidence) -> str:

@@ -13,6 +13,7 @@ from ..datasets.errors import UsageError, unknown
 from .check import check_fit, check_names, check_options
 from .engine import Engine
 from .entries import reason, short
+from .findings import findings
 from .spec import StudySpec
 
 PRESETS = Path(__file__).parent / "presets"
@@ -47,7 +48,7 @@ def load_study(
     text, source, folder = _read(str(name_or_path))
     engine = engine or Engine()
     data = _toml(text, source)
-    for override in _overrides(overrides):
+    for override in parse_overrides(overrides):
         _apply(data, override)
     if "plugins" in data:
         data["plugins"] = _carried(data["plugins"], folder)
@@ -95,6 +96,8 @@ def _read(name: str) -> tuple[str, str, Path]:
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) and packaged.is_file():
         path, folder = packaged, Path()
     elif not name or (path.suffix != ".toml" and not _exists(path)):
+        if name in findings.names():
+            raise UsageError(f"{name!r} is a finding, not a study: scorebench finding {name}")
         raise unknown("study", name, presets())
     try:
         return path.read_text(encoding="utf-8"), f"study {name}", folder
@@ -124,15 +127,21 @@ def _toml(text: str, source: str) -> dict[str, Any]:
         raise UsageError(f"{source} is not valid TOML: {detail}") from error
 
 
-class _Override(NamedTuple):
+class Override(NamedTuple):
+    """A field and its new value, with the text that said so."""
+
     key: str
     value: Any
     text: str
 
 
-def _overrides(texts: Sequence[str]) -> list[_Override]:
-    """Parse overrides and make sure that no two of them contradict each other."""
-    found: dict[str, _Override] = {}
+def parse_overrides(texts: Sequence[str]) -> list[Override]:
+    """Parse ``key=value`` pairs and make sure that no two of them contradict each other.
+
+    Raises:
+        UsageError: One is not of that form, or two contradict each other.
+    """
+    found: dict[str, Override] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         key = key.strip()
@@ -141,7 +150,7 @@ def _overrides(texts: Sequence[str]) -> list[_Override]:
                 f"the override {text!r} is not of the form key=value, "
                 "for example training.steps=500"
             )
-        new = _Override(key, _value(text, value.strip()), text)
+        new = Override(key, _value(text, value.strip()), text)
         old = found.get(key)
         if old is not None and not _same(old.value, new.value):
             raise UsageError(f"the overrides {old.text!r} and {new.text!r} contradict each other")
@@ -178,7 +187,7 @@ def _value(text: str, value: str) -> Any:
     )
 
 
-def _apply(data: dict[str, Any], override: _Override) -> None:
+def _apply(data: dict[str, Any], override: Override) -> None:
     *parents, last = override.key.split(".")
     table = data
     for depth, name in enumerate(parents):

@@ -1,0 +1,159 @@
+"""What several findings compute with: streams, crowds of models, training, scores."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...bench.metrics import metrics
+from ...bench.metrics.base import Subject
+from ...bench.streams import generator
+from ...bench.training import fit
+from ...datasets.base import Dataset
+from ...methods.model import Model
+from ...methods.network_model import NetworkModel
+from ...methods.networks import MLP
+from ...methods.objectives.base import ScoreMatching
+from ...methods.random import MemberRandom
+from ...methods.sampling.base import Sampler
+
+Names = str | int
+
+
+class Crowd(MemberRandom):
+    """Numbers for many members out of one stream: cheap where no member is looked at alone.
+
+    Args:
+        stream: Where all numbers come from.
+        members: How many models share it.
+        dtype: Floating-point type of the numbers.
+    """
+
+    def __init__(
+        self, stream: torch.Generator, members: int, dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__([stream], dtype=dtype)
+        self._count = members
+
+    @property
+    def members(self) -> int:
+        """Number of members."""
+        return self._count
+
+    def _draw(self, kind: str, shape: tuple[int, ...], high: int = 2) -> Tensor:
+        return self._raw(kind, (self._count, *shape), high, self._generators[0])
+
+
+class Fixed(MemberRandom):
+    """A stream that gives one set of normal numbers, whatever it is asked for.
+
+    Args:
+        noise: Shape (K, B, d).
+    """
+
+    def __init__(self, noise: Tensor) -> None:
+        super().__init__([])
+        self._noise = noise
+
+    def normal_like(self, x: Tensor) -> Tensor:
+        """The numbers."""
+        return self._noise.expand_as(x)
+
+    def slices(self, kind: str, count: int, x: Tensor) -> Tensor:  # noqa: ARG002
+        """The numbers as directions, one per point."""
+        return self._noise.unsqueeze(1)
+
+
+def streams(seed: int, *names: Names, members: int = 1) -> MemberRandom:
+    """A stream of its own for each of some members."""
+    return MemberRandom([generator(seed, *names, k) for k in range(members)])
+
+
+def full(members: int, value: float) -> Tensor:
+    """A number of each member as objectives take it, shape (members, 1, 1)."""
+    return torch.full((members, 1, 1), value)
+
+
+def mean_error(values: Tensor) -> tuple[float, float]:
+    """Mean of independent numbers and its standard error."""
+    flat = values.double().flatten()
+    return float(flat.mean()), float(flat.std() / len(flat) ** 0.5)
+
+
+def variance_error(values: Tensor) -> tuple[float, float]:
+    """Variance of independent numbers and its standard error, whatever their distribution."""
+    flat = values.double().flatten()
+    squares = (flat - flat.mean()).square()
+    return float(squares.mean()), float(squares.std() / len(flat) ** 0.5)
+
+
+class Trained(NamedTuple):
+    """Networks after training, each with its own seed.
+
+    Attributes:
+        models: One member each.
+        curve: Steps and losses up to them since the step before, a column per member,
+            shape (points, 1 + K).
+        data: Training sets, shape (K, N, d).
+    """
+
+    models: list[NetworkModel]
+    curve: Tensor
+    data: Tensor
+
+
+def train(
+    objective: ScoreMatching,
+    options: Mapping[str, Any],
+    dataset: Dataset,
+    *,
+    seed: int,
+    seeds: int,
+    steps: int,
+    width: int = 128,
+    points: int = 100_000,
+    batch: int = 100,
+    learning_rate: float = 1e-3,
+    schedule: str = "constant",
+) -> Trained:
+    """Train some networks on a dataset as a study does, side by side.
+
+    All objectives see the same data, batches and initial weights.
+    """
+    conditional = objective.conditional
+    mlp = MLP(dataset.dim, width=width, conditional=conditional)
+    theta = mlp.init([generator(seed, k, "init") for k in range(seeds)])
+    data = torch.stack([dataset.sample(points, generator(seed, k, "data")) for k in range(seeds)])
+    done = fit(
+        objective,
+        mlp,
+        theta,
+        data.float(),
+        {k: full(seeds, v) if isinstance(v, float) else v for k, v in options.items()},
+        batches=MemberRandom([generator(seed, k, "batches") for k in range(seeds)]),
+        noise=MemberRandom([generator(seed, k, "noise") for k in range(seeds)]),
+        steps=steps,
+        batch_size=batch,
+        learning_rate=torch.full((seeds, 1), learning_rate),
+        clip=100.0,
+        schedule="cosine" if schedule == "cosine" else "constant",
+    )
+    level = objective.target(options)
+    models = [NetworkModel(mlp, done.theta[k : k + 1], level) for k in range(seeds)]
+    return Trained(models, torch.tensor(done.curve, dtype=torch.float64), data)
+
+
+def draw(sampler: Sampler, model: Model, n: int, seed: int, *names: Names) -> Tensor:
+    """Points of a model of one member, shape (n, d)."""
+    return sampler.sample(model, n, streams(seed, *names, "sampler")).points[0]
+
+
+def scores(
+    names: Sequence[str], dataset: Dataset, seed: int, samples: Tensor, model: Model | None = None,
+    target: float = 0.0,
+) -> dict[str, float]:  # fmt: skip
+    """Metrics by name, against a truth sample of the size of ``samples``."""
+    truth = dataset.sample(len(samples), generator(seed, "truth"))
+    subject = Subject(samples, model, target)
+    return {name: metrics.get(name)(dataset, truth).measure(subject) for name in names}
