@@ -81,6 +81,8 @@ class Search:
         self._name = prefix + cell.stem
         self._sign = engine.sign(study.objective)
         self._optuna: optuna.Study | None = None
+        # Trials of it that were compared with their rows, or told from them.
+        self._agreed = 0
 
     def ask(self, history: Sequence[Row], count: int) -> list[Suggestion]:
         """Propose the next configurations.
@@ -96,8 +98,10 @@ class Search:
         study.sampler = self._sampler(len(history))
         suggestions = []
         with _steadily(self._study.search.sampler):
-            for _ in range(count):
+            for number in range(len(history), len(history) + count):
                 trial = study.ask()
+                if trial.number != number:
+                    raise StorageInternalError("somebody else wrote to the storage")
                 proposal = propose(self._engine, self._entry, self._common, trial)
                 suggestions.append(Suggestion(proposal, trial.params))
         return suggestions
@@ -116,6 +120,8 @@ class Search:
         except _AWAY:
             # The rows are the truth: what the storage missed it is told when it is back.
             self._optuna = None
+        else:
+            self._agreed = start + len(rows)
 
     def sync(self, history: Sequence[Row]) -> optuna.Study:
         """Make the Optuna study hold exactly these trials, rebuilding it if it does not."""
@@ -138,10 +144,12 @@ class Search:
                 time.sleep(0.5)
 
     def _sync(self, history: Sequence[Row]) -> optuna.Study:
+        if self._optuna is not None and self._agreed == len(history):
+            return self._optuna
         study = self._optuna or self._load()
         if study is None or not self._agrees(study, history):
             study = self._rebuild(history)
-        self._optuna = study
+        self._optuna, self._agreed = study, len(history)
         return study
 
     def _load(self) -> optuna.Study | None:

@@ -139,6 +139,22 @@ def test_optuna_is_told_finite_numbers(engine, tmp_path):
     assert {trial.state for trial in trials} == {optuna.trial.TrialState.COMPLETE}
 
 
+def test_what_optuna_was_told_is_not_compared_again(engine, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(Search, "_agrees", lambda *_: told.append(1) or True)
+    search = searcher(engine, tmp_path / "a")
+    drive(search, [], 40)
+    assert len(told) == 0  # the time per batch would grow with the trials
+
+
+def test_a_storage_that_somebody_else_wrote_to_is_rebuilt(engine, tmp_path):
+    straight = drive(searcher(engine, tmp_path / "a"), [], 12)
+    search = searcher(engine, tmp_path / "b")
+    history = drive(search, [], 8)
+    search._optuna.ask()
+    assert drive(search, history, 12) == straight
+
+
 def test_metrics_that_should_be_large_are_turned_round(engine, tmp_path):
     search = searcher(engine, tmp_path / "a", objective="fit")
     suggested = search.ask([], 1)[0].suggested
