@@ -187,9 +187,14 @@ def show(
 
 @app.command(epilog="Example: scorebench check mine.py")
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A name, or a plug-in file.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE", help="A name, a plug-in file, or a network as FILE:CLASS."
+        ),
+    ],
 ) -> None:
-    """Try what a method or dataset promises; exit status 1 if a promise is broken."""
+    """Try what a method, dataset or network promises; exit status 1 if a promise is broken."""
     from .bench.plugin_check import check as findings_of
     from .reports.listings import findings_view
 

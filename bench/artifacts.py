@@ -89,7 +89,7 @@ def artifacts(
         paths = None if went is None else went[0].numpy()
     parameters = {}
     if isinstance(model, NetworkModel):
-        named = model.mlp.named(model.theta)
+        named = model.network.named(model.theta)
         parameters = {name: part.contiguous().numpy() for name, part in named.items()}
     return Artifacts(points.numpy(), energy, field, paths, parameters, learning)
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..methods import samplers
-from ..methods.network_model import NetworkModel
-from ..methods.networks import MLP
+from ..methods.network_model import Network, NetworkModel
 from ..methods.sampling.base import Sampler
 from .parts import streams_of, target_of
 from .spec import RunSpec
@@ -26,18 +25,18 @@ class Checkpoints:
 
     Args:
         specs: The runs, members of one batch.
-        mlp: Their architecture.
+        network: Their architecture.
 
     Attributes:
         steps: When to look, evenly spaced, the last step among them.
         seconds: Time that looking took, all members together.
     """
 
-    def __init__(self, specs: Sequence[RunSpec], mlp: MLP) -> None:
+    def __init__(self, specs: Sequence[RunSpec], network: Network) -> None:
         given = specs[0].evaluation
         small = given.model_copy(update={"samples": min(SAMPLES, given.samples), "split": False})
         self._specs = [spec.model_copy(update={"evaluation": small}) for spec in specs]
-        self._mlp = mlp
+        self._network = network
         last, count = specs[0].training.steps, given.checkpoints
         self.steps = frozenset(round(last * i / count) for i in range(1, count + 1)) - {0}
         self.seconds = 0.0
@@ -66,7 +65,7 @@ class Checkpoints:
 
     def _scores(self, spec: RunSpec, parameters: Tensor) -> list[float]:
         judge = judge_of(spec)
-        model = NetworkModel(self._mlp, parameters.unsqueeze(0), target_of(spec))
+        model = NetworkModel(self._network, parameters.unsqueeze(0), target_of(spec))
         sampler = cast("Callable[..., Sampler]", samplers.get(spec.sampler.name))
         try:
             rng = streams_of([spec], "checkpoint")

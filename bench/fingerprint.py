@@ -20,7 +20,9 @@ from ..datasets.errors import UsageError
 from ..datasets.registry import Registry
 from ..methods import methods, references, samplers
 from .metrics import metrics
-from .spec import SPLIT_SAMPLER, RunSpec
+from .plugins import module_of
+from .spec import SPLIT_SAMPLER, NetworkSpec, RunSpec
+from .syntax import dump
 
 _PACKAGE = __name__.split(".")[0]
 _ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +37,9 @@ _APART = {
         "datasets.registry",
         "bench.environment",
         "bench.fingerprint",
+        "bench.plugins",
         "bench.spec",
+        "bench.syntax",
     )
 }
 
@@ -59,7 +63,7 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
 
     Returns:
         Digests of ``core`` (what every run executes), and of what ``method``, ``dataset``,
-        ``sampler`` and ``metrics`` add to it.
+        ``sampler``, ``metrics`` and, where it is the user's own, ``network`` add to it.
 
     Raises:
         UsageError: A plug-in is unknown, or its source cannot be read.
@@ -73,6 +77,7 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
             (_module(datasets, spec.dataset.name),),
             tuple(_module(samplers, name) for name in sorted(used)),
             tuple(_module(metrics, name) for name in sorted(spec.evaluation.metrics)),
+            _of_network(spec.network),
         )
     )
 
@@ -91,10 +96,13 @@ def _fingerprints(
     dataset: tuple[str, ...],
     sampler: tuple[str, ...],
     measures: tuple[str, ...],
+    network: tuple[str, ...],
 ) -> tuple[tuple[str, str], ...]:
     # Cached for the life of the process: what it executes is what it has imported.
     core = _closure([_CORE])
     plugins = {"method": method, "dataset": dataset, "sampler": sampler, "metrics": measures}
+    if network:
+        plugins["network"] = network
     parts = {part: _closure(modules) - core for part, modules in plugins.items()}
     return tuple((part, _digest_of(modules)) for part, modules in {"core": core, **parts}.items())
 
@@ -104,6 +112,13 @@ def _module(registry: Registry[Any], name: str) -> str:
     if name in registry.builtin:
         return registry.builtin[name].module
     return str(registry.get(name).__module__)
+
+
+def _of_network(network: NetworkSpec) -> tuple[str, ...]:
+    """Import name of the module that defines a network of the user's own, if there is one."""
+    if network.module is None:
+        return ()
+    return (module_of(network.module.partition(":")[0]).__name__,)
 
 
 def _closure(modules: Iterable[str]) -> frozenset[str]:
@@ -164,11 +179,6 @@ def _carried(module: str) -> str | None:
     return getattr(sys.modules.get(module), "__source__", None)
 
 
-def module_digest(text: str) -> str:
-    """Short hash of a module's code, which comments, docstrings and formatting do not change."""
-    return hashlib.sha256(dump(ast.parse(text)).encode()).hexdigest()[:12]
-
-
 @cache
 def _read(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
     """Digest of a module's code, and the names it imports (those of attributes among them)."""
@@ -187,42 +197,3 @@ def _imported(node: ast.AST, package: str) -> Iterator[str]:
         yield base
         # An imported name may be a module; if it is not, it has no source file.
         yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
-def dump(tree: ast.AST) -> str:
-    """A syntax tree as text, without docstrings and positions, alike in all versions of Python.
-
-    Unlike ``ast.dump`` it leaves out absent and empty fields, which later versions add.
-    """
-    pieces: list[str] = []
-    _dump(tree, pieces)
-    return "".join(pieces)
-
-
-def _dump(value: object, pieces: list[str]) -> None:
-    if isinstance(value, ast.Constant):
-        pieces.append(f"{type(value.value).__name__}:{value.value!r};")
-    elif isinstance(value, ast.AST):
-        pieces.append(f"{type(value).__name__}(")
-        for name, field in ast.iter_fields(value):
-            if field is not None and field != [] and name not in ("ctx", "type_comment"):
-                pieces.append(f"{name}=")
-                _dump(field, pieces)
-        pieces.append(")")
-    elif isinstance(value, list):
-        pieces.append("[")
-        for item in value:
-            if not _is_text(item):
-                _dump(item, pieces)
-        pieces.append("]")
-    else:
-        pieces.append(f"{value!r};")
-
-
-def _is_text(item: object) -> bool:
-    """Whether a statement is a bare string: a docstring, or one that documents a name."""
-    return (
-        isinstance(item, ast.Expr)
-        and isinstance(item.value, ast.Constant)
-        and isinstance(item.value.value, str)
-    )

@@ -9,8 +9,9 @@ from torch import Tensor
 from ..datasets import get_dataset
 from ..datasets.base import Dataset
 from ..methods import methods, references
-from ..methods.networks import MLP
+from ..methods.network_model import Network
 from ..methods.random import MemberRandom
+from .own_networks import network_of
 from .spec import Plugin, RunSpec
 from .streams import generator
 
@@ -25,11 +26,10 @@ def dataset_of(spec: RunSpec) -> Dataset:
     return get_dataset(spec.dataset.name, **spec.dataset.options)
 
 
-def architecture(spec: RunSpec, dim: int) -> MLP:
-    """The perceptron that a run trains."""
-    network = spec.network
+def architecture(spec: RunSpec, dim: int) -> Network:
+    """The network that a run trains."""
     conditional = not is_reference(spec) and methods.get(spec.method.name).conditional
-    return MLP(dim, network.kind, network.width, network.depth, network.activation, conditional)
+    return network_of(spec.network, dim, conditional=conditional)
 
 
 def is_reference(spec: RunSpec) -> bool:

@@ -4,12 +4,13 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ..datasets import datasets, get_dataset
 from ..datasets.errors import UsageError, unknown
 from ..methods import methods
 from .plugins import activate, read_plugin, registered_by
+from .spec import NetworkSpec, Plugin
 
 
 class Finding(NamedTuple):
@@ -27,14 +28,18 @@ class Finding(NamedTuple):
 
 
 def check(name_or_path: str) -> Iterator[Finding]:
-    """Try all that methods and datasets promise.
+    """Try all that methods, datasets and networks promise.
 
     Args:
-        name_or_path: A name in the registry, or the path of a plug-in file.
+        name_or_path: A name in the registry, the path of a plug-in file, or a network as a study
+            names it: ``mine.py:MyNet``.
 
     Raises:
         UsageError: There is no such thing, or it cannot even be loaded.
     """
+    if ":" in name_or_path:
+        yield from _network(name_or_path)
+        return
     if name_or_path.endswith(".py"):
         plugin = read_plugin(Path(name_or_path))
         activate([plugin])
@@ -42,7 +47,8 @@ def check(name_or_path: str) -> Iterator[Finding]:
         if not found:
             raise UsageError(
                 f"{name_or_path} registers no method and no dataset: put @methods.register("
-                f'"{plugin.file.removesuffix(".py")}") in front of its class'
+                f'"{plugin.file.removesuffix(".py")}") in front of its class; a network is checked '
+                f'by "{name_or_path}:MyNet"'
             )
     else:
         known = {"method": methods.names(), "dataset": datasets.names()}
@@ -68,6 +74,68 @@ def _method(name: str) -> Iterator[Finding]:
         except Exception as error:
             complaint = _raised(error, str(objective.__module__))
         yield Finding(f"method {name!r}", _sentence(promise), complaint)
+
+
+def _network(name: str) -> Iterator[Finding]:
+    from ..methods.network_promises import PROMISES, energies_are_smooth
+    from .own_networks import network_of
+
+    path, _, attribute = name.rpartition(":")
+    if path.endswith(".py"):
+        plugin = read_plugin(Path(path))
+        activate([plugin])
+        name = f"{plugin.file}:{attribute}"
+    network = _of_either_kind(
+        lambda kind: network_of(NetworkSpec(module=name, kind=kind), 2, conditional=False)
+    )
+    for promise in (*PROMISES, energies_are_smooth):
+        yield Finding(f"{network.kind} {name!r}", _sentence(promise), _kept(promise, network))
+
+
+def _of_either_kind(make: Callable[[Literal["energy", "score"]], Any]) -> Any:
+    """An energy, unless what comes out only suits a score."""
+    from ..methods.network_promises import output_has_the_right_shape
+
+    energy, score = make("energy"), make("score")
+    fits = [_kept(output_has_the_right_shape, network) is None for network in (energy, score)]
+    return score if fits == [False, True] else energy
+
+
+def network_complaint(spec: NetworkSpec, dim: int, method: Plugin) -> str | None:
+    """The first promise that a user's own network breaks, in words; None if it keeps all.
+
+    Args:
+        spec: The network.
+        dim: Dimension of the data.
+        method: What it is to be trained by, hyperparameters decided.
+
+    Raises:
+        UsageError: The network cannot be found or made.
+    """
+    from ..methods import network_promises as promises
+    from .own_networks import network_of
+
+    objective = methods.get(method.name)
+    network: Any = network_of(spec, dim, conditional=objective.conditional)
+    asked = list(promises.PROMISES)
+    if spec.kind == "energy" and promises.looks_at_curvature(objective, method.options):
+        asked.append(promises.energies_are_smooth)
+    return next((said for promise in asked if (said := _kept(promise, network))), None)
+
+
+def _kept(promise: Callable[[Any], None], network: Any) -> str | None:
+    """What is wrong, or None."""
+    from ..methods.promises import BrokenPromiseError
+    from .process import one_thread
+
+    try:
+        with one_thread():
+            promise(network)
+    except BrokenPromiseError as error:
+        return str(error)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}".split("\n")[0]
+    return None
 
 
 def _sentence(promise: Callable[..., None]) -> str:

@@ -20,9 +20,9 @@ from pydantic import BeforeValidator, field_validator
 from ..datasets import datasets
 from ..datasets.errors import UsageError
 from ..methods import methods, references, samplers
-from .fingerprint import module_digest
 from .metrics import metrics
 from .spec import Frozen
+from .syntax import module_digest
 
 _FILE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.py")
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
@@ -133,6 +133,23 @@ def _execute(plugin: PluginFile) -> None:
     except Exception as error:
         raise UsageError(f"{plugin.file}{_line(error, shown)}: {_told(error)}") from error
     _active[stem] = name
+
+
+def module_of(name: str) -> ModuleType:
+    """The module of a plug-in file that is active (``mine.py``), or one that can be imported.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if not name.endswith(".py"):
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            raise UsageError(f"the module {name!r} cannot be imported: {error}") from error
+    active = _active.get(name.removesuffix(".py"))
+    if active is None:
+        raise UsageError(f"{name} is not among the plug-ins of this study")
+    return sys.modules[active]
 
 
 def registered_by(plugin: PluginFile) -> list[tuple[str, str]]:

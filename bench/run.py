@@ -52,7 +52,7 @@ def shape(spec: RunSpec) -> Hashable:
         tuple((name, spec.method.options[name]) for name in sorted(same)),
         tuple(sorted(spec.method.options)),
         dataset_of(spec).dim,
-        spec.network,
+        spec.network.model_dump_json(),
         training,
         spec.evaluation.checkpoints,
     )
@@ -83,14 +83,14 @@ def _learn(specs: Sequence[RunSpec]) -> _Learned:
     started = time.perf_counter()
     spec = specs[0]
     name = spec.method.name
-    mlp = architecture(spec, dataset_of(spec).dim)
-    theta = mlp.init([stream_of(s, "init") for s in specs])
-    checkpoints = Checkpoints(specs, mlp)
+    network = architecture(spec, dataset_of(spec).dim)
+    theta = network.init([stream_of(s, "init") for s in specs])
+    checkpoints = Checkpoints(specs, network)
     if is_reference(spec) or spec.training.steps == 0:
-        return _Learned(NetworkModel(mlp, theta), None, checkpoints, 0.0)
+        return _Learned(NetworkModel(network, theta), None, checkpoints, 0.0)
     trained = fit(
         methods.get(name)(),
-        mlp,
+        network,
         theta,
         torch.stack([training_set(s) for s in specs]),
         _member_options([s.method.options for s in specs]),
@@ -106,7 +106,7 @@ def _learn(specs: Sequence[RunSpec]) -> _Learned:
         look=checkpoints.look,
     )
     seconds = (time.perf_counter() - started - checkpoints.seconds) / len(specs)
-    return _Learned(NetworkModel(mlp, trained.theta), trained, checkpoints, seconds)
+    return _Learned(NetworkModel(network, trained.theta), trained, checkpoints, seconds)
 
 
 def _finish(spec: RunSpec, learned: _Learned, k: int, keep: bool) -> Outcome:
@@ -190,7 +190,7 @@ def _member(spec: RunSpec, networks: NetworkModel, k: int) -> Model | None:
 
     def network() -> NetworkModel:
         # One network at a time: the activations of its chains then stay in the cache.
-        return NetworkModel(networks.mlp, networks.theta[k : k + 1], level)
+        return NetworkModel(networks.network, networks.theta[k : k + 1], level)
 
     if is_reference(spec):
         level = 0.0

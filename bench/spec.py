@@ -2,9 +2,19 @@
 
 import hashlib
 import json
+import re
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from ..datasets.errors import UsageError
 
 Phase = Literal["reference", "search", "confirm"]
 SPLIT_SAMPLER = "grid"
@@ -32,8 +42,12 @@ class Plugin(Frozen):
     options: dict[str, Option] = {}
 
 
+_PERCEPTRON = ("width", "depth", "activation")
+_MODULE = re.compile(r"(?:(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*|[A-Za-z_]\w*\.py):[A-Za-z_]\w*", re.ASCII)
+
+
 class NetworkSpec(Frozen):
-    """The multilayer perceptron that is trained.
+    """The network that is trained: a multilayer perceptron, or a module of your own.
 
     Attributes:
         kind: ``energy``: a scalar E(x) whose negative gradient is the score;
@@ -41,12 +55,43 @@ class NetworkSpec(Frozen):
         width: Units of each hidden layer.
         depth: Number of hidden layers.
         activation: Smooth non-linearity (scores need two derivatives of it).
+        module: A ``torch.nn.Module`` instead of the perceptron: ``"mine.py:MyNet"``, whose text
+            becomes part of the study when it is read, or ``"package.module:Class"``. It is called
+            with points (B, d) and returns energies (B,) or scores (B, d).
+        options: Arguments that the module is made with.
     """
 
     kind: Literal["energy", "score"] = "energy"
     width: int = Field(128, ge=1, le=8192)
     depth: int = Field(2, ge=1, le=32)
     activation: Literal["swish", "softplus"] = "swish"
+    module: str | None = None
+    options: dict[str, Option] = {}
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        if self.module is None:
+            if self.options:
+                raise UsageError("options are given to a module of your own: name it by module")
+            return self
+        if not _MODULE.fullmatch(self.module):
+            raise UsageError(
+                f"module = {self.module!r} does not name a class: write a file and the class in "
+                'it, for example "mine.py:MyNet", or "package.module:MyNet"'
+            )
+        for name in _PERCEPTRON:
+            if name in self.model_fields_set:
+                raise UsageError(
+                    f"{name} is of the perceptron, which module = {self.module!r} replaces: leave "
+                    f"it out, or give it to the module by options = {{{name} = ...}}"
+                )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The fields of the one kind or of the other."""
+        gone = ("module", "options") if self.module is None else _PERCEPTRON
+        return {name: value for name, value in handler(self).items() if name not in gone}
 
 
 class TrainingSpec(Frozen):

@@ -8,8 +8,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ..methods.network_model import NetworkModel
-from ..methods.networks import MLP
+from ..methods.network_model import Network, NetworkModel
 from ..methods.objectives.base import ScoreMatching
 from ..methods.random import MemberRandom
 from .spec import Failure
@@ -76,7 +75,7 @@ class Fit:
 
 def fit(
     objective: ScoreMatching,
-    mlp: MLP,
+    network: Network,
     theta: Tensor,
     data: Tensor,
     options: Mapping[str, Any],
@@ -96,8 +95,8 @@ def fit(
 
     Args:
         objective: Whose loss is minimised.
-        mlp: Architecture.
-        theta: Initial parameters, shape (K, mlp.size).
+        network: Architecture.
+        theta: Initial parameters, shape (K, network.size).
         data: Training sets, shape (K, N, d).
         options: Hyperparameters of the loss; those that differ between members have shape
             (K, 1, 1).
@@ -117,7 +116,7 @@ def fit(
     done = Fit(theta.clone(), [None] * members, [0] * members)
     alive = list(range(members))
     theta = theta.clone().requires_grad_()
-    model = NetworkModel(mlp, theta)
+    model = NetworkModel(network, theta)
     adam = Adam(learning_rate, torch.zeros_like(theta.data), torch.zeros_like(theta.data))
     options = dict(options)
     average = torch.zeros_like(theta.data)
@@ -157,7 +156,7 @@ def fit(
                 for name, value in options.items()
             }
             evaluations = model.evaluations
-            model = NetworkModel(mlp, theta)
+            model = NetworkModel(network, theta)
             model.evaluations = evaluations
         if not largest <= clip:
             gradient = gradient * (clip / norm).clamp(max=1.0)

@@ -4,8 +4,12 @@ import torch
 from torch import Tensor
 
 from .closed_form import ClosedForm
+from .double_backward import DoubleBackward
 from .model import Model, Slices
+from .module_network import ModuleNetwork
 from .networks import MLP
+
+Network = MLP | ModuleNetwork
 
 # Standard deviation of the data for which inputs and outputs of conditional networks are of order
 # one; any number of that order serves.
@@ -25,27 +29,32 @@ class NetworkModel(Model):
     2020), relies on x telling how noisy it is, which points of the plane do not.
 
     Args:
-        mlp: Architecture.
-        theta: Flat parameters, shape (K, mlp.size).
+        network: Architecture. Perceptrons are differentiated in closed form, all others by
+            autograd.
+        theta: Flat parameters, shape (K, network.size).
         level: See ``Model``.
     """
 
-    def __init__(self, mlp: MLP, theta: Tensor, level: float = 0.0) -> None:
-        self.mlp = mlp
+    def __init__(self, network: Network, theta: Tensor, level: float = 0.0) -> None:
+        self.network = network
         self.theta = theta
         self.level = level
-        self.dim = mlp.dim
+        self.dim = network.dim
         self.members = theta.shape[0]
-        self._inside = ClosedForm(mlp, theta)
+        self._inside: ClosedForm | DoubleBackward = (
+            ClosedForm(network, theta)
+            if isinstance(network, MLP)
+            else DoubleBackward(network, theta)
+        )
 
     @property
     def has_energy(self) -> bool:
         """Whether the network is an energy."""
-        return self.mlp.kind == "energy"
+        return self.network.kind == "energy"
 
     def noise(self, sigma: float) -> float:
         """The level itself if the network is told it."""
-        return max(sigma, self.level) if self.mlp.conditional else self.level
+        return max(sigma, self.level) if self.network.conditional else self.level
 
     def score(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
         """Score at x, shape (K, B, d).
@@ -55,7 +64,7 @@ class NetworkModel(Model):
             sigma: Noise level, of each point (K, B, 1) in training; of account only if the
                 network is conditional.
         """
-        if not self.mlp.conditional:
+        if not self.network.conditional:
             return self._score(x)
         noise = self._levels(x, sigma)
         spread = (noise.square() + DATA_SCALE**2).sqrt()
@@ -66,7 +75,7 @@ class NetworkModel(Model):
         """Energy E, shape (K, B), with -∇E the score; None for direct score networks."""
         if not self.has_energy:
             return None
-        if not self.mlp.conditional:
+        if not self.network.conditional:
             return self.energies(x)
         noise = self._levels(x, sigma)
         spread = (noise.square() + DATA_SCALE**2).sqrt()
@@ -80,7 +89,7 @@ class NetworkModel(Model):
 
     def energy_and_score(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
         """Energy (K, B) and score (K, B, d), from one pass where the network allows it."""
-        if not self.has_energy or self.mlp.conditional:
+        if not self.has_energy or self.network.conditional:
             return super().energy_and_score(x)
         energy, score, _, _ = self._jet(x, None, "energy", "score")
         return energy, score

@@ -1,5 +1,5 @@
 # ruff: noqa: D102, S101 - the names of tests say what they do, and tests assert
-"""Tests that every objective and every sampler has to pass; the author of one subclasses them.
+"""Tests that objectives, samplers and networks have to pass; the author of one subclasses them.
 
     class TestDSM(MethodConformance):
         name = "dsm"
@@ -7,11 +7,14 @@
     class TestLangevin(SamplerConformance):
         name = "langevin"
 
+    class TestMyNet(NetworkConformance):
+        make = MyNet
+
 Whether a loss or a sampler is right needs tests of its own: a closed form, a derivation.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import optuna
 import pytest
@@ -19,8 +22,9 @@ import torch
 from torch import Tensor
 
 from ..datasets import get_dataset
-from . import methods, samplers
+from . import methods, network_promises, samplers
 from .model import Model
+from .module_network import ModuleNetwork
 from .network_model import NetworkModel
 from .networks import MLP
 from .objectives.base import ScoreMatching
@@ -124,6 +128,53 @@ class MethodConformance:
             assert 0 <= method.target(options) < 10
             loss = method.loss(NetworkModel(mlp, theta), x, streams(1), **options)
             assert bool(loss.isfinite().all())
+
+
+class NetworkConformance:
+    """What is promised by a module of one's own, as tests.
+
+    Attributes:
+        make: Makes the module.
+        kinds: What it can be.
+        dims: Dimensions of data that it can be used for.
+        smooth: Whether an energy has a second derivative, which implicit methods look at.
+    """
+
+    make: ClassVar[Callable[..., torch.nn.Module]]
+    kinds: ClassVar[tuple[Literal["energy", "score"], ...]] = ("energy", "score")
+    dims: ClassVar[tuple[int, ...]] = (2,)
+    smooth: ClassVar[bool] = True
+
+    @pytest.mark.parametrize(
+        "promise",
+        [*network_promises.PROMISES, network_promises.energies_are_smooth],
+        ids=lambda promise: promise.__name__,
+    )
+    def test_keeps_its_promises(self, promise: Callable[[ModuleNetwork], None]) -> None:
+        if promise is network_promises.energies_are_smooth and not self.smooth:
+            return
+        for network in self.networks():
+            promise(network)
+
+    def test_members_are_the_same_to_the_bit_alone(self) -> None:
+        for network in self.networks():
+            theta = network.init([torch.Generator().manual_seed(k) for k in range(3)])
+            x = streams(3, 10).normal(7, network.dim)
+
+            def found(chosen: list[int], network: ModuleNetwork = network) -> Tensor:
+                rows = theta[chosen].clone().requires_grad_()  # noqa: B023
+                score = NetworkModel(network, rows).score(x[chosen])  # noqa: B023
+                (gradient,) = torch.autograd.grad(score.square().sum(), rows)
+                return gradient
+
+            together = found([0, 1, 2])
+            for k in range(3):
+                assert torch.equal(together[k], found([k])[0])
+
+    def networks(self) -> list[ModuleNetwork]:
+        """The module for every kind and dimension."""
+        make = type(self).make
+        return [ModuleNetwork(make, dim, kind) for kind in self.kinds for dim in self.dims]
 
 
 class Normal(Model):

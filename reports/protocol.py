@@ -1,5 +1,6 @@
 """What was run, in words, and what of it is not there yet."""
 
+from ..bench.spec import NetworkSpec
 from ..studies.entries import Choices, Entry, Range
 from ..studies.spec import StudySpec
 from . import text
@@ -25,14 +26,16 @@ def protocol(study: StudySpec) -> list[str]:
             "training.batch_size": training.batch_size,
         }.items()
     )
+    inside = f"of {depth} hidden layers of {width} units ({activation})"
+    if network.module is not None:
+        inside = _module(network)
     samples = text.plural(study.evaluation.samples, "point")
     return [
         f"{_many(study.methods, 'method')}, {_many(study.datasets, 'dataset')} and "
         f"{_many(study.samplers, 'sampler')}. The objective is {study.objective.upper()} between "
         f"{samples} from the model and as many from the truth.",
-        f"Every run fits {_article(network.kind)} network of {depth} hidden layers of "
-        f"{width} units ({activation}) with Adam, {learning}, for {steps} "
-        f"steps of {batch} points.",
+        f"Every run fits {_article(network.kind)} network {inside} with Adam, {learning}, for "
+        f"{steps} steps of {batch} points.",
         _searched(study),
         f"The winner of each cell was trained {_times(study.confirm.seeds)} on seeds that the "
         "search never used and scored on a truth sample that the search never saw. Only these "
@@ -58,6 +61,11 @@ def _among(given: Range | Choices) -> str:
     if isinstance(given, Range):
         return f"{given.low:g} to {given.high:g}"
     return " or ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in given.choices)
+
+
+def _module(network: NetworkSpec) -> str:
+    options = ", ".join(f"{name} = {value!r}" for name, value in network.options.items())
+    return f"{network.module} ({options})" if options else str(network.module)
 
 
 def missing(source: Source) -> list[str]:

@@ -80,6 +80,12 @@ def check_fit(study: StudySpec, engine: Engine) -> None:
             shared = common(engine, study, study.samplers[0].label)
             options = example(engine, entry, shared).options
             method = Plugin(name=entry.name, options=options)
+            complaint = engine.network_complaint(study.network, dataset, method)
+            if complaint is not None:
+                raise UsageError(
+                    f"network {study.network.module!r} cannot be used with {entry.label!r} on "
+                    f"{where.label!r}: {complaint}"
+                )
             for kind, name, complaint in _asked(study, entry):
                 reason = engine.unfit(kind, name, dataset, method, study.network)
                 if reason is not None:

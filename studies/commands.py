@@ -21,6 +21,7 @@ class PluginKind(StrEnum):
 
     method = "method"
     dataset = "dataset"
+    network = "network"
 
 
 @commands.command(epilog="Example: scorebench best runs/quick dsm rings > my.toml")
@@ -84,10 +85,11 @@ def new(
     kind: Annotated[PluginKind, typer.Argument(help="What to write.")],
     name: Annotated[str, typer.Argument(help="Small letters, digits and _.")],
 ) -> None:
-    """Write a method or dataset of your own to start from, with a test and a study."""
-    from .scaffold import scaffold
+    """Write a method, dataset or network of your own to start from, with a test and a study."""
+    from .scaffold import scaffold, title_of
 
     plugin, test, study = scaffold(kind.value, name)
+    network = f":{title_of(name)}" if kind is PluginKind.network else ""
     typer.echo(f"wrote {plugin}, {test} and {study}; next:")
-    typer.echo(f"  scorebench check {plugin}")
+    typer.echo(f"  scorebench check {plugin}{network}")
     typer.echo(f"  scorebench run {study}")

@@ -112,6 +112,20 @@ class Engine:
         registries = {"method": methods, "sampler": samplers, "metric": metrics}
         return registries[kind].get(name).unfit(setting)  # type: ignore[attr-defined, no-any-return]
 
+    def network_complaint(
+        self, network: NetworkSpec, dataset: Plugin, method: Plugin
+    ) -> str | None:
+        """What is wrong with a user's own network for a method on a dataset; None if nothing is.
+
+        Raises:
+            UsageError: It cannot be found or made.
+        """
+        if network.module is None:
+            return None
+        from ..bench.plugin_check import network_complaint
+
+        return network_complaint(network, self.make("dataset", dataset).dim, method)
+
     def sign(self, metric: str) -> int:
         """1 for a metric that should be small, -1 for one that should be large."""
         from ..bench.metrics import metrics

@@ -50,6 +50,7 @@ def load_study(
     data = _toml(text, source)
     for override in parse_overrides(overrides):
         _apply(data, override)
+    _carry_network(data)
     if "plugins" in data:
         data["plugins"] = _carried(data["plugins"], folder)
     study = parse(data, source)
@@ -73,6 +74,23 @@ def parse(data: Mapping[str, Any], source: str) -> StudySpec:
         return StudySpec.model_validate(data, strict=True)
     except ValidationError as error:
         raise UsageError(f"{source}: {_explain(error)}") from error
+
+
+def _carry_network(data: dict[str, Any]) -> None:
+    """Name the file of the user's own network among the plug-ins, whose text a study carries."""
+    network = data.get("network")
+    module = network.get("module") if isinstance(network, dict) else None
+    if not isinstance(network, dict) or not isinstance(module, str):
+        return
+    path, colon, name = module.rpartition(":")
+    plugins = data.setdefault("plugins", [])
+    if not path.endswith(".py") or not isinstance(plugins, list):
+        return
+    file = Path(path).name
+    network["module"] = f"{file}{colon}{name}"
+    named = [plugin["file"] if isinstance(plugin, dict) else plugin for plugin in plugins]
+    if file not in (Path(str(plugin)).name for plugin in named):
+        data["plugins"] = [*plugins, path]
 
 
 def _carried(plugins: Any, folder: Path) -> Any:

@@ -1,4 +1,4 @@
-"""A first file, a test and a study for a method or dataset of one's own."""
+"""A first file, a test and a study for a method, dataset or network of one's own."""
 
 import importlib.util
 import re
@@ -15,7 +15,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def scaffold(
-    kind: Literal["method", "dataset"], name: str, folder: Path | None = None
+    kind: Literal["method", "dataset", "network"], name: str, folder: Path | None = None
 ) -> list[Path]:
     """Write ``NAME.py``, ``test_NAME.py`` and ``NAME.toml``.
 
@@ -35,7 +35,8 @@ def scaffold(
             f"the name {name!r} becomes that of a Python file: write it with small letters, "
             "digits and _, a letter first"
         )
-    if name in (methods if kind == "method" else datasets).builtin:
+    taken = {"method": methods.builtin, "dataset": datasets.builtin}.get(kind, {})
+    if name in taken:
         raise UsageError(f"there is a {kind} {name!r} already: choose another name")
     folder = folder or Path()
     paths = [folder / f"{name}.py", folder / f"test_{name}.py", folder / f"{name}.toml"]
@@ -45,12 +46,18 @@ def scaffold(
     if importlib.util.find_spec(name) is not None:
         raise UsageError(f"{name!r} is a Python module already: choose another name")
     texts = ["py", "test.py", "toml"]
-    title = "".join(part.capitalize() for part in name.split("_"))
     try:
         for path, text in zip(paths, texts, strict=True):
             template = f"{kind}_{text}.txt" if text == "test.py" else f"{kind}.{text}.txt"
             source = files(__package__).joinpath("templates", template).read_text(encoding="utf-8")
-            path.write_text(source.replace("NAME", name).replace("Name", title), encoding="utf-8")
+            path.write_text(
+                source.replace("NAME", name).replace("Name", title_of(name)), encoding="utf-8"
+            )
     except OSError as error:
         raise refused(folder, "write", error) from error
     return paths
+
+
+def title_of(name: str) -> str:
+    """What the class of a plug-in is called."""
+    return "".join(part.capitalize() for part in name.split("_"))

@@ -33,6 +33,7 @@ if words[0] == "run":
     tuned = "trials = 0" not in text
     for key, value in TINY.items():
         own = key in ("methods", "datasets") and text
+        own = own or (key == "network.width" and "module = " in text)
         if key not in given and not own and (tuned or not key.startswith(("search", "confirm"))):
             words += ["-o", key + "=" + value]
     if "--workers" not in words:

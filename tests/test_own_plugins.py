@@ -10,7 +10,7 @@ from scorebench.datasets.errors import UsageError
 from scorebench.studies.load import load_study
 from scorebench.studies.scaffold import scaffold
 
-LIMITS = {"method": 15, "dataset": 10}
+LIMITS = {"method": 15, "dataset": 10, "network": 15}
 
 
 def scorebench(*arguments, cwd):
@@ -29,13 +29,14 @@ def lines_of_code(text):
 def test_new_writes_something_small_that_keeps_all_promises(kind, tmp_path):
     done = scorebench("new", kind, "my_own", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "scorebench check my_own.py" in done.stdout
+    checked = "my_own.py:MyOwn" if kind == "network" else "my_own.py"
+    assert f"scorebench check {checked}\n" in done.stdout
     plugin, study = tmp_path / "my_own.py", tmp_path / "my_own.toml"
     assert 5 < len(lines_of_code(plugin.read_text())) <= LIMITS[kind]
     for text in (plugin.read_text(), study.read_text(), (tmp_path / "test_my_own.py").read_text()):
         assert "NAME" not in text
         assert "Name" not in text
-    findings = list(check(str(plugin)))
+    findings = list(check(str(tmp_path / checked)))
     assert len(findings) >= 8
     assert [f for f in findings if f.complaint] == []
     assert load_study(study).name == "my_own"

@@ -11,8 +11,9 @@ from pathlib import Path
 import catalogue
 import pytest
 from scorebench.bench import fingerprint
-from scorebench.bench.fingerprint import code_of, dump, fingerprints, run_key
+from scorebench.bench.fingerprint import code_of, fingerprints, run_key
 from scorebench.bench.spec import EvaluationSpec, NetworkSpec, Phase, Plugin, RunSpec, TrainingSpec
+from scorebench.bench.syntax import dump
 from scorebench.datasets import UsageError, datasets
 
 Edit = Callable[[str, str], None]
