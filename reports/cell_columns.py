@@ -99,6 +99,13 @@ def _floor_95(cell: Cell) -> float:
     return cell.sign * float(np.quantile(cell.truth, 0.95)) if len(cell.truth) else math.nan
 
 
+@_on_cell("ratio_95", "÷ 95 % of floor")
+def _ratio_95(cell: Cell) -> float:
+    """Mean over the floor's 95 % quantile: below 1 where one sample of 20 of the truth is worse."""
+    limit = _floor_95(cell)
+    return cell.mean / limit if cell.sign > 0 and limit > 0 else math.nan
+
+
 @_on_cell("oracle")
 def _oracle(cell: Cell) -> float:
     return cell.sign * float(cell.oracle.mean()) if len(cell.oracle) else math.nan

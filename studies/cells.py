@@ -111,34 +111,31 @@ class Plan:
     def example(self, cell: Cell) -> RunSpec:
         """A run like those of a cell, in the middle of its search space; for timing."""
         if cell not in self._tuned:
-            return next(self._refer(cell))[0].spec
+            return self._reference(cell, 0)
         return self._spec(
             cell, example(self.engine, self._entries[cell.method], self._common(cell))
         )
 
     def _refer(self, cell: Cell) -> Steps:
-        study = self.study
-        sampler = Plugin(name=IID) if cell.sampler == IID else self._samplers[cell.sampler]
-        method = Plugin(name=TRUTH) if cell.method == TRUTH else self._known[cell.method]
-        training = self._training(1e-3).model_copy(update={"steps": 0})
         yield [
-            Job(
-                Place(cell, "reference", None, replicate),
-                RunSpec(
-                    phase="reference",
-                    seed=study.seed,
-                    replicate=replicate,
-                    method=method,
-                    dataset=self._datasets[cell.dataset],
-                    sampler=sampler,
-                    network=study.network,
-                    training=training,
-                    evaluation=self._evaluation("reference"),
-                ),
-            )
+            Job(Place(cell, "reference", None, replicate), self._reference(cell, replicate))
             for replicate in range(self.size(cell).reference)
         ]
         return None
+
+    def _reference(self, cell: Cell, replicate: int) -> RunSpec:
+        iid = Plugin(name=IID)
+        return RunSpec(
+            phase="reference",
+            seed=self.study.seed,
+            replicate=replicate,
+            method=Plugin(name=TRUTH) if cell.method == TRUTH else self._known[cell.method],
+            dataset=self._datasets[cell.dataset],
+            sampler=iid if cell.sampler == IID else self._samplers[cell.sampler],
+            network=self.study.network,
+            training=self._training(1e-3).model_copy(update={"steps": 0}),
+            evaluation=self._evaluation("reference"),
+        )
 
     def _compare(self, cell: Cell, table: Table, storage: Callable[[], "BaseStorage"]) -> Steps:
         if self.searched(cell):

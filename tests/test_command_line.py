@@ -30,6 +30,7 @@ NAMES = [
     "quick",
     "seeds",
     "compare",
+    "best",
 ]
 
 TIMINGS = r"_seconds$|^environment$"

@@ -162,6 +162,17 @@ def test_likelihood_of_a_bowl_in_closed_form():
     assert slope.item() == pytest.approx((0.5 * square - 1 / lam).item(), abs=1e-9)
 
 
+def test_the_grid_errs_as_poisson_summation_says():
+    lam = torch.tensor(1.0, dtype=torch.float64)
+    x, side = torch.zeros(200, 1, 2, dtype=torch.float64), 2.0
+    value = methods.get("mle_grid")().loss(Bowl(lam), x, stream(200), box=12.0, cells=12)
+    error = value - math.log(2 * math.pi)
+    # Σ_n exp(-(n + u)²h²/2) = √(2π)/h (1 + 2exp(-2π²/h²) cos 2πu + …) along either axis.
+    amplitude = 2 * math.exp(-2 * math.pi**2 / side**2)
+    assert error.abs().max().item() == pytest.approx(2 * amplitude, rel=0.1)
+    assert error.mean().item() == pytest.approx(0, abs=4 * amplitude / math.sqrt(200))
+
+
 def test_gradient_of_the_likelihood_is_that_of_autograd():
     mlp = MLPS[0]
     theta, x, _ = problem(mlp, members=2)

@@ -44,6 +44,8 @@ def test_numbers_agree_with_a_plain_computation(results: pd.DataFrame):
         assert cell["floor"] == pytest.approx(floor.mean(), rel=1e-12)
         assert cell["floor_95"] == pytest.approx(floor.quantile(0.95), rel=1e-12)
         assert cell["ratio"] == pytest.approx(values.mean() / floor.mean(), rel=1e-12)
+        worse = values.mean() / floor.quantile(0.95)
+        assert cell["ratio_95"] == pytest.approx(worse, rel=1e-12)
         assert cell["oracle"] == pytest.approx(here[here.method == "exact"].sw1.mean(), rel=1e-12)
         search = here[(here.phase == "search") & (here.method == "ssm")].sw1
         assert cell["optimism"] == pytest.approx(search.min() - values.mean(), rel=1e-9)

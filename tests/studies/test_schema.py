@@ -77,3 +77,10 @@ def test_runs_are_counted_and_parts_are_timed_once():
     assert found.seconds == pytest.approx(7 * 0.5 + references * (0.5 + 4) + tuned * (0.5 + 4 + 11))
     assert max(spec.training.steps for spec in specs) < 100
     assert len(specs) < 12
+
+
+def test_time_is_estimated_without_a_floor_too():
+    study = make_study(reference={"floors": 0, "seeds": 0}, confirm={"seeds": 4})
+    found = estimate(study, FakeEngine())
+    assert found.runs["reference"] == 0
+    assert found.runs["confirm"] == 4 * len(study.methods) * len(study.datasets)
