@@ -42,7 +42,7 @@ class Plugin(Frozen):
     options: dict[str, Option] = {}
 
 
-_PERCEPTRON = ("width", "depth", "activation")
+PERCEPTRON = ("width", "depth", "activation")
 _MODULE = re.compile(r"(?:(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*|[A-Za-z_]\w*\.py):[A-Za-z_]\w*", re.ASCII)
 
 
@@ -79,7 +79,7 @@ class NetworkSpec(Frozen):
                 f"module = {self.module!r} does not name a class: write a file and the class in "
                 'it, for example "mine.py:MyNet", or "package.module:MyNet"'
             )
-        for name in _PERCEPTRON:
+        for name in PERCEPTRON:
             if name in self.model_fields_set:
                 raise UsageError(
                     f"{name} is of the perceptron, which module = {self.module!r} replaces: leave "
@@ -90,7 +90,7 @@ class NetworkSpec(Frozen):
     @model_serializer(mode="wrap")
     def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """The fields of the one kind or of the other."""
-        gone = ("module", "options") if self.module is None else _PERCEPTRON
+        gone = ("module", "options") if self.module is None else PERCEPTRON
         return {name: value for name, value in handler(self).items() if name not in gone}
 
 

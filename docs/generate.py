@@ -175,6 +175,22 @@ study before you run it.
 
 `-o KEY=VALUE` changes a field, `KEY` being dotted and `VALUE` TOML: `-o training.steps=500`, `-o 'datasets=["rings"]'`. A
 bare word is a string.
+
+## Hydra
+
+Whoever configures everything with Hydra can compose studies with it (`pip install 'scorebench[hydra]'`):
+
+```sh
+python -m scorebench.studies.hydra study=quick training.steps=500
+python -m scorebench.studies.hydra --multirun study=quick seed=1,2 network.kind=energy,score
+```
+
+The packaged studies are the config group `study`; further ones are YAML files in a folder `study/` (with
+`# @package _global_` in the first line) that `--config-dir` names. `out` and `workers` can be given like fields. Each
+composed study runs as `scorebench run` would: in `runs/NAME`, or `runs/NAME-<hash>` where fields other than budgets were
+overridden, and the same study goes on in the same directory: what is there is not run again, budgets are totals. Hydra
+itself writes nothing and does not change the folder. A range is `training.steps={low:10,high:99,log:true}`, a list
+`network.width=[32,64]`, and `null` the default.
 """
 
 

@@ -29,7 +29,7 @@ def catalog_view(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
         shown.add_column(style="cyan", no_wrap=True, min_width=18)
         shown.add_column()
         for _, name, summary in group:
-            shown.add_row(f"  {name}", Text(summary))
+            shown.add_row(f"  {name}", Text(summary.replace("``", "`")))
         parts += [Text(_PLURALS.get(kind, f"{kind}s"), style="bold"), shown]
     return Group(*parts)
 

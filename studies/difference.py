@@ -14,7 +14,7 @@ from .spec import IID, TRUTH, StudySpec
 
 # Budgets that may grow, and the cells that lose rows if they shrink.
 _TUNED, _FLOORS, _ANCHORS = "tuned", "floors", "anchors"
-_BUDGETS = {
+BUDGETS = {
     "search.trials": _TUNED,
     "search.finalists": _TUNED,
     "search.repeats": _TUNED,
@@ -24,7 +24,7 @@ _BUDGETS = {
 }
 
 # No row depends on these; the code of plug-ins is part of the keys of rows.
-_FREE = ("name", "plugins", "limits")
+FREE = ("name", "plugins", "limits")
 
 # Reference rows are neither trained nor searched.
 _SEARCH_ONLY = ("objective", "search", "training.steps", "training.learning_rate")
@@ -72,11 +72,11 @@ def conflicts(old: StudySpec, new: StudySpec) -> list[Change]:
     found = []
     before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
     for field, text in _differences(old, new):
-        if _within(field, _FREE) or field in _PARTS or field == "reference.methods":
+        if _within(field, FREE) or field in _PARTS or field == "reference.methods":
             continue
-        if field in _BUDGETS:
+        if field in BUDGETS:
             if after[field] < before[field]:
-                found.append(Change(text, groups[_BUDGETS[field]]))
+                found.append(Change(text, groups[BUDGETS[field]]))
         else:
             found.append(Change(text, tuned if _within(field, _SEARCH_ONLY) else everything))
     for field, axis in _PARTS.items():

@@ -46,10 +46,28 @@ def load_study(
         UsageError: The study cannot be read or run; one line says why.
     """
     text, source, folder = _read(str(name_or_path))
-    engine = engine or Engine()
     data = _toml(text, source)
     for override in parse_overrides(overrides):
         _apply(data, override)
+    return checked(data, source, folder, engine)
+
+
+def checked(
+    data: dict[str, Any], source: str, folder: Path, engine: Engine | None = None
+) -> StudySpec:
+    """Make a study of its tables, and see whether it can be run.
+
+    Args:
+        data: What TOML gave.
+        source: What to call it in errors.
+        folder: Where its plug-in files are named from.
+        engine: Where hyperparameters and options are looked up; the real one unless given.
+
+    Raises:
+        UsageError: The study cannot be read or run; one line says why.
+    """
+    engine = engine or Engine()
+    data = dict(data)
     _carry_network(data)
     if "plugins" in data:
         data["plugins"] = _carried(data["plugins"], folder)

@@ -1,0 +1,202 @@
+"""Studies composed by Hydra: ``python -m scorebench.studies.hydra study=quick training.steps=500``.
+
+The packaged studies are the config group ``study``, over a base of every field with its default, so
+any field can be overridden without a ``+`` and a misspelt one is refused. What was composed is run
+by ``scorebench run``: the same composed study goes on in the same directory, budgets are totals,
+and Hydra neither changes the folder nor leaves output directories. ``--multirun`` runs one study
+per combination, each in its own directory.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..bench.spec import PERCEPTRON
+from ..datasets.errors import UsageError
+from .difference import BUDGETS, FREE
+from .load import PRESETS, checked, presets
+from .spec import StudySpec
+from .sweep import FIELDS
+
+try:
+    import hydra
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import DictConfig, OmegaConf
+except ImportError:
+    if __name__ != "__main__":
+        raise
+    sys.exit("scorebench: Hydra is not installed: pip install 'scorebench[hydra]'")
+
+CONFIG = "scorebench"
+_GROUP = "study"
+
+# Keys of the command line that are not fields of a study.
+_OWN = {"out": None, "workers": None}
+
+_SEARCHED = {"training.learning_rate", *FIELDS}
+
+
+def register(place: str = ".") -> None:
+    """Make the packaged studies known to Hydra, and the fields of a study with their defaults.
+
+    Args:
+        place: Folder for what Hydra writes about a multirun.
+    """
+    store = ConfigStore.instance()
+    store.store(name="fields", node=_fields(), provider="scorebench")
+    for name in presets():
+        tables = OmegaConf.create(_toml(name))
+        store.store(group=_GROUP, name=name, node=tables, package="_global_", provider="scorebench")
+    store.store(name=CONFIG, node=_primary(place), provider="scorebench")
+
+
+def _toml(name: str) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads((PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _fields() -> DictConfig:
+    """Every field of a study; those without a default have to come from the group."""
+    base: dict[str, Any] = {}
+    for name, field in StudySpec.model_fields.items():
+        if name != "swept":
+            base[name] = (
+                "???" if field.is_required() else field.get_default(call_default_factory=True)
+            )
+    data = {
+        name: value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+        for name, value in base.items()
+    }
+    network = {**data["network"], "module": None, "options": {}}
+    return OmegaConf.create({**data, **_OWN, "network": network, "plugins": []})
+
+
+def _primary(place: str) -> DictConfig:
+    return OmegaConf.create(
+        {
+            "defaults": [
+                "fields",
+                {_GROUP: "quick"},
+                {"override hydra/job_logging": "none"},
+                {"override hydra/hydra_logging": "none"},
+                "_self_",
+            ],
+            "hydra": {
+                "output_subdir": None,
+                "run": {"dir": "."},
+                "sweep": {"dir": place, "subdir": "."},
+                "job": {"chdir": False},
+            },
+        }
+    )
+
+
+def replacing(words: Iterable[str]) -> list[str]:
+    """Overrides as Hydra needs them for a range or list that takes another value's place.
+
+    Hydra would add a new range to the old one, key by key, and refuses a list where a range was.
+    """
+    found: list[str] = []
+    for word in words:
+        key, _, value = word.partition("=")
+        if key in _SEARCHED and value.startswith(("[", "{")):
+            found += [f"~{key}", f"+{word}"]
+        else:
+            found.append(word)
+    return found
+
+
+def composed(config: DictConfig) -> tuple[StudySpec, dict[str, Any]]:
+    """The study that Hydra composed, and the values of ``out`` and ``workers``.
+
+    Raises:
+        UsageError: It is not a study.
+    """
+    data: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    own = {name: data.pop(name, None) for name in _OWN}
+    missing = [name for name, value in data.items() if value == "???"]
+    if missing:
+        raise UsageError(f"the composed study lacks {missing[0]}: give {missing[0]}=...")
+    data = _without_null(data)
+    if "module" in data["network"]:
+        # Hydra brings every field's default, and a module has none of a perceptron's.
+        data["network"] = {k: v for k, v in data["network"].items() if k not in PERCEPTRON}
+    return checked(data, "the composed study", Path()), own
+
+
+def _without_null(value: Any) -> Any:
+    """TOML has no null; a field that is null has its default."""
+    if isinstance(value, Mapping):
+        return {key: _without_null(item) for key, item in value.items() if item is not None}
+    return [_without_null(item) for item in value] if isinstance(value, list) else value
+
+
+def directory(study: StudySpec, overrides: Iterable[str]) -> Path:
+    """Where a composed study is run: the same study, whatever its budgets, in the same directory.
+
+    Args:
+        study: What was composed.
+        overrides: Hydra's, as ``key=value``.
+    """
+    keys = [override.partition("=")[0].lstrip("+~") for override in overrides]
+    apart = (*BUDGETS, *FREE, *_OWN, _GROUP)
+    if all(any(key == name or key.startswith(f"{name}.") for name in apart) for key in keys):
+        return Path("runs") / study.name
+    data = study.model_dump(mode="json")
+    for name in (*BUDGETS, *FREE):
+        *tables, field = name.split(".")
+        inner = data
+        for table in tables:
+            inner = inner[table]
+        inner.pop(field, None)
+    text = json.dumps([data, study.model_dump(mode="json")["plugins"]], sort_keys=True)
+    return Path("runs") / f"{study.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def run(config: DictConfig) -> int:
+    """Run a composed study as ``scorebench run`` does; gives its exit status.
+
+    Raises:
+        UsageError: It is not a study.
+    """
+    study, own = composed(config)
+    out = own["out"] or directory(study, HydraConfig.get().overrides.task)
+    with tempfile.TemporaryDirectory(prefix="scorebench-") as folder:
+        path = Path(folder) / f"{study.name}.toml"
+        path.write_text(study.to_toml(), encoding="utf-8")
+        command = [sys.executable, "-m", "scorebench", "run", str(path), "--out", str(out)]
+        if own["workers"] is not None:
+            command += ["--workers", str(own["workers"])]
+        with subprocess.Popen(command) as process:  # noqa: S603 - our own command
+            while True:
+                try:
+                    return process.wait()
+                except KeyboardInterrupt:
+                    # The command hears Ctrl-C too, and ends by itself.
+                    continue
+
+
+@hydra.main(version_base="1.3", config_path=None, config_name=CONFIG)
+def main(config: DictConfig) -> None:
+    """Compose with Hydra, run with scorebench."""
+    try:
+        status = run(config)
+    except UsageError as error:
+        print(f"scorebench: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        status = 2
+    if status:
+        sys.exit(status)
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = replacing(sys.argv[1:])
+    with tempfile.TemporaryDirectory(prefix="scorebench-") as place:
+        register(place)
+        main()
