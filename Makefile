@@ -8,7 +8,7 @@ STUDY ?= quick
 # One thread per process: parallelism is across runs, and sums keep their order.
 export OMP_NUM_THREADS := 1
 
-.PHONY: leaderboard test lint types tests faults browser postgres benchmarks clean
+.PHONY: leaderboard test lint types tests docs faults browser postgres benchmarks clean
 
 leaderboard: $(VENV)/.installed
 	@$(BIN)/scorebench run $(STUDY)
@@ -27,6 +27,12 @@ types: $(VENV)/.installed-test
 
 tests: $(VENV)/.installed-test browser postgres
 	$(BIN)/pytest -n 2 -m "slow or not slow"
+
+# The documentation as a site, in build/site/index.html; needs no network.
+docs: $(VENV)/.installed-test
+	@mkdir -p build && ln -sfn .. build/scorebench
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo build/site/index.html
 
 # The table of docs/performance.md: a quarter of an hour on an idle machine.
 benchmarks: $(VENV)/.installed-test
