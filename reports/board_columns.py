@@ -62,7 +62,12 @@ def _score_high(row: Contestant) -> float:
     return row.score.interval()[1]
 
 
-@_on_board("iqm", "IQM ± 95 %", show=lambda row: _show_iqm(row))
+def show_iqm(row: Contestant) -> str:
+    """The interquartile mean with its interval."""
+    return text.spanned(row.middle.value, row.middle.low, row.middle.high)
+
+
+@_on_board("iqm", "IQM, 95 %", show=show_iqm)
 def _iqm(row: Contestant) -> float:
     """Interquartile mean: of the middle half of all runs on all datasets.
 
@@ -73,16 +78,12 @@ def _iqm(row: Contestant) -> float:
 
 @_on_board("iqm_low")
 def _iqm_low(row: Contestant) -> float:
-    return row.middle.interval()[0]
+    return row.middle.low
 
 
 @_on_board("iqm_high")
 def _iqm_high(row: Contestant) -> float:
-    return row.middle.interval()[1]
-
-
-def _show_iqm(row: Contestant) -> str:
-    return text.measured(row.middle.value, row.middle.half_width())
+    return row.middle.high
 
 
 @_on_board("probability_best", "Pr(best)", form=text.percent)

@@ -15,7 +15,7 @@ import pandas as pd
 from ..datasets.errors import UsageError
 from .cell import Cell, Place, losses, sign_of
 from .ranking import beats, common, probability_best, rank_intervals
-from .robust import interquartile_mean
+from .robust import Middle, interquartile_mean
 from .statistics import Array, Comparison, Estimate, compare, estimate
 from .text import listed
 
@@ -52,10 +52,10 @@ class Contestant:
         return estimate([cell.normalised for cell in present])
 
     @cached_property
-    def middle(self) -> Estimate:
+    def middle(self) -> Middle:
         """Interquartile mean of the normalised losses; only of who is ranked."""
         if math.isnan(self.score.value):
-            return estimate([])
+            return Middle(math.nan)
         present = [cell for cell in self.cells.values() if not cell.missing]
         return interquartile_mean([cell.normalised for cell in present])
 

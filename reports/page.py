@@ -26,7 +26,7 @@ from .source import Source
 from .statistics import estimate
 from .style import DARK, LIGHT, encode
 from .tables import Table, table
-from .verdict import answer, verdict_on
+from .verdict import answer, headline, verdict_on
 
 
 def page(source: Source) -> str:
@@ -41,6 +41,7 @@ def page(source: Source) -> str:
         "report.html.j2",
         study=source.study,
         title=_title(evidence),
+        headline=headline(evidence),
         answer=answer(evidence),
         remarks=remarks(evidence),
         missing=missing(source),

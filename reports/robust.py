@@ -1,56 +1,73 @@
 """The interquartile mean: a summary that one bad seed or one odd dataset cannot carry off.
 
 Agarwal et al. 2021 ("Deep Reinforcement Learning at the Edge of the Statistical Precipice") take
-the mean of the middle half of all runs on all datasets, with percentiles of a bootstrap that is
-stratified by dataset. At a handful of seeds those percentiles are too close together, so here the
-bootstrap gives the standard error only, with the deviations of each dataset widened by
-sqrt(n / (n - 1)), and Student's t with the degrees of freedom of Welch and Satterthwaite gives the
-interval. Simulations in the tests hold it to its 95 % from three seeds on.
+the mean of the middle half of all runs on all datasets, with percentiles of a bootstrap that draws
+seeds with replacement within each dataset. A handful of seeds drawn from themselves never shows
+the tails that the true spread has: where the datasets differ in spread, that interval holds its
+95 % in six studies of ten. So the seeds of a dataset are taken for normal, as Student's t takes
+them; mean and spread of each dataset are drawn from what its seeds leave open, and the interval
+holds the interquartile means of what was drawn. Simulations in the tests hold it to its 95 % from
+three seeds on.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from .statistics import Array, Estimate
+from .statistics import LEVEL, Array
 
-_RESAMPLES = 1000
+_DRAWS = 2000
+_POINTS = 25
 
 
-def interquartile_mean(blocks: Sequence[Array], seed: int = 0) -> Estimate:
+@dataclass(frozen=True)
+class Middle:
+    """An interquartile mean with its 95 % interval, which need not be symmetric.
+
+    Attributes:
+        value: Of the runs; ``inf`` once a quarter has failed, ``nan`` without any run.
+        low: Lower end of the interval; ``nan`` where it cannot be known.
+        high: Upper end.
+    """
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+
+def interquartile_mean(blocks: Sequence[Array], seed: int = 0) -> Middle:
     """Mean of the middle half of the runs, each dataset counting the same.
 
-    A failed run is ``inf`` and sits at the bad end; the estimate stays finite while the failures
-    weigh less than a quarter. It has no error where some dataset has a single seed, or where a
-    resample may hold more failures than that.
+    A failed run is ``inf`` and sits at the bad end; the value stays finite while the failures
+    weigh less than a quarter. There is no interval where a run failed, or a dataset has one seed.
 
     Args:
         blocks: Per dataset the losses, shape (seeds,).
-        seed: Of the bootstrap; the same seed gives the same interval.
+        seed: Of the draws; the same seed gives the same interval.
     """
     if not blocks or any(len(block) == 0 for block in blocks):
-        return Estimate(math.nan, math.nan, math.nan)
+        return Middle(math.nan)
     weights = np.concatenate([np.full(len(b), 1 / (len(blocks) * len(b))) for b in blocks])
     value = float(_middle(np.concatenate(blocks)[None], weights)[0])
-    everything_finite = all(np.isfinite(block).all() for block in blocks)
-    if not everything_finite or any(len(block) < 2 for block in blocks):
-        return Estimate(value, math.nan, math.nan)
+    if any(len(block) < 2 or not np.isfinite(block).all() for block in blocks):
+        return Middle(value)
     generator = np.random.default_rng(seed)
-    drawn, parts = [], []
+    at = stats.norm.ppf((np.arange(_POINTS) + 0.5) / _POINTS)
+    at /= math.sqrt(float(np.mean(at**2)))
+    drawn = []
     for block in blocks:
         n = len(block)
-        mean = float(block.mean())
-        picks = generator.integers(n, size=(_RESAMPLES, n))
-        drawn.append(mean + math.sqrt(n / (n - 1)) * (block[picks] - mean))
-        parts.append(float(np.var(block, ddof=1)) / n)
-    error = float(_middle(np.concatenate(drawn, axis=1), weights).std(ddof=1))
-    total = sum(parts)
-    if total == 0.0 or error == 0.0:
-        return Estimate(value, 0.0, math.inf)
-    shares = [(part / total) ** 2 / (len(b) - 1) for part, b in zip(parts, blocks, strict=True)]
-    return Estimate(value, error, 1.0 / sum(shares))
+        spread = block.std(ddof=1) * np.sqrt((n - 1) / generator.chisquare(n - 1, (_DRAWS, 1)))
+        mean = block.mean() + spread * generator.standard_normal((_DRAWS, 1)) / math.sqrt(n)
+        drawn.append(mean + spread * at)
+    populations = np.concatenate(drawn, axis=1)
+    means = _middle(populations, np.full(populations.shape[1], 1 / populations.shape[1]))
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Middle(value, float(low), float(high))
 
 
 def _middle(values: Array, weights: Array) -> NDArray[np.float64]:

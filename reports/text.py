@@ -56,6 +56,14 @@ def interval(low: float, high: float) -> str:
     return f"{shown} … {other}"
 
 
+def spanned(value: float, low: float, high: float) -> str:
+    """``0.24 (0.21 … 0.29)``: for intervals that are not symmetric."""
+    if not math.isfinite(value) or not math.isfinite(low) or not math.isfinite(high):
+        return number(value)
+    shown, left, right = _together((high - low) / 2, value, low, high)
+    return f"{shown} ({left} … {right})"
+
+
 def ranks(rank: tuple[int, int] | None) -> str:
     """``3``, or ``1–2`` where the order is open."""
     if rank is None:

@@ -42,6 +42,37 @@ def verdict(evidence: Evidence) -> str:
     return " ".join([answer(evidence), *remarks(evidence)])
 
 
+def headline(evidence: Evidence) -> str:
+    """Say in a handful of words who is best, or that nobody is.
+
+    Args:
+        evidence: The gathered results.
+    """
+    if not evidence.compared:
+        return "No answer yet"
+    alone = evidence.compared[0] if len(evidence.compared) == 1 else ""
+    where = f" on {alone}" if alone else ""
+    if alone:
+        labels = {(c.method, c.sampler): c.label for c in evidence.contestants}
+        cells = [cell for cell in evidence.on(alone) if cell.rank is not None]
+        ranks = {labels[c.method, c.sampler]: c.rank for c in cells if math.isfinite(c.mean)}
+        several = len(cells) > 1
+    else:
+        ranked = [c for c in evidence.contestants if c.rank is not None]
+        ranks = {c.label: c.rank for c in ranked if math.isfinite(c.score.value)}
+        several = len(ranked) > 1
+    front = [label for label, rank in ranks.items() if rank is not None and rank[0] == 1]
+    if not front or not several:
+        return f"Nothing to rank{where}"
+    if len(front) == 1:
+        return f"{front[0]} is best{where}"
+    return f"No winner{where}: {_few(front)} are tied"
+
+
+def _few(labels: list[str]) -> str:
+    return text.listed(labels) if len(labels) < 5 else text.plural(len(labels), "method")
+
+
 def answer(evidence: Evidence) -> str:
     """Say in one sentence which method is best, if the seeds carry it.
 

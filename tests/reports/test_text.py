@@ -28,6 +28,8 @@ def test_value_and_error_have_the_digits_of_the_error(value: float, half: float,
 
 
 def test_interval():
+    assert text.spanned(0.24111, 0.21021, 0.29134) == "0.24 (0.21 … 0.29)"
+    assert text.spanned(0.24111, math.nan, math.nan) == "0.241"
     assert text.interval(0.28413, 0.34739) == "0.284 … 0.347"
     assert text.interval(-0.00015, -0.000001) == "-0.00015 … 0.00000"
     assert text.interval(math.nan, math.nan) == "–"
