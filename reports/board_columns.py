@@ -92,7 +92,12 @@ def _probability_best(row: Contestant) -> float:
     return row.best
 
 
-@_on_board("tied_with", "cannot be told from", show=lambda row: ", ".join(row.tied))
+def show_tied(row: Contestant) -> str:
+    """Names of the others, or how many they are where the names would fill the table."""
+    return ", ".join(row.tied) if len(row.tied) < 4 else f"{len(row.tied)} others"
+
+
+@_on_board("tied_with", "tied with", show=show_tied)
 def _tied_with(row: Contestant) -> str:
     """Contestants whose scores the seeds cannot separate from this one."""
     return " ".join(row.tied)

@@ -13,6 +13,9 @@ from .statistics import Array, Estimate, estimate, same_as_floor
 DIRECTIONS = {"mmd": "min", "sw1": "min", "sw2": "min"}
 """Of the built-in metrics, known here so that a table is printed without importing them."""
 
+SPLIT = "split."
+"""Begins the columns of metrics of models that were sampled exactly."""
+
 Place = tuple[str, str, str]
 
 
@@ -26,9 +29,9 @@ def sign_of(objective: str) -> int:
     return -1 if direction == "max" else 1
 
 
-def losses(rows: pd.DataFrame, objective: str) -> Array:
+def losses(rows: pd.DataFrame, objective: str, prefix: str = "") -> Array:
     """Values with the better ones smaller, shape (rows,); ``inf`` for every failed run."""
-    values = sign_of(objective) * rows[objective].to_numpy(dtype=np.float64)
+    values = sign_of(objective) * rows[prefix + objective].to_numpy(dtype=np.float64)
     bad = (rows["state"] != "ok").to_numpy() | ~np.isfinite(values)
     return np.where(bad, math.inf, values)
 
@@ -75,6 +78,14 @@ class Cell:
     def losses(self) -> Array:
         """Confirmed losses, shape (seeds,)."""
         return losses(self.confirm, self.objective)
+
+    @cached_property
+    def learned(self) -> Array:
+        """Losses of the confirmed models sampled exactly, shape (seeds,); empty if none was."""
+        column = SPLIT + self.objective
+        if column not in self.confirm or self.confirm[column].isna().all():
+            return np.zeros(0)
+        return losses(self.confirm, self.objective, SPLIT)
 
     @cached_property
     def replicates(self) -> Array:

@@ -78,6 +78,11 @@ class Columns(Generic[Row]):
         ]
 
     @property
+    def every(self) -> tuple[Column[Row], ...]:
+        """All columns, those of the exports only among them."""
+        return tuple(self._columns)
+
+    @property
     def shown(self) -> list[Column[Row]]:
         """Columns that people see."""
         return [column for column in self._columns if column.header]

@@ -42,7 +42,9 @@ def leaderboard(
     kind: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
     table: Annotated[
         str,
-        typer.Option(help="board, cells, pairs, budgets, sensitivity, failures or results."),
+        typer.Option(
+            help="board, cells, pairs, errors, budgets, sensitivity, failures or results."
+        ),
     ] = "board",
     exact: Annotated[
         bool, typer.Option("--exact", help="All columns and digits in Markdown and LaTeX too.")
@@ -68,7 +70,7 @@ def leaderboard(
 
 @commands.command(epilog="Example: scorebench figure overview runs/quick --out overview.pdf")
 def figure(
-    name: Annotated[str, typer.Argument(help="overview, budget-DATASET, training-DATASET, ...")],
+    name: Annotated[str, typer.Argument(help="overview, budget-DATASET, errors-DATASET, ...")],
     directory: Directory,
     out: Annotated[
         Path | None, typer.Option(help="File ending in .svg, .pdf or .png; NAME.pdf unless given.")

@@ -14,6 +14,7 @@ from .leaderboard import board_frame, cell_frame
 from .pairs import pair_columns, pairs
 from .sensitivity import sensitivity
 from .source import Source
+from .split import Split, split_columns, splits
 from .tables import Table, exactly, table, to_json, to_latex, to_markdown
 
 FORMATS = ("csv", "parquet", "json", "markdown", "latex")
@@ -39,6 +40,15 @@ def _pair_frame(source: Source) -> pd.DataFrame:
     return pd.DataFrame([pair_columns.values(pair) for pair in pairs(source.evidence)])
 
 
+def _splits(source: Source) -> list[Split]:
+    return [one for d in source.evidence.datasets for one in splits(source.evidence, d)]
+
+
+def _split_frame(source: Source) -> pd.DataFrame:
+    rows = [split_columns.values(one) for one in _splits(source)]
+    return pd.DataFrame(rows, columns=[column.name for column in split_columns.every])
+
+
 def _failures(source: Source) -> pd.DataFrame:
     columns = ["phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure"]
     return source.results.loc[source.results["state"] != "ok", columns].reset_index(drop=True)
@@ -59,6 +69,11 @@ TABLES: dict[str, Export] = {
         _pair_frame,
         lambda source: table(pair_columns, pairs(source.evidence)),
         "a row per pair of methods",
+    ),
+    "errors": Export(
+        _split_frame,
+        lambda source: table(split_columns, _splits(source), labelled=("dataset",)),
+        "error of learning and error of sampling, where models were also sampled exactly",
     ),
     "budgets": Export(
         lambda source: budgets(source.evidence, source.independent),

@@ -14,6 +14,7 @@ from .rank_test import rank_test
 from .sensitivity import slices
 from .slices import slice_figure
 from .source import Source
+from .split import split_figure, splits
 from .training import training_curves
 
 Maker = Callable[..., Figure]
@@ -45,7 +46,7 @@ def figure(source: Source, name: str, width: float | None = None) -> Figure:
     Args:
         source: The directory, read.
         name: ``overview``, ``critical-difference``, ``budget-DATASET``, ``training-DATASET``,
-            ``METHOD-DATASET-SAMPLER`` for the four panels of a cell, or
+            ``errors-DATASET``, ``METHOD-DATASET-SAMPLER`` for the four panels of a cell, or
             ``slices-METHOD-DATASET-SAMPLER``.
         width: In inches; as the report has it unless given.
 
@@ -88,10 +89,17 @@ def _budgets(source: Source) -> Iterator[tuple[str, Maker]]:
 @family
 def _training(source: Source) -> Iterator[tuple[str, Maker]]:
     for dataset in source.evidence.datasets:
-        curves, least = source.training(dataset)
-        if curves:
-            make = partial(training_curves, source.evidence, curves, least)
+        learned = source.training(dataset)
+        if learned:
+            make = partial(training_curves, learned, source.study.objective)
             yield f"training-{dataset}", make
+
+
+@family
+def _splits(source: Source) -> Iterator[tuple[str, Maker]]:
+    for dataset in source.evidence.datasets:
+        if splits(source.evidence, dataset):
+            yield f"errors-{dataset}", partial(split_figure, source.evidence, dataset)
 
 
 @family

@@ -13,8 +13,10 @@ from .style import DARK, LIGHT, Theme, picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_DPI = 190
-_HEADS = {"samples": "samples", "error": "samples − truth", "energy": "energy", "score": "score"}
+_HEADS = {
+    "truth": "truth", "samples": "samples", "error": "samples − truth", "energy": "energy",
+    "score": "score", "paths": "paths of eight chains",
+}  # fmt: skip
 
 
 def embedded(data: bytes, kind: str) -> str:
@@ -27,22 +29,23 @@ def embedded(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def by_theme(make: "Callable[..., Figure]", **settings: Any) -> dict[str, str]:
+def by_theme(make: "Callable[..., Figure]", dpi: int = 190, **settings: Any) -> dict[str, str]:
     """A figure light and dark; as pixels, for the lines of many runs take more room as SVG.
 
     Args:
         make: Makes it; takes ``theme`` and the settings.
+        dpi: Dots per inch.
         settings: What else it takes.
     """
 
     def address(theme: Theme) -> str:
-        return embedded(picture(make(theme=theme, **settings), dpi=_DPI), "png")
+        return embedded(picture(make(theme=theme, **settings), dpi), "png")
 
     return {"light": address(LIGHT), "dark": address(DARK)}
 
 
 def gallery(source: Source, cells: list[Cell]) -> list[dict[str, Any]]:
-    """The truth of a dataset, then what each method makes of it.
+    """What each method makes of a dataset, beside its truth.
 
     Args:
         source: The run directory, read.
@@ -56,26 +59,19 @@ def gallery(source: Source, cells: list[Cell]) -> list[dict[str, Any]]:
     if not shown:
         return []
     several = len({cell.sampler for cell in source.evidence.cells}) > 1
-    return [_truth(*shown[0]), *(_portrait(cell, seen, several) for cell, seen in shown)]
-
-
-def _truth(cell: Cell, portrait: Portrait) -> dict[str, Any]:
-    alt = f"histogram of the true distribution {cell.dataset}"
-    return {
-        "label": "truth",
-        "dataset": cell.dataset,
-        "caption": f"view ±{portrait.extent:g} on both axes in all pictures",
-        "panels": [_panel(portrait, "truth", "truth", alt)],
-    }
+    return [_portrait(cell, seen, several) for cell, seen in shown]
 
 
 def _portrait(cell: Cell, portrait: Portrait, several: bool) -> dict[str, Any]:
     alts = {
+        "truth": "histogram of the true distribution",
         "samples": f"histogram of {portrait.census}",
         "error": "map of samples minus truth, red where there are too many, blue where too few",
         "energy": "no energy" if portrait.energy is None else "energy map, bright where low",
         "score": "arrows of the score field",
+        "paths": "ways of a few chains of the sampler over the truth, from ring to dot",
     }
+    view = f"{portrait.census}; view ±{portrait.extent:g}"
     value = (
         f"{cell.failed} of {len(cell.losses)} failed"
         if cell.failed
@@ -84,7 +80,7 @@ def _portrait(cell: Cell, portrait: Portrait, several: bool) -> dict[str, Any]:
     return {
         "label": f"{cell.method} · {cell.sampler}" if several else cell.method,
         "dataset": cell.dataset,
-        "caption": f"{cell.objective.upper()} {value}; {portrait.census}",
+        "caption": f"{cell.objective.upper()} {value}; {view}",
         "panels": [
             _panel(portrait, kind, title, f"{cell.method} on {cell.dataset}: {alts[kind]}")
             for kind, title in _HEADS.items()

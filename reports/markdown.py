@@ -9,6 +9,7 @@ from .rank_test import rank_sentence
 from .remarks import remarks
 from .sensitivity import edge_sentences, sensitivity
 from .source import Source
+from .split import split_columns, split_sentence, splits
 from .tables import table, to_markdown
 from .verdict import answer, verdict_on
 
@@ -39,6 +40,8 @@ def markdown(source: Source) -> str:
         cells = evidence.on(dataset)
         shown = to_markdown(table(cell_columns, cells, needless))
         parts += [f"## {dataset}", verdict_on(evidence, dataset), shown]
+        if apart := splits(evidence, dataset):
+            parts += [split_sentence(apart), to_markdown(table(split_columns, apart))]
     warnings = edge_sentences(sensitivity(study, evidence))
     parts += [
         "## Sensitivity",

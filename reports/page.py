@@ -23,6 +23,7 @@ from .remarks import remarks
 from .render import render
 from .sensitivity import FEWEST_TRIALS, edge_sentences, sensitivity
 from .source import Source
+from .split import split_columns, splits
 from .statistics import estimate
 from .style import DARK, LIGHT, encode
 from .tables import Table, table
@@ -108,6 +109,7 @@ def _part(source: Source, plots: Plots, dataset: str) -> dict[str, Any]:
         "verdict": verdict_on(evidence, dataset),
         "table": filled,
         "references": _references(cells, filled),
+        "split": table(split_columns, splits(evidence, dataset)),
         "gallery": gallery(source, cells),
         "plots": plots.on(dataset),
         "slices": hyperparameters(source, plots, dataset),

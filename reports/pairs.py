@@ -54,9 +54,13 @@ class Pair:
         return low, high
 
     @property
-    def seeds_needed(self) -> float:
-        """Seeds per dataset that would decide it; ``nan`` if it is decided or unknown."""
-        return math.nan if self.winner else seeds_needed(self.outcome, self.level)
+    def more_seeds(self) -> float:
+        """Further seeds per dataset that would decide it; ``nan`` if it is decided or unknown."""
+        needed = math.nan if self.winner else seeds_needed(self.outcome, self.level)
+        if math.isnan(needed):
+            return math.nan
+        # Enough by this forecast, and yet undecided: one more is the least that can change that.
+        return max(1.0, needed - self.outcome.seeds)
 
 
 def pairs(evidence: Evidence) -> list[Pair]:
@@ -151,20 +155,20 @@ def _seeds(pair: Pair) -> int:
     return pair.outcome.seeds
 
 
-def _show_seeds_needed(pair: Pair) -> str:
-    more = pair.seeds_needed
-    if pair.winner or math.isnan(more):
+def _show_more_seeds(pair: Pair) -> str:
+    more = pair.more_seeds
+    if math.isnan(more):
         return text.MISSING
     return "over 1000" if math.isinf(more) else f"{more:.0f}"
 
 
-@_on_pair("seeds_needed", "seeds needed", show=_show_seeds_needed)
-def _seeds_needed(pair: Pair) -> float:
-    """Seeds per dataset that would decide the pair, with a chance of 80 %.
+@_on_pair("more_seeds", "more seeds", show=_show_more_seeds)
+def _more_seeds(pair: Pair) -> float:
+    """Further seeds per dataset that would decide the pair, with a chance of 80 %.
 
     If the difference is as it looks now; empty where it is decided, or cannot be foreseen.
     """
-    return pair.seeds_needed
+    return pair.more_seeds
 
 
 @_on_pair("better", "better", show=lambda pair: pair.winner.label if pair.winner else "undecided")

@@ -27,6 +27,8 @@ class Portrait:
         energy: E(x) on the grid over the view, shape (g, g), rows along the second coordinate;
             ``None`` for a network that gives the score directly.
         score: Scores on a coarse grid over the view, shape (q, q, 2).
+        paths: Where some chains of the sampler went, shape (places, chains, 2); ``None`` for
+            samplers without chains.
         extent: The view is [-extent, extent]².
     """
 
@@ -34,6 +36,7 @@ class Portrait:
     samples: Points | None
     energy: Points | None
     score: Points | None
+    paths: Points | None
     extent: float
 
     @property
@@ -130,12 +133,37 @@ def score_panel(axis: Axes, portrait: Portrait) -> None:
     _frame(axis, portrait)
 
 
+def paths_panel(axis: Axes, portrait: Portrait) -> None:
+    """Ways of a few chains over the truth: from a ring where they start to a dot at their end."""
+    if portrait.paths is None:
+        _words(axis, "no chains:\nthe sampler draws\npoints directly", portrait)
+        return
+    if portrait.truth is not None:
+        edges = np.linspace(-portrait.extent, portrait.extent, 65)
+        shares = _histogram(portrait.truth, edges)
+        peak = float(shares.max()) or 1.0
+        axis.imshow(
+            shares.T, origin="lower", extent=_view(portrait), cmap="Greys",
+            norm=PowerNorm(0.6, vmin=0.0, vmax=1.8 * peak), interpolation="bilinear",
+        )  # fmt: skip
+    for i, way in enumerate(portrait.paths.astype(np.float64).swapaxes(0, 1)):
+        colour = LIGHT.palette[i % len(LIGHT.palette)]
+        axis.plot(way[:, 0], way[:, 1], color=colour, linewidth=0.7, alpha=0.85)
+        for place, face in ((0, "white"), (-1, colour)):
+            axis.plot(
+                *way[place], "o", color=colour, markersize=3.2, markerfacecolor=face,
+                markeredgewidth=0.8,
+            )  # fmt: skip
+    _frame(axis, portrait)
+
+
 PANELS = {
     "truth": truth_panel,
     "samples": samples_panel,
     "error": error_panel,
     "energy": energy_panel,
     "score": score_panel,
+    "paths": paths_panel,
 }
 _FOUR = {"truth": "truth", "samples": "samples", "energy": "energy", "score": "score field"}
 

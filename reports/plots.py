@@ -8,7 +8,7 @@ from .cell import Cell
 from .figures import figures
 from .gallery import by_theme
 from .source import Source
-from .training import excess
+from .split import split_sentence, splits
 
 
 class Plots:
@@ -36,11 +36,14 @@ class Plots:
             f"{self._source.evidence.objective.upper()} on the validation truth, {bands}; marks at "
             "the end are the confirmed means."
         )
+        apart = split_sentence(splits(self._source.evidence, dataset))
         found = [
+            self._plot(f"errors-{dataset}", "Learning against sampling", apart,
+                       "Errors of learning only, of sampling only and of both, by method."),
             self._plot(f"budget-{dataset}", "What the search found", searched, f"{searched} Curves "
                        "by number of trials and by seconds of computing."),
-            self._plot(f"training-{dataset}", "How the winners learned",
-                       self._learned(dataset), "Training losses by step, a panel per method."),
+            self._plot(f"training-{dataset}", "How the winners learned", self._learned(dataset),
+                       "Losses and gradient norms by training step, a row of panels per method."),
         ]  # fmt: skip
         return [plot for plot in found if plot is not None]
 
@@ -52,21 +55,29 @@ class Plots:
     def _plot(self, name: str, title: str, caption: str, alt: str) -> dict[str, str] | None:
         if name not in self._known:
             return None
-        pictures = by_theme(self._known[name])
-        return {"name": name, "title": title, "caption": caption, "alt": alt, **pictures}
+        wide = name.startswith("training-")
+        pictures = by_theme(self._known[name], dpi=140 if wide else 190)
+        kind = "plot wide" if wide else "plot"
+        return {"kind": kind, "title": title, "caption": caption, "alt": alt, **pictures}
 
     def _learned(self, dataset: str) -> str:
-        curves, least = self._source.training(dataset)
-        seeds = max((len(curve) for curve in curves.values()), default=0)
+        learned = self._source.training(dataset)
+        seeds = max((len(one.curves) for one in learned.values()), default=0)
+        said = [f"{'Each confirmed run' if seeds > 1 else 'The best confirmed run'}, by step."]
         known = [
-            f"{label} {text.number(excess(curve, least[label]), 2)}"
-            for label, curve in curves.items()
-            if math.isfinite(least.get(label, math.nan))
+            f"{label} {text.number(one.excess, 2)}"
+            for label, one in learned.items()
+            if math.isfinite(one.least)
         ]
-        said = f"Loss of {'each confirmed run' if seeds > 1 else 'the best confirmed run'}."
         if known:
-            said += f" Above the least loss there can be, at the end: {text.listed(known)}."
-        return said
+            said.append(
+                "The dashed line is the least loss there can be; above it remain, each in its own "
+                f"unit: {text.listed(known)}."
+            )
+        if any(one.names for one in learned.values()):
+            metric = self._source.evidence.objective.upper()
+            said.append(f"{metric} on the way is that of a small sample.")
+        return " ".join(said)
 
 
 def hyperparameters(source: Source, plots: Plots, dataset: str) -> list[dict[str, Any]]:

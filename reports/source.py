@@ -15,7 +15,7 @@ from ..studies.table import read_results
 from .cell import Cell, Place
 from .evidence import Evidence, gather
 from .panels import Points, Portrait
-from .statistics import Array
+from .training import Learned
 
 if TYPE_CHECKING:
     from ..datasets.base import Dataset
@@ -72,6 +72,7 @@ class Source:
             samples,
             fields.get("energy"),
             fields.get("score"),
+            fields.get("paths"),
             float(fields.get("extent", extent)),
         )
 
@@ -80,41 +81,26 @@ class Source:
         """Whether the trials of a search were drawn at random, without learning from each other."""
         return self.study.search.sampler == "random"
 
-    def training(self, dataset: str) -> tuple[dict[str, Array], dict[str, float]]:
-        """Training curves and least losses on a dataset, by label of the contestant.
+    def training(self, dataset: str) -> dict[str, Learned]:
+        """How the confirmed runs on a dataset learned, as far as it was kept.
 
         Args:
             dataset: Which.
 
         Returns:
-            Of the confirmed runs that are kept the step, the loss and the norm of its gradient,
-            shape (seeds, points, 3); and the least loss there can be, where it is known.
+            By label of the contestant, best first.
         """
-        found = self._learned(dataset)
-        least = {label: float(kept["least"]) for label, kept in found.items()}
-        return {label: kept["curves"] for label, kept in found.items()}, least
-
-    def checkpoints(self, dataset: str) -> tuple[tuple[str, ...], dict[str, Array]]:
-        """Metrics of small samples during training, by label of the contestant.
-
-        Args:
-            dataset: Which.
-
-        Returns:
-            Names of the metrics; and of the confirmed runs that are kept the step and each of
-            them, shape (seeds, c, 1 + names). Empty unless ``evaluation.checkpoints`` asks for it.
-        """
-        found = {k: v for k, v in self._learned(dataset).items() if v["checkpoints"].size}
-        names = next((tuple(map(str, kept["names"])) for kept in found.values()), ())
-        return names, {label: kept["checkpoints"] for label, kept in found.items()}
-
-    def _learned(self, dataset: str) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
+        found = {}
         for contestant in self.evidence.contestants:
             cell = contestant.cells[dataset]
             kept = _arrays(self.directory / "curves" / ("-".join(cell.place) + ".npz"))
-            if "curves" in kept and not cell.missing:
-                found[contestant.label] = kept
+            if "curves" in kept and kept["curves"].shape[1] and not cell.missing:
+                found[contestant.label] = Learned(
+                    kept["curves"].astype(np.float64),
+                    float(kept["least"]),
+                    tuple(map(str, kept["names"])),
+                    kept["checkpoints"].astype(np.float64),
+                )
         return found
 
     def _dataset(self, label: str) -> "Dataset | None":

@@ -188,7 +188,8 @@ def same_as_floor(values: Array, floor: Array) -> bool:
 
 def _mean(values: Sequence[float] | Array) -> float:
     """Mean that is infinite, not undefined, when failures are among the values."""
-    return float(np.mean(np.asarray(values, dtype=np.float64)))
+    with np.errstate(invalid="ignore"):  # a failure minus a failure is not a number, and may be so
+        return float(np.mean(np.asarray(values, dtype=np.float64)))
 
 
 def _always_fails(blocks: Sequence[Array], others: Sequence[Array]) -> bool:

@@ -4,6 +4,7 @@ import io
 import math
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from ..datasets.errors import UsageError
 from .panels import four_panels
 from .source import load
 from .style import encode
+from .training import Learned
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 FOLDER = "tensorboard"
 
@@ -44,24 +49,14 @@ def write_tensorboard(directory: str | Path) -> Path:
     target = source.directory / FOLDER
     shutil.rmtree(target, ignore_errors=True)
     for dataset in source.evidence.datasets:
-        curves, least = source.training(dataset)
-        names, checkpoints = source.checkpoints(dataset)
+        learned = source.training(dataset)
         for contestant in source.evidence.contestants:
             cell = contestant.cells[dataset]
             if cell.missing:
                 continue
             with SummaryWriter(str(target.joinpath(*cell.place))) as writer:
-                for number, curve in enumerate(curves.get(contestant.label, ())):
-                    lowest = least[contestant.label]
-                    for step, loss, norm in curve:
-                        writer.add_scalar(f"loss/{number}", loss, int(step))
-                        writer.add_scalar(f"gradient/{number}", norm, int(step))
-                        if math.isfinite(lowest):
-                            writer.add_scalar(f"excess/{number}", loss - lowest, int(step))
-                for number, rows in enumerate(checkpoints.get(contestant.label, ())):
-                    for step, *values in rows:
-                        for name, value in zip(names, values, strict=True):
-                            writer.add_scalar(f"{name}/{number}", value, int(step))
+                if contestant.label in learned:
+                    _write_curves(writer, learned[contestant.label])
                 writer.add_scalar(f"confirmed/{cell.objective}", cell.mean, 0)
                 portrait = source.portrait(cell)
                 if portrait is not None:
@@ -70,3 +65,16 @@ def write_tensorboard(directory: str | Path) -> Path:
                     pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
                     writer.add_image("panels", pixels, 0, dataformats="HWC")
     return target
+
+
+def _write_curves(writer: "SummaryWriter", learned: Learned) -> None:
+    for number, curve in enumerate(learned.curves):
+        for step, loss, norm in curve:
+            writer.add_scalar(f"loss/{number}", loss, int(step))
+            writer.add_scalar(f"gradient/{number}", norm, int(step))
+            if math.isfinite(learned.least):
+                writer.add_scalar(f"excess/{number}", loss - learned.least, int(step))
+    for number, rows in enumerate(learned.checkpoints):
+        for step, *values in rows:
+            for name, value in zip(learned.names, values, strict=True):
+                writer.add_scalar(f"{name}/{number}", value, int(step))

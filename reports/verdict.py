@@ -11,6 +11,8 @@ from .ranking import common, simultaneous_level
 from .remarks import remarks
 from .statistics import Comparison, Estimate, compare
 
+_MOST_NAMES = 4
+
 
 @dataclass(frozen=True)
 class _Side:
@@ -69,8 +71,12 @@ def headline(evidence: Evidence) -> str:
     return f"No winner{where}: {_few(front)} are tied"
 
 
-def _few(labels: list[str]) -> str:
-    return text.listed(labels) if len(labels) < 5 else text.plural(len(labels), "method")
+def _few(labels: Sequence[str]) -> str:
+    """Names, or how many they are where names would bury the sentence."""
+    if len(labels) <= _MOST_NAMES:
+        return text.listed(list(labels))
+    pairs = any(" · " in label for label in labels)
+    return f"{len(labels)} {'pairs of method and sampler' if pairs else 'methods'}"
 
 
 def answer(evidence: Evidence) -> str:
@@ -166,10 +172,13 @@ def _answer(
             f"{where} {sides[first].label}{tuned} is best: {quantity} {sides[first].value}, "
             f"{_gap(sides, pair(first, rival), rival, level)} ({seeds}{unit})."
         )
-    labels = text.listed([sides[i].label for i in front])
+    labels = _few([sides[i].label for i in front])
     if all(math.isinf(sides[i].estimate.value) for i in front):
         return f"{where} {labels} cannot be ranked: each has failed runs ({seeds}{unit})."
     values = text.listed([sides[i].value for i in front])
+    if len(front) > _MOST_NAMES:
+        ends = (sides[i] for i in (front[0], front[-1]))
+        values = " to ".join(f"{side.value} ({side.label})" for side in ends)
     widest = pair(front[0], front[-1])
     said = f"{where} {labels} cannot be told apart: {quantity} {values}"
     half = widest.difference.half_width(level)
@@ -178,7 +187,7 @@ def _answer(
         said += f", {apart} {text.measured(abs(widest.difference.value), half)}"
     said += f" ({seeds}{unit})"
     if behind := [side.label for i, side in enumerate(sides) if i not in front]:
-        said += f"; {text.listed(behind)} {'is' if len(behind) == 1 else 'are'} not the best"
+        said += f"; {_few(behind)} {'is' if len(behind) == 1 else 'are'} not the best"
     return said + "."
 
 

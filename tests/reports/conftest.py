@@ -20,6 +20,7 @@ from scorebench.studies.rows import Cell, Place, Row
 
 DATASETS = ("8gaussians", "2spirals", "checkerboard", "rings")
 METHODS = {"dsm": 0.30, "deen": 0.30, "ssm": 0.55, "ssm_vr": 0.42}
+METRICS = ("mmd", "sw1", "sw2", "split.sw1")
 SPEC = json.dumps({"seed": 0})
 
 
@@ -31,6 +32,7 @@ def row(phase: str, method: str, dataset: str, sampler: str, replicate: int, val
         "state": more.pop("state", "ok"), "failure": more.pop("failure", ""),
         "key": f"{phase}-{method}-{dataset}-{sampler}-{replicate}",
         "mmd": value**2 / 100, "sw1": value, "sw2": 1.3 * value,
+        "split.sw1": more.pop("split", np.nan),
         "params.learning_rate": np.nan, "params.n_slices": pd.NA, "params.sigma": np.nan, **more,
         "train_evaluations": 2e5, "sample_evaluations": 1e6, "train_seconds": 1.5,
         "sample_seconds": 0.7, "score_seconds": 0.2, "environment": "e0", "spec": SPEC,
@@ -80,7 +82,8 @@ def study(
                 rows.extend(
                     row(
                         "confirm", method, dataset, sampler, r,
-                        mean + common[r] + spread * rng.normal(), trial=t, **params,
+                        value := mean + common[r] + spread * rng.normal(), trial=t,
+                        split=0.5 * value if method != "ssm" else np.nan, **params,
                     )
                     for r in range(seeds)
                 )  # fmt: skip
@@ -91,7 +94,7 @@ def fail(
     results: pd.DataFrame, where: pd.Series, reason: str = "train: the loss is not a number"
 ) -> None:
     """Make rows diverge."""
-    results.loc[where, ["mmd", "sw1", "sw2"]] = np.nan
+    results.loc[where, list(METRICS)] = np.nan
     results.loc[where, "state"] = "diverged"
     results.loc[where, "failure"] = reason
 
@@ -119,7 +122,7 @@ def to_row(row: dict) -> Row:
     result = RunResult(
         key=row["key"],
         state=row["state"],
-        metrics={} if failed else {name: row[name] for name in ("mmd", "sw1", "sw2")},
+        metrics={} if failed else {name: row[name] for name in METRICS if row[name] == row[name]},
         failure=Failure(stage=stage, reason=reason) if failed else None,
         compute={name: row[name] for name in (*costs, *times)},
     )

@@ -89,6 +89,7 @@ def test_report_is_whole_and_asks_nothing_of_a_network(report: Path):
     assert "@import" not in styles[1]
     assert page.images_without_alt == 0
     words = " ".join(" ".join(page.words).split())
+    assert "No winner: dsm and deen are tied" in words
     assert "Across 4 datasets" in words
     for name in (*DATASETS, *METHODS, "truth (floor)", "exact score", "untrained", "No run failed"):
         assert name in words
@@ -175,7 +176,7 @@ def test_a_browser_sorts_and_stays_offline(report: Path, browser: Any):
     def column(name: str) -> list[str]:
         headers = [text.strip() for text in table.locator("thead th").all_inner_texts()]
         at = headers.index(name) + 1
-        return table.locator(f"tbody:first-of-type td:nth-child({at})").all_inner_texts()
+        return table.locator(f"tbody:first-of-type tr > :nth-child({at})").all_inner_texts()
 
     before = column("method")
     assert set(before[:2]) == {"dsm", "deen"}
@@ -186,12 +187,23 @@ def test_a_browser_sorts_and_stays_offline(report: Path, browser: Any):
     table.get_by_role("button", name="score").click()
     assert column("method") == before
     assert table.locator("th[aria-sort=ascending]").count() == 1
+    pairs = page.locator(".scroll", has=page.get_by_text("Pairs of methods")).locator("tbody tr")
+    field = page.get_by_label("Filter rows").first
+    assert (pairs.count(), pairs.filter(visible=True).count()) == (6, 6)
+    field.fill("DSM undecided")
+    assert all("dsm" in row for row in pairs.filter(visible=True).all_inner_texts())
+    assert 0 < pairs.filter(visible=True).count() < 6
+    assert page.locator("output").first.inner_text().endswith("of 6 rows")
+    field.fill("-dsm")
+    assert pairs.filter(visible=True).count() == 3
+    field.fill("")
+    assert pairs.filter(visible=True).count() == 6
     pictures = page.evaluate(
         "document.querySelectorAll('details').forEach(d => { d.open = true });"
         "Promise.all([...document.images].map(i => { i.loading = 'eager';"
         " return i.decode().then(() => i.naturalWidth) }))"
     )
-    gallery, plots = 1 + 4 * 4, 2 + 4
+    gallery, plots = 4 * 6, 3 + 4
     assert len(pictures) == 1 + 4 * (gallery + plots)
     assert min(pictures) > 0
     page.close()

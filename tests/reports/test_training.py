@@ -1,19 +1,48 @@
-"""Training curves as figures."""
+"""How runs learned: what is drawn, and what of it is left out."""
+
+import math
 
 import numpy as np
 import pytest
-from scorebench.reports.evidence import gather
 from scorebench.reports.style import encode
-from scorebench.reports.training import excess, training_curves
+from scorebench.reports.training import Learned, training_curves
 
-from .conftest import study
+STEPS = np.arange(1, 101.0)
 
 
-def test_every_seed_is_drawn():
-    evidence = gather(study(), "sw1")
-    steps = np.arange(1, 101.0)
-    curves = {"dsm": np.stack([np.stack([steps, 3 + 5 / steps + s], 1) for s in range(3)])}
-    figure = training_curves(evidence, curves, {"dsm": 3.0})
-    assert len(figure.axes[0].lines) == 3 * 2 + 1, "each seed twice, and the floor"
+def learned(least: float = 3.0, looks: int = 2) -> Learned:
+    curve = np.stack([STEPS, 3.4 + 5 / STEPS, 2 / STEPS], 1)
+    checkpoints = np.array([[50.0, 0.3, 0.2], [100.0, 0.2, 0.1]])[:looks]
+    shifts = 0.1 * np.arange(3)[:, None, None] * np.array([0.0, 1.0, 0.0])
+    curves = curve + shifts
+    return Learned(curves, least, ("mmd", "sw1"), np.stack([checkpoints] * 3))
+
+
+def titles(figure) -> list[str]:
+    return [axis.get_title("right") for axis in figure.axes[: len(figure.axes) // 2]]
+
+
+@pytest.mark.parametrize("width", [3.35, 9.6])
+def test_every_quantity_of_every_run_is_drawn(width: float):
+    figure = training_curves({"dsm": learned(), "ssm": learned()}, "sw1", width=width)
     assert encode(figure, "png")
-    assert excess(curves["dsm"], 3.0) == pytest.approx(1.0, abs=0.06)
+    heads = ["loss", "loss − least", "gradient norm", "SW1"]
+    assert titles(figure) == (heads if width > 5 else heads[1:])
+    lines = [len(axis.lines) for axis in figure.axes]
+    floor = [1] if width > 5 else []
+    assert lines[: len(lines) // 2] == [3 + one for one in [*floor, 0, 0, 0]]
+    drawn = figure.axes[-1].lines[0]
+    np.testing.assert_allclose(drawn.get_ydata(), [0.2, 0.1])
+
+
+def test_what_is_not_known_is_said_or_left_out():
+    figure = training_curves({"dsm": learned(), "mine": learned(math.nan)}, "sw1")
+    words = [text.get_text() for axis in figure.axes for text in axis.texts]
+    assert words.count("not known") == 1
+    assert titles(training_curves({"mine": learned(math.nan, 0)}, "sw1")) == ["loss"]
+    both = training_curves({"a": learned(math.nan, 0), "b": learned(math.nan, 0)}, "sw1")
+    assert titles(both) == ["loss", "gradient norm"]
+
+
+def test_excess_is_that_of_the_last_tenth():
+    assert learned().excess == pytest.approx(0.4 + 0.1 + 5 / 95, abs=0.01)
