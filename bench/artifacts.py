@@ -79,19 +79,20 @@ def artifacts(
     dataset = dataset_of(spec)
     if model is not None and dataset.dim == 2:
         with torch.no_grad():
-            values = model.energy(_grid(dataset.extent, ENERGY_GRID))
+            values = model.energy(_grid(dataset.extent, ENERGY_GRID).to(model.device))
             if values is not None:
-                energy = values.reshape(ENERGY_GRID, ENERGY_GRID).numpy()
-            arrows = model.score(_grid(dataset.extent, ARROW_GRID))
-            field = arrows.reshape(ARROW_GRID, ARROW_GRID, 2).numpy()
+                energy = values.reshape(ENERGY_GRID, ENERGY_GRID).cpu().numpy()
+            arrows = model.score(_grid(dataset.extent, ARROW_GRID).to(model.device))
+            field = arrows.reshape(ARROW_GRID, ARROW_GRID, 2).cpu().numpy()
         sampler = cast("Callable[..., Sampler]", samplers.get(spec.sampler.name))
-        went = sampler(**spec.sampler.options).paths(model, PATHS, streams_of([spec], "paths"))
-        paths = None if went is None else went[0].numpy()
+        rng = streams_of([spec], "paths", model.device)
+        went = sampler(**spec.sampler.options).paths(model, PATHS, rng)
+        paths = None if went is None else went[0].cpu().numpy()
     parameters = {}
     if isinstance(model, NetworkModel):
         named = model.network.named(model.theta)
-        parameters = {name: part.contiguous().numpy() for name, part in named.items()}
-    return Artifacts(points.numpy(), energy, field, paths, parameters, learning)
+        parameters = {name: part.contiguous().cpu().numpy() for name, part in named.items()}
+    return Artifacts(points.cpu().numpy(), energy, field, paths, parameters, learning)
 
 
 def learning_of(spec: RunSpec, fit: Fit, checkpoints: Checkpoints, member: int) -> Learning:

@@ -68,7 +68,7 @@ class Checkpoints:
         model = NetworkModel(self._network, parameters.unsqueeze(0), target_of(spec))
         sampler = cast("Callable[..., Sampler]", samplers.get(spec.sampler.name))
         try:
-            rng = streams_of([spec], "checkpoint")
+            rng = streams_of([spec], "checkpoint", model.device)
             made = sampler(**spec.sampler.options).sample(model, spec.evaluation.samples, rng)
             found = judge.score_samples(made.points[0])
         except Exception:

@@ -55,6 +55,8 @@ def stream_of(spec: RunSpec, axis: str) -> torch.Generator:
     return generator(spec.seed, spec.phase, spec.replicate, identity(spec.dataset), axis)
 
 
-def streams_of(specs: Sequence[RunSpec], axis: str) -> MemberRandom:
+def streams_of(
+    specs: Sequence[RunSpec], axis: str, device: torch.device | str = "cpu"
+) -> MemberRandom:
     """The stream of each of several runs, side by side."""
-    return MemberRandom([stream_of(spec, axis) for spec in specs])
+    return MemberRandom([stream_of(spec, axis) for spec in specs], device)

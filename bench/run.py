@@ -55,6 +55,7 @@ def shape(spec: RunSpec) -> Hashable:
         spec.network.model_dump_json(),
         training,
         spec.evaluation.checkpoints,
+        spec.device,
     )
 
 
@@ -84,7 +85,8 @@ def _learn(specs: Sequence[RunSpec]) -> _Learned:
     spec = specs[0]
     name = spec.method.name
     network = architecture(spec, dataset_of(spec).dim)
-    theta = network.init([stream_of(s, "init") for s in specs])
+    device = torch.device(spec.device)
+    theta = network.init([stream_of(s, "init") for s in specs]).to(device)
     checkpoints = Checkpoints(specs, network)
     if is_reference(spec) or spec.training.steps == 0:
         return _Learned(NetworkModel(network, theta), None, checkpoints, 0.0)
@@ -92,13 +94,13 @@ def _learn(specs: Sequence[RunSpec]) -> _Learned:
         methods.get(name)(),
         network,
         theta,
-        torch.stack([training_set(s) for s in specs]),
-        _member_options([s.method.options for s in specs]),
-        batches=streams_of(specs, "batches"),
-        noise=streams_of(specs, "noise"),
+        torch.stack([training_set(s) for s in specs]).to(device),
+        _member_options([s.method.options for s in specs], device),
+        batches=streams_of(specs, "batches", device),
+        noise=streams_of(specs, "noise", device),
         steps=spec.training.steps,
         batch_size=spec.training.batch_size,
-        learning_rate=torch.tensor([[s.training.learning_rate] for s in specs]),
+        learning_rate=torch.tensor([[s.training.learning_rate] for s in specs], device=device),
         clip=spec.training.clip,
         schedule=spec.training.schedule,
         ema=spec.training.ema,
@@ -152,7 +154,7 @@ def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None,
     if model is None:
         return dataset_of(spec).sample(n, stream_of(spec, "sampler")).float(), None, None
     sampler = samplers.get(spec.sampler.name)(**spec.sampler.options)
-    made = sampler.sample(model, n, streams_of([spec], "sampler"))
+    made = sampler.sample(model, n, streams_of([spec], "sampler", model.device))
     lost = int(made.lost[0])
     acceptance = None if made.acceptance is None else float(made.acceptance[0])
     if not lost:
@@ -170,7 +172,7 @@ def _score(spec: RunSpec, model: Model | None, points: Tensor) -> dict[str, floa
         exactly = cast("Callable[..., Sampler]", samplers.get(SPLIT_SAMPLER))(
             box=1.5 * dataset_of(spec).extent
         )
-        made = exactly.sample(model, len(points), streams_of([spec], "split"))
+        made = exactly.sample(model, len(points), streams_of([spec], "split", model.device))
         clean = judge.score_samples(made.points[0])
         found |= {f"split.{name}": value for name, value in clean.items()}
     return found
@@ -204,10 +206,12 @@ def _varies(value: Option) -> bool:
     return isinstance(value, float)
 
 
-def _member_options(options: Sequence[dict[str, Option]]) -> dict[str, Option | Tensor]:
+def _member_options(
+    options: Sequence[dict[str, Option]], device: torch.device
+) -> dict[str, Option | Tensor]:
     """Fractional options as tensors (K, 1, 1), the others as they are (they are all equal)."""
     return {
-        name: torch.tensor([o[name] for o in options]).reshape(-1, 1, 1)
+        name: torch.tensor([o[name] for o in options], device=device).reshape(-1, 1, 1)
         if _varies(value)
         else value
         for name, value in options[0].items()

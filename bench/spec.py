@@ -22,6 +22,7 @@ SPLIT_SAMPLER = "grid"
 
 State = Literal["ok", "diverged", "failed", "timeout", "pruned"]
 Option = bool | int | float | str
+Device = Literal["cpu", "cuda"]
 
 
 class Frozen(BaseModel):
@@ -149,6 +150,9 @@ class RunSpec(Frozen):
         method: A method, or a reference (``truth``, ``exact``, ``untrained``).
         dataset: The distribution.
         sampler: The sampler that turns the model into points.
+        device: Where networks are trained and sampled from: ``cpu``, or ``cuda``, where numbers
+            come back within tolerance only. Random numbers are drawn and metrics are measured on
+            the CPU in either case.
     """
 
     phase: Phase
@@ -160,6 +164,7 @@ class RunSpec(Frozen):
     network: NetworkSpec
     training: TrainingSpec
     evaluation: EvaluationSpec
+    device: Device = "cpu"
 
     def canonical(self) -> str:
         """JSON with sorted keys: equal specs have equal text."""

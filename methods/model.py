@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -17,6 +18,7 @@ class Model(ABC):
         is_truth: Whether score and energy are the data's own, exactly.
         level: Noise level of the density that the model means by "the data": the smallest one
             whose score it has. 0 for a model of the data themselves.
+        device: Where it computes, and points are to be.
     """
 
     dim: int
@@ -24,6 +26,7 @@ class Model(ABC):
     evaluations: int = 0
     is_truth: bool = False
     level: float = 0.0
+    device: torch.device = torch.device("cpu")
 
     @abstractmethod
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:

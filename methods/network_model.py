@@ -41,6 +41,7 @@ class NetworkModel(Model):
         self.level = level
         self.dim = network.dim
         self.members = theta.shape[0]
+        self.device = theta.device
         self._inside: ClosedForm | DoubleBackward = (
             ClosedForm(network, theta)
             if isinstance(network, MLP)

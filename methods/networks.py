@@ -125,10 +125,10 @@ class MLP:
 def product(left: Tensor, right: Tensor) -> Tensor:
     """Matrix product of each member, (K, R, n) times (K, n, c): (K, R, c).
 
-    Batched products of vectors round differently from one batch size to the next; those are made
-    one member at a time, so that a member's numbers never depend on K.
+    Batched products of vectors round differently from one batch size to the next; on the CPU those
+    are made one member at a time, so that a member's numbers never depend on K.
     """
-    if 1 in (left.shape[1], left.shape[2], right.shape[2]):
+    if left.device.type == "cpu" and 1 in (left.shape[1], left.shape[2], right.shape[2]):
         return torch.stack([a @ b for a, b in zip(left, right, strict=True)])
     return torch.bmm(left, right)
 
@@ -140,7 +140,7 @@ def product_rows(rows: Tensor, weight: Tensor) -> Tensor:
 
 def product_into(out: Tensor, left: Tensor, right: Tensor) -> None:
     """``product`` written to ``out``, a contiguous tensor of shape (K, R, c)."""
-    if 1 in (left.shape[1], left.shape[2], right.shape[2]):
+    if left.device.type == "cpu" and 1 in (left.shape[1], left.shape[2], right.shape[2]):
         weights_into(list(out), list(left), list(right))
     else:
         torch.bmm(left, right, out=out)

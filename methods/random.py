@@ -34,7 +34,7 @@ class MemberRandom:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self._generators = list(generators)
-        self._device = device
+        self.device = torch.device(device)
         self._dtype = dtype
         self._blocks: dict[tuple[str, tuple[int, ...], int], list[Tensor]] = {}
 
@@ -46,7 +46,7 @@ class MemberRandom:
     def keep(self, members: Sequence[int]) -> None:
         """Drop the streams of all other members; those that stay go on undisturbed."""
         self._generators = [self._generators[k] for k in members]
-        index = torch.tensor(members, dtype=torch.long, device=self._device)
+        index = torch.tensor(members, dtype=torch.long, device=self.device)
         for key, block in self._blocks.items():
             self._blocks[key] = [step.index_select(0, index) for step in block]
 
@@ -114,7 +114,7 @@ class MemberRandom:
                 [self._raw(kind, (ahead, *shape), high, g) for g in self._generators], dim=1
             )
             # Reversed, so that the next step is popped off the end.
-            block = self._blocks[key] = list(drawn.to(self._device).unbind())[::-1]
+            block = self._blocks[key] = list(drawn.to(self.device).unbind())[::-1]
         return block.pop()
 
     def _raw(

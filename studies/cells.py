@@ -135,6 +135,7 @@ class Plan:
             network=self.study.network,
             training=self._training(1e-3).model_copy(update={"steps": 0}),
             evaluation=self._evaluation("reference"),
+            device=self.study.device,
         )
 
     def _compare(self, cell: Cell, table: Table, storage: Callable[[], "BaseStorage"]) -> Steps:
@@ -243,6 +244,7 @@ class Plan:
             network=self.study.network,
             training=self._training(proposal.learning_rate),
             evaluation=self._evaluation("search"),
+            device=self.study.device,
         )
         return applied(spec, proposal.chosen) if proposal.chosen else spec
 

@@ -21,6 +21,7 @@ def check_names(study: StudySpec, engine: Engine) -> None:
             Or a plug-in of the study cannot be loaded.
     """
     engine.equip(study.plugins)
+    check_device(study, engine)
     for kind, entries in (
         ("method", study.methods),
         ("dataset", study.datasets),
@@ -44,6 +45,20 @@ def check_names(study: StudySpec, engine: Engine) -> None:
     for name in (study.objective, *study.evaluation.metrics):
         if name not in known:
             raise unknown("metric", name, known)
+
+
+def check_device(study: StudySpec, engine: Engine) -> None:
+    """See whether this machine has what the study computes on.
+
+    Raises:
+        UsageError: It has not.
+    """
+    reason = engine.missing_device(study.device)
+    if reason is not None:
+        raise UsageError(
+            f'device = "{study.device}", and {reason}: give device = "cpu", whose numbers are '
+            "another study's"
+        )
 
 
 def check_options(study: StudySpec, engine: Engine) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..bench.plugins import PluginSource, activate
-from ..bench.spec import NetworkSpec, Option, Plugin, RunSpec
+from ..bench.spec import Device, NetworkSpec, Option, Plugin, RunSpec
 from ..datasets.errors import UsageError
 
 if TYPE_CHECKING:
@@ -125,6 +125,18 @@ class Engine:
         from ..bench.plugin_check import network_complaint
 
         return network_complaint(network, self.make("dataset", dataset).dim, method)
+
+    def missing_device(self, device: Device) -> str | None:
+        """Why this machine cannot compute on a device; None if it can."""
+        if device == "cpu":
+            return None
+        import torch
+
+        if torch.cuda.is_available():
+            return None
+        if torch.version.cuda is None:
+            return f"torch {torch.__version__} is built for the CPU only"
+        return f"torch {torch.__version__} for CUDA {torch.version.cuda} finds no GPU here"
 
     def sign(self, metric: str) -> int:
         """1 for a metric that should be small, -1 for one that should be large."""

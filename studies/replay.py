@@ -18,6 +18,7 @@ from .archive import unpack
 from .best import confirmed, pick_cells
 from .cells import Plan
 from .changes import Changed, changes
+from .check import check_device
 from .engine import Engine
 from .interrupt import Interrupt
 from .pools import open_pool
@@ -156,6 +157,7 @@ def replayed(
     """Runs of a directory with their replays; arguments and errors are those of ``replay``."""
     engine = engine or Engine()
     study = read_study(directory)
+    check_device(study, engine)
     rows = standing(Plan(study, engine), read_rows(directory))
     chosen = _chosen(study, rows, (method, dataset, sampler), engine, replicates=replicates)
     if not chosen:

@@ -20,8 +20,8 @@ from .rows import Cell, Job, Place, Row
 if TYPE_CHECKING:
     from ..bench.run import Outcome
 
-MEMBERS = 8
-"""Runs that travel as one task at most."""
+MEMBERS = {"cpu": 8, "cuda": 512}
+"""Runs that travel as one task at most: as many as fit into a core's caches, or fill a GPU."""
 
 RESENDS = 2
 """Times that a run is sent again after its worker was lost."""
@@ -191,7 +191,7 @@ class Scheduler:
         parts = math.ceil(self._pool.workers / max(len(self._live), 1) / len(groups))
         packed = []
         for group in groups.values():
-            size = min(MEMBERS, math.ceil(len(group) / parts))
+            size = min(MEMBERS[group[0].spec.device], math.ceil(len(group) / parts))
             packed += [tuple(group[i : i + size]) for i in range(0, len(group), size)]
         return packed
 

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from ..bench.plugins import PluginSource
-from ..bench.spec import Frozen, NetworkSpec
+from ..bench.spec import Device, Frozen, NetworkSpec
 from ..datasets.errors import UsageError
 from .entries import Choices, Entry, Range, as_tuple, plain, setting, short
 from .sweep import lift, put_back
@@ -157,6 +157,8 @@ class StudySpec(Frozen):
         objective: Name of the metric that the search improves and winners are chosen by.
         plugins: Where names are registered that are not built in: modules of other packages, and
             files such as ``"mine.py"``, whose text becomes part of the study when it is read.
+        device: Where networks are trained and sampled from: ``cpu``, where every number comes back
+            to the bit, or ``cuda``, where it comes back within tolerance.
         limits: How long things may take; not part of what results depend on.
         swept: Fields of ``training`` and ``network`` that are searched, by dotted name. In a file
             their ranges and lists stand in the fields themselves; here the fields hold a value
@@ -176,6 +178,7 @@ class StudySpec(Frozen):
     confirm: Confirm = Confirm()
     reference: Reference = Reference()
     evaluation: Evaluation = Evaluation()
+    device: Device = "cpu"
     limits: Limits = Limits()
     swept: dict[str, Range | Choices] = Field(default_factory=dict)
 

@@ -64,10 +64,10 @@ def energy_at(model: Model, x: Tensor) -> Tensor:
     """Energy of a model of one member at points (n, d): float64, shape (n,)."""
     parts = []
     for part in x.split(_ROWS):
-        energy = model.energy(part.float().unsqueeze(0))
+        energy = model.energy(part.float().unsqueeze(0).to(model.device))
         if energy is None:
             return x.new_full((len(x),), math.nan)
-        parts.append(energy[0].double())
+        parts.append(energy[0].cpu().double())
     return torch.cat(parts)
 
 

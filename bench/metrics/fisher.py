@@ -59,5 +59,8 @@ class FisherTarget(_Fisher):
 
 def score_at(model: Model, x: Tensor, sigma: float) -> Tensor:
     """Score of a model of one member at points (n, d): float64, n at a time that fit a cache."""
-    parts = [model.score(part.float().unsqueeze(0), sigma)[0] for part in x.split(_ROWS)]
+    parts = [
+        model.score(part.float().unsqueeze(0).to(model.device), sigma)[0].cpu()
+        for part in x.split(_ROWS)
+    ]
     return torch.cat(parts).double()

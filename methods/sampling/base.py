@@ -124,7 +124,7 @@ def collect(
     with torch.no_grad():
         parts = [run(min(CHUNK, n - start)) for start in range(0, n, CHUNK)]
     if not parts:
-        empty = torch.zeros(rng.members, dtype=torch.long)
+        empty = torch.zeros(rng.members, dtype=torch.long, device=rng.device)
         return Samples(rng.uniform(0, model.dim), empty, empty - 1)
     points = torch.cat([points for points, _ in parts], dim=1)
     bad = ~torch.isfinite(points).all(-1)

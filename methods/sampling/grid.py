@@ -46,13 +46,15 @@ class Grid(Sampler):
             cell = cell.clamp_(max=self.cells**2 - 1)
             corner = torch.stack([cell // self.cells, cell % self.cells], -1)
             points = (corner + u[..., :2].double()) * side - self.box
-            return points.float(), torch.full((len(u),), -1)
+            return points.float(), torch.full((len(u),), -1, device=u.device)
 
         return collect(model, n, rng, run)
 
     def _cumulative(self, model: Model) -> Tensor:
         """Probabilities of the cells up to each one, up to a factor, shape (K, cells²)."""
-        ticks = (torch.arange(self.cells) + 0.5) * (2 * self.box / self.cells) - self.box
+        ticks = (torch.arange(self.cells, device=model.device) + 0.5) * (
+            2 * self.box / self.cells
+        ) - self.box
         points = torch.cartesian_prod(ticks, ticks).expand(model.members, -1, -1)
         parts = []
         for part in points.split(_ROWS, 1):

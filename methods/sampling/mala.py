@@ -36,12 +36,12 @@ class MALA(Sampler):
         return None if setting.energy else 'it needs an energy: network.kind = "energy"'
 
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
-        accepted = torch.zeros(rng.members)
+        accepted = torch.zeros(rng.members, device=rng.device)
 
         def run(size: int) -> tuple[Tensor, Tensor]:
             x, taken = self._chains(model, size, rng)
             accepted.add_(taken)
-            never = torch.full((rng.members,), -1)
+            never = torch.full((rng.members,), -1, device=rng.device)
             return (tweedie(model, x, 0.0) if self.denoise else x), never
 
         samples = collect(model, n, rng, run)
@@ -62,7 +62,7 @@ class MALA(Sampler):
     ) -> tuple[Tensor, Tensor]:
         x = rng.uniform(size, model.dim).mul_(2 * self.box).sub_(self.box)
         energy, score = _look(model, x)
-        taken = torch.zeros(x.shape[0])
+        taken = torch.zeros(x.shape[0], device=x.device)
         half, root = 0.5 * self.step_size, self.step_size**0.5
         for _ in range(self.steps):
             visit(x)

@@ -42,7 +42,10 @@ class ProbabilityFlow(Sampler):
         def run(size: int) -> tuple[Tensor, Tensor]:
             *_, x = self._flow(model, size, rng)
             last = max(self.sigma_min, model.level)
-            return (tweedie(model, x, last) if self.denoise else x, torch.full((len(x),), -1))
+            return (
+                tweedie(model, x, last) if self.denoise else x,
+                torch.full((len(x),), -1, device=x.device),
+            )
 
         return collect(model, n, rng, run)
 

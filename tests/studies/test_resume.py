@@ -7,7 +7,9 @@ from concurrent.futures import Future
 import pytest
 from scorebench.studies import study as study_module
 from scorebench.studies.events import CellFinished, RunsFinished, StudyFinished, StudyStarted
+from scorebench.studies.interrupt import Interrupt
 from scorebench.studies.pools import InProcess
+from scorebench.studies.scheduler import MEMBERS
 from scorebench.studies.study import run
 from scorebench.studies.table import read_results
 
@@ -153,17 +155,14 @@ def test_neither_packing_nor_order_of_completion_matters(
 ):
     pool = Shuffled(seed)
     monkeypatch.setattr(study_module, "open_pool", lambda workers, **options: pool)
-    monkeypatch.setattr("scorebench.studies.scheduler.MEMBERS", 1 + seed)
-    settle = monkeypatch.setattr  # tasks that are still held back when the scheduler waits
-    from scorebench.studies import scheduler
+    monkeypatch.setitem(MEMBERS, "cpu", 1 + seed)
+    real = Interrupt.wait
 
-    real = scheduler.wait
+    def wait(interrupt, futures, seconds=None):
+        pool.settle()  # tasks that are still held back when the scheduler waits
+        return real(interrupt, futures, seconds)
 
-    def wait(futures, **options):
-        pool.settle()
-        return real(futures, **options)
-
-    settle(scheduler, "wait", wait)
+    monkeypatch.setattr(Interrupt, "wait", wait)
     run(make_study(), tmp_path / "out", engine=engine)
     assert contents(tmp_path / "out") == contents(finished)
 
