@@ -162,6 +162,25 @@ All methods are searched alike, each on its own, and the winner of each keeps it
 such as `params.network.width`. Reference rows are run with the first of a list and the middle of a range: with a swept
 sampler the exact score's row is that of one setting only.
 
+## Several objectives
+
+Wider networks and longer training are not free. With a list,
+
+```toml
+objective = ["mmd", "train_evaluations"]
+
+[search]
+finalists = 4
+```
+
+the search looks for the best trade-offs between what counts first and what is to be small besides: further metrics,
+`train_evaluations` or `sample_evaluations` (points pushed through the network; seconds differ each time and could not be
+repeated). The finalists are then points along the Pareto front of the trials, both ends among them, and each is trained
+`repeats` times again on fresh seeds. `scorebench leaderboard DIR --table front` and the figures `front-DATASET` show the
+front that these fresh runs leave, with their intervals. The winner is still the finalist whose fresh runs have the best mean
+of the first objective: it alone is confirmed on the test truth and ranked, so on the board methods may win at different
+costs. All samplers of the search can do this; NSGA-II is not among them, since it keeps its population in its storage.
+
 ## Plug-ins of your own
 
 `plugins = ["mine.py"]` names a file beside the study file (in an override: from the current folder), or a module of an

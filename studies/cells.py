@@ -15,6 +15,7 @@ from ..bench.spec import EvaluationSpec, Phase, Plugin, RunSpec, TrainingSpec
 from .check import resolve
 from .engine import Engine
 from .entries import Entry
+from .front import front, spread
 from .rows import Cell, Job, Place, Row
 from .space import Common, Proposal, common, example, explore, propose
 from .spec import IID, TRUTH, StudySpec
@@ -204,7 +205,7 @@ class Plan:
         for row in ranked:
             if self._loss(row) < math.inf:
                 distinct.setdefault(row.spec, row)
-        finalists = list(distinct.values())[: settings.finalists]
+        finalists = self._finalists(list(distinct.values()))
         if len(finalists) < 2 or not settings.repeats:
             return finalists[0] if finalists else None
         rows = yield [
@@ -222,6 +223,23 @@ class Plan:
             return len(losses) - len(good), math.fsum(good) / max(len(good), 1)
 
         return min(finalists, key=merit)
+
+    def _finalists(self, candidates: Sequence[Row]) -> list[Row]:
+        """The best ones; where costs count, first those along the Pareto front of the trials.
+
+        Args:
+            candidates: Trials that ended well, best first.
+        """
+        count = self.study.search.finalists
+        if not self.study.costs:
+            return list(candidates[:count])
+        names = (self.study.objective, *self.study.costs)
+        signs = {name: self.engine.sign(name) for name in names}
+        points = [[row.loss(name, signs[name]) for name in names] for row in candidates]
+        chosen = spread(front(points), count)
+        others = (i for i in range(len(candidates)) if i not in chosen)
+        chosen += itertools.islice(others, count - len(chosen))
+        return [candidates[i] for i in sorted(chosen)]
 
     def _loss(self, row: Row) -> float:
         return row.loss(self.study.objective, self._sign)

@@ -9,7 +9,7 @@ from ..datasets.errors import UsageError, unknown
 from .engine import Engine
 from .entries import Entry
 from .space import Common, common, example, explore, propose
-from .spec import StudySpec
+from .spec import COMPUTE, StudySpec
 from .sweep import Swept, swept_options
 
 
@@ -42,8 +42,8 @@ def check_names(study: StudySpec, engine: Engine) -> None:
                 f'give the method another, for example label = "{entry.label}_2"'
             )
     known = engine.names("metric")
-    for name in (study.objective, *study.evaluation.metrics):
-        if name not in known:
+    for name in (study.objective, *study.costs, *study.evaluation.metrics):
+        if name not in known and name not in COMPUTE:
             raise unknown("metric", name, known)
 
 

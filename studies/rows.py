@@ -110,13 +110,13 @@ class Row:
             raise ValueError(f"not a row: {error}") from error
 
     def loss(self, metric: str, sign: int) -> float:
-        """The objective, made small-is-better; infinite unless the run is ok and has it.
+        """An objective, made small-is-better; infinite unless the run is ok and has it.
 
         Args:
-            metric: Name of the objective.
+            metric: Name of the objective, a metric or a count of network evaluations.
             sign: 1 if it should be small, -1 if large.
         """
-        value = self.result.metrics.get(metric, math.nan)
+        value = self.result.metrics.get(metric, self.result.compute.get(metric, math.nan))
         if self.result.state != "ok" or not math.isfinite(value):
             return math.inf
         return sign * value

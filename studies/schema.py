@@ -29,8 +29,11 @@ _MODELS: dict[type[BaseModel], type[BaseModel] | None] = {
 def study_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of study files, as people write them."""
     schema = StudySpec.model_json_schema()
-    # In a file, what is swept stands where its value would.
-    del schema["properties"]["swept"]
+    # In a file, what is swept stands where its value would, and costs beside the objective.
+    del schema["properties"]["swept"], schema["properties"]["costs"]
+    names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+    objective = schema["properties"]["objective"]
+    schema["properties"]["objective"] = {"anyOf": [{"type": objective.pop("type")}, names]}
     tables: dict[str, Any] = schema["$defs"]
     for name in FIELDS:
         table, _, field = name.partition(".")

@@ -17,6 +17,7 @@ import numpy as np
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -79,7 +80,7 @@ class Search:
         self._storage = storage
         prefix = storage.prefix if isinstance(storage, Database) else ""
         self._name = prefix + cell.stem
-        self._sign = engine.sign(study.objective)
+        self._signs = {name: engine.sign(name) for name in (study.objective, *study.costs)}
         self._optuna: optuna.Study | None = None
         # Trials of it that were compared with their rows, or told from them.
         self._agreed = 0
@@ -116,7 +117,7 @@ class Search:
         assert self._optuna is not None, "ask comes before tell"  # noqa: S101
         try:
             for number, row in enumerate(rows, start):
-                self._optuna.tell(number, self._value(row))
+                self._optuna.tell(number, self._values(row))
         except _AWAY:
             # The rows are the truth: what the storage missed it is told when it is back.
             self._optuna = None
@@ -160,10 +161,12 @@ class Search:
 
     def _agrees(self, study: optuna.Study, history: Sequence[Row]) -> bool:
         trials = study.get_trials(deepcopy=False)
-        return len(trials) == len(history) and all(
+        if (len(trials), len(study.directions)) != (len(history), len(self._signs)):
+            return False
+        return all(
             trial.state == TrialState.COMPLETE
             and trial.params == row.suggested
-            and trial.value == self._value(row)
+            and trial.values == self._values(row)
             for trial, row in zip(trials, history, strict=True)
         )
 
@@ -171,7 +174,8 @@ class Search:
         name = self._name
         if self._load() is not None:
             optuna.delete_study(study_name=name, storage=self._storage)
-        study = optuna.create_study(study_name=name, storage=self._storage, direction="minimize")
+        directions = [StudyDirection.MINIMIZE] * len(self._signs)
+        study = optuna.create_study(study_name=name, storage=self._storage, directions=directions)
         for row in history:
             # Ranges are not stored: the method tells them again when it meets the same values.
             trial = FixedTrial(dict(row.suggested or {}))
@@ -180,14 +184,17 @@ class Search:
                 create_trial(
                     params=trial.params,
                     distributions=trial.distributions,
-                    value=self._value(row),
+                    values=self._values(row),
                 )
             )
         return study
 
-    def _value(self, row: Row) -> float:
-        loss = row.loss(self._study.objective, self._sign)
-        return min(loss, WORST) if math.isfinite(loss) else WORST
+    def _values(self, row: Row) -> list[float]:
+        losses = [row.loss(name, sign) for name, sign in self._signs.items()]
+        if not all(math.isfinite(loss) for loss in losses):
+            # In every respect: a run that failed early would else count as cheap.
+            return [WORST] * len(losses)
+        return [min(loss, WORST) for loss in losses]
 
     def _sampler(self, finished: int) -> optuna.samplers.BaseSampler:
         seed = int(np.random.SeedSequence([self._seed(), finished]).generate_state(1)[0])

@@ -120,6 +120,9 @@ class Reference(Frozen):
         return tuple(entry.label for entry in self.methods)
 
 
+COMPUTE = ("train_evaluations", "sample_evaluations")
+"""Costs that can be objectives besides metrics: they are counted, so they are always the same."""
+
 METRICS = ("mmd", "sw1", "sw2")
 """What is measured unless a study says otherwise, besides its objective."""
 
@@ -154,7 +157,9 @@ class StudySpec(Frozen):
         methods: What is compared.
         datasets: What it is compared on.
         samplers: How the models are sampled.
-        objective: Name of the metric that the search improves and winners are chosen by.
+        objective: Name of the metric that the search improves and winners are chosen by. Or a list
+            of it and what is to be small besides: other metrics, ``train_evaluations`` or
+            ``sample_evaluations``; then the search looks for the best trade-offs.
         plugins: Where names are registered that are not built in: modules of other packages, and
             files such as ``"mine.py"``, whose text becomes part of the study when it is read.
         device: Where networks are trained and sampled from: ``cpu``, where every number comes back
@@ -163,6 +168,7 @@ class StudySpec(Frozen):
         swept: Fields of ``training`` and ``network`` that are searched, by dotted name. In a file
             their ranges and lists stand in the fields themselves; here the fields hold a value
             from the middle, which the reference rows are run with.
+        costs: What the list of ``objective`` holds after its first name.
     """
 
     name: str = Field(max_length=100)
@@ -181,15 +187,18 @@ class StudySpec(Frozen):
     device: Device = "cpu"
     limits: Limits = Limits()
     swept: dict[str, Range | Choices] = Field(default_factory=dict)
+    costs: Names = ()
 
     @model_validator(mode="before")
     @classmethod
     def _lifted(cls, data: Any) -> Any:
-        return lift(data) if isinstance(data, dict) else data
+        return _measured(lift(_objectives(data))) if isinstance(data, dict) else data
 
     @model_serializer(mode="wrap")
     def _in_place(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return put_back(handler(self))
+        data = put_back(handler(self))
+        costs = data.pop("costs", ())
+        return {**data, "objective": [self.objective, *costs]} if costs else data
 
     @field_validator("name")
     @classmethod
@@ -201,25 +210,14 @@ class StudySpec(Frozen):
             )
         return name
 
-    @model_validator(mode="before")
-    @classmethod
-    def _measured(cls, data: Any) -> Any:
-        """A study that does not say what is measured measures its objective too."""
-        if not isinstance(data, dict) or not isinstance(data.get("objective"), str):
-            return data
-        evaluation = data.get("evaluation", {})
-        if not isinstance(evaluation, dict) or "metrics" in evaluation:
-            return data
-        names = list(dict.fromkeys([*METRICS, data["objective"]]))
-        return {**data, "evaluation": {**evaluation, "metrics": names}}
-
     @model_validator(mode="after")
     def _objective_is_measured(self) -> Self:
         names = self.evaluation.metrics
-        if self.objective not in names:
-            raise UsageError(
-                f"evaluation.metrics = {list(names)!r} leaves out the objective, {self.objective!r}"
-            )
+        for name in (self.objective, *self.costs):
+            if name not in names and name not in COMPUTE:
+                raise UsageError(
+                    f"evaluation.metrics = {list(names)!r} leaves out the objective, {name!r}"
+                )
         if len(set(names)) < len(names):
             raise UsageError(f"evaluation.metrics = {list(names)!r} names a metric twice")
         return self
@@ -257,6 +255,39 @@ class StudySpec(Frozen):
             pydantic.ValidationError: It is not a study.
         """
         return cls.model_validate(tomllib.loads(text), strict=True)
+
+
+def _objectives(data: dict[str, Any]) -> dict[str, Any]:
+    """A list of objectives taken apart: the one that counts, and what it may cost."""
+    given = data.get("objective")
+    if not isinstance(given, list | tuple):
+        return data
+    names = list(given)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise UsageError(f'objective = {short(given)} lists no metrics, for example ["mmd"]')
+    if len(set(names)) < len(names):
+        raise UsageError(f"objective = {short(given)} names one twice")
+    for name in names:
+        if name.endswith("_seconds"):
+            raise UsageError(
+                f"objective: {name} differs each time, so that no search could be repeated: "
+                f"count {' or '.join(COMPUTE)} instead"
+            )
+    if names[0] in COMPUTE:
+        raise UsageError(f"objective: {names[0]} is a cost: name what is to be good first")
+    return {**data, "objective": names[0], "costs": names[1:]}
+
+
+def _measured(data: dict[str, Any]) -> dict[str, Any]:
+    """A study that does not say what is measured measures its objectives too."""
+    evaluation = data.get("evaluation", {})
+    if not isinstance(data.get("objective"), str) or not isinstance(evaluation, dict):
+        return data
+    if "metrics" in evaluation:
+        return data
+    measured = [name for name in data.get("costs", ()) if name not in COMPUTE]
+    names = list(dict.fromkeys([*METRICS, data["objective"], *measured]))
+    return {**data, "evaluation": {**evaluation, "metrics": names}}
 
 
 def _unique(field: str, entries: tuple[Entry, ...], reserved: Iterable[str]) -> None:
