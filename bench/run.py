@@ -1,7 +1,8 @@
 """One run: a pure function from ``RunSpec`` to ``RunResult``, for K of them at a time."""
 
+import math
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -134,6 +135,8 @@ def _finish(spec: RunSpec, learned: _Learned, k: int, keep: bool) -> Outcome:
         stage = "score"
         started = time.perf_counter()
         metrics = _score(spec, model, points)
+        if failure is None:
+            _require_numbers(metrics)
         compute["score_seconds"] = time.perf_counter() - started
         left = _left(spec, learned, k, model, points) if keep else None
     except Exception as error:
@@ -155,12 +158,14 @@ def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None,
         return dataset_of(spec).sample(n, stream_of(spec, "sampler")).float(), None, None
     sampler = samplers.get(spec.sampler.name)(**spec.sampler.options)
     made = sampler.sample(model, n, streams_of([spec], "sampler", model.device))
-    lost = int(made.lost[0])
+    # Counted here as well: a sampler of somebody's own may not have looked.
+    lost = max(int(made.lost[0]), int((~made.points[0].isfinite().all(-1)).sum()))
     acceptance = None if made.acceptance is None else float(made.acceptance[0])
     if not lost:
         return made.points[0], None, acceptance
     reason = f"{lost} of {n} chains left every bound"
-    failure = Failure(stage="sample", step=int(made.step[0]), reason=reason)
+    step = int(made.step[0])
+    failure = Failure(stage="sample", step=step if step >= 0 else None, reason=reason)
     return made.points[0], failure, acceptance
 
 
@@ -176,6 +181,12 @@ def _score(spec: RunSpec, model: Model | None, points: Tensor) -> dict[str, floa
         clean = judge.score_samples(made.points[0])
         found |= {f"split.{name}": value for name, value in clean.items()}
     return found
+
+
+def _require_numbers(metrics: Mapping[str, float]) -> None:
+    unknown = [name for name, value in metrics.items() if math.isnan(value)]
+    if unknown:
+        raise ArithmeticError(f"{', '.join(unknown)} came out as no number")
 
 
 def _left(

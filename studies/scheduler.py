@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from ..bench.spec import Failure, RunResult, RunSpec, State
 from .cells import Steps
@@ -32,6 +32,13 @@ class Answer(NamedTuple):
 
     outcomes: "Sequence[Outcome]"
     environment: tuple[str, dict[str, Any]]
+
+
+class _Nothing(NamedTuple):
+    """What comes of a run that gave no answer."""
+
+    result: RunResult
+    artifacts: None = None
 
 
 def work(engine: Engine, specs: Sequence[RunSpec], keep: bool) -> Answer:
@@ -237,12 +244,11 @@ class Scheduler:
             self._queue(_Task(task.cell, (job,), lost))
 
     def _fail(self, task: _Task, state: State, reason: str) -> None:
-        from ..bench.run import Outcome
-
         failure = Failure(stage="worker", reason=" ".join(reason.split())[:500])
         keys = [self._engine.key(job.spec) for job in task.jobs]
         results = [RunResult(key=key, state=state, failure=failure) for key in keys]
-        outcomes = [Outcome(result, None) for result in results]
+        # An ``Outcome``, for which torch would have to be imported here.
+        outcomes = [cast("Outcome", _Nothing(result)) for result in results]
         self._store(task, outcomes, self._engine.environment())
 
     def _store(

@@ -83,21 +83,36 @@ def test_a_cluster_gives_the_same_table(finished, tmp_path, cluster):
     assert contents(tmp_path / "out") == contents(finished)
 
 
-def test_limits_and_lost_processes_mean_the_same_on_a_cluster(tmp_path, monkeypatch):
-    # Workers have to import the fake engine by the name that pytest gave its module.
-    monkeypatch.syspath_prepend(str(ROOT.parent))
-    from .test_runs import Faulty
+class Doomed(FakeEngine):
+    """Runs of ``gamma`` hang or kill their process, as their width says."""
 
-    for kind, state in (("hang", "timeout"), ("killed", "failed")):
-        study = make_study(
-            methods=["gamma"], search={"trials": 4, "repeats": 1}, confirm={"seeds": 1},
-            reference={"floors": 0, "seeds": 0}, limits={"run_seconds": 1.0},
-        )  # fmt: skip
-        where = Where("dask")
-        run(study, tmp_path / kind, workers=2, engine=Faulty(kind, "train"), where=where)
-        table = read_results(tmp_path / kind, FakeEngine())
-        guilty = table[table["params.width"].isin([5, 6])]
-        assert set(guilty.state) <= {state}
+    def _run(self, spec, keep):
+        width = spec.method.options.get("width")
+        if width == 5:
+            time.sleep(600)
+        if width == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._run(spec, keep)
+
+
+def test_limits_and_lost_processes_mean_the_same_on_a_cluster(tmp_path, monkeypatch):
+    # Workers have to import this engine by the name that pytest gave its module.
+    monkeypatch.syspath_prepend(str(ROOT.parent))
+    study = make_study(
+        methods=[{"name": "gamma", "label": f"gamma_{n}", "width": n} for n in (5, 6)]
+        + ["epsilon"],
+        search={"trials": 1, "repeats": 1}, confirm={"seeds": 1},
+        reference={"floors": 0, "seeds": 0}, limits={"run_seconds": 6.0},
+    )  # fmt: skip
+    run(study, tmp_path / "out", workers=2, engine=Doomed(), where=Where("dask"))
+    table = read_results(tmp_path / "out", FakeEngine())
+    found = [(row.method, row.state, row.failure) for row in table.itertuples()]
+    assert found[:2] == [
+        ("gamma_5", "timeout", "worker: took longer than 6 s"),
+        ("gamma_6", "failed", "worker: the worker process was lost 3 times"),
+    ]
+    assert len(found) > 2
+    assert {(method, state) for method, state, _ in found[2:]} == {("epsilon", "ok")}
 
 
 def test_killed_cluster_parts(finished, tmp_path, cluster, figure):

@@ -6,12 +6,19 @@ import math
 import os
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from scorebench.bench.artifacts import Learning
 from scorebench.bench.spec import Failure, RunResult
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.engine import Engine
+
+
+class FakeLearning(NamedTuple):
+    curve: np.ndarray
+    least: float
+    names: tuple[str, ...]
+    checkpoints: np.ndarray
 
 
 @dataclass
@@ -21,7 +28,7 @@ class FakeArtifacts:
     score_field: np.ndarray | None
     paths: np.ndarray | None
     parameters: dict
-    learning: Learning | None
+    learning: FakeLearning | None
 
 
 @dataclass
@@ -147,7 +154,7 @@ class FakeEngine(Engine):
         samples = np.full((n, 2), noise, dtype=np.float32)
         weight = np.full((1, 3, 2), noise, dtype=np.float32)
         energy = None if spec.network.kind == "score" else np.full((4, 4), noise, np.float32)
-        learning = Learning(np.full((2, 3), noise), 1.5, ("mmd",), np.full((4, 2), noise))
+        learning = FakeLearning(np.full((2, 3), noise), 1.5, ("mmd",), np.full((4, 2), noise))
         return FakeArtifacts(
             samples=samples,
             energy=energy,
