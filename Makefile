@@ -38,9 +38,12 @@ docs: $(VENV)/.installed-test
 benchmarks: $(VENV)/.installed-test
 	env -u OMP_NUM_THREADS $(BIN)/python -m tests.benchmarks
 
-# Kills, torn files, full disks, lost workers: the long form, with a table of what was found.
+# Kills, torn files, full disks, lost workers: the long form, which ends in a table of what was
+# found. Half an hour; ONLY=kills runs a piece (any expression of pytest's -k), and the table keeps
+# the figures of the pieces before.
+ONLY ?= test
 faults: $(VENV)/.installed-test postgres
-	SCOREBENCH_FAULTS=long $(BIN)/pytest tests/faults -m "slow or not slow" --timeout 3600
+	SCOREBENCH_FAULTS=long $(BIN)/pytest tests/faults -n 2 -m "slow or not slow" --timeout 3600 -k "$(ONLY)"
 
 # The report is opened in a real browser; without one that test is skipped and says so.
 browser:

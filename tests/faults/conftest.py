@@ -3,7 +3,9 @@
 The short form is part of every test run. ``make faults`` runs the long one.
 """
 
+import json
 import os
+from pathlib import Path
 
 import cloudpickle
 import pytest
@@ -15,6 +17,8 @@ from ..studies.fake_engine import FakeEngine
 
 # Worker processes do not see the test folder on their path.
 cloudpickle.register_pickle_by_value(fake_engine)
+
+TABLE = Path(__file__).resolve().parents[2] / "build" / "faults.json"
 
 LONG = os.environ.get("SCOREBENCH_FAULTS") == "long"
 
@@ -36,17 +40,23 @@ def figure(record_property):
 
 def pytest_terminal_summary(terminalreporter):
     """Print the table; test processes of xdist send their figures with their reports."""
-    lines = [
-        value
+    figures = {
+        what: found
         for report in terminalreporter.stats.get("passed", [])
-        for name, value in getattr(report, "user_properties", [])
+        for name, (what, found) in getattr(report, "user_properties", [])
         if name == "figure"
-    ]
-    if lines and LONG:
-        width = max(len(what) for what, _ in lines)
-        terminalreporter.section("figures of the fault-injection suite")
-        for what, found in lines:
-            terminalreporter.write_line(f"{what:<{width}}  {found}")
+    }
+    if not (figures and LONG):
+        return
+    # Figures of earlier calls stay, so that the long form may be run piece by piece.
+    TABLE.parent.mkdir(exist_ok=True)
+    earlier = json.loads(TABLE.read_text()) if TABLE.exists() else {}
+    figures = earlier | figures
+    TABLE.write_text(json.dumps(figures, indent=1))
+    width = max(map(len, figures))
+    terminalreporter.section("figures of the fault-injection suite")
+    for what in sorted(figures):
+        terminalreporter.write_line(f"{what:<{width}}  {figures[what]}")
 
 
 @pytest.fixture(scope="session")

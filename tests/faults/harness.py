@@ -29,6 +29,9 @@ if __name__ == "__main__":
         run(make_study(), sys.argv[1], workers={workers}, engine=FakeEngine(delay={delay}), {more})
     except UsageError as error:
         sys.exit(f"refused: {{error}}")
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+        sys.exit(130)
 """
 
 

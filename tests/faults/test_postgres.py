@@ -91,21 +91,25 @@ def test_the_table_does_not_depend_on_the_storage(finished, tmp_path, server):
 def test_kills_and_a_lost_database(finished, tmp_path, server, figure):
     import psycopg
 
-    directory = tmp_path / "out"
     rng = random.Random(5)
-    kills = 0
-    while lines(directory) < lines(finished) - 10 and kills < often(2, 100):
+    kills = study = 0
+    directory = tmp_path / "0"
+    while kills < often(2, 100):
         process = start(directory, delay=0.03, more=f"storage={server.url!r}")
-        goal = lines(directory) + rng.randrange(4, 12)
-        wait_for(lambda goal=goal: lines(directory) >= goal, process)
+        goal = lines(directory) + rng.randrange(2, 8)
+        wait_for(lambda out=directory, goal=goal: lines(out) >= goal, process)
+        kills += process.poll() is None
         kill_group(process)
-        kills += 1
         if kills % 2:
             with psycopg.connect(server.url.replace("+psycopg", "")) as connection:
                 connection.execute("drop schema public cascade")
                 connection.execute("create schema public")
+        if lines(directory) >= lines(finished) - 8:
+            assert finish(directory, storage=server.url) == contents(finished)
+            study += 1
+            directory = tmp_path / str(study)
     assert finish(directory, storage=server.url) == contents(finished)
-    figure("SIGKILL over PostgreSQL, database emptied", f"{kills} kills, table equal")
+    figure("SIGKILL over PostgreSQL, database emptied", f"{kills} kills, {study + 1} tables equal")
 
 
 def test_stopped_and_started_in_the_middle(finished, tmp_path, server, figure):
