@@ -43,7 +43,7 @@ def leaderboard(
     table: Annotated[
         str,
         typer.Option(
-            help="board, cells, pairs, errors, budgets, sensitivity, failures or results."
+            help="board, cells, pairs, errors, front, budgets, sensitivity, failures or results."
         ),
     ] = "board",
     exact: Annotated[

@@ -12,6 +12,7 @@ from .budget import budgets
 from .cell_columns import cell_columns
 from .leaderboard import board_frame, cell_frame
 from .pairs import pair_columns, pairs
+from .pareto import front_columns, front_frame, points
 from .sensitivity import sensitivity
 from .source import Source
 from .split import Split, split_columns, splits
@@ -74,6 +75,15 @@ TABLES: dict[str, Export] = {
         _split_frame,
         lambda source: table(split_columns, _splits(source), labelled=("dataset",)),
         "error of learning and error of sampling, where models were also sampled exactly",
+    ),
+    "front": Export(
+        front_frame,
+        lambda source: table(
+            front_columns,
+            [one for dataset in source.evidence.datasets for one in points(source, dataset)],
+            labelled=("dataset",),
+        ),
+        "quality against cost of the configurations that were trained again",
     ),
     "budgets": Export(
         lambda source: budgets(source.evidence, source.independent),

@@ -10,6 +10,8 @@ from .critical import critical_diagram
 from .curves import budget_curves
 from .overview import overview
 from .panels import four_panels
+from .pareto import points
+from .pareto_figure import front_figure
 from .rank_test import rank_test
 from .sensitivity import slices
 from .slices import slice_figure
@@ -46,8 +48,8 @@ def figure(source: Source, name: str, width: float | None = None) -> Figure:
     Args:
         source: The directory, read.
         name: ``overview``, ``critical-difference``, ``budget-DATASET``, ``training-DATASET``,
-            ``errors-DATASET``, ``METHOD-DATASET-SAMPLER`` for the four panels of a cell, or
-            ``slices-METHOD-DATASET-SAMPLER``.
+            ``errors-DATASET``, ``front-DATASET``, ``METHOD-DATASET-SAMPLER`` for the four panels
+            of a cell, or ``slices-METHOD-DATASET-SAMPLER``.
         width: In inches; as the report has it unless given.
 
     Raises:
@@ -84,6 +86,13 @@ def _budgets(source: Source) -> Iterator[tuple[str, Maker]]:
         if any(len(cell.search) for cell in source.evidence.on(dataset)):
             make = partial(budget_curves, source.evidence, dataset, source.independent)
             yield f"budget-{dataset}", make
+
+
+@family
+def _fronts(source: Source) -> Iterator[tuple[str, Maker]]:
+    for dataset in source.evidence.datasets:
+        if points(source, dataset):
+            yield f"front-{dataset}", partial(front_figure, source, dataset)
 
 
 @family

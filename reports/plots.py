@@ -7,6 +7,7 @@ from . import text
 from .cell import Cell
 from .figures import figures
 from .gallery import by_theme
+from .pareto import front_sentence, points
 from .source import Source
 from .split import split_sentence, splits
 
@@ -42,6 +43,9 @@ class Plots:
                        "Errors of learning only, of sampling only and of both, by method."),
             self._plot(f"budget-{dataset}", "What the search found", searched, f"{searched} Curves "
                        "by number of trials and by seconds of computing."),
+            self._plot(f"front-{dataset}", "Quality against cost", front_sentence(
+                       points(self._source, dataset), self._source.evidence.objective),
+                       "Objective against cost of trials and of fresh runs, with the front."),
             self._plot(f"training-{dataset}", "How the winners learned", self._learned(dataset),
                        "Losses and gradient norms by training step, a row of panels per method."),
         ]  # fmt: skip
