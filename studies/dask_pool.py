@@ -5,6 +5,7 @@ own, as it would here, so limits of time and lost processes mean the same everyw
 scorebench and its plug-ins, no shared disk and no database.
 """
 
+import pickle
 import threading
 import time
 from collections.abc import Callable
@@ -72,7 +73,8 @@ class DaskPool(Pool):
         outer: Future[T] = Future()
         try:
             client = self._ready()
-            inner = client.submit(_carry_out, task, seconds, self._prepare, pure=False, retries=0)
+            errand = _errand(task, seconds, self._prepare)
+            inner = client.submit(pickle.loads, errand, pure=False, retries=0)
         except UsageError:
             raise
         except Exception:  # the connection broke between looking and sending
@@ -108,7 +110,7 @@ class DaskPool(Pool):
                     self._address, timeout=5, set_as_default=False
                 )
                 if self._threads():
-                    return
+                    break
                 why = "it has no workers yet"
                 self._client.close(timeout=1)
             except (OSError, ValueError, TimeoutError) as error:
@@ -119,9 +121,54 @@ class DaskPool(Pool):
                     "start it and its workers, then run the same command again to continue"
                 )
             time.sleep(0.5)
+        self._see_whether_workers_can()
+
+    def _see_whether_workers_can(self) -> None:
+        """Refuse a cluster on which every task would fail.
+
+        Raises:
+            UsageError: A worker has no scorebench.
+        """
+        probes = {
+            address: self._client.submit(pickle.loads, _PROBE, workers=[address], pure=False)
+            for address in self._client.nthreads()
+        }
+        for address, probe in probes.items():
+            try:
+                probe.result(timeout=PATIENCE)
+            except ImportError as error:
+                self.close(kill=True)
+                raise UsageError(
+                    f"the Dask worker {address} cannot run scorebench ({error}): install it in "
+                    "the environment of the workers, then run the same command again"
+                ) from error
+            except Exception:  # noqa: S112 - it went away, which is dealt with when tasks are lost
+                continue
 
     def _threads(self) -> int:
         return sum(self._client.nthreads().values())
+
+
+class _Errand:
+    """Unpickles to what comes of a call of ``_carry_out``.
+
+    Dask's workers end themselves over a message that they cannot read, and a study would wait for
+    them forever. Bytes they can always read, and what goes wrong then is the task's exception.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        self._arguments = arguments
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
+        return _carry_out, self._arguments
+
+
+def _errand(
+    task: Callable[[], T], seconds: float | None, prepare: Callable[[], object] | None
+) -> bytes:
+    import cloudpickle
+
+    return bytes(cloudpickle.dumps(_Errand(task, seconds, prepare)))
 
 
 def _hand_over(done: Any, outer: "Future[Any]") -> None:
@@ -142,6 +189,13 @@ def _hand_over(done: Any, outer: "Future[Any]") -> None:
 
 
 # What follows happens on the cluster's workers.
+
+
+def _here() -> None:
+    """Can be called where scorebench is installed."""
+
+
+_PROBE = pickle.dumps(_here)
 
 _free: list[Processes] = []
 _guard = threading.Lock()

@@ -34,7 +34,7 @@ class Cluster:
 
     def launch(self, *words):
         # Workers have to import the fake engine by the name that pytest gave its module.
-        folders = [str(ROOT), str(ROOT.parent), *sys.path]
+        folders = [str(self.folder / "first"), str(ROOT), str(ROOT.parent), *sys.path]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
         process = subprocess.Popen(
             [sys.executable, "-m", "dask", *words],
@@ -75,11 +75,8 @@ def cluster(tmp_path):
     found.close()
 
 
-def test_a_cluster_gives_the_same_table(finished, tmp_path, cluster):
-    cluster.scheduler()
-    cluster.worker()
-    cluster.worker()
-    run(make_study(), tmp_path / "out", engine=FakeEngine(), where=Where("dask", cluster.address))
+def test_a_cluster_of_its_own_gives_the_same_table(finished, tmp_path):
+    run(make_study(), tmp_path / "out", workers=2, engine=FakeEngine(), where=Where("dask"))
     assert contents(tmp_path / "out") == contents(finished)
 
 
@@ -95,20 +92,22 @@ class Doomed(FakeEngine):
         return super()._run(spec, keep)
 
 
-def test_limits_and_lost_processes_mean_the_same_on_a_cluster(tmp_path, monkeypatch):
-    # Workers have to import this engine by the name that pytest gave its module.
-    monkeypatch.syspath_prepend(str(ROOT.parent))
+def test_limits_and_lost_processes_mean_the_same_on_a_cluster(tmp_path, cluster):
+    cluster.scheduler()
+    cluster.worker()
+    cluster.worker()
     study = make_study(
         methods=[{"name": "gamma", "label": f"gamma_{n}", "width": n} for n in (5, 6)]
         + ["epsilon"],
         search={"trials": 1, "repeats": 1}, confirm={"seeds": 1},
-        reference={"floors": 0, "seeds": 0}, limits={"run_seconds": 6.0},
+        reference={"floors": 0, "seeds": 0}, limits={"run_seconds": 3.0},
     )  # fmt: skip
-    run(study, tmp_path / "out", workers=2, engine=Doomed(), where=Where("dask"))
+    where = Where("dask", cluster.address)
+    run(study, tmp_path / "out", engine=Doomed(), where=where)
     table = read_results(tmp_path / "out", FakeEngine())
     found = [(row.method, row.state, row.failure) for row in table.itertuples()]
     assert found[:2] == [
-        ("gamma_5", "timeout", "worker: took longer than 6 s"),
+        ("gamma_5", "timeout", "worker: took longer than 3 s"),
         ("gamma_6", "failed", "worker: the worker process was lost 3 times"),
     ]
     assert len(found) > 2
@@ -171,6 +170,38 @@ def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
             where=Where("dask", "tcp://127.0.0.1:1"),
         )
     assert "\n" not in str(caught.value)
+
+
+def test_workers_without_scorebench_are_named(tmp_path, cluster):
+    # They would otherwise end over the first task, and the study wait for them forever.
+    (cluster.folder / "first").mkdir()
+    (cluster.folder / "first" / "scorebench.py").write_text("raise ImportError('no scorebench')")
+    cluster.scheduler()
+    cluster.worker()
+    with pytest.raises(UsageError, match="install it in the environment of the workers"):
+        run(make_study(), tmp_path / "o", engine=FakeEngine(), where=Where("dask", cluster.address))
+
+
+class Homeless(FakeEngine):
+    """Cannot be imported where the workers are."""
+
+    def __reduce__(self):
+        return Homeless._arrive, ()
+
+    @staticmethod
+    def _arrive():
+        raise ModuleNotFoundError("No module named 'mine'")
+
+
+def test_tasks_that_cannot_be_read_are_rows(tmp_path, cluster):
+    cluster.scheduler()
+    cluster.worker()
+    study = make_study(methods=["epsilon"], reference={"floors": 0, "seeds": 0})
+    where = Where("dask", cluster.address)
+    run(study, tmp_path / "out", engine=Homeless(), where=where)
+    table = read_results(tmp_path / "out", FakeEngine())
+    assert set(table.state) == {"failed"}
+    assert table.failure.str.contains("No module named").all()
 
 
 def test_places_that_make_no_sense(tmp_path):
