@@ -11,39 +11,11 @@ from torch import Tensor
 from ..methods.network_model import Network, NetworkModel
 from ..methods.objectives.base import ScoreMatching
 from ..methods.random import MemberRandom
+from .adam import Adam
 from .spec import Failure
 
 # Loss of a member is kept at about this many places of its path.
 CURVE_POINTS = 200
-
-
-@dataclass
-class Adam:
-    """Adam (Kingma and Ba 2015, algorithm 1) on flat parameters, a step size per member."""
-
-    learning_rate: Tensor
-    first: Tensor
-    second: Tensor
-    steps: int = 0
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-
-    def step(self, theta: Tensor, gradient: Tensor, factor: float = 1.0) -> None:
-        """Move ``theta`` of shape (K, size) in place, with the step size times ``factor``."""
-        self.steps += 1
-        b1, b2 = self.betas
-        self.first.lerp_(gradient, 1 - b1)
-        self.second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-        # The bias corrections are moved to the small factors: fewer passes over the parameters.
-        root = (1 - b2**self.steps) ** 0.5
-        scale = torch.sqrt(self.second).add_(self.eps * root)
-        move = torch.div(self.first, scale, out=scale)
-        theta.sub_(move.mul_(self.learning_rate * (factor * root / (1 - b1**self.steps))))
-
-    def keep(self, members: Tensor) -> None:
-        """Forget all other members."""
-        self.learning_rate = self.learning_rate[members]
-        self.first, self.second = self.first[members], self.second[members]
 
 
 class Passed(NamedTuple):
@@ -73,6 +45,7 @@ class Fit:
     curve: list[Passed] = field(default_factory=list)
 
 
+@torch.no_grad()  # objectives that need a graph ask for it
 def fit(
     objective: ScoreMatching,
     network: Network,
@@ -128,9 +101,8 @@ def fit(
         if not ahead:
             ahead = _batches_ahead(data, batches, batch_size)
         x = ahead.pop()
-        loss = objective.loss(model, x, noise, **options)
-        (gradient,) = torch.autograd.grad(loss.sum(), theta)
-        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+        loss, gradient = objective.gradient(model, x, noise, **options)
+        norm = adam.norms(gradient)
         largest = norm.max().item()
         if not math.isfinite(largest):
             good = torch.isfinite(norm).squeeze(1)
@@ -158,12 +130,11 @@ def fit(
             evaluations = model.evaluations
             model = NetworkModel(network, theta)
             model.evaluations = evaluations
-        if not largest <= clip:
-            gradient = gradient * (clip / norm).clamp(max=1.0)
-        adam.step(theta.data, gradient, rate(schedule, step, steps))
+        shrink = None if largest <= clip else (clip / norm).clamp(max=1.0)
+        adam.step(theta.data, gradient, rate(schedule, step, steps), shrink)
         if ema:
             average.lerp_(theta.data, 1 - ema)
-        losses += loss.detach()
+        losses += loss
         norms += norm.squeeze(1)
         if step % every == 0 or step == steps:
             done.curve.append(_passed(step, members, alive, losses, norms, (step - 1) % every + 1))

@@ -4,9 +4,11 @@ What ``energy_jets`` and ``score_jets`` compute becomes differentiable once here
 the parameters, and is given batches whose arithmetic does not depend on who else is in them.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -17,8 +19,15 @@ from . import score_jets
 from .energy_jets import EnergyJet, EnergyScorer
 from .networks import ALIGNMENT, MLP, Layers
 
+if TYPE_CHECKING:
+    from .compiled_jets import CompiledJet
+
 # Numbers in a tile of activations: with its buffers it stays in a core's own cache.
 _TILE = 65536
+
+
+# From cotangents of (E, s, v·s, v·∇s·v), None for zero, to the gradient of the parameters.
+Pull = Callable[..., Tensor]
 
 
 class ClosedForm:
@@ -35,8 +44,10 @@ class ClosedForm:
         # Views stay right while an optimiser moves the parameters in place.
         self.layers = mlp.views(theta.detach())
         # Jets that wait for the next step, by number of points and directions.
-        self.waiting: dict[tuple[int, int], list[EnergyJet]] = {}
+        self.waiting: dict[tuple[int, int], list[EnergyJet | CompiledJet]] = {}
         self._scorers: dict[int, EnergyScorer] = {}
+        numbers = theta.dtype in (torch.float32, torch.float64)
+        self.compiled = numbers and theta.device.type == "cpu" and theta.is_contiguous()
 
     def score(self, x: Tensor) -> tuple[Tensor, int]:
         """Score at x of shape (K, B, inputs), with no graph, and the passes that it took."""
@@ -53,6 +64,15 @@ class ClosedForm:
             self._scorers[size](part, out[:, start : start + tile])
         return out[:, :points], 2
 
+    def energy_jet(self, points: int, directions: int) -> EnergyJet | CompiledJet:
+        """The fastest jet there is for these parameters."""
+        if not self.compiled:
+            return EnergyJet(self.mlp, self.layers, points, directions)
+        # Imported here: numba takes a third of a second, and only training needs it.
+        from .compiled_jets import CompiledJet
+
+        return CompiledJet(self.mlp, self.theta, self.layers, points, directions)
+
     def jet(
         self, x: Tensor, v: Tensor | None, wanted: tuple[str, ...], *, training: bool
     ) -> tuple[tuple[Tensor, ...], int]:
@@ -68,9 +88,11 @@ class ClosedForm:
             The four, and the passes through the network that they take, those of the gradient
             among them.
         """
-        padded, points = _pad(x, self.mlp)
-        directions = None if v is None else _pad(v, self.mlp)[0]
         m = 0 if v is None else v.shape[1]
+        # Compiled jets fill up registers themselves, where no graph has to know of it.
+        alone = self.compiled and self.mlp.kind == "energy" and wanted != ("energy",)
+        padded, points = (x, x.shape[1]) if alone else _pad(x, self.mlp)
+        directions = v if v is None or alone else _pad(v, self.mlp)[0]
         jet: tuple[Tensor, ...]
         if self.mlp.kind == "energy" and wanted == ("energy",):
             # No derivative in x: the plain perceptron, of which the energy is the one output.
@@ -79,16 +101,53 @@ class ClosedForm:
             jet = out[..., 0], x.new_empty((x.shape[0], 0, 0)), first, second
         elif self.mlp.kind == "energy":
             # Forward 1 + 2M; g 1; backward: along the score 1, adjoints 1 + M, weights 2 + M.
-            both = int("score" in wanted)
-            passes = 1 + 2 * m + both + (3 + both + 2 * m if training else 0)
+            passes = _passes(m, wanted, training=training)
             lease = _Lease(self, padded.shape[1], m)
             jet = _energy_jet(lease, self.theta, padded, directions, wanted)
+            if alone:
+                return jet, passes
         else:
             passes = (1 + m) * (3 if training else 1)
             jet = _score_jet(self.mlp, self.layers, self.theta, padded, directions)
         energy, score, first, second = jet
         kept = energy[..., :points], score[:, :points], first[..., :points], second[..., :points]
         return kept, passes
+
+    def vjp(
+        self, x: Tensor, v: Tensor | None, wanted: tuple[str, ...]
+    ) -> tuple[tuple[Tensor, ...], Pull, int] | None:
+        """What ``jet`` gives, with no graph, and the way back; None if this is not compiled.
+
+        Returns:
+            The four, a function from the cotangents of the four (None for zero) to the gradient
+            of the parameters, and the passes of both. The gradient lies in memory that the next
+            evaluation uses again.
+        """
+        if not self.compiled or self.mlp.kind != "energy" or "energy" in wanted:
+            return None
+        m = 0 if v is None else v.shape[1]
+        lease = _Lease(self, x.shape[1], m)
+        # The function keeps the lease.
+        pull = lambda *bars: lease.jet.backward(*bars)  # noqa: E731
+        return _evaluated(lease.jet, x, v, wanted), pull, _passes(m, wanted, training=True)
+
+
+def _passes(directions: int, wanted: tuple[str, ...], *, training: bool) -> int:
+    both = int("score" in wanted)
+    forward = 1 + 2 * directions + both
+    return forward + (3 + both + 2 * directions if training else 0)
+
+
+def _evaluated(
+    jet: EnergyJet | CompiledJet, x: Tensor, v: Tensor | None, wanted: tuple[str, ...]
+) -> tuple[Tensor, ...]:
+    jet.push(x, v)
+    none = x.new_empty((x.shape[0], 0, 0))
+    score = jet.score() if "score" in wanted else none
+    if wanted == ("score",):
+        return none, score, none, none
+    energy, first, second = jet.taylor()
+    return energy, score, first, second
 
 
 def _pad(x: Tensor, mlp: MLP) -> tuple[Tensor, int]:
@@ -111,7 +170,7 @@ class _Lease:
         if self._waiting:
             self.jet = self._waiting.pop()
         else:
-            self.jet = EnergyJet(owner.mlp, owner.layers, points, directions)
+            self.jet = owner.energy_jet(points, directions)
 
     def __del__(self) -> None:
         self._waiting.append(self.jet)
@@ -131,18 +190,13 @@ class _EnergyJet(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.lease = lease
         ctx.set_materialize_grads(False)
-        lease.jet.push(x, v)
-        none = x.new_empty((x.shape[0], 0, 0))
-        score = lease.jet.score() if "score" in wanted else none
-        if "score" in wanted and len(wanted) == 1:
-            return none, score, none, none
-        energy, first, second = lease.jet.taylor()
-        return energy, score, first, second
+        return _evaluated(lease.jet, x, v, wanted)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *bars: Tensor | None) -> tuple[Tensor | None, ...]:
-        gradient = ctx.lease.jet.backward(*bars)
+        # The jet writes to the same memory again, while who asked may keep what it was given.
+        gradient = ctx.lease.jet.backward(*bars).clone()
         return None, gradient, None, None, None
 
 

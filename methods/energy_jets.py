@@ -148,7 +148,8 @@ class EnergyJet:
             second: (K, M, B).
 
         Returns:
-            Gradient with respect to the flat parameters, shape (K, size), zero in the padding.
+            Gradient with respect to the flat parameters, shape (K, size), zero in the padding;
+            in memory that the next call writes to again.
         """
         if not self._backpropagated:
             self._backpropagate()
@@ -163,7 +164,7 @@ class EnergyJet:
             if i:
                 product_into(layer.down_flat, layer.down_from, self.layers[i][0].mT)
                 h_bar, dh_bar = layer.down[:, 0], layer.down[:, 1:] if self.directions else None
-        return self.gradient.clone()
+        return self.gradient
 
     def _push_along(self, score: Tensor | None, second: Tensor | None) -> None:
         """Derivative of every a along the score's cotangent; fills the rows u.

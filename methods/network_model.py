@@ -1,5 +1,7 @@
 """Networks as models: what is trained, and the noise level that some of them are told."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -105,6 +107,34 @@ class NetworkModel(Model):
         _, score, _, second = self._jet(x, v, "slices", "score")
         return score, second
 
+    def vjp(
+        self, x: Tensor, v: Tensor | None, *wanted: str
+    ) -> tuple[tuple[Tensor, ...], Callable[..., Tensor]]:
+        """Values with no graph, and the way back from their cotangents to the parameters.
+
+        For objectives that write their gradient down themselves: autograd's bookkeeping takes as
+        long as half of a network's products.
+
+        Args:
+            x: Points, shape (K, B, d).
+            v: Directions, shape (K, M, B, d), or None.
+            wanted: Of ``score`` and ``slices``.
+
+        Returns:
+            (E, s, v·s, v·∇s·v), those not wanted empty or of no account; and a function from a
+            cotangent of each, or None for zero, to the gradient (K, size), which is only good
+            until the next evaluation.
+        """
+        inside = self._inside
+        found = inside.vjp(x, v, wanted) if isinstance(inside, ClosedForm) else None
+        if found is None:
+            with torch.enable_grad():
+                values, passes = inside.jet(x, v, wanted, training=True)
+            found = tuple(value.detach() for value in values), _pull(values, self.theta), passes
+        values, pull, passes = found
+        self.evaluations += x.shape[-2] * passes
+        return values, pull
+
     def _levels(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         if isinstance(sigma, Tensor):
             return sigma
@@ -124,6 +154,15 @@ class NetworkModel(Model):
 
     def _training(self) -> bool:
         return self.theta.requires_grad and torch.is_grad_enabled()
+
+
+def _pull(values: tuple[Tensor, ...], theta: Tensor) -> Callable[..., Tensor]:
+    def pull(*bars: Tensor | None) -> Tensor:
+        given = [(value, bar) for value, bar in zip(values, bars, strict=True) if bar is not None]
+        outputs, cotangents = zip(*given, strict=True)
+        return torch.autograd.grad(outputs, theta, cotangents)[0]
+
+    return pull
 
 
 def _conditioned(x: Tensor, noise: Tensor, spread: Tensor) -> Tensor:

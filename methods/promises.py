@@ -131,6 +131,26 @@ def parameters_are_trained(objective: Objective) -> None:
             )
 
 
+def gradient_is_that_of_the_loss(objective: Objective) -> None:
+    """`gradient`, where an objective writes it down, is what autograd makes of `loss`."""
+    members, points = 3, 16
+    wanted = _gradient(objective, members, points)
+    model, _ = _network(objective, range(members), 2)
+    options = _per_member(draw_options(objective, 0), members)
+    with torch.no_grad():
+        loss, found = objective().gradient(
+            model, _points(members, points, 2), _draws(members), **options
+        )
+        plain = _called(objective(), model, _points(members, points, 2), _draws(members), options)
+    if not torch.allclose(loss, plain, rtol=1e-4, atol=1e-5):
+        raise BrokenPromiseError("`gradient` returned another loss than `loss` does")
+    if not bool((found - wanted).norm() <= 1e-4 * wanted.norm()):
+        raise BrokenPromiseError(
+            "`gradient` is not the gradient of the sum of `loss`: leave it out, and autograd "
+            "will find it"
+        )
+
+
 def loss_is_a_mean(objective: Objective) -> None:
     """The size of the loss does not grow with the number of points."""
     few, many = (_gradient(objective, 3, points).norm() for points in (64, 1024))
@@ -178,6 +198,7 @@ PROMISES: tuple[Callable[[Objective], None], ...] = (
     randomness_comes_from_rng,
     members_do_not_see_each_other,
     parameters_are_trained,
+    gradient_is_that_of_the_loss,
     loss_is_a_mean,
     true_score_is_best,
 )
@@ -228,9 +249,8 @@ def _called(
 
 def _gradient(objective: Objective, members: int, points: int) -> Tensor:
     model, theta = _network(objective, range(members), 2)
-    rng = MemberRandom([_generator(20 + k) for k in range(members)])
     options = _per_member(draw_options(objective, 0), members)
-    loss = _called(objective(), model, _points(members, points, 2), rng, options)
+    loss = _called(objective(), model, _points(members, points, 2), _draws(members), options)
     if not loss.requires_grad:
         return torch.zeros_like(theta)
     (gradient,) = torch.autograd.grad(loss.sum(), theta, allow_unused=True)
@@ -248,6 +268,10 @@ def _network(objective: Objective, chosen: Any, dim: int) -> tuple[NetworkModel,
     mlp = MLP(dim, "energy", 16, 2, "swish", objective.conditional)
     theta = mlp.init([_generator(k) for k in chosen]).requires_grad_()
     return NetworkModel(mlp, theta), theta
+
+
+def _draws(members: int) -> MemberRandom:
+    return MemberRandom([_generator(20 + k) for k in range(members)])
 
 
 def _points(members: int, points: int, dim: int) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from optuna.trial import BaseTrial
-from torch import Tensor
+from torch import Tensor, autograd, enable_grad
 
 from ...datasets.base import Dataset
 from ..network_model import NetworkModel
@@ -92,3 +92,24 @@ class ScoreMatching(ABC):
         Returns:
             Shape (K,); a member's value must not depend on the others.
         """
+
+    def gradient(
+        self, model: NetworkModel, x: Tensor, rng: MemberRandom, *args: Any, **options: Any
+    ) -> tuple[Tensor, Tensor]:
+        """``loss``, and the gradient of its sum with respect to the parameters.
+
+        An objective may write this down too, with ``model.vjp``: it is then trained a good part
+        faster, and is held to what autograd makes of ``loss``.
+
+        Returns:
+            Shapes (K,) and (K, size), with no graph.
+        """
+        with enable_grad():
+            loss = self.loss(model, x, rng, *args, **options)
+            (gradient,) = autograd.grad(loss.sum(), model.theta)
+        return loss.detach(), gradient
+
+    def __init_subclass__(cls) -> None:
+        """A gradient that was written down for another loss is not inherited."""
+        if "loss" in vars(cls) and "gradient" not in vars(cls):
+            cls.gradient = ScoreMatching.gradient  # type: ignore[method-assign]

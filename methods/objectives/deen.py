@@ -36,3 +36,12 @@ class DEEN(ScoreMatching):
         y = x + sigma * rng.normal_like(x)
         residual = x - y - sigma**2 * model.score(y)
         return 0.5 * residual.square().sum(-1).mean(-1)
+
+    def gradient(
+        self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        y = x + sigma * rng.normal_like(x)
+        (_, score, _, _), pull = model.vjp(y, None, "score")
+        residual = x - y - sigma**2 * score
+        loss = 0.5 * residual.square().sum(-1).mean(-1)
+        return loss, pull(None, residual * (-(sigma**2) / x.shape[1]), None, None)

@@ -35,3 +35,12 @@ class DSM(ScoreMatching):
         noise = rng.normal_like(x)
         residual = model.score(x + sigma * noise) + noise / sigma
         return 0.5 * residual.square().sum(-1).mean(-1)
+
+    def gradient(
+        self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        noise = rng.normal_like(x)
+        (_, score, _, _), pull = model.vjp(x + sigma * noise, None, "score")
+        residual = score + noise / sigma
+        loss = 0.5 * residual.square().sum(-1).mean(-1)
+        return loss, pull(None, residual / x.shape[1], None, None)

@@ -1,5 +1,7 @@
 """Sliced score matching."""
 
+from torch import full_like
+
 from .. import methods
 from .base import Any, BaseTrial, MemberRandom, NetworkModel, SliceKind, Tensor
 from .implicit import Implicit
@@ -29,3 +31,20 @@ class SSM(Implicit):
         x = self.noisy(x, rng, data_noise)
         first, second = model.along(x, rng.slices(slice_kind, n_slices, x))
         return (second + 0.5 * first.square()).mean((-2, -1))
+
+    def gradient(
+        self,
+        model: NetworkModel,
+        x: Tensor,
+        rng: MemberRandom,
+        *,
+        n_slices: int,
+        slice_kind: SliceKind,
+        data_noise: Tensor | float = 0.0,
+    ) -> tuple[Tensor, Tensor]:
+        x = self.noisy(x, rng, data_noise)
+        v = rng.slices(slice_kind, n_slices, x)
+        (_, _, first, second), pull = model.vjp(x, v, "slices")
+        loss = (second + 0.5 * first.square()).mean((-2, -1))
+        share = 1 / (second.shape[1] * second.shape[2])
+        return loss, pull(None, None, first * share, full_like(second, share))

@@ -1,5 +1,7 @@
 """Sliced score matching with variance reduction."""
 
+from torch import full_like
+
 from .. import methods
 from .base import Any, BaseTrial, MemberRandom, NetworkModel, SliceKind, Tensor
 from .implicit import Implicit
@@ -29,3 +31,20 @@ class SSMVR(Implicit):
         x = self.noisy(x, rng, data_noise)
         score, second = model.score_and_curvature(x, rng.slices(slice_kind, n_slices, x))
         return second.mean((-2, -1)) + 0.5 * score.square().sum(-1).mean(-1)
+
+    def gradient(
+        self,
+        model: NetworkModel,
+        x: Tensor,
+        rng: MemberRandom,
+        *,
+        n_slices: int,
+        slice_kind: SliceKind,
+        data_noise: Tensor | float = 0.0,
+    ) -> tuple[Tensor, Tensor]:
+        x = self.noisy(x, rng, data_noise)
+        v = rng.slices(slice_kind, n_slices, x)
+        (_, score, _, second), pull = model.vjp(x, v, "slices", "score")
+        loss = second.mean((-2, -1)) + 0.5 * score.square().sum(-1).mean(-1)
+        share = 1 / (second.shape[1] * second.shape[2])
+        return loss, pull(None, score / x.shape[1], None, full_like(second, share))

@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from scorebench.bench.training import Adam, fit, rate
+from scorebench.bench.adam import Adam
+from scorebench.bench.training import fit, rate
 from scorebench.methods import methods
 from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP

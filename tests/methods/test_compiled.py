@@ -1,0 +1,119 @@
+"""Compiled jets and loops equal what torch makes of the same recursions, and keep NaN."""
+
+import numpy as np
+import pytest
+import torch
+from scorebench.bench.adam import Adam
+from scorebench.methods.compiled_jets import CompiledJet
+from scorebench.methods.energy_jets import EnergyJet
+from scorebench.methods.kernels import CURVES
+from scorebench.methods.network_model import NetworkModel
+from scorebench.methods.networks import MLP
+
+
+def numbers(seed, *shape, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+@pytest.mark.parametrize("activation", ["swish", "softplus"])
+@pytest.mark.parametrize("directions", [0, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_compiled_jets_equal_those_of_torch(activation, directions, dtype):
+    mlp, members, points = MLP(2, "energy", 32, 3, activation), 2, 6
+    theta = mlp.init([torch.Generator().manual_seed(k) for k in range(members)], dtype)
+    layers = mlp.views(theta)
+    one = CompiledJet(mlp, theta, layers, points, directions)
+    other = EnergyJet(mlp, layers, points, directions)
+    x = numbers(1, members, points, 2, dtype=dtype)
+    v = numbers(2, members, directions, points, 2, dtype=dtype) if directions else None
+    first, second = (numbers(s, members, directions, points, dtype=dtype) for s in (5, 6))
+    bars = [
+        (None, numbers(3, *x.shape, dtype=dtype), None, None),
+        (numbers(4, members, points, dtype=dtype), numbers(3, *x.shape, dtype=dtype), None, None),
+    ]
+    if directions:
+        bars += [
+            (None, None, first, second),
+            (None, numbers(3, *x.shape, dtype=dtype), None, second),
+        ]
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-4
+    for given in bars:
+        made = []
+        for jet in (one, other):
+            jet.push(x, v)
+            values = [jet.score(), *jet.taylor()]
+            made.append([value.clone() for value in [*values, jet.backward(*given)]])
+        for a, b in zip(*made, strict=True):
+            assert a.shape == b.shape
+            assert (a - b).norm() <= tolerance * (1 + b.norm())
+
+
+@pytest.mark.parametrize("name", ["swish", "softplus"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations_and_their_derivatives_over_the_whole_range(name, dtype):
+    a = np.concatenate([np.linspace(-30, 30, 4001), [-700, -90, 90, 700, 0]]).astype(dtype)
+    width = len(a)
+    rows, slopes = np.zeros((1, 2, 1, width), dtype), np.zeros((3, 1, 1, width), dtype)
+    CURVES[name](a.reshape(1, 1, 1, -1), np.zeros((1, width), dtype), 0, rows, *slopes)
+
+    x = torch.from_numpy(a).double().requires_grad_()
+    functions = {"swish": torch.nn.functional.silu, "softplus": torch.nn.Softplus(threshold=50)}
+    expected = [functions[name](x)]
+    for _ in range(3):
+        expected.append(torch.autograd.grad(expected[-1].sum(), x, create_graph=True)[0])
+    exact = [e.detach().numpy() for e in expected]
+    for got, wanted in zip([rows[0, 0, 0], *slopes[:, 0, 0]], exact, strict=True):
+        error = np.abs(got - wanted) / (1 + np.abs(wanted))
+        assert error.max() <= (3e-7 if dtype == np.float32 else 1e-14)
+    relative = np.abs(rows[0, 0, 0] - exact[0])[:4001] / np.abs(exact[0][:4001]).clip(1e-30)
+    assert relative.max() <= (5e-7 if dtype == np.float32 else 2e-15)
+
+
+@pytest.mark.parametrize("name", ["swish", "softplus"])
+def test_what_is_no_number_stays_none(name):
+    a = np.full((1, 1, 1, 20), np.nan, np.float32)
+    rows, slopes = np.zeros((1, 2, 1, 20), np.float32), np.zeros((3, 1, 1, 20), np.float32)
+    CURVES[name](a, np.zeros((1, 20), np.float32), 0, rows, *slopes)
+    assert np.isnan(rows[0, 0]).all()
+    assert np.isnan(slopes).all()
+
+
+def test_written_down_gradients_do_not_outlive_the_next_step_only_where_that_is_said():
+    mlp = MLP(2, "energy", 16, 2, "swish")
+    theta = mlp.init([torch.Generator().manual_seed(0)]).requires_grad_()
+    model, x = NetworkModel(mlp, theta), numbers(1, 1, 8, 2, dtype=torch.float32)
+    (kept,) = torch.autograd.grad(model.score(x).square().sum(), theta)
+    copy = kept.clone()
+    torch.autograd.grad(model.score(2 * x).square().sum(), theta)
+    assert torch.equal(kept, copy)
+    (_, score, _, _), pull = model.vjp(x, None, "score")
+    assert torch.allclose(pull(None, 2 * score, None, None), copy, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["energy", "score"])
+def test_the_way_back_is_the_same_for_networks_that_are_not_compiled(kind):
+    mlp = MLP(2, kind, 16, 2, "swish")
+    theta = mlp.init([torch.Generator().manual_seed(0)], torch.float64).requires_grad_()
+    model, x, v = NetworkModel(mlp, theta), numbers(1, 1, 8, 2), numbers(2, 1, 2, 8, 2)
+    (_, score, first, second), pull = model.vjp(x, v, "slices", "score")
+    found = pull(None, score, first, second).clone()
+    mine, along = model.score_and_curvature(x, v)
+    other, _ = model.along(x, v)
+    total = 0.5 * (mine.square().sum() + along.square().sum() + other.square().sum())
+    (expected,) = torch.autograd.grad(total, theta)
+    assert (found - expected).norm() <= 1e-10 * expected.norm()
+
+
+def test_compiled_adam_equals_that_of_torch():
+    theta, gradient = (numbers(s, 3, 50, dtype=torch.float32) for s in (1, 2))
+    rates, shrink = torch.tensor([[1e-2], [1e-3], [0.1]]), torch.tensor([[1.0], [0.3], [1e-4]])
+    moved = []
+    for compiled in (True, False):
+        here = theta.clone()
+        adam = Adam(rates, torch.zeros_like(theta), torch.zeros_like(theta))
+        adam.compiled = compiled
+        for step in range(1, 20):
+            adam.step(here, gradient * step, 0.5, shrink)
+        moved.append((here, adam.norms(gradient)))
+    for a, b in zip(*moved, strict=True):
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-7)
