@@ -21,6 +21,7 @@ from .networks import ALIGNMENT, MLP, Layers
 
 if TYPE_CHECKING:
     from .compiled_jets import CompiledJet
+    from .compiled_scorer import CompiledScorer
 
 # Numbers in a tile of activations: with its buffers it stays in a core's own cache.
 _TILE = 65536
@@ -45,7 +46,7 @@ class ClosedForm:
         self.layers = mlp.views(theta.detach())
         # Jets that wait for the next step, by number of points and directions.
         self.waiting: dict[tuple[int, int], list[EnergyJet | CompiledJet]] = {}
-        self._scorers: dict[int, EnergyScorer] = {}
+        self._scorers: dict[int, EnergyScorer | CompiledScorer] = {}
         numbers = theta.dtype in (torch.float32, torch.float64)
         self.compiled = numbers and theta.device.type == "cpu" and theta.is_contiguous()
 
@@ -54,14 +55,14 @@ class ClosedForm:
         padded, points = _pad(x, self.mlp)
         if self.mlp.kind == "score":
             return score_jets.direct_score(self.mlp, self.layers, padded)[:, :points], 1
+        padded = padded.contiguous()
         out = torch.empty_like(padded)
         tile = max(ALIGNMENT, _TILE // self.mlp.width // ALIGNMENT * ALIGNMENT)
         for start in range(0, padded.shape[1], tile):
-            part = padded[:, start : start + tile]
-            size = part.shape[1]
+            size = min(tile, padded.shape[1] - start)
             if size not in self._scorers:
-                self._scorers[size] = EnergyScorer(self.mlp, self.layers, size)
-            self._scorers[size](part, out[:, start : start + tile])
+                self._scorers[size] = self.energy_scorer(size)
+            self._scorers[size](padded, out, start)
         return out[:, :points], 2
 
     def energy_jet(self, points: int, directions: int) -> EnergyJet | CompiledJet:
@@ -72,6 +73,14 @@ class ClosedForm:
         from .compiled_jets import CompiledJet
 
         return CompiledJet(self.mlp, self.theta, self.layers, points, directions)
+
+    def energy_scorer(self, points: int) -> EnergyScorer | CompiledScorer:
+        """The fastest scorer there is for these parameters, for tiles of so many points."""
+        if not self.compiled or self.mlp.depth == 1:
+            return EnergyScorer(self.mlp, self.layers, points)
+        from .compiled_scorer import CompiledScorer
+
+        return CompiledScorer(self.mlp, self.theta.detach(), self.layers, points)
 
     def jet(
         self, x: Tensor, v: Tensor | None, wanted: tuple[str, ...], *, training: bool

@@ -8,6 +8,7 @@ for the last time before the other is written: all of them then stay in a core's
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -113,9 +114,10 @@ class CompiledJet:
             below = self.layers[-1].outputs if i else inputs
             weight, weight_bar = layers[i][0], weight_bars[i]
             self.layers.append(_Layer(below, weight, weight_bar, passing, m, first=i == 0))
-        self.curve = kernels.CURVES[mlp.activation]
+        self.kind = kernels.KINDS[mlp.activation]
         self.theta, self.theta_bar = flat.numpy(), self.gradient.numpy()
         self.at = [slot.offset for slot in mlp.slots]
+        self.top = flat.new_zeros((k, 1, mlp.width)).numpy()
         self.nothing = flat.new_zeros((k, 1)).numpy(), flat.new_zeros((k, 1, 1)).numpy()
         self._backpropagated = False
 
@@ -130,7 +132,9 @@ class CompiledJet:
             layer.push()
             slope, second, _, third = layer.slopes
             bias_at = self.at[2 * i + 1]
-            self.curve(layer.pushed, self.theta, bias_at, layer.rows, slope, second, third)
+            kernels.activate(
+                self.kind, layer.pushed, self.theta, bias_at, layer.rows, slope, second, third
+            )
             if deep:
                 kernels.push(layer.pushed, layer.rows, slope, second)
 
@@ -153,7 +157,9 @@ class CompiledJet:
         self._backpropagated = True
         deep = self.directions > 0
         last = self.layers[-1]
-        kernels.through_top(self.theta, self.at[-2], *last.slopes, last.bars, deep)
+        weights = self.theta[:, self.at[-2] : self.at[-2] + self.top.shape[2]]
+        np.negative(weights, out=self.top[:, 0])
+        kernels.through(self.top, *last.slopes, last.bars, deep)
         for layer, below in zip(self.layers[:0:-1], self.layers[-2::-1], strict=True):
             layer.below_n()
             kernels.through(self.one, *below.slopes, below.bars, deep)
@@ -188,7 +194,8 @@ class CompiledJet:
                 layer.tangent()
                 kernels.along(self.one, layer.slope, layer.bent, layer.rows, layer.bars)
             else:
-                kernels.still(layer.rows, layer.bars)
+                layer.rows[:, -1] = 0
+                layer.bars[:, 0] = 0
         bends = self.nothing[1] if second is None else _array(second)
         if second is not None:
             # After the pushes: the second derivatives have been pushed once already.

@@ -263,10 +263,11 @@ class EnergyScorer:
         self.slopes = [weight.new_empty(shape) for _ in range(mlp.depth)]
         self.one, self.other = weight.new_empty(shape), weight.new_empty(shape)
 
-    def __call__(self, x: Tensor, out: Tensor) -> None:
-        """Write the score at x, (K, points, d), to ``out`` of the same shape."""
+    def __call__(self, x: Tensor, out: Tensor, start: int) -> None:
+        """Write the scores at the points from ``start`` on of ``x``, (K, B, d), to ``out``."""
         layers, a, h = self.layers, self.one, self.other
-        along = x
+        end = start + a.shape[1]
+        along = x[:, start:end]
         for (weight, bias), slope in zip(layers[:-1], self.slopes, strict=True):
             product_into(a, along, weight)
             a.add_(bias)
@@ -278,4 +279,4 @@ class EnergyScorer:
             product_into(free, n, weight.mT)
             n = free.mul_(slope)
             free, other = other, free
-        torch.neg(product(n, layers[0][0].mT), out=out)
+        torch.neg(product(n, layers[0][0].mT), out=out[:, start:end])

@@ -93,6 +93,10 @@ def _log1p(x: Any) -> Any:
     raise NotImplementedError
 
 
+def _curve(kind: Any, a: Any) -> Any:
+    raise NotImplementedError
+
+
 @overload(_exp, inline="always")
 def _exp_of(x):
     return _EXP[x]
@@ -103,10 +107,39 @@ def _log1p_of(x):
     return _LOG1P[x]
 
 
+@overload(_curve, inline="always")
+def _curve_of(kind, a):
+    """φ, φ', φ'' and φ''' of the activation; those that are not used cost nothing."""
+    number = np.float64 if a == types.float64 else np.float32
+    zero, one, three = number(0), number(1), number(3)
+
+    def swish(kind, a):  # noqa: ARG001
+        e = _exp(-a)
+        s = one / (one + e)
+        t = e * s
+        value = a * s
+        first = s + value * t
+        second = t * (first + first - value)
+        return value, first, second, second * (three * t - one) - t * first
+
+    def softplus(kind, a):  # noqa: ARG001
+        e = _exp(-abs(a))
+        near = one / (one + e)
+        far = e * near
+        s = far if a < zero else near
+        t = near if a < zero else far
+        return (zero if a < zero else a) + _log1p(e), s, s * t, s * t * (t - s)
+
+    return swish if kind == types.Tuple(()) else softplus
+
+
+# Their types, not their values, choose what is compiled.
+KINDS: dict[str, tuple[int, ...]] = {"swish": (), "softplus": (0,)}
+
+
 @compiled
-def swish(pushed, theta, bias_at, rows, slope, second, third):
-    """φ, φ', φ'' and φ''' of φ(a) = a·sigmoid(a)."""
-    one, three = slope.dtype.type(1), slope.dtype.type(3)
+def activate(kind, pushed, theta, bias_at, rows, slope, second, third):
+    """From a to h, φ', φ'' and φ'''."""
     members, points, width = slope.shape
     m = rows.shape[1] // 2 - 1
     # Without directions the third derivatives go to one row again and again.
@@ -114,49 +147,10 @@ def swish(pushed, theta, bias_at, rows, slope, second, third):
     for k in range(members):
         bias = theta[k, bias_at : bias_at + width]
         for i in range(points):
-            a_, h_ = pushed[k, at, i], rows[k, m, i]
+            a, h = pushed[k, at, i], rows[k, m, i]
             s_, c_, d_ = slope[k, i], second[k, i], third[k, min(i, last)]
             for j in range(width):
-                a = a_[j] + bias[j]
-                e = _exp(-a)
-                s = one / (one + e)
-                t = e * s
-                value = a * s
-                first = s + value * t
-                bend = t * (first + first - value)
-                h_[j] = value
-                s_[j] = first
-                c_[j] = bend
-                d_[j] = bend * (three * t - one) - t * first
-
-
-@compiled
-def softplus(pushed, theta, bias_at, rows, slope, second, third):
-    """φ, φ', φ'' and φ''' of φ(a) = log(1 + eᵃ)."""
-    zero, one = slope.dtype.type(0), slope.dtype.type(1)
-    members, points, width = slope.shape
-    m = rows.shape[1] // 2 - 1
-    # Without directions the third derivatives go to one row again and again.
-    at, last = pushed.shape[1] - m - 1, third.shape[1] - 1
-    for k in range(members):
-        bias = theta[k, bias_at : bias_at + width]
-        for i in range(points):
-            a_, h_ = pushed[k, at, i], rows[k, m, i]
-            s_, c_, d_ = slope[k, i], second[k, i], third[k, min(i, last)]
-            for j in range(width):
-                a = a_[j] + bias[j]
-                e = _exp(-abs(a))
-                near = one / (one + e)
-                far = e * near
-                s = far if a < zero else near
-                t = near if a < zero else far
-                h_[j] = (zero if a < zero else a) + _log1p(e)
-                s_[j] = s
-                c_[j] = s * t
-                d_[j] = s * t * (t - s)
-
-
-CURVES = {"swish": swish, "softplus": softplus}
+                h[j], s_[j], c_[j], d_[j] = _curve(kind, a[j] + bias[j])
 
 
 @compiled
@@ -213,33 +207,13 @@ def score(theta, weight_at, bars, out):
 
 
 @compiled
-def through_top(theta, top_at, slope, second, bent, third, bars, deep):
-    """φ'n, φ''n and φ'''n at the last layer, where n is minus the last weights."""
-    members, points, width = slope.shape
-    for k in range(members):
-        top = theta[k, top_at : top_at + width]
-        for i in range(points):
-            s_, out = slope[k, i], bars[k, -1, i]
-            c_, e_ = second[k, i], bent[k, i]
-            for j in range(width):
-                out[j] = -top[j] * s_[j]
-            if deep:
-                d_ = third[k, i]
-                for j in range(width):
-                    e_[j] = -top[j] * c_[j]
-                    d_[j] = -top[j] * d_[j]
-            else:
-                for j in range(width):
-                    c_[j] = -top[j] * c_[j]
-
-
-@compiled
 def through(n, slope, second, bent, third, bars, deep):
-    """φ'n, φ''n and φ'''n."""
+    """φ'n, φ''n and φ'''n; n may be one row for all points."""
     members, points, width = slope.shape
+    last = n.shape[1] - 1
     for k in range(members):
         for i in range(points):
-            n_, s_, out = n[k, i], slope[k, i], bars[k, -1, i]
+            n_, s_, out = n[k, min(i, last)], slope[k, i], bars[k, -1, i]
             c_, e_ = second[k, i], bent[k, i]
             for j in range(width):
                 out[j] = n_[j] * s_[j]
@@ -264,13 +238,6 @@ def along(tangent, slope, bent, rows, bars):
             for j in range(width):
                 u[j] = t_[j] * s_[j]
                 a_bar[j] = t_[j] * e_[j]
-
-
-@compiled
-def still(rows, bars):
-    """What ``along`` makes of no cotangent."""
-    rows[:, -1] = 0
-    bars[:, 0] = 0
 
 
 @compiled
@@ -354,3 +321,64 @@ def adjoint(
                             a_bar[j] += w * dda[j] * e_[j]
             for j in range(width):
                 bias_bar[j] += a_bar[j]
+
+
+@compiled
+def first_layer(kind, theta, weight_at, bias_at, x, start, h, slope):
+    """The first layer's h and φ' at points from ``start`` on."""
+    members, points, width = h.shape
+    for k in range(members):
+        bias = theta[k, bias_at : bias_at + width]
+        for i in range(points):
+            h_, s_ = h[k, i], slope[k, i]
+            for j in range(width):
+                h_[j] = bias[j]
+            for q in range(x.shape[2]):
+                c = x[k, start + i, q]
+                weight = theta[k, weight_at + q * width : weight_at + (q + 1) * width]
+                for j in range(width):
+                    h_[j] += c * weight[j]
+            for j in range(width):
+                h_[j], s_[j], _, _ = _curve(kind, h_[j])
+
+
+@compiled
+def inner_layer(kind, theta, bias_at, h, slope):
+    """Another layer's h and φ', from a without its bias, which stands where h goes to."""
+    members, points, width = h.shape
+    for k in range(members):
+        bias = theta[k, bias_at : bias_at + width]
+        for i in range(points):
+            h_, s_ = h[k, i], slope[k, i]
+            for j in range(width):
+                h_[j], s_[j], _, _ = _curve(kind, h_[j] + bias[j])
+
+
+@compiled
+def last_layer(kind, theta, bias_at, top_at, h):
+    """φ'n, from a without its bias, which stands where it goes to."""
+    members, points, width = h.shape
+    for k in range(members):
+        bias, top = theta[k, bias_at : bias_at + width], theta[k, top_at : top_at + width]
+        for i in range(points):
+            h_ = h[k, i]
+            for j in range(width):
+                _, slope, _, _ = _curve(kind, h_[j] + bias[j])
+                h_[j] = -top[j] * slope
+
+
+@compiled_sums
+def to_points(theta, weight_at, n, slope, out, start):
+    """∂f/∂x at points from ``start`` on, from n of the first layer, which becomes φ'n."""
+    width = n.shape[2]
+    for k in range(n.shape[0]):
+        for i in range(n.shape[1]):
+            n_, s_ = n[k, i], slope[k, i]
+            for j in range(width):
+                n_[j] *= s_[j]
+            for q in range(out.shape[2]):
+                weight = theta[k, weight_at + q * width : weight_at + (q + 1) * width]
+                total = weight.dtype.type(0)
+                for j in range(width):
+                    total += n_[j] * weight[j]
+                out[k, start + i, q] = total

@@ -6,7 +6,7 @@ import torch
 from scorebench.bench.adam import Adam
 from scorebench.methods.compiled_jets import CompiledJet
 from scorebench.methods.energy_jets import EnergyJet
-from scorebench.methods.kernels import CURVES
+from scorebench.methods.kernels import KINDS, activate
 from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
 
@@ -48,13 +48,24 @@ def test_compiled_jets_equal_those_of_torch(activation, directions, dtype):
             assert (a - b).norm() <= tolerance * (1 + b.norm())
 
 
+@pytest.mark.parametrize("activation", ["swish", "softplus"])
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_scores_without_a_graph_equal_those_with_one(activation, depth):
+    mlp, points = MLP(3, "energy", 48, depth, activation), 3001
+    theta = mlp.init([torch.Generator().manual_seed(k) for k in range(2)], torch.float64)
+    x = numbers(1, 2, points, 3)
+    plain = NetworkModel(mlp, theta).score(x)
+    graph = NetworkModel(mlp, theta.requires_grad_()).score(x)
+    assert (plain - graph).abs().max() <= 1e-12
+
+
 @pytest.mark.parametrize("name", ["swish", "softplus"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_activations_and_their_derivatives_over_the_whole_range(name, dtype):
     a = np.concatenate([np.linspace(-30, 30, 4001), [-700, -90, 90, 700, 0]]).astype(dtype)
     width = len(a)
     rows, slopes = np.zeros((1, 2, 1, width), dtype), np.zeros((3, 1, 1, width), dtype)
-    CURVES[name](a.reshape(1, 1, 1, -1), np.zeros((1, width), dtype), 0, rows, *slopes)
+    activate(KINDS[name], a.reshape(1, 1, 1, -1), np.zeros((1, width), dtype), 0, rows, *slopes)
 
     x = torch.from_numpy(a).double().requires_grad_()
     functions = {"swish": torch.nn.functional.silu, "softplus": torch.nn.Softplus(threshold=50)}
@@ -73,7 +84,7 @@ def test_activations_and_their_derivatives_over_the_whole_range(name, dtype):
 def test_what_is_no_number_stays_none(name):
     a = np.full((1, 1, 1, 20), np.nan, np.float32)
     rows, slopes = np.zeros((1, 2, 1, 20), np.float32), np.zeros((3, 1, 1, 20), np.float32)
-    CURVES[name](a, np.zeros((1, 20), np.float32), 0, rows, *slopes)
+    activate(KINDS[name], a, np.zeros((1, 20), np.float32), 0, rows, *slopes)
     assert np.isnan(rows[0, 0]).all()
     assert np.isnan(slopes).all()
 
