@@ -222,7 +222,11 @@ def main() -> None:
         sys.stderr.close()
         raise SystemExit(141) from None
     except typer.TyperException as error:
-        _refuse(error.format_message() if hasattr(error, "format_message") else str(error))
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        if not message:
+            # Nothing was asked for, so the help was shown.
+            raise SystemExit(0) from None
+        _refuse(message)
     else:
         raise SystemExit(status or 0)
 

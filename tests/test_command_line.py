@@ -78,8 +78,11 @@ def test_help_and_list_load_nothing_heavy():
 
 
 def test_every_command_has_help_with_an_example():
-    commands = ["list", "run", "status", "leaderboard", "report", "best", "replay"]
+    commands = ["list", "run", "status", "leaderboard", "report", "best", "replay", "export"]
+    asked = scorebench(check=0)
+    assert asked.stderr == ""
     page = scorebench("--help", check=0).stdout
+    assert asked.stdout.strip() == page.strip()
     for command in commands:
         assert command in page
         assert "Example: scorebench" in scorebench(command, "--help", check=0).stdout
