@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ..datasets.machine import cpu_model
+
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -27,7 +29,7 @@ def environment() -> dict[str, Any]:
         ``packages`` (version by name, None if missing) and ``torch`` (how it was built, and the
         devices).
     """
-    from .process import THREADS
+    from ..datasets.steady import THREADS
 
     return {
         "scorebench": _version("scorebench"),
@@ -35,7 +37,7 @@ def environment() -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         # Not the kernel's release: it is often somebody's own name for it, and changes no number.
         "platform": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]).strip(),
-        "cpu": {"model": _cpu_model(), "cores": os.cpu_count()},
+        "cpu": {"model": cpu_model(), "cores": os.cpu_count()},
         "threads": THREADS,
         "packages": {name: _version(name) for name in _requirements()},
         "torch": _torch(),
@@ -84,16 +86,6 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-@cache
-def _cpu_model() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        found = re.search(r"^model name\s*:\s*(.+)$", information.read_text("utf-8"), re.M)
-        if found:
-            return found.group(1).strip()
-    return platform.processor() or platform.machine()
 
 
 def _checkout(root: Path) -> dict[str, Any] | None:

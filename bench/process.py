@@ -6,10 +6,7 @@ import functools
 import platform
 from collections.abc import Iterator
 
-import torch
-
-THREADS = 1
-"""Threads that a run computes with, whatever the process around it is set to."""
+from ..datasets.steady import steady
 
 # Parameters of mallopt(3), and a size that no tensor of a run exceeds.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -18,19 +15,10 @@ _KEPT = 1 << 28
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch on one thread, with numbers too small for full precision taken as zero.
-
-    More threads change the order of sums, and denormal numbers cost a hundredfold.
-    """
+    """Run torch as ``steady`` does, and keep the memory that it frees."""
     _keep_freed_memory()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    torch.set_flush_denormal(True)
-    try:
+    with steady():
         yield
-    finally:
-        torch.set_flush_denormal(False)
-        torch.set_num_threads(threads)
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from .cache import kept
 from .errors import UsageError
 from .quadrature import grid, midpoints, monte_carlo
 
@@ -169,7 +170,11 @@ class Dataset(ABC):
 
 @lru_cache(maxsize=1024)
 def _information(dataset: Dataset, sigma: float) -> tuple[float, float]:
-    return dataset.information(sigma)
+    def make() -> dict[str, Tensor]:
+        return {"both": torch.tensor(dataset.information(sigma), dtype=torch.float64)}
+
+    entropy, fisher = kept("information", dataset, sigma, make=make)["both"].tolist()
+    return entropy, fisher
 
 
 def _level(sigma: float) -> float:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .base import Dataset
+from .cache import kept
 from .curve import BlurredCurve
 from .separable import log_derivatives, mix
 
@@ -79,18 +80,22 @@ class ScoreTable:
         needed = 2 * self.half_side * _STEPS_PER_TAU / tau
         self.cells = math.ceil(max(needed, min(_CELLS, 256 / tau)))
         self.step = 2 * self.half_side / self.cells
-        axis = torch.arange(self.cells + 1, dtype=torch.float64) * self.step - self.half_side
-        self._nodes = log_derivatives(
-            *dataset.by_arm(tau), axis, dataset.width, tau, full=True
-        ).flatten(1, 2)
         self.trusted = torch.ones(self.cells, self.cells, dtype=torch.bool)
+        made = kept("score table", dataset, sigma, make=partial(self._made, dataset, tau))
+        self._nodes, self.trusted = made["nodes"], made["trusted"]
+
+    def _made(self, dataset: BlurredCurve, tau: float) -> dict[str, Tensor]:
+        """The table, and where it can be trusted."""
+        axis = torch.arange(self.cells + 1, dtype=torch.float64) * self.step - self.half_side
+        nodes = log_derivatives(*dataset.by_arm(tau), axis, dataset.width, tau, full=True)
+        self._nodes = nodes.flatten(1, 2)
         middle = axis[:-1] + self.step / 2
         arms = log_derivatives(*dataset.by_arm(tau), middle, dataset.width, tau, full=False)
         truth = mix(arms[..., 0], arms[..., 1:3]).flatten(0, 1)
         error = (self._interpolate(torch.cartesian_prod(middle, middle)) - truth).norm(dim=-1)
         good = error <= _TOLERANCE * (truth.norm(dim=-1) + 1 / tau)
         good &= arms[..., 0].amax(0).flatten() > _FAINT
-        self.trusted = good.view(self.cells, self.cells)
+        return {"nodes": self._nodes, "trusted": good.view(self.cells, self.cells)}
 
     def __call__(self, x: Tensor) -> Tensor:
         """Score at ``x`` of shape (n, 2): the same shape, float64."""

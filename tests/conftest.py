@@ -1,5 +1,6 @@
 """What many tests share: a study of real runs that takes seconds."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ seeds = 2
 [evaluation]
 samples = 120
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Tests keep what takes long to make to themselves, and share it among each other."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    os.environ["SCOREBENCH_CACHE"] = str(folder / "cache")
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from scipy.interpolate import RectBivariateSpline
 from torch import Tensor
 
 from ...datasets.base import Dataset
+from ...datasets.cache import kept
 from ...datasets.curve import BlurredCurve
 from ...datasets.errors import UsageError
 from ...datasets.mixture import GaussianMixture
@@ -71,11 +72,16 @@ def _embed(dataset: Dataset, ell: float) -> Embedding:
             f" {dataset.dim}"
         )
     mean = kernel_mean(dataset, ell)
-    constant = _constant(dataset, ell)
-    rule = nodes(dataset, 0.0)
-    seen = float((mean(rule.x).square() * rule.mass).sum())
-    # The square of a Gaussian kernel is the kernel of width ℓ/√2.
-    spread = _constant(dataset, ell / math.sqrt(2)) - 2 * seen + constant**2
+
+    def make() -> dict[str, Tensor]:
+        constant = _constant(dataset, ell)
+        rule = nodes(dataset, 0.0)
+        seen = float((mean(rule.x).square() * rule.mass).sum())
+        # The square of a Gaussian kernel is the kernel of width ℓ/√2.
+        spread = _constant(dataset, ell / math.sqrt(2)) - 2 * seen + constant**2
+        return {"both": torch.tensor([constant, spread], dtype=torch.float64)}
+
+    constant, spread = kept("embedding", dataset, ell, make=make)["both"].tolist()
     return Embedding(ell, mean, constant, spread)
 
 
@@ -111,7 +117,11 @@ class _Spline:
         self.half = dataset.extent + 0.5 + min(ell, 1.0)
         cells = math.ceil(2 * self.half * _STEPS / dataset.tau(ell))
         axis = torch.linspace(-self.half, self.half, cells + 1, dtype=torch.float64)
-        values = curve_log_prob(dataset, ell, axis).exp() * (2 * math.pi * ell**2)
+
+        def make() -> dict[str, Tensor]:
+            return {"values": curve_log_prob(dataset, ell, axis).exp() * (2 * math.pi * ell**2)}
+
+        values = kept("kernel mean", dataset, ell, make=make)["values"]
         self._spline = RectBivariateSpline(axis.numpy(), axis.numpy(), values.numpy())
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ...datasets.base import Dataset
+from ...datasets.cache import kept
 from . import metrics
 from .base import Metric
 from .embedding import kernel_mean
@@ -55,5 +56,9 @@ def shares(dataset: Dataset, samples: Tensor) -> Tensor:
 @lru_cache(maxsize=64)
 def threshold(dataset: Dataset) -> float:
     """Density of the blurred data, up to a factor, that one in a thousand true points is below."""
-    probe = dataset.sample(_PROBE, torch.Generator().manual_seed(_SEED))
-    return float(kernel_mean(dataset, _BLUR)(probe).quantile(_QUANTILE))
+
+    def make() -> dict[str, Tensor]:
+        probe = dataset.sample(_PROBE, torch.Generator().manual_seed(_SEED))
+        return {"density": kernel_mean(dataset, _BLUR)(probe).quantile(_QUANTILE).view(1)}
+
+    return float(kept("junk threshold", dataset, make=make)["density"])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...datasets.base import Dataset
+from ...datasets.cache import kept
 from ...datasets.curve import BlurredCurve
 from ...datasets.quadrature import grid, midpoints, panels
 from ...datasets.separable import log_derivatives, mix
@@ -50,6 +51,10 @@ def nodes(dataset: Dataset, sigma: float) -> Nodes:
             take the place of quadrature.
         sigma: Noise level.
     """
+    return Nodes(**kept("nodes", dataset, sigma, make=lambda: _nodes(dataset, sigma)._asdict()))
+
+
+def _nodes(dataset: Dataset, sigma: float) -> Nodes:
     if dataset.dim != 2:
         generator = torch.Generator().manual_seed(_SEED)
         x = dataset.sample(_PROBE, generator)
