@@ -82,6 +82,18 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
     )
 
 
+def parts_of(spec: RunSpec) -> dict[str, str]:
+    """As ``fingerprints``, with a digest of each metric by itself, called ``metric NAME``."""
+    parts = {part: value for part, value in fingerprints(spec).items() if part != "metrics"}
+    measures = {name: _module(metrics, name) for name in spec.evaluation.metrics}
+    return parts | {f"metric {name}": _apart(module) for name, module in measures.items()}
+
+
+@cache
+def _apart(module: str) -> str:
+    return _digest_of(_closure([module]) - _closure([_CORE]))
+
+
 @cache
 def code_behind(module: str) -> str:
     """Fingerprint of a module, all that it imports, and every built-in plug-in it may ask for."""

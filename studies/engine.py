@@ -160,9 +160,9 @@ class Engine:
 
     def parts(self, spec: RunSpec) -> dict[str, str]:
         """Fingerprints of the parts of the code that a run executes, by their names."""
-        from ..bench.fingerprint import fingerprints
+        from ..bench.fingerprint import parts_of
 
-        return fingerprints(spec)
+        return parts_of(spec)
 
     def shape(self, spec: RunSpec) -> Hashable:
         """Runs of equal shape can travel as one task."""

@@ -53,7 +53,7 @@ def read_environments(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def read_code(directory: Path) -> dict[str, dict[str, Any]]:
-    """Fingerprints of the parts of the code behind each cell; empty until a study is finished.
+    """Fingerprints of the parts of the code behind each cell; empty before the first row.
 
     Raises:
         UsageError: The file is damaged or cannot be read.

@@ -16,9 +16,10 @@ from filelock import FileLock, Timeout
 
 from ..bench.spec import RunSpec
 from ..datasets.errors import UsageError, unknown
+from .code import Parts, changed_code, write_code
 from .difference import Change, conflicts
 from .files import clear_drafts, refused, write_atomically
-from .records import ENVIRONMENT, LOCK, ROWS, STUDY, read_environments, read_study, scan
+from .records import ENVIRONMENT, LOCK, ROWS, STUDY, read_code, read_environments, read_study, scan
 from .rows import Cell, Discard, Place, Row, parse_line
 from .spec import StudySpec
 from .versions import FORMAT, read_format, write_format
@@ -37,6 +38,7 @@ class Store:
             aside if they no longer fit. Rows that fit are never set aside.
         key: Gives the key that a run has now; unless given, keys are not compared.
         discarded: Called with cells whose rows were set aside.
+        parts: Gives the fingerprints of the parts of a run's code, to name what has changed.
     """
 
     def __init__(
@@ -46,14 +48,17 @@ class Store:
         discard: Sequence[str] = (),
         key: Callable[[RunSpec], str] | None = None,
         discarded: Callable[[Sequence[Cell]], None] | None = None,
+        parts: Callable[[RunSpec], Parts] | None = None,
     ) -> None:
         self.directory = directory
         self.study = study
         self._discard = discard
         self._key = key
         self._discarded = discarded
+        self._parts = parts
         self.rows: dict[Place, Row] = {}
         self.environments: dict[str, dict[str, Any]] = {}
+        self.code: Mapping[str, Parts] = {}
         self._lock = FileLock(directory / LOCK, blocking=False)
         self._file: int | None = None
 
@@ -110,6 +115,23 @@ class Store:
             raise refused(self.directory, "write to", error) from error
         self.rows |= {row.place: row for row in rows}
 
+    def note_code(self, code: Mapping[str, Parts]) -> None:
+        """Remember which code makes the rows of each cell; before they are added, lest it be lost.
+
+        Args:
+            code: Fingerprints of the parts of the code by name, by stem of the cell.
+
+        Raises:
+            UsageError: The disk is full or went away.
+        """
+        if code == self.code:
+            return
+        try:
+            write_code(self.directory, code)
+        except OSError as error:
+            raise refused(self.directory, "write to", error) from error
+        self.code = code
+
     def _add(self, data: bytes) -> None:
         assert self._file is not None, "the store is open"  # noqa: S101
         end = os.lseek(self._file, 0, os.SEEK_END)
@@ -136,6 +158,7 @@ class Store:
             clear_drafts(self.directory)
             old = self._old_study()
             self.environments = read_environments(self.directory)
+            self.code = read_code(self.directory)
             path = self.directory / ROWS
             if old is None:
                 write_atomically(self.directory / STUDY, self.study.to_toml().encode())
@@ -193,19 +216,9 @@ class Store:
         write_format(self.directory)
 
     def _changed_code(self) -> list[Change]:
-        """Rows made by other code than would run now must not be mixed with new ones."""
         if self._key is None:
             return []
-        changed: dict[str, set[Cell]] = {}
-        for row in self.rows.values():
-            run = row.run
-            if self._key(run) != row.result.key:
-                what = f"{run.method.name} on {run.dataset.name} with {run.sampler.name}"
-                changed.setdefault(what, set()).add(row.place.cell)
-        return [
-            Change(f"the code behind {what} has changed since its rows were made", frozenset(cells))
-            for what, cells in changed.items()
-        ]
+        return changed_code(self.rows.values(), self.code, self._key, self._parts)
 
     def _permitted(self, seen: set[Cell]) -> frozenset[Cell]:
         known = seen | _cells(self.study)

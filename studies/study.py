@@ -79,7 +79,7 @@ def run(
         for cell in cells:
             files.discard(cell)
 
-    with Store(directory, study, discard, engine.key, discarded) as store:
+    with Store(directory, study, discard, engine.key, discarded, engine.parts) as store:
         session = _Session(
             Plan(study, engine), store, files, workers, listener or _ignore, where, storage
         )
@@ -159,11 +159,12 @@ class _Session:
         except BaseException:
             pool.close(kill=True)
             raise
-        from .table import write_code, write_results
+        from .table import write_results
 
         rows = standing(plan, store.rows.values())
         write_results(store.directory, rows, plan)
-        write_code(store.directory, rows, plan.engine)
+        last = {row.place.cell: row for row in rows}
+        store.note_code({cell.stem: plan.engine.parts(row.run) for cell, row in last.items()})
         failures = sum(row.result.state != "ok" for row in rows)
         seconds = time.monotonic() - began
         self._listen(StudyFinished(store.directory, len(rows), failures, self._ran, seconds))
@@ -197,6 +198,8 @@ class _Session:
                 self._files.keep(row, outcome.artifacts)
             rows.append(row)
         new = [row for row in rows if row.place not in self._store.rows]
+        made = self._plan.engine.parts(jobs[-1].spec)
+        self._store.note_code({**self._store.code, jobs[-1].place.cell.stem: made})
         self._store.append(new, {identity: description})
         for row in new:
             self._by_cell[row.place.cell].append(row)

@@ -1,7 +1,6 @@
 """Rows as a pandas table, in an order and with columns that do not depend on how they came."""
 
 import io
-import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from ..datasets.errors import UsageError
 from .cells import Plan
 from .engine import Engine
 from .files import refused, write_atomically, write_if_changed
-from .records import CODE, read_rows, read_study
+from .records import read_rows, read_study
 from .rows import Place, Row
 from .space import LEARNING_RATE
 from .standing import standing
@@ -54,23 +53,6 @@ def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
             buffer = io.BytesIO()
             table.to_parquet(buffer, index=False)
             write_atomically(parquet, buffer.getvalue())
-    except OSError as error:
-        raise refused(directory, "write to", error) from error
-
-
-def write_code(directory: Path, rows: Iterable[Row], engine: Engine) -> None:
-    """Write down the fingerprints of what made each cell, to tell later which part has changed.
-
-    Args:
-        directory: The run directory.
-        rows: Made by the code as it is now.
-        engine: Knows that code.
-    """
-    last = {row.place.cell: row for row in rows}
-    found = {cell.stem: engine.parts(row.run) for cell, row in sorted(last.items())}
-    text = json.dumps(found, indent=1, sort_keys=True) + "\n"
-    try:
-        write_if_changed(directory / CODE, text.encode())
     except OSError as error:
         raise refused(directory, "write to", error) from error
 

@@ -9,6 +9,7 @@ from scorebench.studies.best import best
 from scorebench.studies.events import RunsFinished
 from scorebench.studies.records import read_rows, read_study
 from scorebench.studies.replay import replay
+from scorebench.studies.scheduler import OutOfTime
 from scorebench.studies.status import status
 from scorebench.studies.study import run
 from scorebench.studies.table import read_results
@@ -196,11 +197,54 @@ def test_rows_that_fit_are_never_set_aside(copied, engine):
 
 def test_code_that_changed_is_refused_or_run_again(copied, tmp_path):
     engine = FakeEngine(code="2", tilt=0.5)
+    with pytest.raises(UsageError, match=r"code of method alpha has changed.*--discard '\*'"):
+        run(make_study(), copied, engine=engine)
+    (copied / "code.json").rename(tmp_path / "lost.json")
     with pytest.raises(UsageError, match=r"code behind alpha on ring with walk.*--discard '\*'"):
         run(make_study(), copied, engine=engine)
     run(make_study(), copied, engine=engine, discard=["*"])
     run(make_study(), tmp_path / "fresh", engine=engine)
     assert contents(copied) == contents(tmp_path / "fresh")
+
+
+class Parted(FakeEngine):
+    """Its code has parts that change by themselves."""
+
+    def __init__(self, **versions):
+        super().__init__(code=str(sorted(versions.items())))
+        self.versions = versions
+
+    def parts(self, spec):
+        names = ("core", "method", "dataset", "sampler", "metric mmd", "metric sw1")
+        return {name: self.versions.get(name.replace(" ", "_"), "1") for name in names}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("core", "the code that all runs share has changed"),
+        ("method", "the code of method alpha has changed"),
+        ("dataset", "the code of dataset ring has changed"),
+        ("sampler", "the code of sampler walk has changed"),
+        ("metric_mmd", "the code of metric mmd has changed"),
+    ],
+)
+def test_refusals_name_the_part_of_the_code_also_of_a_study_that_is_not_finished(
+    tmp_path, part, said
+):
+    references = {"floors": 0, "seeds": 0}
+    study = make_study(methods=["alpha"], reference=references, limits={"study_seconds": 0.3})
+    with pytest.raises(OutOfTime):
+        run(study, tmp_path / "out", engine=Slowly())
+    with pytest.raises(UsageError, match=said) as caught:
+        run(study, tmp_path / "out", engine=Parted(**{part: "2"}))
+    assert str(caught.value).count("has changed") == 1
+
+
+class Slowly(Parted):
+    def __init__(self):
+        super().__init__()
+        self.delay = 0.1
 
 
 def test_a_kill_between_setting_aside_and_the_new_study_does_no_harm(copied, tmp_path, monkeypatch):
