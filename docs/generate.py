@@ -164,7 +164,7 @@ sampler the exact score's row is that of one setting only.
 
 ## Several objectives
 
-Wider networks and longer training are not free. With a list,
+Longer training and more slices are not free. With a list,
 
 ```toml
 objective = ["mmd", "train_evaluations"]
@@ -174,8 +174,8 @@ finalists = 4
 ```
 
 the search looks for the best trade-offs between what counts first and what is to be small besides: further metrics,
-`train_evaluations` or `sample_evaluations` (points pushed through the network; seconds differ each time and could not be
-repeated). The finalists are then points along the Pareto front of the trials, both ends among them, and each is trained
+`train_evaluations` or `sample_evaluations`. These count points pushed through the network, however wide it is; seconds,
+which would tell, differ each time, so that no search by them could be repeated. The finalists are then points along the Pareto front of the trials, both ends among them, and each is trained
 `repeats` times again on fresh seeds. `scorebench leaderboard DIR --table front` and the figures `front-DATASET` show the
 front that these fresh runs leave, with their intervals. The winner is still the finalist whose fresh runs have the best mean
 of the first objective: it alone is confirmed on the test truth and ranked, so on the board methods may win at different

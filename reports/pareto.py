@@ -9,6 +9,7 @@ the validation truth; on the test truth only the winner of each cell is confirme
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -81,30 +82,27 @@ def points(source: Source, dataset: str) -> list[Point]:
 def _of_cell(label: str, cell: Cell, costs: Sequence[str]) -> list[Point]:
     again = cell.search[cell.search["replicate"] > 0]
     winners = set(cell.confirm["trial"])
+    searched = [
+        str(name)
+        for name in cell.search.columns
+        if str(name).startswith("params.") and cell.search[name].nunique() > 1
+    ]
     found = []
     for trial, rows in again.groupby("trial"):
         good = rows[rows["state"] == "ok"]
         means = {name: float(good[name].mean()) if len(good) else math.nan for name in costs}
         quality = estimate([losses(rows, cell.objective)])
-        number = int(str(trial))
-        found.append(
-            Point(label, cell, number, _parameters(rows), quality, means, len(rows),
-                  number in winners)
-        )  # fmt: skip
+        number, settings = int(str(trial)), _parameters(rows.iloc[0], searched)
+        won = number in winners
+        found.append(Point(label, cell, number, settings, quality, means, len(rows), won))
     return found
 
 
-def _parameters(rows: pd.DataFrame) -> dict[str, str]:
-    first = rows.iloc[0]
-    named = {
-        str(name).removeprefix("params."): first[name]
-        for name in rows.columns
-        if str(name).startswith("params.")
-    }
+def _parameters(row: "pd.Series[Any]", searched: Sequence[str]) -> dict[str, str]:
     return {
-        name: text.number(value)
-        for name, value in named.items()
-        if not pd.isna(value) and value != ""
+        name.removeprefix("params."): text.number(row[name])
+        for name in searched
+        if not pd.isna(row[name]) and row[name] != ""
     }
 
 
