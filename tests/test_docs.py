@@ -26,6 +26,8 @@ TINY = {{
     "datasets": '["rings", "8gaussians"]',
 }}
 words = sys.argv[1:]
+if words[:2] == ["finding", "selftest"]:
+    words += ["-o", "points=200", "-o", "repeats=40", "--workers", "1"]
 if words[0] == "run":
     path = Path(words[1])
     text = path.read_text() if path.exists() else ""
@@ -68,7 +70,9 @@ def test_generated_pages_are_current():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/faq.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/tutorial.md", "docs/faq.md", "docs/findings.md"]
+)
 def test_commands_and_snippets_work(page, tmp_path):
     tools = tmp_path / "tools"
     tools.mkdir()

@@ -147,8 +147,18 @@ def one(table: "pd.DataFrame", experiment: str, quantity: str, **axes: Any) -> M
     )
 
 
-def slope(x: "pd.Series[Any]", y: "pd.Series[Any]") -> float:
-    """Exponent of the power law that is nearest to positive numbers, on logarithmic scales."""
+def exponent(x: "pd.Series[Any]", y: "pd.Series[Any]", error: "pd.Series[Any]") -> Measured:
+    """Exponent of the power law that is nearest to positive numbers, on logarithmic scales.
+
+    Args:
+        x: Where.
+        y: The numbers.
+        error: Their standard errors; missing where they have none.
+    """
     import numpy as np
 
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+    at = np.log(x.to_numpy(float))
+    lever = (at - at.mean()) / np.square(at - at.mean()).sum()
+    relative = (error.fillna(0.0) / y).to_numpy(float)
+    slope = float((lever * np.log(y.to_numpy(float))).sum())
+    return Measured(slope, float(np.sqrt(np.square(lever * relative).sum())))

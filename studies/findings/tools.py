@@ -70,9 +70,9 @@ def streams(seed: int, *names: Names, members: int = 1) -> MemberRandom:
     return MemberRandom([generator(seed, *names, k) for k in range(members)])
 
 
-def full(members: int, value: float) -> Tensor:
+def full(members: int, value: float, dtype: torch.dtype = torch.float32) -> Tensor:
     """A number of each member as objectives take it, shape (members, 1, 1)."""
-    return torch.full((members, 1, 1), value)
+    return torch.full((members, 1, 1), value, dtype=dtype)
 
 
 def mean_error(values: Tensor) -> tuple[float, float]:
@@ -141,7 +141,8 @@ def train(
     )
     level = objective.target(options)
     models = [NetworkModel(mlp, done.theta[k : k + 1], level) for k in range(seeds)]
-    return Trained(models, torch.tensor(done.curve, dtype=torch.float64), data)
+    curve = [[float(passed.step), *passed.loss] for passed in done.curve]
+    return Trained(models, torch.tensor(curve, dtype=torch.float64), data)
 
 
 def draw(sampler: Sampler, model: Model, n: int, seed: int, *names: Names) -> Tensor:

@@ -1,0 +1,220 @@
+"""What objectives cost as the dimension grows, and what a cheap trace gets wrong."""
+
+import math
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from pydantic import Field
+
+from ...bench.streams import generator
+from ...datasets import get_dataset
+from ...methods.activations import ACTIVATIONS
+from ...methods.network_model import NetworkModel
+from ...methods.networks import MLP
+from ...methods.objectives.base import ScoreMatching
+from ...methods.objectives.dsm import DSM
+from ...methods.objectives.fd_ssm import FDSSM
+from ...methods.objectives.ism import ISM
+from ...methods.objectives.ssm import SSM
+from ...methods.objectives.ssm_vr import SSMVR
+from . import findings
+from .base import Claim, Finding, Measured, Parts, Row, exponent, one, pick, row
+from .tools import mean_error, streams
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+_SLICED = {"n_slices": 1, "slice_kind": "rademacher"}
+_METHODS: dict[str, tuple[ScoreMatching, dict[str, Any]]] = {
+    "ism": (ISM(), {}), "ssm": (SSM(), _SLICED), "ssm_vr": (SSMVR(), _SLICED),
+    "fd_ssm": (FDSSM(), {"radius": 0.1}), "dsm": (DSM(), {"sigma": 0.1}),
+}  # fmt: skip
+
+
+def approximate_trace(mlp: MLP, theta: "Tensor", x: "Tensor") -> "Tensor":
+    """The trace of ∇s of an energy network by back-propagating diagonals only, shape (B,).
+
+    Second derivatives are carried down layer by layer as h_a = φ'(a)² h + φ''(a) g and
+    h = (W∘W) h_a, g being first derivatives (Kingma and LeCun 2010, section 4): what units of one
+    layer do together is left out. It costs as much as one more backward pass.
+
+    Args:
+        mlp: The network.
+        theta: Parameters, shape (1, mlp.size).
+        x: Points, shape (B, d).
+    """
+    *hidden, (last, _) = ((weight[0], bias[0]) for weight, bias in mlp.views(theta))
+    activation = ACTIVATIONS[mlp.activation]
+    h, kept = x, []
+    for weight, bias in hidden:
+        a = h @ weight + bias
+        h, slope_, rest, second = (torch.empty_like(a) for _ in range(4))
+        activation.value(a, h, slope_, rest)
+        activation.bend(h, slope_, rest, second, None)
+        kept.append((weight, slope_, second))
+    first = last.T.expand(len(x), -1)
+    curved = torch.zeros_like(first)
+    for weight, slope_, second in reversed(kept):
+        curved = (slope_.square() * curved + second * first) @ weight.square().T
+        first = (slope_ * first) @ weight.T
+    return -curved.sum(1)
+
+
+def _exponent(table: "pd.DataFrame", method: str, quantity: str, above: int = 1) -> Measured:
+    found = pick(table, "cost", quantity, method=method)
+    found = found[found["dim"] >= above]
+    return exponent(found["dim"], found["value"], found["error"])
+
+
+def _ratio(table: "pd.DataFrame", quantity: str, a: str, b: str, *, last: bool) -> Measured:
+    """What one method costs over what another does, in the largest or smallest dimension."""
+    costs = [
+        pick(table, "cost", quantity, method=name).sort_values("dim")["value"] for name in (a, b)
+    ]
+    first, second = (float(cost.iloc[-1 if last else 0]) for cost in costs)
+    return Measured(first / second)
+
+
+def _dearer(table: "pd.DataFrame") -> Measured:
+    """By how much ISM's seconds over SSM's grow from the smallest dimension to the largest."""
+    low, high = (_ratio(table, "seconds", "ism", "ssm", last=last) for last in (False, True))
+    return Measured(high.value / low.value)
+
+
+def _least_error(table: "pd.DataFrame") -> Measured:
+    found = pick(table, "approximate trace", "relative error")
+    return Measured(float(found[found["depth"] == 2]["value"].min()))
+
+
+@findings.register("scaling")
+class Scaling(Finding):
+    """An exact trace costs as many passes as there are dimensions; a cheap one is biased.
+
+    One step of each objective (loss and gradient) is counted in passes through the network, which
+    is exact, and timed, which is this machine's: the least of several, so they differ from run to
+    run. Then the trace by diagonal back-propagation is compared with the exact one for networks
+    as they are initialised.
+
+    Attributes:
+        dims: Dimensions of the Gaussian ring.
+        repeats: Steps that are timed.
+        batch: Points of a step.
+        width: Units of each of two hidden layers.
+        networks: Networks for the trace, at each size.
+    """
+
+    dims: tuple[int, ...] = (2, 5, 10, 20, 50, 100)
+    repeats: int = Field(15, ge=3)
+    batch: int = Field(100, ge=10)
+    width: int = Field(128, ge=8)
+    networks: int = Field(10, ge=2)
+
+    def parts(self) -> Parts:
+        """One for each method and dimension, and the trace."""
+        # Steps of one dimension follow each other, so that a busy machine slows them all.
+        costs = {f"d = {d}": partial(self._costs, d) for d in self.dims}
+        return {**costs, "approximate trace": self._trace}
+
+    def _costs(self, dim: int) -> list[Row]:
+        dataset = get_dataset("gaussian_ring", dim=dim)
+        mlp = MLP(dim, width=self.width)
+        theta = mlp.init([generator(self.seed, "cost")]).requires_grad_()
+        x = dataset.sample(self.batch, generator(self.seed, "points")).float().unsqueeze(0)
+        noise = streams(self.seed, "noise")
+        model = NetworkModel(mlp, theta)
+        seconds: dict[str, list[float]] = {name: [] for name in _METHODS}
+        passes = {}
+        for _ in range(self.repeats + 1):
+            for name, (objective, options) in _METHODS.items():
+                before, started = model.evaluations, time.perf_counter()
+                torch.autograd.grad(objective.loss(model, x, noise, **options).sum(), theta)
+                seconds[name].append(time.perf_counter() - started)
+                passes[name] = (model.evaluations - before) / self.batch
+        rows = []
+        for name in _METHODS:
+            # Whatever else the machine does only adds; the first step also pays for memory.
+            value = min(seconds[name][1:])
+            rows += [
+                row("cost", "passes", passes[name], method=name, dim=dim),
+                row("cost", "seconds", value, method=name, dim=dim),
+            ]
+        return rows
+
+    def _trace(self) -> list[Row]:
+        rows = []
+        for depth in (1, 2, 3):
+            for width in (50, 300):
+                errors = [self._trace_error(depth, width, k) for k in range(self.networks)]
+                value, error = mean_error(torch.tensor(errors, dtype=torch.float64))
+                expected = 0.0 if depth == 1 else math.nan
+                rows.append(row("approximate trace", "relative error", value, error, expected,
+                                depth=depth, width=width))  # fmt: skip
+        return rows
+
+    def _trace_error(self, depth: int, width: int, k: int) -> float:
+        mlp = MLP(2, width=width, depth=depth)
+        theta = mlp.init([generator(self.seed, "trace", depth, width, k)], torch.float64)
+        x = get_dataset("8gaussians").sample(500, generator(self.seed, "trace", k))
+        axes = torch.eye(2, dtype=torch.float64).view(1, 2, 1, 2).expand(1, 2, len(x), 2)
+        exact = NetworkModel(mlp, theta).along(x.unsqueeze(0), axes.contiguous()).second[0].sum(0)
+        wrong = approximate_trace(mlp, theta, x) - exact
+        return float((wrong.square().mean() / exact.square().mean()).sqrt())
+
+    def verdict(self, table: "pd.DataFrame") -> str:
+        """Costs at both ends, and the error of the cheap trace."""
+        low, high = self.dims[0], self.dims[-1]
+        few, many = (
+            _ratio(table, "seconds", "ism", "ssm", last=last).value for last in (False, True)
+        )
+        return (
+            f"A step of exact score matching takes {few:.1f} times as long as a sliced one in "
+            f"d = {low} and {many:.0f} times in d = {high}; sliced and denoising steps need the "
+            "same number of passes in every dimension. The trace by diagonal back-propagation is "
+            f"exact for one hidden layer, and wrong by at least {_least_error(table).value:.0%} "
+            "for two."
+        )
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Claim(
+            "A15", "passes of an exact trace grow in proportion to d: exponent from d = 10 on",
+            "Song et al. 2019, section 2.3", partial(_exponent, method="ism", quantity="passes",
+                                                     above=10), expected=1.0, slack=0.1,
+        ),
+        *(
+            Claim(
+                "A15", f"passes of {name} do not grow: exponent", "Song et al. 2019, section 3",
+                partial(_exponent, method=name, quantity="passes"), expected=0.0, slack=1e-9,
+            )
+            for name in ("ssm", "ssm_vr", "fd_ssm", "dsm")
+        ),
+        Claim(
+            "A15", "seconds of a step with the exact trace: exponent from d = 10 on",
+            "Song et al. 2019, figure 2",
+            partial(_exponent, method="ism", quantity="seconds", above=10), least=0.5, most=1.4,
+        ),
+        Claim(
+            "A15", "seconds of ism over those of ssm: growth from the smallest d to the largest",
+            "Song et al. 2019, figure 2", _dearer, least=8.0,
+        ),
+        Claim(
+            "A15", "seconds of ssm over those of dsm in the smallest d",
+            "Song and Ermon 2019: about four; here 2.5",
+            partial(_ratio, quantity="seconds", a="ssm", b="dsm", last=False), least=1.1, most=5.0,
+        ),
+        *(
+            Claim(
+                "A16", f"diagonal back-propagation, one hidden layer of {width}: relative error",
+                "no cross terms to leave out",
+                partial(one, experiment="approximate trace", quantity="relative error", depth=1,
+                        width=width), slack=1e-12,
+            )
+            for width in (50, 300)
+        ),
+        Claim(
+            "A16", "two hidden layers: least relative error of the trace over widths",
+            "Kingma and LeCun 2010, section 4", _least_error, least=0.1,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,253 @@
+"""How noisy sliced objectives are: against closed forms."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from pydantic import Field
+
+from ...bench.streams import generator
+from ...datasets import get_dataset
+from ...methods.network_model import NetworkModel
+from ...methods.networks import MLP
+from ...methods.normal_model import NormalModel
+from ...methods.objectives.base import ScoreMatching
+from ...methods.objectives.ism import ISM
+from ...methods.objectives.ssm import SSM
+from ...methods.objectives.ssm_vr import SSMVR
+from ...methods.random import SliceKind
+from . import findings
+from .base import Claim, Finding, Measured, Parts, Row, exponent, pick, row
+from .tools import Crowd, variance_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+_KINDS: tuple[SliceKind, ...] = ("gaussian", "rademacher", "sphere")
+_SLICED: dict[str, ScoreMatching] = {"ssm": SSM(), "ssm_vr": SSMVR()}
+
+
+def loss_variance(method: str, kind: str, dim: int) -> float:
+    """Variance of the loss of one point and one direction at the optimum, x ~ N(0, I).
+
+    ½d of it is the variance over x of the exact loss. The rest is the mean of Var(v·Av), with
+    A = -I for SSM-VR and -I + ½xxᵀ for SSM: 2|A|² for Gaussian v, and without the diagonal for
+    the others.
+    """
+    gaussian = kind == "gaussian"
+    if method == "ssm_vr":
+        return (2 * dim if gaussian else 0) + dim / 2
+    return (dim * (dim + 2) / 2 if gaussian else dim * (dim - 1) / 2) + dim / 2
+
+
+def gradient_variance(method: str, kind: str, dim: int) -> float:
+    """Variance of the derivative of that loss by θ, for energies θ|x|²/2 at θ = 1."""
+    gaussian = kind == "gaussian"
+    if method == "ssm_vr":
+        return 4 * dim if gaussian else 2 * dim
+    return 2 * dim * (dim + 2) if gaussian else 2 * dim**2
+
+
+def direction_variance(second: "Tensor", kind: str) -> "Tensor":
+    """Variance of v·Av over directions v, for symmetric A of shape (..., d, d): (...).
+
+    2|A|² for Gaussian v, without the diagonal for Rademacher v, and 2d/(d + 2) (|A|² - tr(A)²/d)
+    on the sphere of radius √d.
+    """
+    dim = second.shape[-1]
+    whole = second.square().sum((-2, -1))
+    diagonal = second.diagonal(dim1=-2, dim2=-1)
+    if kind == "gaussian":
+        return 2 * whole
+    if kind == "rademacher":
+        return 2 * (whole - diagonal.square().sum(-1))
+    return 2 * dim / (dim + 2) * (whole - diagonal.sum(-1).square() / dim)
+
+
+def _worst(table: "pd.DataFrame", quantity: str) -> Measured:
+    """Largest deviation from the closed form, in standard errors."""
+    found = pick(table, "normal", quantity)
+    return Measured(float(((found["value"] - found["expected"]).abs() / found["error"]).max()))
+
+
+def _ratio(table: "pd.DataFrame", quantity: str, kind: str, dim: int) -> Measured:
+    """What SSM has over what SSM-VR has."""
+    a, b = (
+        pick(table, "normal", quantity, method=name, slices=kind, dim=dim).iloc[0]
+        for name in ("ssm", "ssm_vr")
+    )
+    value = a["value"] / b["value"]
+    error = value * math.hypot(a["error"] / a["value"], b["error"] / b["value"])
+    return Measured(value, error, a["expected"] / b["expected"])
+
+
+def _decay(table: "pd.DataFrame", method: str, kind: str) -> Measured:
+    found = pick(table, "network", "rms error", method=method, slices=kind)
+    return exponent(found["count"], found["value"], found["error"])
+
+
+def _off(table: "pd.DataFrame") -> Measured:
+    """Largest deviation of an rms error from its closed form, in standard errors."""
+    found = pick(table, "network", "rms error").dropna(subset=["expected"])
+    return Measured(float(((found["value"] - found["expected"]).abs() / found["error"]).max()))
+
+
+def _exact(table: "pd.DataFrame", method: str) -> Measured:
+    found = pick(table, "network", "rms error", method=method, slices="orthogonal", count=2)
+    return Measured(float(found["value"].iloc[0]))
+
+
+@findings.register("variance")
+class Variance(Finding):
+    """Noise of sliced losses and of their gradients: SSM, SSM-VR and the exact trace.
+
+    First a network in the plane: the sliced losses of always the same points, with more and more
+    directions, against the exact loss. Then energies θ|x|²/2 of x ~ N(0, I) at the optimum θ = 1,
+    where loss and gradient of one point and one direction have variances in closed form (ones of
+    quadratic forms) in every dimension.
+
+    Attributes:
+        counts: Numbers of directions per point.
+        batch: Points of the network's loss.
+        repeats: Draws of all its directions.
+        dims: Dimensions of the normal.
+        draws: Points and directions there.
+    """
+
+    counts: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    batch: int = Field(500, ge=10)
+    repeats: int = Field(100, ge=20)
+    dims: tuple[int, ...] = (1, 2, 5, 10)
+    draws: int = Field(100_000, ge=1000)
+
+    def parts(self) -> Parts:
+        """The network by number of directions, the normal by dimension."""
+        network = {f"M = {m}": partial(self._network, m) for m in self.counts}
+        return {**network, **{f"d = {d}": partial(self._normal, d) for d in self.dims}}
+
+    def _network(self, count: int) -> list[Row]:
+        mlp = MLP(2, width=32)
+        theta = mlp.init([generator(self.seed, "network")], torch.float64)
+        x = get_dataset("8gaussians").sample(self.batch, generator(self.seed, "points"))
+        model = NetworkModel(mlp, theta)
+        # Three directions give the whole of a symmetric matrix in the plane.
+        v = torch.tensor([[1, 0], [0, 1], [1, 1]], dtype=torch.float64).view(1, 3, 1, 2)
+        bends = model.along(x.unsqueeze(0), v.repeat(1, 1, len(x), 1)).second[0]
+        cross = (bends[2] - bends[0] - bends[1]) / 2
+        jacobian = torch.stack([bends[0], cross, cross, bends[1]], -1).view(-1, 2, 2)
+        score = model.score(x.unsqueeze(0))[0]
+        with_square = jacobian + 0.5 * score.unsqueeze(-1) * score.unsqueeze(-2)
+        matrix = {"ssm": with_square, "ssm_vr": jacobian}
+        exact = ISM().loss(model, x.unsqueeze(0), Crowd(generator(0), 1, torch.float64))
+        rows = []
+        for name, objective in _SLICED.items():
+            for kind in (*_KINDS, "orthogonal"):
+                stream = Crowd(generator(self.seed, name, kind, count), 1, torch.float64)
+                values = [
+                    objective.loss(model, x.unsqueeze(0), stream, n_slices=count, slice_kind=kind)
+                    for _ in range(self.repeats)
+                ]
+                squares = (torch.cat(values) - exact).square()
+                rms = float(squares.mean().sqrt())
+                expected = math.nan
+                if kind != "orthogonal":
+                    total = direction_variance(matrix[name], kind).mean()
+                    expected = math.sqrt(float(total) / (self.batch * count))
+                # A sum over many points is normal: so is, nearly, its root mean square.
+                known = rms if math.isnan(expected) else expected
+                error = known / math.sqrt(2 * self.repeats)
+                rows.append(row("network", "rms error", rms, error, expected, method=name,
+                                slices=kind, count=count))  # fmt: skip
+        return rows
+
+    def _normal(self, dim: int) -> list[Row]:
+        rows = []
+        cases: list[tuple[str, str, ScoreMatching, dict[str, Any]]] = [("ism", "–", ISM(), {})]
+        cases += [
+            (name, kind, objective, {"n_slices": 1, "slice_kind": kind})
+            for name, objective in _SLICED.items()
+            for kind in _KINDS
+        ]
+        for name, kind, objective, options in cases:
+            stream = Crowd(generator(self.seed, "normal", name, kind, dim), self.draws)
+            factors = torch.ones(self.draws, 1, 1, requires_grad=True)
+            model: Any = NormalModel(factors, 1.0, 0.0)
+            loss = objective.loss(model, stream.normal(1, dim), stream, **options)
+            (gradient,) = torch.autograd.grad(loss.sum(), factors)
+            closed: dict[str, tuple[Tensor, Callable[[str, str, int], float], float]] = {
+                "loss variance": (loss.detach(), loss_variance, dim / 2),
+                "gradient variance": (gradient, gradient_variance, 2 * dim),
+            }
+            for quantity, (values, formula, exact) in closed.items():
+                value, error = variance_error(values)
+                expected = exact if name == "ism" else formula(name, kind, dim)
+                rows.append(row("normal", quantity, value, error, expected, method=name,
+                                slices=kind, dim=dim))  # fmt: skip
+        return rows
+
+    def verdict(self, table: "pd.DataFrame") -> str:
+        """How the noise falls, and when variance reduction reduces it."""
+        decays = [_decay(table, method, kind).value for method in _SLICED for kind in _KINDS]
+        decay = sum(decays) / len(decays)
+        low, high = min(d for d in self.dims if d > 1), max(self.dims)
+        ratios = [_ratio(table, "gradient variance", "gaussian", d).value for d in (low, high)]
+        return (
+            f"The error of M directions falls as M^{decay:.2f}, and two orthogonal ones are exact "
+            f"in the plane. The gradient of SSM has {ratios[0]:.2f} times the variance of SSM-VR's "
+            f"in d = {low} and {ratios[1]:.1f} times in d = {high}; the loss of SSM-VR is not "
+            "always the less noisy one: on the line it is the noisier, in the plane they tie."
+        )
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        *(
+            Claim(
+                "A1", f"{method} with {kind} directions: exponent of the rms error in M",
+                "independent directions", partial(_decay, method=method, kind=kind),
+                expected=-0.5, slack=0.1,
+            )
+            for method in _SLICED
+            for kind in _KINDS
+        ),
+        Claim(
+            "A1", "rms errors against the variance of quadratic forms: largest deviation in "
+            "standard errors", "closed form", _off, most=4.5,
+        ),
+        *(
+            Claim(
+                "A1", f"{method} with two orthogonal directions in the plane: rms error",
+                "they make up the trace", partial(_exact, method=method), most=1e-12,
+            )
+            for method in _SLICED
+        ),
+        Claim(
+            "A2", "variances of the gradient: largest deviation from the closed form in standard "
+            "errors", "moments of normal vectors", partial(_worst, quantity="gradient variance"),
+            most=4.5,
+        ),
+        *(
+            Claim(
+                "A2", f"d = {dim}, {kind} directions: gradient variance of SSM over SSM-VR's",
+                "(d + 2)/2 (Gaussian), d (others)",
+                partial(_ratio, quantity="gradient variance", kind=kind, dim=dim), slack=1e-9,
+            )
+            for dim in (2, 10)
+            for kind in _KINDS
+        ),
+        Claim(
+            "A3", "variances of the loss: largest deviation from the closed form in standard "
+            "errors", "moments of normal vectors", partial(_worst, quantity="loss variance"),
+            most=4.5,
+        ),
+        Claim(
+            "A3", "d = 1, Gaussian directions: loss variance of SSM over SSM-VR's, 2.0 / 2.5",
+            "moments of normal vectors",
+            partial(_ratio, quantity="loss variance", kind="gaussian", dim=1), slack=1e-9,
+        ),
+        Claim(
+            "A3", "d = 2: the same, 5 / 5", "moments of normal vectors",
+            partial(_ratio, quantity="loss variance", kind="gaussian", dim=2), slack=1e-9,
+        ),
+    )  # fmt: skip
