@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from ...bench.streams import generator
-from ...bench.training import Adam
+from ...bench.adam import Adam
 from ...datasets import get_dataset
 from ...methods.network_model import NetworkModel
 from ...methods.networks import MLP
