@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from pydantic import Field
 
-from ...bench.streams import generator
 from ...bench.adam import Adam
+from ...bench.streams import generator
 from ...datasets import get_dataset
 from ...methods.network_model import NetworkModel
 from ...methods.networks import MLP
