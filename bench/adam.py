@@ -2,8 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +27,13 @@ class Adam:
     eps: float = 1e-8
     compiled: bool = True
 
+    def __post_init__(self) -> None:
+        if self.first.device.type == "cpu":
+            # Made once: a step of a narrow network takes not much longer than making them.
+            self._moments = self.first.numpy(), self.second.numpy()
+            self._rates = self.learning_rate.numpy()
+            self._ones = np.ones_like(self._rates)
+
     def norms(self, gradient: Tensor) -> Tensor:
         """Length of each member's gradient, (K, size) -> (K, 1)."""
         if not self._fits(gradient):
@@ -35,7 +42,7 @@ class Adam:
         from .adam_loops import norms
 
         made = gradient.new_empty((len(gradient), 1))
-        norms(gradient.numpy(), made.numpy()[:, 0])
+        norms(gradient.numpy(), made.numpy())
         return made
 
     def step(
@@ -53,27 +60,26 @@ class Adam:
         b1, b2 = self.betas
         # The bias corrections are moved to the small factors: fewer passes over the parameters.
         root = math.sqrt(1 - b2**self.steps)
-        rates = self.learning_rate * (factor * root / (1 - b1**self.steps))
+        scale = factor * root / (1 - b1**self.steps)
         if self._fits(gradient) and theta.is_contiguous():
             from .adam_loops import move
 
-            shrink = torch.ones_like(rates) if shrink is None else shrink
-            arrays: list[Any] = [
-                part.numpy() for part in (theta, gradient, self.first, self.second)
-            ]
-            move(*arrays, shrink.numpy()[:, 0], rates.numpy()[:, 0], self.eps * root, b1, b2)
+            shrinks = self._ones if shrink is None else shrink.numpy()
+            arrays = theta.numpy(), gradient.numpy(), *self._moments, shrinks, self._rates
+            move(*arrays, scale, self.eps * root, b1, b2)
             return
         if shrink is not None:
             gradient = gradient * shrink
         self.first.lerp_(gradient, 1 - b1)
         self.second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-        scale = torch.sqrt(self.second).add_(self.eps * root)
-        theta.sub_(torch.div(self.first, scale, out=scale).mul_(rates))
+        spread = torch.sqrt(self.second).add_(self.eps * root)
+        theta.sub_(torch.div(self.first, spread, out=spread).mul_(self.learning_rate * scale))
 
     def keep(self, members: Tensor) -> None:
         """Forget all other members."""
         self.learning_rate = self.learning_rate[members]
         self.first, self.second = self.first[members], self.second[members]
+        self.__post_init__()
 
     def _fits(self, gradient: Tensor) -> bool:
         return self.compiled and gradient.device.type == "cpu" and gradient.is_contiguous()

@@ -13,18 +13,18 @@ def norms(gradient, out):
         total = row.dtype.type(0)
         for j in range(row.shape[0]):
             total += row[j] * row[j]
-        out[k] = np.sqrt(total)
+        out[k, 0] = np.sqrt(total)
 
 
 @compiled
-def move(theta, gradient, first, second, shrink, rates, eps, b1, b2):
+def move(theta, gradient, first, second, shrink, rates, scale, eps, b1, b2):
     """One step, with gradients times ``shrink`` and a rate per member."""
     number = theta.dtype.type
     kept, new, low = number(1 - b1), number(1 - b2), number(eps)
     decay = number(b2)
     for k in range(theta.shape[0]):
         t_, g_, m_, v_ = theta[k], gradient[k], first[k], second[k]
-        factor, rate = shrink[k], rates[k]
+        factor, rate = shrink[k, 0], rates[k, 0] * number(scale)
         for j in range(t_.shape[0]):
             g = factor * g_[j]
             m = m_[j] + kept * (g - m_[j])

@@ -94,7 +94,7 @@ def fit(
     options = dict(options)
     average = torch.zeros_like(theta.data)
     every = max(1, steps // CURVE_POINTS)
-    losses, norms = theta.new_zeros(members), theta.new_zeros(members)
+    losses, norms = theta.new_zeros(members), theta.new_zeros((members, 1))
     ahead: list[Tensor] = []
 
     for step in range(1, steps + 1):
@@ -103,8 +103,8 @@ def fit(
         x = ahead.pop()
         loss, gradient = objective.gradient(model, x, noise, **options)
         norm = adam.norms(gradient)
-        largest = norm.max().item()
-        if not math.isfinite(largest):
+        lengths = norm.flatten().tolist()
+        if not math.isfinite(sum(lengths)):
             good = torch.isfinite(norm).squeeze(1)
             for i, k in enumerate(alive):
                 if not good[i]:
@@ -117,7 +117,7 @@ def fit(
                 break
             theta = theta.data[stay].requires_grad_()
             data, gradient, norm, loss = data[stay], gradient[stay], norm[stay], loss[stay]
-            losses, norms = losses[stay], norms[stay]
+            losses, norms, lengths = losses[stay], norms[stay], norm.flatten().tolist()
             adam.keep(stay)
             average = average[stay]
             batches.keep(stay.tolist())
@@ -130,12 +130,12 @@ def fit(
             evaluations = model.evaluations
             model = NetworkModel(network, theta)
             model.evaluations = evaluations
-        shrink = None if largest <= clip else (clip / norm).clamp(max=1.0)
+        shrink = None if max(lengths) <= clip else (clip / norm).clamp(max=1.0)
         adam.step(theta.data, gradient, rate(schedule, step, steps), shrink)
         if ema:
             average.lerp_(theta.data, 1 - ema)
         losses += loss
-        norms += norm.squeeze(1)
+        norms += norm
         if step % every == 0 or step == steps:
             done.curve.append(_passed(step, members, alive, losses, norms, (step - 1) % every + 1))
             losses.zero_()
@@ -154,7 +154,7 @@ def _passed(
     step: int, members: int, alive: list[int], losses: Tensor, norms: Tensor, over: int
 ) -> Passed:
     passed = Passed(step, [math.nan] * members, [math.nan] * members)
-    for k, loss, norm in zip(alive, losses.tolist(), norms.tolist(), strict=True):
+    for k, loss, norm in zip(alive, losses.tolist(), norms.flatten().tolist(), strict=True):
         passed.loss[k], passed.gradient[k] = loss / over, norm / over
     return passed
 

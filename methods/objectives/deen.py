@@ -40,8 +40,8 @@ class DEEN(ScoreMatching):
     def gradient(
         self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor
     ) -> tuple[Tensor, Tensor]:
-        y = x + sigma * rng.normal_like(x)
-        (_, score, _, _), pull = model.vjp(y, None, "score")
-        residual = x - y - sigma**2 * score
+        shift, variance = sigma * rng.normal_like(x), sigma * sigma
+        (_, score, _, _), pull = model.vjp(x + shift, None, "score")
+        residual = shift + variance * score
         loss = 0.5 * residual.square().sum(-1).mean(-1)
-        return loss, pull(None, residual * (-(sigma**2) / x.shape[1]), None, None)
+        return loss, pull(None, residual * (variance / x.shape[1]), None, None)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from scorebench.bench.environment import environment
 
-from . import metrics, sampling, studies, training
+from . import metrics, quality, sampling, studies, training
 from .timing import Row
 
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "sampling": sampling.rows,
     "metrics": metrics.rows,
     "studies": studies.rows,
+    "quality": quality.rows,
 }
 
 

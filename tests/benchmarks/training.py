@@ -24,7 +24,7 @@ OPTIONS = {
 # push two Taylor coefficients more.
 PRODUCTS = {"dsm": 6, "deen": 6, "ssm": 9, "ssm_vr": 10}
 
-STEPS = 20
+STEPS = 200
 
 
 def trainer(name: str, width: int, members: int, batch: int):
@@ -75,8 +75,8 @@ def _row(name: str, width: int, members: int, batch: int, goal: float) -> Row:
     ours = trainer(name, width, members, batch)
     plain = Trainer(name, width, batch)
     with one_thread():
-        side = alternate(ours, plain.step, repeats=(1, STEPS))
-        bound = alternate(ours, products(name, width, members, batch))
+        side = alternate(ours, plain.step, rounds=5, repeats=(1, STEPS))
+        bound = alternate(ours, products(name, width, members, batch), rounds=5)
     each = side.ours / STEPS / members
     return Row(
         f"training step {name}, width {width}, K = {members}",
