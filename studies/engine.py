@@ -32,8 +32,11 @@ class Engine:
         """Make the plug-ins of a study known, here and wherever this engine goes.
 
         Raises:
-            UsageError: One of them cannot be imported.
+            UsageError: One of them cannot be imported, or was never run on this machine.
         """
+        from .trust import require_trust
+
+        require_trust(plugins)
         self.plugins = tuple(plugins)
         activate(self.plugins)
 

@@ -15,6 +15,7 @@ from .engine import Engine
 from .entries import reason, short
 from .findings import findings
 from .spec import StudySpec
+from .trust import trust
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -72,6 +73,7 @@ def checked(
     if "plugins" in data:
         data["plugins"] = _carried(data["plugins"], folder)
     study = parse(data, source)
+    trust(study.plugins)
     check_names(study, engine)
     check_options(study, engine)
     check_fit(study, engine)

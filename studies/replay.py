@@ -27,6 +27,7 @@ from .rows import Row
 from .scheduler import Answer, work
 from .spec import TRUTH, StudySpec
 from .standing import standing
+from .trust import trust as trust_code
 
 RELATIVE = 1e-3
 """Relative part of the tolerance."""
@@ -135,12 +136,14 @@ def opened(source: str | Path, *, trust: bool = False) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="scorebench-") as place:
         folder = unpack(path, Path(place))
-        files = [p.file for p in read_study(folder).plugins if isinstance(p, PluginFile)]
+        plugins = read_study(folder).plugins
+        files = [plugin.file for plugin in plugins if isinstance(plugin, PluginFile)]
         if files and not trust:
             raise UsageError(
                 f"{str(path)!r} brings code that a replay runs ({', '.join(files)}): read it, with "
                 f"`unzip -p {path} study.toml`, then replay with --trust"
             )
+        trust_code(plugins)
         yield folder
 
 

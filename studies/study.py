@@ -21,6 +21,7 @@ from .scheduler import Scheduler
 from .spec import StudySpec
 from .standing import standing, standing_in
 from .store import Store
+from .trust import trust
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -70,6 +71,7 @@ def run(
     if where is not None:
         where.check()
     engine = engine or Engine()
+    trust(study.plugins)
     check_names(study, engine)
     check_options(study, engine)
     directory = Path(out)

@@ -45,6 +45,7 @@ def _own_cache(tmp_path_factory):
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
     os.environ["SCOREBENCH_CACHE"] = str(folder / "cache")
+    os.environ["SCOREBENCH_STATE"] = str(folder / "state")
 
 
 @pytest.fixture(scope="session")
