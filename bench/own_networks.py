@@ -59,5 +59,6 @@ def _maker(name: str, options: dict[str, Any]) -> Any:
 
 
 def _classes(module: Any) -> list[str]:
+    """Classes that a module defines; those that it only imports are not meant."""
     found = vars(module).items()
-    return [key for key, value in found if inspect.isclass(value) and not key.startswith("_")]
+    return [key for key, value in found if getattr(value, "__module__", "") == module.__name__]
