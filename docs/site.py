@@ -26,6 +26,8 @@ The verbs of the command line are functions of the package, `sb.run`, `sb.replay
 ::: scorebench.reports.api.replay
 ::: scorebench.reports.api.certify
 ::: scorebench.studies.certificate.Certificate
+::: scorebench.reports.findings.api.finding
+::: scorebench.reports.findings.result.FindingResult
 ::: scorebench.datasets.get_dataset
 ::: scorebench.datasets.base.Dataset
 ::: scorebench.methods.objectives.base.ScoreMatching
