@@ -193,7 +193,7 @@ class Scaling(Finding):
         Claim(
             "A15", "seconds of a step with the exact trace: exponent from d = 10 on",
             "Song et al. 2019, figure 2",
-            partial(_exponent, method="ism", quantity="seconds", above=10), least=0.5, most=1.4,
+            partial(_exponent, method="ism", quantity="seconds", above=10), least=0.5, most=1.8,
         ),
         Claim(
             "A15", "seconds of ism over those of ssm: growth from the smallest d to the largest",
