@@ -19,14 +19,14 @@ def _variance(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
     axis.plot(grid, 1 / (1 - grid / 4), color=theme.palette[0], linewidth=1.1,
               label="1/(1 - ελ/4)")  # fmt: skip
     axis.axhline(1, color=theme.palette[1], linewidth=1.1)
-    axis.axvline(4, color=theme.faint, linestyle=":", linewidth=1.1)
+    axis.axvline(4, color=theme.faint, linestyle=":", linewidth=1.1, label="unstable from here on")
     for k, (name, label) in enumerate((("langevin", "Langevin"), ("mala", "with Metropolis"))):
         measured(
             axis, "step_size", pick(table, "normal", "variance", sampler=name), theme, k, label
         )
     axis.set_yscale("log")
     axis.set_xlim(0, 4.15)
-    axis.set_xlabel("step size ε in units of 1/λ (dotted: unstable from here on)")
+    axis.set_xlabel("step size ε in units of 1/λ")
     axis.set_ylabel("variance / truth, normal")
     legend(axis)
 

@@ -30,7 +30,7 @@ def _costs(axis: Axes, table: pd.DataFrame, theme: Theme, quantity: str, unit: f
 
 def _passes(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
     _costs(axis, table, theme, "passes", 1.0)
-    axis.set_ylabel("passes through the network per point")
+    axis.set_ylabel("passes per point")
 
 
 def _seconds(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
@@ -47,4 +47,4 @@ def _trace(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
     ticks(axis, found["depth"])
     axis.set_ylim(-0.05, None)
     axis.set_ylabel("relative error of diagonal\nback-propagation's trace")
-    legend(axis)
+    legend(axis, loc="lower right")
