@@ -43,6 +43,12 @@ def clear_drafts(folder: Path) -> None:
         draft.unlink()
 
 
+def clear_locks(path: Path) -> None:
+    """Remove the lock files beside a file that a killed writer left; nobody else may be writing."""
+    for lock in path.parent.glob(f"{path.name}.lock*"):
+        lock.unlink(missing_ok=True)
+
+
 def refused(path: Path, what: str, error: OSError) -> UsageError:
     """The one line for a file or folder that the system does not let us use."""
     return UsageError(f"cannot {what} {str(path)!r}: {error.strerror or error}")

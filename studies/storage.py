@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from ..datasets.errors import UsageError
+from .files import clear_locks
 
 PATIENCE = 60.0
 """Seconds that a database which went away is waited for."""
@@ -74,7 +75,7 @@ def open_journal(path: Path) -> BaseStorage:
     """
     path = path.resolve()
     # Only a killed predecessor can have left it; waiting for it to expire takes half a minute.
-    Path(f"{path}.lock").unlink(missing_ok=True)
+    clear_locks(path)
     _drop_torn_tail(path)
     storage = _open(path)
     try:

@@ -18,8 +18,18 @@ from ..bench.spec import RunSpec
 from ..datasets.errors import UsageError, unknown
 from .code import Parts, changed_code, write_code
 from .difference import Change, conflicts
-from .files import clear_drafts, refused, write_atomically
-from .records import ENVIRONMENT, LOCK, ROWS, STUDY, read_code, read_environments, read_study, scan
+from .files import clear_drafts, clear_locks, refused, write_atomically
+from .records import (
+    ENVIRONMENT,
+    JOURNAL,
+    LOCK,
+    ROWS,
+    STUDY,
+    read_code,
+    read_environments,
+    read_study,
+    scan,
+)
 from .rows import Cell, Discard, Place, Row, parse_line
 from .spec import StudySpec
 from .versions import FORMAT, read_format, write_format
@@ -156,6 +166,8 @@ class Store:
     def _open(self) -> None:
         try:
             clear_drafts(self.directory)
+            # Also where nothing is left to search, and the journal is not opened any more.
+            clear_locks(self.directory / JOURNAL)
             old = self._old_study()
             self.environments = read_environments(self.directory)
             self.code = read_code(self.directory)

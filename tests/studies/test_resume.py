@@ -213,3 +213,12 @@ def test_code_that_changed_is_refused(copied):
 
     with pytest.raises(UsageError, match="has changed since"):
         run(make_study(), copied, engine=FakeEngine(code="2"))
+
+
+def test_locks_that_optuna_left_are_removed(copied):
+    # Killed while it gives its lock back, it leaves it under another name.
+    for name in ("optuna.journal.lock", "optuna.journal.lock0f18b407.rename"):
+        (copied / name).touch()
+    run(make_study(), copied, engine=FakeEngine())
+    assert not list(copied.glob("*.lock?*"))
+    assert not (copied / "optuna.journal.lock").exists()
