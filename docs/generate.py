@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from scorebench.__main__ import app
+from scorebench.bench.metrics import metrics
+from scorebench.reports.exports import TABLES
 from scorebench.studies.load import PRESETS
 from scorebench.studies.schema import SCHEMA, study_schema
 from typer.main import get_command
@@ -25,6 +27,7 @@ def outputs() -> dict[Path, str]:
         ROOT / "studies" / SCHEMA.name: json.dumps(schema, indent=1, ensure_ascii=False) + "\n",
         ROOT / "docs" / "studies.md": studies_page(schema),
         ROOT / "docs" / "command_line.md": commands_page(),
+        ROOT / "docs" / "columns.md": columns_page(),
     }
 
 
@@ -115,6 +118,38 @@ def commands_page() -> str:
             parts.append(f"`{found.epilog.removeprefix('Example: ')}`")
     return "\n\n".join([*parts, NOTE]) + "\n"
 
+
+def columns_page() -> str:
+    """Every column of every table, and every metric."""
+    parts = [COLUMNS.strip()]
+    for name, one in TABLES.items():
+        rows = [f"| `{column}` | {said} |" for column, said in one.columns.items()]
+        table = "\n".join(["| column | what it is |", "|---|---|", *rows])
+        parts += [f"## `{name}`: {one.summary}", table]
+    parts += ["## Metrics", "What `evaluation.metrics` can name. A *diagnostic* is blind to "
+              "something that matters, so that no study may rank by it alone."]  # fmt: skip
+    lines = ["| metric | of | better | what it is |", "|---|---|---|---|"]
+    for name in builtin_metrics():
+        metric = metrics.get(name)
+        needs = f"the {metric.needs}" + (", diagnostic" if metric.diagnostic else "")
+        better = {"min": "smaller", "max": "larger"}[metric.direction]
+        lines.append(f"| `{name}` | {needs} | {better} | {metrics.summary(name)} |")
+    return "\n\n".join([*parts, "\n".join(lines), NOTE]) + "\n"
+
+
+def builtin_metrics() -> list[str]:
+    """Metrics of this package: another one's would make the page depend on who writes it."""
+    return sorted(metrics.builtin)
+
+
+COLUMNS = """
+# Columns and metrics
+
+`scorebench leaderboard DIR --table TABLE --format csv` writes any of these tables; `board_frame`, `results` and the others
+in Python are the same. `results.csv` and `leaderboard.csv` in a run directory are the tables `results` and `board`.
+Capitals in a name stand for names: `mean.DATASET` is `mean.rings` and so on. Numbers of failed runs are infinite in means
+and empty in `results`.
+"""
 
 INTRODUCTION = """
 # Study files

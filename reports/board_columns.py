@@ -21,6 +21,7 @@ def _board_rank_low(row: Contestant) -> float:
 
 @_on_board("rank_high")
 def _board_rank_high(row: Contestant) -> float:
+    """The last of those places."""
     return row.rank[1] if row.rank else math.nan
 
 
@@ -54,11 +55,13 @@ def _score(row: Contestant) -> float:
 
 @_on_board("score_low")
 def _score_low(row: Contestant) -> float:
+    """Lower end of the 95 % interval of the score."""
     return row.score.interval()[0]
 
 
 @_on_board("score_high")
 def _score_high(row: Contestant) -> float:
+    """Upper end of it."""
     return row.score.interval()[1]
 
 
@@ -78,11 +81,13 @@ def _iqm(row: Contestant) -> float:
 
 @_on_board("iqm_low")
 def _iqm_low(row: Contestant) -> float:
+    """Lower end of the 95 % interval of the interquartile mean."""
     return row.middle.low
 
 
 @_on_board("iqm_high")
 def _iqm_high(row: Contestant) -> float:
+    """Upper end of it."""
     return row.middle.high
 
 
@@ -105,6 +110,7 @@ def _tied_with(row: Contestant) -> str:
 
 @_on_board("missing")
 def _missing(row: Contestant) -> str:
+    """Datasets that others have confirmed and this one has not; then it is not ranked."""
     return " ".join(row.missing)
 
 
@@ -125,7 +131,7 @@ def _row_failures(row: Contestant) -> tuple[int, int]:
     return failures(list(row.cells.values()))
 
 
-@_on_board("optimism", "optimism")
+@_on_board("optimism", "optimism", form=lambda value: text.number(value, 2))
 def _board_optimism(row: Contestant) -> float:
     """Best value of the search minus the confirmed mean, in units of the score.
 
@@ -163,11 +169,13 @@ def _sample_cost(row: Contestant) -> float:
 
 @_on_board("train_seconds")
 def _board_train_seconds(row: Contestant) -> float:
+    """Seconds of that training."""
     return _sum_of_means(row, "train_seconds")
 
 
 @_on_board("sample_seconds")
 def _board_sample_seconds(row: Contestant) -> float:
+    """Seconds of that sampling."""
     return _sum_of_means(row, "sample_seconds")
 
 

@@ -28,6 +28,20 @@ _STAGES = ("train_seconds", "sample_seconds", "score_seconds")
 _NOTHING = Estimate(math.nan, math.nan, math.nan)
 
 
+COLUMNS = {
+    "unit": "Of the budget: trials, or seconds of computing.",
+    "budget": "How many of them each cell had.",
+    "dataset": "Where; `all` for the mean score over all datasets.",
+    "method": "Whose search.",
+    "sampler": "What turned its models into points.",
+    "value": "Best of the search by then, on the validation truth; a score where dataset is `all`.",
+    "low": "Lower end of its 95 % interval; empty where it cannot be known.",
+    "high": "Upper end of it.",
+    "leads": "Whether it is the best there, or cannot be told from it.",
+}
+"""Of the table of budgets, with what they mean."""
+
+
 @dataclass(frozen=True)
 class Path:
     """The trials of a cell in the order in which they were proposed.
@@ -103,9 +117,8 @@ def budgets(evidence: Evidence, independent: bool) -> pd.DataFrame:
     """Who had found what after given budgets per cell.
 
     One row per budget, dataset and contestant, and with the dataset ``all`` the mean normalised
-    score over all datasets: budget (a count or seconds), unit, dataset, method, sampler, value,
-    low, high (95 %), and ``leads``: whether it is the best there or cannot be told from it.
-    Budgets that no cell of a dataset reached are left out.
+    score over all datasets; see ``COLUMNS``. Budgets that no cell of a dataset reached are left
+    out.
 
     Args:
         evidence: The gathered results.
@@ -130,8 +143,7 @@ def budgets(evidence: Evidence, independent: bool) -> pd.DataFrame:
         if len(evidence.datasets) > 1:
             scores = [_score(evidence, c, found) for c in evidence.contestants]
             rows += _rows((unit, budget, "all"), evidence.contestants, scores, 1)
-    names = ["unit", "budget", "dataset", "method", "sampler", "value", "low", "high", "leads"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def budget_sentences(evidence: Evidence, table: pd.DataFrame) -> list[str]:

@@ -20,11 +20,13 @@ def _rank_low(cell: Cell) -> float:
 
 @_on_cell("rank_high")
 def _rank_high(cell: Cell) -> float:
+    """The last of those places."""
     return cell.rank[1] if cell.rank else math.nan
 
 
 @_on_cell("dataset")
 def _dataset(cell: Cell) -> str:
+    """What was to be learned."""
     return cell.dataset
 
 
@@ -64,6 +66,7 @@ def _low(cell: Cell) -> float:
 
 @_on_cell("high")
 def _high(cell: Cell) -> float:
+    """Upper end of it."""
     return cell.interval[1]
 
 
@@ -75,11 +78,13 @@ def _seeds(cell: Cell) -> int:
 
 @_on_cell("failed")
 def _failed(cell: Cell) -> int:
+    """Confirmed runs without a value."""
     return cell.failed
 
 
 @_on_cell("at_floor")
 def _at_floor(cell: Cell) -> bool:
+    """Whether the mean cannot be told from fresh truth."""
     return cell.at_floor
 
 
@@ -91,11 +96,13 @@ def _ratio(cell: Cell) -> float:
 
 @_on_cell("floor")
 def _floor(cell: Cell) -> float:
+    """Mean of the metric between two samples of the truth."""
     return cell.sign * cell.floor
 
 
 @_on_cell("floor_95")
 def _floor_95(cell: Cell) -> float:
+    """What 95 of 100 samples of the truth stay below."""
     return cell.sign * float(np.quantile(cell.truth, 0.95)) if len(cell.truth) else math.nan
 
 
@@ -108,6 +115,7 @@ def _ratio_95(cell: Cell) -> float:
 
 @_on_cell("oracle")
 def _oracle(cell: Cell) -> float:
+    """Mean of the exact score with the same sampler."""
     return cell.sign * float(cell.oracle.mean()) if len(cell.oracle) else math.nan
 
 
@@ -126,23 +134,27 @@ def _over_exact(cell: Cell) -> float:
 
 @_on_cell("over_exact_low")
 def _over_exact_low(cell: Cell) -> float:
+    """Lower end of the 95 % interval of that difference."""
     ends = cell.learning.interval()
     return ends[0] if cell.sign > 0 else -ends[1]
 
 
 @_on_cell("over_exact_high")
 def _over_exact_high(cell: Cell) -> float:
+    """Upper end of it."""
     ends = cell.learning.interval()
     return ends[1] if cell.sign > 0 else -ends[0]
 
 
 @_on_cell("untrained")
 def _untrained(cell: Cell) -> float:
+    """Mean of the untrained network with the same sampler."""
     return cell.sign * float(cell.untrained.mean()) if len(cell.untrained) else math.nan
 
 
 @_on_cell("search_best")
 def _search_best(cell: Cell) -> float:
+    """Best value among the trials of the search, on the validation truth."""
     return cell.sign * cell.search_best
 
 
@@ -174,6 +186,7 @@ def show_failures(counts: tuple[int, int]) -> str:
 
 @_on_cell("trial")
 def _trial(cell: Cell) -> float:
+    """Number of the trial that won the search and was confirmed."""
     confirmed = cell.confirm
     return (
         float(confirmed["trial"].iloc[0]) if len(confirmed) and "trial" in confirmed else math.nan
@@ -188,11 +201,13 @@ def mean_of(cell: Cell, column: str) -> float:
 
 @_on_cell("train_evaluations")
 def _train_evaluations(cell: Cell) -> float:
+    """Points pushed through the network in training, mean over the confirmed runs."""
     return mean_of(cell, "train_evaluations")
 
 
 @_on_cell("sample_evaluations")
 def _sample_evaluations(cell: Cell) -> float:
+    """Points pushed through the network in sampling, mean over the confirmed runs."""
     return mean_of(cell, "sample_evaluations")
 
 

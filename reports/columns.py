@@ -78,9 +78,9 @@ class Columns(Generic[Row]):
         ]
 
     @property
-    def every(self) -> tuple[Column[Row], ...]:
-        """All columns, those of the exports only among them."""
-        return tuple(self._columns)
+    def meanings(self) -> dict[str, str]:
+        """What each column means, by name, those of the exports only too."""
+        return {column.name: column.help for column in self._columns}
 
     @property
     def shown(self) -> list[Column[Row]]:

@@ -102,7 +102,7 @@ def diff(
     """Say what two studies differ in, and which ranks moved more than their uncertainty."""
     from .write import write_diff
 
-    typer.echo(write_diff(old, new, out).rstrip("\n"))
+    print_view(write_diff(old, new, out))
 
 
 @commands.command(epilog="Example: scorebench merge runs/all runs/mine runs/yours")
@@ -133,5 +133,5 @@ def print_view(view: "RenderableType") -> None:
     """Print in colour on a terminal, and as wide as it is; plainly into a pipe or file."""
     from rich.console import Console
 
-    console = Console() if sys.stdout.isatty() else Console(width=100, color_system=None)
+    console = Console() if sys.stdout.isatty() else Console(width=80, color_system=None)
     console.print(view)

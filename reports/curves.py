@@ -55,9 +55,12 @@ def budget_curves(
         _limits(axes[0])
         handles, labels = axes[0].get_legend_handles_labels()
         if handles:
+            size = fitting(width) - 0.5
+            letters = width * 72 / (0.62 * size)
+            columns = int(letters / (max(map(len, labels)) + 5))
             figure.legend(
-                handles, labels, loc="outside upper left", ncols=min(4, len(labels)),
-                fontsize=fitting(width) - 0.5, handlelength=1.4, columnspacing=1.2,
+                handles, labels, loc="outside upper left", ncols=min(max(columns, 1), len(labels)),
+                fontsize=size, handlelength=1.4, columnspacing=1.2,
             )  # fmt: skip
     return figure
 

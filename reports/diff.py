@@ -61,6 +61,11 @@ class Move:
         half = self.change.half_width()
         return math.isfinite(half) and abs(self.change.value) > half
 
+    @property
+    def what(self) -> str:
+        """What moved: ``rank``, ``value`` only, or ``no``."""
+        return "rank" if self.rank_moved else "value" if self.value_moved else "no"
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -145,7 +150,7 @@ def _change(move: Move) -> float:
 
 @_on_move("moved", "moved")
 def _moved(move: Move) -> str:
-    return "rank" if move.rank_moved else "value" if move.value_moved else "no"
+    return move.what
 
 
 def diff(old: Source, new: Source) -> Difference:

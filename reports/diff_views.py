@@ -1,8 +1,15 @@
-"""The difference of two studies as text and as a page."""
+"""The difference of two studies for a terminal and as a page."""
 
-from .diff import Difference, move_columns
+from itertools import groupby
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from . import text
+from .diff import Difference, Move, move_columns
 from .render import render
-from .tables import Table, table, to_markdown
+from .tables import Table, table
+from .terminal import grid
 
 
 def diff_table(found: Difference) -> Table:
@@ -10,14 +17,27 @@ def diff_table(found: Difference) -> Table:
     return table(move_columns, found.moves)
 
 
-def diff_text(found: Difference) -> str:
-    """The difference as Markdown, which a terminal shows as well."""
-    parts = [found.answer]
+def diff_view(found: Difference) -> RenderableType:
+    """The difference for a terminal of 80 columns."""
+    parts: list[RenderableType] = [Text(found.answer)]
     for title, lines in _sections(found):
-        parts.append(f"{title}:\n" + "\n".join(f"- {line}" for line in lines))
-    if found.moves:
-        parts.append(to_markdown(diff_table(found)).rstrip("\n"))
-    return "\n\n".join(parts) + "\n"
+        parts += [Text(), Text(f"{title}:"), *(Text(f"- {line}") for line in lines)]
+    for where, moves in groupby(found.moves, key=lambda move: move.where):
+        shown = grid()
+        shown.add_column(where, no_wrap=True, min_width=18)
+        for header in ("rank", "old", "new", "new − old", "moved"):
+            shown.add_column(header, justify="right", no_wrap=True)
+        for move in moves:
+            shown.add_row(move.label, *_entries(move))
+        parts += [Text(), shown]
+    return Group(*parts)
+
+
+def _entries(move: Move) -> list[str]:
+    old, new = text.ranks(move.old_rank), text.ranks(move.new_rank)
+    means = (text.mean_of(move.sign * one.value, one.half_width()) for one in (move.old, move.new))
+    change = text.measured(move.sign * move.change.value, move.change.half_width())
+    return [old if old == new else f"{old} → {new}", *means, change, move.what]
 
 
 def diff_page(found: Difference, old: str, new: str) -> str:

@@ -1,24 +1,28 @@
 """Every table of a study for other programs: the same numbers whichever way they are written."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from ..datasets.errors import UsageError, unknown
+from ..studies.table import COLUMNS as RESULTS
+from . import budget
+from . import sensitivity as hyperparameters
 from .board_columns import board_columns
-from .budget import budgets
 from .cell_columns import cell_columns
-from .leaderboard import board_frame, cell_frame
+from .leaderboard import PER_DATASET, board_frame, cell_frame
 from .pairs import pair_columns, pairs
 from .pareto import front_columns, front_frame, points
-from .sensitivity import sensitivity
 from .source import Source
 from .split import Split, split_columns, splits
 from .tables import Table, exactly, table, to_json, to_latex, to_markdown
 
 FORMATS = ("csv", "parquet", "json", "markdown", "latex")
+_OF_FAILURES = (
+    "phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure",
+)  # fmt: skip
 _READ_BY_PEOPLE = ("markdown", "latex")
 
 
@@ -30,11 +34,13 @@ class Export:
         frame: All its columns, every digit.
         shown: As people read it; ``None`` where that is the same.
         summary: What it holds.
+        columns: What each column means; capitals in a name stand for names.
     """
 
     frame: Callable[[Source], pd.DataFrame]
     shown: Callable[[Source], Table] | None
     summary: str
+    columns: Mapping[str, str]
 
 
 def _pair_frame(source: Source) -> pd.DataFrame:
@@ -47,12 +53,12 @@ def _splits(source: Source) -> list[Split]:
 
 def _split_frame(source: Source) -> pd.DataFrame:
     rows = [split_columns.values(one) for one in _splits(source)]
-    return pd.DataFrame(rows, columns=[column.name for column in split_columns.every])
+    return pd.DataFrame(rows, columns=list(split_columns.meanings))
 
 
 def _failures(source: Source) -> pd.DataFrame:
-    columns = ["phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure"]
-    return source.results.loc[source.results["state"] != "ok", columns].reset_index(drop=True)
+    failed = source.results["state"] != "ok"
+    return source.results.loc[failed, list(_OF_FAILURES)].reset_index(drop=True)
 
 
 TABLES: dict[str, Export] = {
@@ -60,21 +66,25 @@ TABLES: dict[str, Export] = {
         lambda source: board_frame(source.evidence),
         lambda source: table(board_columns, source.evidence.contestants),
         "the leaderboard across the datasets",
+        board_columns.meanings | PER_DATASET,
     ),
     "cells": Export(
         lambda source: cell_frame(source.evidence),
         lambda source: table(cell_columns, source.evidence.cells, labelled=("dataset",)),
         "a row per method and dataset",
+        cell_columns.meanings | {"params.NAME": "The hyperparameters of that configuration."},
     ),
     "pairs": Export(
         _pair_frame,
         lambda source: table(pair_columns, pairs(source.evidence)),
         "a row per pair of methods",
+        pair_columns.meanings,
     ),
     "errors": Export(
         _split_frame,
         lambda source: table(split_columns, _splits(source), labelled=("dataset",)),
         "error of learning and error of sampling, where models were also sampled exactly",
+        split_columns.meanings,
     ),
     "front": Export(
         front_frame,
@@ -84,19 +94,27 @@ TABLES: dict[str, Export] = {
             labelled=("dataset",),
         ),
         "quality against cost of the configurations that were trained again",
+        front_columns.meanings | {"COST": "Mean of each further objective, by its name."},
     ),
     "budgets": Export(
-        lambda source: budgets(source.evidence, source.independent),
+        lambda source: budget.budgets(source.evidence, source.independent),
         None,
         "who had found what after so many trials or seconds",
+        budget.COLUMNS,
     ),
     "sensitivity": Export(
-        lambda source: sensitivity(source.study, source.evidence),
+        lambda source: hyperparameters.sensitivity(source.study, source.evidence),
         None,
         "importance and edges of every hyperparameter",
+        hyperparameters.COLUMNS,
     ),
-    "failures": Export(_failures, None, "runs without a value, with their reasons"),
-    "results": Export(lambda source: source.results, None, "every run"),
+    "failures": Export(
+        _failures,
+        None,
+        "runs without a value, with their reasons",
+        {name: RESULTS[name] for name in _OF_FAILURES},
+    ),
+    "results": Export(lambda source: source.results, None, "every run", RESULTS),
 }
 """Tables by name."""
 

@@ -7,14 +7,21 @@ from .cell_columns import cell_columns
 from .evidence import Evidence, gather
 from .text import ranks
 
+PER_DATASET = {
+    "mean.DATASET": "Confirmed mean on that dataset.",
+    "low.DATASET": "Lower end of its 95 % interval.",
+    "high.DATASET": "Upper end of it.",
+    "floor.DATASET": "Mean of the metric between two samples of the truth there.",
+    "rank.DATASET": "Places within that dataset that the seeds leave open.",
+}
+"""Further columns of the leaderboard, with what they mean; capitals stand for names."""
+
 
 def leaderboard(results: pd.DataFrame, objective: str) -> pd.DataFrame:
     """Rank every method, with its sampler, across the datasets.
 
-    One row per contestant, best score first, and for each dataset D the columns ``mean.D``,
-    ``low.D``, ``high.D`` (confirmed mean and 95 % interval), ``floor.D`` (mean between two samples
-    of the truth) and ``rank.D`` (places the seeds leave open). Rows that miss a dataset have no
-    score and no rank.
+    One row per contestant, best score first; columns are those of ``board_columns``, and
+    ``PER_DATASET``. Rows that miss a dataset have no score and no rank.
 
     Args:
         results: One row per run, as ``results.csv`` of a run directory has them.

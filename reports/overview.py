@@ -16,6 +16,8 @@ from .cell import Cell
 from .evidence import Evidence
 from .style import LIGHT, Theme, colours, drawing
 
+_ROOMY = 2.3
+
 
 def overview(
     evidence: Evidence, theme: Theme = LIGHT, columns: int | None = None, width: float = 9.6
@@ -42,6 +44,9 @@ def overview(
                 axis.set_axis_off()
                 continue
             _panel(axis, evidence, datasets[i], theme, first=i % columns == 0)
+            # Beside a note on the untrained network there is no room for a name.
+            above = 15.0 if axis.texts and width / columns < _ROOMY else None
+            axis.set_title(datasets[i], loc="left", fontweight="bold", pad=above)
         figure.supxlabel(
             f"{evidence.objective.upper()}, confirmed on fresh seeds; further left is better",
             fontsize=8.5, color=theme.faint,
@@ -68,7 +73,6 @@ def _panel(axis: Axes, evidence: Evidence, dataset: str, theme: Theme, first: bo
     axis.tick_params(axis="y", length=0)
     axis.tick_params(axis="x", length=3)
     axis.spines["left"].set_visible(False)
-    axis.set_title(dataset, loc="left", fontweight="bold")
     axis.grid(axis="x", color=theme.shade, linewidth=0.6, zorder=0)
     axis.set_axisbelow(True)
 

@@ -110,11 +110,13 @@ def _difference(pair: Pair) -> float:
 
 @_on_pair("difference_low")
 def _difference_low(pair: Pair) -> float:
+    """Lower end of its interval; those of all pairs hold together at 95 %."""
     return pair.outcome.difference.interval(pair.level)[0]
 
 
 @_on_pair("difference_high")
 def _difference_high(pair: Pair) -> float:
+    """Upper end of it."""
     return pair.outcome.difference.interval(pair.level)[1]
 
 
@@ -136,16 +138,19 @@ def _improvement(pair: Pair) -> float:
 
 @_on_pair("improvement_low")
 def _improvement_low(pair: Pair) -> float:
+    """Lower end of its exact 95 % interval."""
     return pair.improvement[0]
 
 
 @_on_pair("improvement_high")
 def _improvement_high(pair: Pair) -> float:
+    """Upper end of it."""
     return pair.improvement[1]
 
 
 @_on_pair("p_value")
 def _p_value(pair: Pair) -> float:
+    """Of "they are the same", of this pair alone."""
     return pair.outcome.p_value
 
 

@@ -127,6 +127,7 @@ _on_front = front_columns.add
 
 @_on_front("dataset")
 def _dataset(point: Point) -> str:
+    """What was to be learned."""
     return point.cell.dataset
 
 
@@ -149,6 +150,7 @@ def _quality(point: Point) -> float:
 
 @_on_front("half_width")
 def _half(point: Point) -> float:
+    """Half the length of that interval."""
     return point.quality.half_width()
 
 
@@ -199,7 +201,7 @@ def front_frame(source: Source) -> pd.DataFrame:
     """All points with every digit, and a column for each cost."""
     every = [point for dataset in source.evidence.datasets for point in points(source, dataset)]
     rows = [{**front_columns.values(point), **point.costs} for point in every]
-    names = [column.name for column in front_columns.every]
+    names = list(front_columns.meanings)
     return pd.DataFrame(rows, columns=[*names, *source.study.costs])
 
 

@@ -108,11 +108,26 @@ def slices(study: "StudySpec", cell: Cell) -> list[Slice]:
     return sorted(found, key=lambda one: (-np.nan_to_num(one.importance), one.name))
 
 
+COLUMNS = {
+    "dataset": "Where the search was.",
+    "method": "Whose search.",
+    "sampler": "What turned its models into points.",
+    "parameter": "The hyperparameter.",
+    "importance": "Its share of what hyperparameters explain (PED-ANOVA); empty for few trials.",
+    "winner": "Its value in the configuration that was confirmed.",
+    "low": "Lower end of its range; empty for a choice.",
+    "high": "Upper end of it.",
+    "edge": "`lower` or `upper` where the winner lies at that end of the range.",
+    "trials": "How many trials had it.",
+    "failed": "How many of them failed.",
+}
+"""Of the table of hyperparameters, with what they mean."""
+
+
 def sensitivity(study: "StudySpec", evidence: Evidence) -> pd.DataFrame:
     """Importance and edges of every hyperparameter of every cell.
 
-    Columns: dataset, method, sampler, parameter, importance, winner, low, high, edge, trials,
-    failed.
+    See ``COLUMNS``.
 
     Args:
         study: What was asked for.
@@ -129,9 +144,7 @@ def sensitivity(study: "StudySpec", evidence: Evidence) -> pd.DataFrame:
         for cell in evidence.cells
         for one in slices(study, cell)
     ]  # fmt: skip
-    names = ["dataset", "method", "sampler", "parameter", "importance", "winner", "low", "high",
-             "edge", "trials", "failed"]  # fmt: skip
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def edge_sentences(table: pd.DataFrame) -> list[str]:

@@ -95,7 +95,10 @@ def _positions(axis: Axes, one: Slice, vertical: bool = False) -> Array:
         kinds = sorted({str(value) for value in one.values})
         ticks = axis.set_yticks if vertical else axis.set_xticks
         room = 22 // len(kinds)
-        ticks(range(len(kinds)), [kind[: max(2, room)] for kind in kinds], fontsize="x-small")
+        slanted = not vertical and len(kinds) > 2
+        names = kinds if slanted else [kind[: max(2, room)] for kind in kinds]
+        how = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+        ticks(range(len(kinds)), names, fontsize="x-small", **how)
         limits(-0.5, len(kinds) - 0.5)
         return np.array([kinds.index(str(value)) for value in one.values], dtype=np.float64)
     values = one.values.astype(np.float64)

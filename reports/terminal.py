@@ -19,6 +19,7 @@ from .tables import table
 from .verdict import verdict
 
 WIDTH = 80
+_SPARE = ("at_floor", "failure_rate", "optimism")
 _BOARD = ("rank_low", "score", "probability_best", "at_floor", "failure_rate", "optimism")
 
 
@@ -30,15 +31,7 @@ def leaderboard_view(evidence: Evidence) -> RenderableType:
     """
     parts: list[RenderableType] = [Text(verdict(evidence)), Text()]
     parts += [Text(note, style="yellow") for note in evidence.notes]
-    others = [column.name for column in board_columns.shown if column.name not in _BOARD]
-    board = table(board_columns, evidence.contestants, others)
-    shown = _grid()
-    shown.add_column("method")
-    for header in board.headers:
-        shown.add_column(header, justify="right")
-    for contestant, row in zip(evidence.contestants, board.rows, strict=True):
-        shown.add_row(contestant.label, *(field.text for field in row))
-    parts.append(shown)
+    parts.append(_board(evidence))
     for some in _side_by_side(evidence):
         parts += [Text(), _means(evidence, some)]
     return Group(*parts)
@@ -51,7 +44,7 @@ def status_view(source: Source) -> RenderableType:
         source: The run directory, read.
     """
     study = source.study
-    shown = _grid()
+    shown = grid()
     for header in ("method", "dataset", "sampler"):
         shown.add_column(header)
     for header in ("trials", "best", "confirmed", study.objective.upper(), "failed"):
@@ -73,15 +66,37 @@ def status_view(source: Source) -> RenderableType:
     return Group(name, shown, state)
 
 
-def plain(evidence: Evidence) -> str:
-    """The leaderboard as text without colours."""
+def plain(view: RenderableType) -> str:
+    """What a terminal would show, as text of its width without colours."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
     with console.capture() as captured:
-        console.print(leaderboard_view(evidence))
+        console.print(view)
     return "\n".join(line.rstrip() for line in captured.get().split("\n"))
 
 
-def _grid() -> RichTable:
+def _board(evidence: Evidence) -> RichTable:
+    """The ranking, without the columns that long labels leave no room for."""
+    labels = [contestant.label for contestant in evidence.contestants]
+    names = list(_BOARD)
+    for spare in ("", *_SPARE):
+        names = [name for name in names if name != spare]
+        others = [column.name for column in board_columns.shown if column.name not in names]
+        board = table(board_columns, evidence.contestants, others)
+        entries = [board.headers, *([field.text for field in row] for row in board.rows)]
+        widths = [max(map(len, column)) + 2 for column in zip(*entries, strict=True)]
+        if max(map(len, [*labels, "method"])) + sum(widths) <= WIDTH:
+            break
+    shown = grid()
+    shown.add_column("method", no_wrap=True)
+    for header in board.headers:
+        shown.add_column(header, justify="right", no_wrap=True)
+    for label, row in zip(labels, board.rows, strict=True):
+        shown.add_row(label, *(field.text for field in row))
+    return shown
+
+
+def grid() -> RichTable:
+    """A table without lines."""
     return RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
 
 
@@ -102,7 +117,7 @@ def _side_by_side(evidence: Evidence) -> list[list[str]]:
 
 
 def _means(evidence: Evidence, datasets: list[str]) -> RichTable:
-    shown = _grid()
+    shown = grid()
     shown.add_column(evidence.objective.upper(), no_wrap=True)
     for dataset in datasets:
         shown.add_column(dataset, justify="right", no_wrap=True)

@@ -72,7 +72,8 @@ def training_curves(
                 _panel(axis, one, head, shades[label][0], theme)
             row[0].set_title(label, loc="left", fontweight="bold")
         for axis, head in zip(axes[0], heads, strict=True):
-            axis.set_title(head, loc="right", color=theme.faint)
+            # One line above the names of the methods, which may be long.
+            axis.set_title(f"{head}\n", loc="right", color=theme.faint)
         for axis in axes[-1]:
             axis.set_xlabel("step")
         if heads[-1] == metric.upper():
@@ -98,8 +99,10 @@ def _panel(axis: Axes, one: Learned, head: str, colour: str, theme: Theme) -> No
         _lines(axis, steps, losses, colour)
         _loss_limits(axis, _smooth(losses), one.least, theme)
     elif head == "loss − least":
-        _lines(axis, steps, losses - one.least, colour)
-        _decades(axis, _smooth(losses - one.least))
+        # What is left is a small part of the noise of a loss: a longer mean shows it.
+        over = max(_SMOOTHED, losses.shape[1] // 8)
+        _lines(axis, steps, losses - one.least, colour, over)
+        _decades(axis, _smooth(losses - one.least, over))
     elif head == "gradient norm":
         _lines(axis, steps, norms, colour)
         _decades(axis, _smooth(norms))
@@ -129,10 +132,10 @@ def _same_limits(axes: Sequence[Axes]) -> None:
             axis.set_ylim(min(0.0, 1.05 * low), 1.05 * high)
 
 
-def _lines(axis: Axes, steps: Array, values: Array, colour: str) -> None:
+def _lines(axis: Axes, steps: Array, values: Array, colour: str, over: int = _SMOOTHED) -> None:
     for x, y in zip(steps, values, strict=True):
         if np.isfinite(y).any():
-            axis.plot(x, _running(y), color=colour, alpha=0.8, linewidth=0.9)
+            axis.plot(x, _running(y, over), color=colour, alpha=0.8, linewidth=0.9)
 
 
 def _loss_limits(axis: Axes, losses: Array, least: float, theme: Theme) -> None:
@@ -162,6 +165,10 @@ def _decades(axis: Axes, smooth: Array) -> None:
     if not shown.size:
         return
     low, high = float(np.quantile(shown, 0.01)), float(shown.max())
+    if high < 3 * low:
+        axis.set_ylim(0.9 * low, 1.1 * high)
+        axis.yaxis.set_major_locator(MaxNLocator(4))
+        return
     axis.set_yscale("log")
     axis.set_ylim(low / 1.4, high * 1.4)
     few = high < 30 * low
@@ -170,13 +177,13 @@ def _decades(axis: Axes, smooth: Array) -> None:
     axis.yaxis.set_minor_locator(NullLocator())
 
 
-def _smooth(values: Array) -> Array:
-    return np.array([_running(one) for one in values])
+def _smooth(values: Array, over: int = _SMOOTHED) -> Array:
+    return np.array([_running(one, over) for one in values])
 
 
-def _running(values: Array) -> Array:
-    """Mean over neighbours; fewer of them at the ends."""
-    weights = np.ones(min(_SMOOTHED, len(values)))
+def _running(values: Array, over: int) -> Array:
+    """Mean over so many neighbours; fewer of them at the ends."""
+    weights = np.ones(min(over, len(values)))
     sums: Array = np.convolve(values, weights, "same")
     counts: Array = np.convolve(np.ones(len(values)), weights, "same")
     return sums / counts

@@ -1,13 +1,16 @@
 """Files that reports leave in a run directory, and tables for other programs."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from ..datasets.errors import UsageError, unknown
 from ..studies.files import refused, write_if_changed
 from .evidence import Evidence
 from .leaderboard import board_frame
 from .source import load
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 Format = Literal["table", "csv", "markdown", "json", "latex"]
 
@@ -61,9 +64,9 @@ def leaderboard_table(
         raise unknown("format", kind, get_args(Format))
     source = load(directory)
     if kind == "table" and name == "board" and not exact:
-        from .terminal import plain
+        from .terminal import leaderboard_view, plain
 
-        return plain(source.evidence)
+        return plain(leaderboard_view(source.evidence))
     return export(source, name, "markdown" if kind == "table" else kind, exact).decode()
 
 
@@ -103,8 +106,8 @@ def write_figure(directory: str | Path, name: str, out: Path, width: float | Non
     _write(out, encode(figure(load(directory), name, width), kinds[out.suffix], dpi=300))
 
 
-def write_diff(old: str | Path, new: str | Path, out: Path | None = None) -> str:
-    """What two run directories differ in, as text; and as a page if that is asked for.
+def write_diff(old: str | Path, new: str | Path, out: Path | None = None) -> "RenderableType":
+    """What two run directories differ in, for a terminal; and as a page if that is asked for.
 
     Args:
         old: The first.
@@ -115,14 +118,14 @@ def write_diff(old: str | Path, new: str | Path, out: Path | None = None) -> str
         UsageError: One is no run directory, or the page cannot be written.
     """
     from .diff import diff
-    from .diff_views import diff_page, diff_text
+    from .diff_views import diff_page, diff_view
 
     before, after = load(old), load(new)
     found = diff(before, after)
     if out is not None:
         names = (f"{one.study.name} ({one.directory})" for one in (before, after))
         _write(out, diff_page(found, *names).encode())
-    return diff_text(found)
+    return diff_view(found)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -21,6 +21,29 @@ from .sweep import value_of
 _COMPUTE = (
     "train_evaluations", "sample_evaluations", "train_seconds", "sample_seconds", "score_seconds",
 )  # fmt: skip
+COLUMNS = {
+    "phase": "`reference`, `search` or `confirm`.",
+    "method": "Label of the method, or of the reference: truth, exact, untrained, ...",
+    "dataset": "Label of the dataset.",
+    "sampler": "Label of the sampler; `iid` for the truth itself.",
+    "trial": "Number of the configuration in its search; empty for references.",
+    "replicate": "Number of the seed; in a search 0 is the trial and others repeat it.",
+    "state": "`ok`, `diverged` or `failed`.",
+    "failure": "Stage, step and reason; empty for `ok`.",
+    "key": "Names the run: equal keys are equal settings, seeds and code, so equal numbers.",
+    "METRIC": "One per metric of `evaluation.metrics`; empty for runs that failed.",
+    "split.METRIC": "The same on exact points of the model, with `reference.split`.",
+    "params.NAME": "Hyperparameters, the learning rate too; empty where the method has none such.",
+    "train_evaluations": "Points pushed through the network in training.",
+    "sample_evaluations": "Points pushed through the network in sampling.",
+    "train_seconds": "Time of training; of runs trained side by side each has its share.",
+    "sample_seconds": "Time of sampling.",
+    "score_seconds": "Time of scoring.",
+    "OTHER": "Further numbers of samplers, such as `acceptance` of `mala`.",
+    "environment": "Name of the machine and packages, told in `environment.json`.",
+    "spec": "Everything that determines the run, as JSON.",
+}
+"""Of the results table, with what they mean; capitals stand for names."""
 _PHASES = ("reference", "search", "confirm")
 
 
@@ -60,8 +83,7 @@ def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
 def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
     """One line per row, in the order of the study.
 
-    Columns: phase, method, dataset, sampler (labels), trial, replicate, state, failure, key, one
-    per metric, ``params.*``, counts of network evaluations, seconds per stage, environment, spec.
+    See ``COLUMNS``.
 
     Args:
         rows: In any order.

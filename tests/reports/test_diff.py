@@ -1,6 +1,7 @@
 """Two studies side by side, and several put together."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from scorebench.reports.diff import diff
 from scorebench.reports.diff_views import diff_page
 from scorebench.reports.merge import merge
 from scorebench.reports.source import load
+from scorebench.reports.terminal import plain
 from scorebench.reports.write import write_diff
 
 from .conftest import METHODS, study, write_directory
@@ -51,7 +53,10 @@ def test_what_moved_is_told(make: Maker, tmp_path: Path):
     (new / "environment.json").write_text(
         json.dumps({"e0": {"python": "3.12.1", "packages": {"torch": "2.13.0"}, "threads": 1}})
     )
-    said = write_diff(old, new, tmp_path / "diff.html")
+    shown = plain(write_diff(old, new, tmp_path / "diff.html"))
+    assert max(map(len, shown.splitlines())) <= 80
+    said = " ".join(shown.split())
+    assert re.search(r"across datasets +rank +old +new +new − old +moved\n.*ssm +4 → 1 ", shown)
     assert "ssm across datasets (4 → 1)" in said
     assert "- training.steps: 2000 -> 4000" in said
     assert "- python: 3.11.9 -> 3.12.1" in said

@@ -77,6 +77,17 @@ def test_reads_back_to_the_same_numbers(source: Source, name: str, kind: str):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_every_column_is_explained(source: Source, name: str):
+    said = TABLES[name].columns
+    assert all(said.values())
+    patterns = [re.sub("DATASET|NAME|METRIC", ".+", re.escape(one)) for one in said]
+    metrics = ("mmd", "sw1", "sw2")
+    patterns = [p for one in patterns for p in ([*metrics] if one == ".+" else [one])]
+    for column in TABLES[name].frame(source).columns:
+        assert any(re.fullmatch(pattern, column) for pattern in patterns), column
+
+
 @pytest.mark.parametrize("name", [name for name, one in TABLES.items() if one.shown])
 @pytest.mark.parametrize("kind", ["markdown", "latex"])
 def test_what_people_read_is_written_as_it_is(source: Source, name: str, kind: str):

@@ -19,7 +19,7 @@ def learned(least: float = 3.0, looks: int = 2) -> Learned:
 
 
 def titles(figure) -> list[str]:
-    return [axis.get_title("right") for axis in figure.axes[: len(figure.axes) // 2]]
+    return [axis.get_title("right").strip() for axis in figure.axes[: len(figure.axes) // 2]]
 
 
 @pytest.mark.parametrize("width", [3.35, 9.6])
