@@ -56,7 +56,9 @@ def test_what_moved_is_told(make: Maker, tmp_path: Path):
     shown = plain(write_diff(old, new, tmp_path / "diff.html"))
     assert max(map(len, shown.splitlines())) <= 80
     said = " ".join(shown.split())
-    assert re.search(r"across datasets +rank +old +new +new − old +moved\n.*ssm +4 → 1 ", shown)
+    assert re.search(
+        r"across datasets +rank +old +new +new − old +moved\n(.*\n)*?ssm +4 → 1 ", shown
+    )
     assert "ssm across datasets (4 → 1)" in said
     assert "- training.steps: 2000 -> 4000" in said
     assert "- python: 3.11.9 -> 3.12.1" in said
