@@ -1,6 +1,7 @@
 """Every trial of a search by each of its hyperparameters, and where in their ranges runs fail."""
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -97,7 +98,9 @@ def _positions(axis: Axes, one: Slice, vertical: bool = False) -> Array:
         room = 22 // len(kinds)
         slanted = not vertical and len(kinds) > 2
         names = kinds if slanted else [kind[: max(2, room)] for kind in kinds]
-        how = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+        how: dict[str, Any] = (
+            {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+        )
         ticks(range(len(kinds)), names, fontsize="x-small", **how)
         limits(-0.5, len(kinds) - 0.5)
         return np.array([kinds.index(str(value)) for value in one.values], dtype=np.float64)
