@@ -31,6 +31,7 @@ NAMES = [
     "seeds",
     "compare",
     "best",
+    "best_scores",
 ]
 
 TIMINGS = r"_seconds$|^environment$"
