@@ -7,7 +7,7 @@ from typing import Any
 from ..bench.spec import SPLIT_SAMPLER, Option, Plugin
 from ..datasets.errors import UsageError, unknown
 from .engine import Engine
-from .entries import Entry
+from .entries import Entry, Setting
 from .space import Common, common, example, explore, propose
 from .spec import COMPUTE, StudySpec
 from .sweep import Swept, swept_options
@@ -78,8 +78,10 @@ def check_options(study: StudySpec, engine: Engine) -> None:
             made = resolve(kind, entry, engine)
             engine.make(kind, made)
             for name, swept in _swept(kind, entry, engine).items():
+                parameter = engine.options(kind, entry.name)[name]
                 for end in swept.ends:
-                    options = {**made.options, name: end}
+                    checked = _typed(entry.label, name, end, parameter)
+                    options = {**made.options, name: checked}
                     engine.make(kind, Plugin(name=made.name, options=options))
 
 
@@ -198,7 +200,7 @@ def resolve(kind: str, entry: Entry, engine: Engine) -> Plugin:
         if name in swept:
             options[name] = swept[name].middle
         elif name in entry.settings:
-            options[name] = _typed(entry, name, parameter)
+            options[name] = _typed(entry.label, name, entry.settings[name], parameter)
         elif parameter.default is inspect.Parameter.empty:
             raise UsageError(f"{kind} {entry.label!r} needs a value for {name}")
         elif isinstance(parameter.default, bool | int | float | str):
@@ -217,14 +219,13 @@ def _swept(kind: str, entry: Entry, engine: Engine) -> dict[str, Swept]:
     return swept_options(entry, {name: one.default for name, one in parameters.items()})
 
 
-def _typed(entry: Entry, name: str, parameter: inspect.Parameter) -> Option:
-    value = entry.settings[name]
+def _typed(label: str, name: str, value: Setting, parameter: inspect.Parameter) -> Option:
     if not isinstance(value, bool | int | float | str):
-        raise UsageError(f"{entry.label}.{name} should be a single value")
+        raise UsageError(f"{label}.{name} should be a single value")
     wanted: type = type(parameter.default)
     if wanted is float and type(value) is int:
         return float(value)
     if wanted in {bool, int, float, str} and type(value) is not wanted:
         what = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
-        raise UsageError(f"{entry.label}.{name} = {value!r}: should be {what[wanted]}")
+        raise UsageError(f"{label}.{name} = {value!r}: should be {what[wanted]}")
     return value

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from ..bench.spec import NetworkSpec, Option, Plugin, RunSpec, TrainingSpec
 from ..datasets.errors import UsageError
-from .entries import Choices, Entry, Range, setting
+from .entries import Choices, Entry, Range, reason, setting
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -39,45 +39,52 @@ class Swept(NamedTuple):
 
     Attributes:
         setting: Among which values.
-        whole: Whether they are whole numbers.
+        kind: Their type; ``float`` makes 1 and 1.0 the same run.
     """
 
     setting: Range | Choices
-    whole: bool
+    kind: Any
 
     @property
     def middle(self) -> Option:
         """A value that stands for all: the middle of a range, the first of a list."""
         match self.setting:
             case Choices(choices=choices):
-                return choices[0]
+                return self._typed(choices[0])
             case Range(low=low, high=high, log=log):
                 value = (low * high) ** 0.5 if log else (low + high) / 2
-                return round(value) if self.whole else value
+                return round(value) if self.kind is int else value
 
     @property
     def ends(self) -> tuple[Option, ...]:
         """The values that all others lie between, or all values."""
         match self.setting:
             case Choices(choices=choices):
-                return choices
+                return tuple(self._typed(choice) for choice in choices)
             case Range(low=low, high=high):
-                return tuple(int(x) if self.whole and x == int(x) else x for x in (low, high))
+                return self._typed(low), self._typed(high)
 
     def suggest(self, trial: "BaseTrial", name: str) -> Option:
         """A value for one trial."""
         match self.setting:
             case Choices(choices=choices):
-                return choices[choices.index(trial.suggest_categorical(name, choices))]
-            case Range(low=low, high=high, log=log) if self.whole:
+                return self._typed(trial.suggest_categorical(name, choices))
+            case Range(low=low, high=high, log=log) if self.kind is int:
                 return trial.suggest_int(name, int(low), int(high), log=log)
             case Range(low=low, high=high, log=log):
                 return trial.suggest_float(name, low, high, log=log)
 
+    def _typed(self, value: Option) -> Option:
+        if isinstance(value, bool | str):
+            return value
+        if self.kind is int and value == int(value):
+            return int(value)
+        return float(value) if self.kind is float else value
+
 
 def swept_field(name: str, given: Range | Choices) -> Swept:
     """What is searched in a field of training or the network."""
-    return Swept(given, FIELDS[name] is int)
+    return Swept(given, FIELDS[name])
 
 
 def swept_options(entry: Entry, defaults: Mapping[str, Any]) -> dict[str, Swept]:
@@ -88,7 +95,7 @@ def swept_options(entry: Entry, defaults: Mapping[str, Any]) -> dict[str, Swept]
         defaults: Its options with their defaults, which tell whole numbers from others.
     """
     return {
-        name: Swept(given, type(defaults.get(name)) is int)
+        name: Swept(given, type(defaults.get(name)))
         for name, given in entry.settings.items()
         if isinstance(given, Range | Choices)
     }
@@ -106,7 +113,7 @@ def lift(data: Mapping[str, Any]) -> dict[str, Any]:
         try:
             one = swept_field(name, setting(given))  # type: ignore[arg-type] # tables are no values
         except ValueError as error:
-            raise UsageError(f"{name}: {error}") from error
+            raise UsageError(f"{name}: {reason(error)}") from error
         table, _, field = name.partition(".")
         _check(table, field, one)
         swept[name] = one.setting

@@ -141,9 +141,33 @@ def test_nothing_is_swept_where_nothing_is_searched(engine):
 
 
 def test_impossible_options_of_samplers_are_refused(engine):
-    study = make_study(samplers=[{"name": "walk", "noise": [1, 2]}])
-    with pytest.raises(UsageError, match="noise"):
-        check_options(study, engine)
+    for options, message in (
+        ({"noise": [1, 2]}, "noise"),
+        ({"steps": ["a", 2]}, "walk.steps = 'a': should be a whole number"),
+        ({"steps": {"low": 1.5, "high": 2}}, "walk.steps = 1.5: should be a whole number"),
+        ({"step_size": [True]}, "walk.step_size = True: should be a number"),
+    ):
+        study = make_study(samplers=[{"name": "walk", **options}])
+        with pytest.raises(UsageError, match=message):
+            check_options(study, engine)
+
+
+def test_whole_numbers_are_numbers_where_numbers_are_asked_for(tmp_path, engine):
+    study = make_study(
+        methods=["epsilon"], samplers=[{"name": "walk", "step_size": [1, 2]}],
+        training={"clip": [10, 20], "learning_rate": 0.1}, search={"trials": 4},
+    )  # fmt: skip
+    run(study, tmp_path, engine=engine)
+    for row in read_rows(tmp_path):
+        if row.place.phase == "search":
+            assert type(row.run.training.clip) is float
+            assert '"clip":10.0' in row.spec or '"clip":20.0' in row.spec
+            assert '"step_size":1.0' in row.spec or '"step_size":2.0' in row.spec
+
+
+def test_ranges_that_lack_an_end_are_explained():
+    with pytest.raises(UsageError, match=r"network.width: high: Field required"):
+        make_study(network={"width": {"low": 3}})
 
 
 def test_time_is_estimated_with_values_from_the_middle(engine):
