@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .compiled_scorer import CompiledScorer
 
 # Numbers in a tile of activations: with its buffers it stays in a core's own cache.
-_TILE = 65536
+_TILE = 100_000
 
 
 # From cotangents of (E, s, v·s, v·∇s·v), None for zero, to the gradient of the parameters.
