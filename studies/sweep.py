@@ -68,7 +68,8 @@ class Swept(NamedTuple):
         """A value for one trial."""
         match self.setting:
             case Choices(choices=choices):
-                return self._typed(trial.suggest_categorical(name, choices))
+                chosen: Any = trial.suggest_categorical(name, choices)
+                return self._typed(chosen)
             case Range(low=low, high=high, log=log) if self.kind is int:
                 return trial.suggest_int(name, int(low), int(high), log=log)
             case Range(low=low, high=high, log=log):
