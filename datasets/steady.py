@@ -8,8 +8,6 @@ import torch
 THREADS = 1
 """Threads that numbers are computed with, whatever the process around is set to."""
 
-_DENORMAL = 5e-324
-
 
 @contextlib.contextmanager
 def steady() -> Iterator[None]:
@@ -30,4 +28,6 @@ def steady() -> Iterator[None]:
 
 def _flushes() -> bool:
     """Whether denormal numbers are zero here; torch can be told but not asked."""
-    return not bool(torch.full((1,), _DENORMAL, dtype=torch.float64).mul(1.0).any())
+    # By its bits: as a number in this text it would itself be read as zero where they are.
+    smallest = torch.ones(1, dtype=torch.int64).view(torch.float64)
+    return not bool(smallest.mul(1.0).any())

@@ -15,6 +15,7 @@ from scorebench.bench.fingerprint import code_of, fingerprints, run_key
 from scorebench.bench.spec import EvaluationSpec, NetworkSpec, Phase, Plugin, RunSpec, TrainingSpec
 from scorebench.bench.syntax import dump
 from scorebench.datasets import UsageError, datasets
+from scorebench.datasets.steady import steady
 
 Edit = Callable[[str, str], None]
 
@@ -210,3 +211,12 @@ def test_does_not_load_torch() -> None:
         "assert not {'torch', 'optuna', 'pandas'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_fingerprints_do_not_depend_on_how_arithmetic_is_set() -> None:
+    before = fingerprints(spec())
+    forget()
+    with steady():
+        inside = fingerprints(spec())
+    forget()
+    assert inside == before
