@@ -43,6 +43,8 @@ def _efficiency(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
     measured(axis, "u", found, theme, 0, "dsm on a normal, bias taken out")
     axis.set_xscale("log")
     axis.set_yscale("log")
+    axis.set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
+    axis.minorticks_off()
     axis.set_xlabel("u: variance of the noise over that of the data")
     axis.set_ylabel("variance over maximum likelihood's")
     legend(axis)

@@ -119,7 +119,7 @@ class Sigma(Finding):
         level: Noise level of the floor and of where the errors are.
         ratios: u, variance of the noise over that of the data.
         fits: Fits of a normal at each u, to ``sample`` points.
-        sample: See ``fits``.
+        sample: See ``fits``; few points and much noise leave a bias that the formula has not.
         kernels: Sizes of kernel density estimates.
         few: Points that networks memorise.
         lengths: Training steps after which it is looked at.
@@ -132,8 +132,8 @@ class Sigma(Finding):
     sigmas: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
     level: float = Field(0.1, gt=0)
     ratios: tuple[float, ...] = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
-    fits: int = Field(2000, ge=100)
-    sample: int = Field(1000, ge=100)
+    fits: int = Field(1000, ge=100)
+    sample: int = Field(5000, ge=100)
     kernels: tuple[int, ...] = (100, 300, 1000, 3000)
     few: int = Field(50, ge=2)
     lengths: tuple[int, ...] = (300, 1000, 3000)
