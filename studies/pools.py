@@ -1,5 +1,6 @@
 """Where runs are carried out: in this process, or in processes that end with it."""
 
+import contextlib
 import os
 import queue
 import signal
@@ -246,7 +247,18 @@ class Processes(Pool):
 
 
 def _kill(executor: "ProcessPoolExecutor") -> None:
-    executor.shutdown(wait=True, kill_workers=True)
+    """End an executor whatever it is doing.
+
+    Its own way of killing stumbles over a task that it is just handing out, and says so on standard
+    error. Processes that are dead already it clears away without a word.
+    """
+    # Held while a task is taken in and the process for it is started.
+    with executor._flags.shutdown_lock:
+        pids = list(executor._processes)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    executor.shutdown(wait=True, kill_workers=not pids)
 
 
 def _shield() -> None:

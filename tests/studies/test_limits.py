@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ import cloudpickle
 import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.events import RunsFinished
-from scorebench.studies.pools import InProcess, LostWorker, OverTime, Processes
+from scorebench.studies.pools import InProcess, LostWorker, OverTime, Processes, _kill
 from scorebench.studies.records import read_rows, read_study
 from scorebench.studies.scheduler import OutOfTime
 from scorebench.studies.study import run
@@ -129,3 +130,17 @@ def test_closing_does_not_wait_for_what_is_under_way():
 def test_in_this_process_nothing_can_be_stopped():
     with pytest.raises(ValueError, match="cannot be stopped"):
         InProcess().submit(os.getpid, 1.0)
+
+
+def test_killing_an_executor_that_is_just_handing_out_a_task_says_nothing(monkeypatch):
+    said = []
+    monkeypatch.setattr(threading, "excepthook", lambda seen: said.append(seen.exc_value))
+    for _ in range(5):
+        executor = Processes(1)._start()
+        executor.submit(time.sleep, 0).result()
+        time.sleep(0.05)
+        executor.submit(time.sleep, 60)
+        began = time.monotonic()
+        _kill(executor)
+        assert time.monotonic() - began < 10
+    assert said == []
