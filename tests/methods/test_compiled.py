@@ -1,9 +1,14 @@
 """Compiled jets and loops equal what torch makes of the same recursions, and keep NaN."""
 
+import subprocess
+import sys
+
+import numba
 import numpy as np
 import pytest
 import torch
 from scorebench.bench.adam import Adam
+from scorebench.methods.compiled import compiled
 from scorebench.methods.compiled_jets import CompiledJet
 from scorebench.methods.energy_jets import EnergyJet
 from scorebench.methods.kernels import KINDS, activate
@@ -119,12 +124,35 @@ def test_compiled_adam_equals_that_of_torch():
     theta, gradient = (numbers(s, 3, 50, dtype=torch.float32) for s in (1, 2))
     rates, shrink = torch.tensor([[1e-2], [1e-3], [0.1]]), torch.tensor([[1.0], [0.3], [1e-4]])
     moved = []
-    for compiled in (True, False):
+    for loops in (True, False):
         here = theta.clone()
         adam = Adam(rates, torch.zeros_like(theta), torch.zeros_like(theta))
-        adam.compiled = compiled
+        adam.compiled = loops
         for step in range(1, 20):
             adam.step(here, gradient * step, 0.5, shrink)
         moved.append((here, adam.norms(gradient)))
     for a, b in zip(*moved, strict=True):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_where_nothing_can_be_kept_on_disk_functions_are_compiled_all_the_same(monkeypatch):
+    njit, asked = numba.njit, []
+
+    def refuse(*function, cache=False, **options):
+        if not function:
+            asked.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(*function, **options)
+
+    monkeypatch.setattr(numba, "njit", refuse)
+    assert compiled(lambda x: x + 1)(2) == 3
+    assert asked[:2] == [True, False]
+
+
+def test_nothing_is_compiled_before_something_is_trained():
+    code = (
+        "import sys, scorebench.bench.run, scorebench.studies.study; print('numba' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
