@@ -2,13 +2,14 @@
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from ..bench.plugins import read_plugin
+from ..bench.spec import PERCEPTRON
 from ..datasets.errors import UsageError, unknown
 from .check import check_fit, check_names, check_options
 from .engine import Engine
@@ -48,7 +49,9 @@ def load_study(
     """
     text, source, folder = _read(str(name_or_path))
     data = _toml(text, source)
-    for override in parse_overrides(overrides):
+    changed = parse_overrides(overrides)
+    _make_way(data, {override.key for override in changed})
+    for override in changed:
         _apply(data, override)
     return checked(data, source, folder, engine)
 
@@ -94,6 +97,14 @@ def parse(data: Mapping[str, Any], source: str) -> StudySpec:
         return StudySpec.model_validate(data, strict=True)
     except ValidationError as error:
         raise UsageError(f"{source}: {_explain(error)}") from error
+
+
+def _make_way(data: dict[str, Any], keys: Set[str]) -> None:
+    """Take the perceptron out of a study whose network an override replaces by a module."""
+    network = data.get("network")
+    if "network.module" in keys and isinstance(network, dict):
+        for name in PERCEPTRON:
+            network.pop(name, None)
 
 
 def _carry_network(data: dict[str, Any]) -> None:

@@ -103,6 +103,15 @@ def test_a_study_carries_the_text_of_its_network(folder):
     assert named_twice == study
 
 
+def test_a_network_takes_the_place_of_a_packaged_studys_perceptron(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    own = load_study("quick", ["network.module='nets/mine.py:MyNet'"])
+    assert own.network.module == "mine.py:MyNet"
+    assert [plugin.file for plugin in own.plugins] == ["mine.py"]
+    with pytest.raises(UsageError, match="is of the perceptron"):
+        load_study("quick", ["network.module='nets/mine.py:MyNet'", "network.width=5"])
+
+
 def test_keys_follow_the_code_and_the_options_of_the_network(folder):
     def keys(*overrides):
         study = load_study(folder / "own.toml", overrides)
