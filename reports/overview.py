@@ -16,7 +16,7 @@ from .cell import Cell
 from .evidence import Evidence
 from .style import LIGHT, Theme, colours, drawing
 
-_ROOMY = 2.3
+_ROOMY = 2.5
 
 
 def overview(

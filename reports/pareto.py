@@ -133,6 +133,7 @@ def _dataset(point: Point) -> str:
 
 @_on_front("method", "method")
 def _method(point: Point) -> str:
+    """What was trained, and the sampler where there are several."""
     return point.label
 
 
