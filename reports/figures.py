@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from ..datasets.errors import unknown
 from .critical import critical_diagram
 from .curves import budget_curves
+from .gallery_figure import gallery_figure
 from .overview import overview
 from .panels import four_panels
 from .pareto import points
@@ -47,9 +48,10 @@ def figure(source: Source, name: str, width: float | None = None) -> Figure:
 
     Args:
         source: The directory, read.
-        name: ``overview``, ``critical-difference``, ``budget-DATASET``, ``training-DATASET``,
-            ``errors-DATASET``, ``front-DATASET``, ``METHOD-DATASET-SAMPLER`` for the four panels
-            of a cell, or ``slices-METHOD-DATASET-SAMPLER``.
+        name: ``overview``, ``gallery``, ``critical-difference``, ``budget-DATASET``,
+            ``training-DATASET``, ``errors-DATASET``, ``front-DATASET``,
+            ``METHOD-DATASET-SAMPLER`` for the four panels of a cell, or
+            ``slices-METHOD-DATASET-SAMPLER``.
         width: In inches; as the report has it unless given.
 
     Raises:
@@ -71,6 +73,12 @@ def _overview(source: Source) -> Iterator[tuple[str, Maker]]:
         return overview(source.evidence, columns=columns, width=width, **settings)  # type: ignore[arg-type]
 
     yield "overview", fitted
+
+
+@family
+def _gallery(source: Source) -> Iterator[tuple[str, Maker]]:
+    if any(not cell.missing and source.portrait(cell) for cell in source.evidence.cells):
+        yield "gallery", partial(gallery_figure, source)
 
 
 @family

@@ -62,8 +62,16 @@ def test_figures_can_be_had_one_by_one(directory: Path):
     names = set(figures(source))
     cells = {f"{m}-{d}-langevin" for m in METHODS for d in DATASETS}
     by_dataset = {f"{kind}-{d}" for kind in ("budget", "errors", "training") for d in DATASETS}
-    assert names == {"overview"} | cells | {f"slices-{cell}" for cell in cells} | by_dataset
-    for name in ("overview", "budget-rings", "slices-ssm-rings-langevin", "dsm-rings-langevin"):
+    assert (
+        names == {"overview", "gallery"} | cells | {f"slices-{cell}" for cell in cells} | by_dataset
+    )
+    for name in (
+        "overview",
+        "gallery",
+        "budget-rings",
+        "slices-ssm-rings-langevin",
+        "dsm-rings-langevin",
+    ):
         assert figure(source, name, width=3.35).get_size_inches()[0] == 3.35
     panels = figure(source, "dsm-rings-langevin")
     assert [axis.get_title(loc="left") for axis in panels.axes] == [
