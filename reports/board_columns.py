@@ -151,8 +151,10 @@ def _sum_of_means(row: Contestant, column: str) -> float:
 
 
 def _show_cost(row: Contestant, stage: str) -> str:
-    evaluations = text.count(_sum_of_means(row, f"{stage}_evaluations"))
-    return f"{evaluations} · {text.seconds(_sum_of_means(row, f'{stage}_seconds'))}"
+    points = _sum_of_means(row, f"{stage}_evaluations")
+    if not points > 0:
+        return text.MISSING
+    return f"{text.count(points)} · {text.seconds(_sum_of_means(row, f'{stage}_seconds'))}"
 
 
 @_on_board("train_evaluations", "training", show=lambda row: _show_cost(row, "train"))
