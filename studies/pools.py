@@ -159,6 +159,9 @@ class Processes(Pool):
         self.workers = workers
         # One task in reserve per worker hides the time in which the next one is prepared.
         self.capacity = 2 * workers
+        # By this thread: when several import it at once, one may get hold of half a module.
+        from joblib.externals.loky.backend import resource_tracker  # noqa: F401
+
         self._prepare = prepare
         self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []

@@ -24,14 +24,16 @@ _known: set[str] = set()
 
 def trust(plugins: Iterable[PluginSource]) -> None:
     """Remember the code of plug-in files as such that may be executed."""
-    new = {_digest(plugin) for plugin in plugins if isinstance(plugin, PluginFile)}
-    new -= _known | _remembered()
+    new = {_digest(plugin) for plugin in plugins if isinstance(plugin, PluginFile)} - _known
+    if not new:
+        return
     _known.update(new)
+    new -= _remembered()
     # Where nothing can be kept it holds for this process.
     with contextlib.suppress(OSError):
         if new:
             _file().parent.mkdir(parents=True, exist_ok=True)
-            with _file().open("a", encoding="ascii") as file:
+            with _file().open("a", encoding="utf-8") as file:
                 file.write("".join(f"{digest}\n" for digest in sorted(new)))
 
 
@@ -56,7 +58,7 @@ def _digest(plugin: PluginFile) -> str:
 
 def _remembered() -> set[str]:
     try:
-        return set(_file().read_text(encoding="ascii").split())
+        return set(_file().read_text(encoding="utf-8").split())
     except (OSError, ValueError):
         return set()
 

@@ -26,12 +26,12 @@ confirm = {{seeds = 1}}
 reference = {{floors = 0, seeds = 0}}
 """
 
-LIMIT = "limits.run_seconds=3"
+LIMIT = "limits.run_seconds=8"
 HEALTHY = '{name = "dsm", sigma = 0.1}'
 LANGEVIN = '{name = "langevin", steps = 3}'
 
 # State, stage and what the reason says, by stage and kind of the fault.
-LATE = ("timeout", "worker", "took longer than 3 s")
+LATE = ("timeout", "worker", "took longer than 8 s")
 LOST = ("failed", "worker", "lost 3 times")
 EXPECTED = {
     "train": {
