@@ -13,7 +13,7 @@ from .reports import commands as of_reports
 from .reports.findings import command as of_findings
 from .studies import commands as of_studies
 from .studies.commands import SamplerLabel
-from .studies.completion import complete_override, complete_study
+from .studies.specs.completion import complete_override, complete_study
 
 app = typer.Typer(
     name="scorebench",
@@ -89,7 +89,7 @@ def run(
     """Run a study, or finish it: what its directory holds already is not run again."""
     from .reports import api
     from .reports.progress import ProgressListener
-    from .studies.scheduler import OutOfTime
+    from .studies.execution.scheduler import OutOfTime
 
     try:
         with ProgressListener() as listener:
@@ -142,7 +142,7 @@ def replay(
     if not every and dataset is None and (method is not None or source.is_dir()):
         raise UsageError("say what to replay: METHOD DATASET, or --all")
     from .reports.api import cores
-    from .reports.certificate import certificate_view, check_form, write_certificate
+    from .reports.pages.certificate import certificate_view, check_form, write_certificate
     from .studies.certificate import certify
 
     for path in certificate or ():
@@ -169,7 +169,7 @@ def show(
     ] = False,
 ) -> None:
     """Print a study with all its defaults, its number of runs, and about how long they take."""
-    from .studies.schema import SCHEMA
+    from .studies.specs.schema import SCHEMA
 
     if schema:
         typer.echo(SCHEMA.read_text(encoding="utf-8").rstrip("\n"))
@@ -178,7 +178,7 @@ def show(
         raise UsageError("say which study to show, or --schema")
     from .reports.api import load_study
     from .reports.listings import estimate_text
-    from .studies.estimate import estimate
+    from .studies.execution.estimate import estimate
 
     spec = load_study(study, override or ())
     typer.echo(spec.to_toml())

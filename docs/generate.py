@@ -12,8 +12,8 @@ from typing import Any
 from scorebench.__main__ import app
 from scorebench.bench.metrics import metrics
 from scorebench.reports.exports import TABLES
-from scorebench.studies.load import PRESETS
-from scorebench.studies.schema import SCHEMA, study_schema
+from scorebench.studies.specs.load import PRESETS
+from scorebench.studies.specs.schema import SCHEMA, study_schema
 from typer.main import get_command
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..datasets.errors import UsageError
 from ..datasets.registry import Registry
-from ..studies.spec import StudySpec
+from ..studies.specs.spec import StudySpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..studies.certificate import Certificate
-    from ..studies.events import Listener
+    from ..studies.execution.events import Listener
 
 Kind = Literal["dataset", "method", "sampler", "metric", "reference", "study", "finding"]
 
@@ -32,7 +32,7 @@ class Study:
     """
 
     def __init__(self, directory: str | Path) -> None:
-        from ..studies.records import read_study
+        from ..studies.storage.records import read_study
 
         self.directory = Path(directory)
         self.spec: StudySpec = read_study(self.directory)
@@ -58,7 +58,7 @@ class Study:
         Raises:
             UsageError: There is no such figure; the nearest is suggested.
         """
-        from .figures import figure
+        from .figures.named import figure
         from .source import load
 
         return figure(load(self.directory), name, width)
@@ -80,28 +80,28 @@ class Study:
     @property
     def results(self) -> "pd.DataFrame":
         """Every run so far, failures too, one row each."""
-        from ..studies.table import read_results
+        from ..studies.storage.table import read_results
 
         return read_results(self.directory)
 
     def leaderboard(self) -> "pd.DataFrame":
         """Methods ranked on their confirmed runs, with intervals; best first."""
-        from .leaderboard import board_frame
+        from .ranking.leaderboard import board_frame
         from .source import load
 
         return board_frame(load(self.directory).evidence)
 
     def cells(self) -> "pd.DataFrame":
         """Confirmed mean, interval, floor and oracle of each method on each dataset."""
-        from .leaderboard import cell_frame
+        from .ranking.leaderboard import cell_frame
         from .source import load
 
         return cell_frame(load(self.directory).evidence)
 
     def verdict(self) -> str:
         """Which method is better, by how much and how sure that is, in words."""
+        from .ranking.verdict import verdict
         from .source import load
-        from .verdict import verdict
 
         return verdict(load(self.directory).evidence)
 
@@ -125,7 +125,7 @@ class Study:
 
     def export(self, out: str | Path | None = None) -> Path:
         """Write one archive that others can replay, ``<name of the directory>.zip``; its path."""
-        from ..studies.archive import export
+        from ..studies.storage.archive import export
 
         return export(self.directory, out)
 
@@ -186,8 +186,8 @@ def run(
     Raises:
         UsageError: Something in the study or its directory cannot be; one line says what.
     """
-    from ..studies.load import load_study
-    from ..studies.pools import Where
+    from ..studies.execution.pools import Where
+    from ..studies.specs.load import load_study
     from ..studies.study import run as run_study
 
     if isinstance(study, StudySpec):
@@ -207,7 +207,7 @@ def run(
 
 def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> StudySpec:
     """Read a study file or packaged study and check it, without running anything."""
-    from ..studies.load import load_study as load
+    from ..studies.specs.load import load_study as load
 
     return load(name_or_path, overrides)
 
@@ -292,7 +292,7 @@ def catalog() -> list[tuple[Kind, str, str]]:
     from ..datasets import datasets
     from ..methods import methods, references, samplers
     from ..studies.findings import findings
-    from ..studies.load import presets
+    from ..studies.specs.load import presets
 
     found: list[tuple[Kind, str, str]] = []
     registries: tuple[Registry[Any], ...] = (methods, datasets, samplers, metrics, references)

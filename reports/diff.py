@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..studies.difference import difference
+from ..studies.specs.difference import difference
 from . import text
-from .columns import Columns
-from .evidence import Contestant
+from .ranking.columns import Columns
+from .ranking.evidence import Contestant
+from .ranking.statistics import Estimate
 from .source import Source
-from .statistics import Estimate
 
 
 @dataclass(frozen=True)

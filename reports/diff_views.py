@@ -7,8 +7,8 @@ from rich.text import Text
 
 from . import text
 from .diff import Difference, Move, move_columns
-from .render import render
-from .tables import Table, table
+from .pages.render import render
+from .pages.tables import Table, table
 from .terminal import grid
 
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..datasets.errors import UsageError, unknown
-from ..studies.table import COLUMNS as RESULTS
-from . import budget
-from . import sensitivity as hyperparameters
-from .board_columns import board_columns
-from .cell_columns import cell_columns
-from .leaderboard import PER_DATASET, board_frame, cell_frame
-from .pairs import pair_columns, pairs
-from .pareto import front_columns, front_frame, points
+from ..studies.storage.table import COLUMNS as RESULTS
+from .figures.split import Split, split_columns, splits
+from .pages.tables import Table, exactly, table, to_json, to_latex, to_markdown
+from .ranking import budget
+from .ranking import sensitivity as hyperparameters
+from .ranking.board_columns import board_columns
+from .ranking.cell_columns import cell_columns
+from .ranking.leaderboard import PER_DATASET, board_frame, cell_frame
+from .ranking.pairs import pair_columns, pairs
+from .ranking.pareto import front_columns, front_frame, points
 from .source import Source
-from .split import Split, split_columns, splits
-from .tables import Table, exactly, table, to_json, to_latex, to_markdown
 
 FORMATS = ("csv", "parquet", "json", "markdown", "latex")
 _OF_FAILURES = (

@@ -12,7 +12,7 @@ from . import text
 
 if TYPE_CHECKING:
     from ..bench.plugin_check import Finding
-    from ..studies.estimate import Estimate
+    from ..studies.execution.estimate import Estimate
 
 _PLURALS = {"study": "studies"}
 

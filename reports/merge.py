@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.errors import UsageError
-from ..studies.artifacts import FOLDERS
 from ..studies.cells import Plan
-from ..studies.difference import difference
 from ..studies.engine import Engine
-from ..studies.entries import Entry
-from ..studies.files import refused
-from ..studies.records import read_environments, read_rows, read_study
-from ..studies.rows import Place, Row
-from ..studies.spec import StudySpec
-from ..studies.standing import standing
-from ..studies.store import Store
-from ..studies.table import write_results
+from ..studies.specs.difference import difference
+from ..studies.specs.entries import Entry
+from ..studies.specs.spec import StudySpec
+from ..studies.storage.artifacts import FOLDERS
+from ..studies.storage.records import read_environments, read_rows, read_study
+from ..studies.storage.rows import Place, Row
+from ..studies.storage.standing import standing
+from ..studies.storage.store import Store
+from ..studies.storage.table import write_results
+from ..studies.storage.whole_files import refused
 
 _GRID = ("methods", "datasets", "samplers")
 _FREE = ("name", "limits", *_GRID)

@@ -9,10 +9,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from ..studies.events import CellFinished, Event, RunsFinished, StudyFinished, StudyStarted
-from ..studies.rows import Cell
+from ..studies.execution.events import (
+    CellFinished,
+    Event,
+    RunsFinished,
+    StudyFinished,
+    StudyStarted,
+)
+from ..studies.storage.rows import Cell
 from . import text
-from .cell import sign_of
+from .ranking.cell import sign_of
 
 
 class ProgressListener:

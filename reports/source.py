@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from ..datasets.errors import UsageError
-from ..studies.records import read_environments, read_study
-from ..studies.spec import StudySpec
-from ..studies.table import read_results
-from .cell import Cell, Place
-from .evidence import Evidence, gather
-from .panels import Points, Portrait
-from .training import Learned
+from ..studies.specs.spec import StudySpec
+from ..studies.storage.records import read_environments, read_study
+from ..studies.storage.table import read_results
+from .figures.panels import Points, Portrait
+from .figures.training import Learned
+from .ranking.cell import Cell, Place
+from .ranking.evidence import Evidence, gather
 
 if TYPE_CHECKING:
     from ..datasets.base import Dataset

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..datasets.errors import UsageError
-from .panels import four_panels
+from .figures.panels import four_panels
+from .figures.style import encode
+from .figures.training import Learned
 from .source import load
-from .style import encode
-from .training import Learned
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

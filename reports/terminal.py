@@ -8,15 +8,15 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from . import text
-from .board_columns import board_columns
-from .cell import Cell
-from .cell_columns import show_mean
-from .evidence import Contestant, Evidence
-from .protocol import missing
+from .pages.protocol import missing
+from .pages.tables import table
+from .ranking.board_columns import board_columns
+from .ranking.cell import Cell
+from .ranking.cell_columns import show_mean
+from .ranking.evidence import Contestant, Evidence
+from .ranking.statistics import estimate
+from .ranking.verdict import verdict
 from .source import Source
-from .statistics import estimate
-from .tables import table
-from .verdict import verdict
 
 WIDTH = 80
 _SPARE = ("at_floor", "failure_rate", "optimism")

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from ..datasets.errors import UsageError, unknown
-from ..studies.files import refused, write_if_changed
-from .evidence import Evidence
-from .leaderboard import board_frame
+from ..studies.storage.whole_files import refused, write_if_changed
+from .ranking.evidence import Evidence
+from .ranking.leaderboard import board_frame
 from .source import load
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def write_report(directory: str | Path) -> Path:
     Raises:
         UsageError: It is no run directory, or it cannot be written.
     """
-    from .markdown import markdown
-    from .page import page
+    from .pages.markdown import markdown
+    from .pages.page import page
 
     source = load(directory)
     report = source.directory / "report.html"
@@ -95,8 +95,8 @@ def write_figure(directory: str | Path, name: str, out: Path, width: float | Non
     Raises:
         UsageError: There is no such figure, or the file cannot be written.
     """
-    from .figures import figure
-    from .style import encode
+    from .figures.named import figure
+    from .figures.style import encode
 
     kinds: dict[str, Literal["svg", "pdf", "png"]] = {".svg": "svg", ".pdf": "pdf", ".png": "png"}
     if out.suffix not in kinds:

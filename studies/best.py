@@ -7,13 +7,13 @@ from ..bench.spec import Option
 from ..datasets.errors import UsageError, unknown
 from .cells import Plan
 from .engine import Engine
-from .entries import Choices, Entry, Range
-from .records import read_rows, read_study
-from .rows import Cell, Place, Row
-from .space import LEARNING_RATE
-from .spec import StudySpec
-from .standing import standing
-from .sweep import SAMPLER
+from .specs.entries import Choices, Entry, Range
+from .specs.space import LEARNING_RATE
+from .specs.spec import StudySpec
+from .specs.sweep import SAMPLER
+from .storage.records import read_rows, read_study
+from .storage.rows import Cell, Place, Row
+from .storage.standing import standing
 
 
 def best(

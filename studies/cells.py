@@ -12,14 +12,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..bench.spec import EvaluationSpec, Phase, Plugin, RunSpec, TrainingSpec
-from .check import resolve
 from .engine import Engine
-from .entries import Entry
 from .front import front, spread
-from .rows import Cell, Job, Place, Row
-from .space import Common, Proposal, common, example, explore, propose
-from .spec import IID, TRUTH, StudySpec
-from .sweep import applied
+from .specs.check import resolve
+from .specs.entries import Entry
+from .specs.space import Common, Proposal, common, example, explore, propose
+from .specs.spec import IID, TRUTH, StudySpec
+from .specs.sweep import applied
+from .storage.rows import Cell, Job, Place, Row
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

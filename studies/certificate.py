@@ -1,7 +1,7 @@
 """A replay as a certificate: what came back, what did not, and what of the environment explains it.
 
-A certificate is plain data, which ``reports/certificate.py`` shows; equal replays on equal machines
-give equal certificates, since it holds no date and no name of a machine.
+A certificate is plain data, which ``reports/pages/certificate.py`` shows; equal replays on
+equal machines give equal certificates, since it holds no date and no name of a machine.
 """
 
 import hashlib
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .changes import Changed
 from .engine import Engine
-from .records import read_study
 from .replay import VERDICTS, Replayed, opened, replayed
+from .storage.changes import Changed
+from .storage.records import read_study
 
 CERTIFICATE = 1
 """The format of certificates."""

@@ -143,7 +143,7 @@ class Engine:
 
     def sign(self, metric: str) -> int:
         """1 for a metric or cost that should be small, -1 for one that should be large."""
-        from .spec import COMPUTE
+        from .specs.spec import COMPUTE
 
         if metric in COMPUTE:
             return 1

@@ -18,10 +18,10 @@ from typing import Any
 
 from ..bench.spec import PERCEPTRON
 from ..datasets.errors import UsageError
-from .difference import BUDGETS, FREE
-from .load import PRESETS, checked, presets
-from .spec import StudySpec
-from .sweep import FIELDS
+from .specs.difference import BUDGETS, FREE
+from .specs.load import PRESETS, checked, presets
+from .specs.spec import StudySpec
+from .specs.sweep import FIELDS
 
 try:
     import hydra

@@ -14,19 +14,19 @@ import pandas as pd
 from ..bench.plugins import PluginFile
 from ..bench.spec import RunResult
 from ..datasets.errors import UsageError
-from .archive import unpack
 from .best import confirmed, pick_cells
 from .cells import Plan
-from .changes import Changed, changes
-from .check import check_device
 from .engine import Engine
-from .interrupt import Interrupt
-from .pools import open_pool
-from .records import read_code, read_environments, read_rows, read_study
-from .rows import Row
-from .scheduler import Answer, work
-from .spec import TRUTH, StudySpec
-from .standing import standing
+from .execution.interrupt import Interrupt
+from .execution.pools import open_pool
+from .execution.scheduler import Answer, work
+from .specs.check import check_device
+from .specs.spec import TRUTH, StudySpec
+from .storage.archive import unpack
+from .storage.changes import Changed, changes
+from .storage.records import read_code, read_environments, read_rows, read_study
+from .storage.rows import Row
+from .storage.standing import standing
 from .trust import trust as trust_code
 
 RELATIVE = 1e-3

@@ -11,7 +11,7 @@ from ..bench.spec import RunSpec
 from ..datasets.errors import UsageError
 from .best import pick_cells
 from .engine import Engine
-from .records import read_study
+from .storage.records import read_study
 
 
 def sample(

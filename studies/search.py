@@ -24,12 +24,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..bench.spec import Option
 from ..datasets.errors import UsageError
 from .engine import Engine
-from .entries import Entry
-from .rows import Cell, Row
-from .samplers import sampler_for
-from .space import Proposal, common, propose
-from .spec import StudySpec
-from .storage import PATIENCE, Database
+from .specs.entries import Entry
+from .specs.samplers import sampler_for
+from .specs.space import Proposal, common, propose
+from .specs.spec import StudySpec
+from .storage.optuna_storage import PATIENCE, Database
+from .storage.rows import Cell, Row
 
 WORST = 1e9
 """What Optuna is told of a failed run: its samplers ignore FAIL, and take inf for a result."""

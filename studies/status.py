@@ -6,9 +6,9 @@ import pandas as pd
 
 from .cells import Plan, Table
 from .engine import Engine
-from .records import read_rows, read_study
-from .rows import Cell, Row
-from .standing import progress, standing
+from .storage.records import read_rows, read_study
+from .storage.rows import Cell, Row
+from .storage.standing import progress, standing
 
 
 def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:

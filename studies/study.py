@@ -6,21 +6,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..datasets.errors import UsageError
-from .artifacts import ArtifactFiles
 from .best import confirmed
 from .cells import Plan, Steps
-from .check import check_names, check_options
 from .engine import Engine
-from .events import CellFinished, Event, Listener, RunsFinished, StudyFinished, StudyStarted
-from .files import refused
-from .interrupt import Interrupt
-from .pools import Where, open_pool
-from .records import JOURNAL
-from .rows import Cell, Job, Row
-from .scheduler import Scheduler
-from .spec import StudySpec
-from .standing import standing, standing_in
-from .store import Store
+from .execution.events import (
+    CellFinished,
+    Event,
+    Listener,
+    RunsFinished,
+    StudyFinished,
+    StudyStarted,
+)
+from .execution.interrupt import Interrupt
+from .execution.pools import Where, open_pool
+from .execution.scheduler import Scheduler
+from .specs.check import check_names, check_options
+from .specs.spec import StudySpec
+from .storage.artifacts import ArtifactFiles
+from .storage.records import JOURNAL
+from .storage.rows import Cell, Job, Row
+from .storage.standing import standing, standing_in
+from .storage.store import Store
+from .storage.whole_files import refused
 from .trust import trust
 
 if TYPE_CHECKING:
@@ -161,7 +168,7 @@ class _Session:
         except BaseException:
             pool.close(kill=True)
             raise
-        from .table import write_results
+        from .storage.table import write_results
 
         rows = standing(plan, store.rows.values())
         write_results(store.directory, rows, plan)
@@ -216,7 +223,7 @@ class _Session:
 
     def _open_storage(self) -> "BaseStorage":
         if self._storage is None:
-            from .storage import open_database, open_journal
+            from .storage.optuna_storage import open_database, open_journal
 
             directory = self._store.directory
             self._storage = (
@@ -227,7 +234,7 @@ class _Session:
         return self._storage
 
     def _cell_finished(self, cell: Cell, winner: int | None, ran: bool) -> None:
-        from .table import mean
+        from .storage.table import mean
 
         plan, objective = self._plan, self._plan.study.objective
         sign = plan.engine.sign(objective)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ...studies.findings.equivalence import parting
-from ..style import LIGHT
+from ..figures.style import LIGHT
 from . import drawings
 from .plain import Axes, Figure, Theme, legend, measured, panels, pick
 

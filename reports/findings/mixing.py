@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..style import LIGHT
+from ..figures.style import LIGHT
 from . import drawings
 from .plain import Axes, Figure, Theme, legend, measured, panels, pick
 

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from .. import text
-from ..gallery import by_theme
-from ..render import render
-from ..tables import Field, Table, exactly, to_markdown
+from ..figures.gallery import by_theme
+from ..pages.render import render
+from ..pages.tables import Field, Table, exactly, to_markdown
 from .result import FindingResult
 
 _HEADERS = ("", "claim", "expected", "measured", "holds", "source")

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...studies.findings.base import pick
-from ..style import LIGHT, Theme, drawing, fitting
+from ..figures.style import LIGHT, Theme, drawing, fitting
 
 __all__ = [
     "Axes",
@@ -58,7 +58,7 @@ def panels(
 
 def measured(axis: Axes, x: Any, found: pd.DataFrame, theme: Theme, k: int, label: str) -> None:
     """Points with 95 % intervals, in the k-th colour and marker."""
-    from ..style import MARKERS
+    from ..figures.style import MARKERS
 
     axis.errorbar(
         found[x] if isinstance(x, str) else x, found["value"], yerr=1.96 * found["error"].fillna(0),

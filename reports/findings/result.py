@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ...studies.files import refused, write_if_changed
 from ...studies.findings.base import Finding
-from ..style import COLUMN, encode
+from ...studies.storage.whole_files import refused, write_if_changed
+from ..figures.style import COLUMN, encode
 from . import drawings
 
 if TYPE_CHECKING:

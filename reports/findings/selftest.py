@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ..style import LIGHT
+from ..figures.style import LIGHT
 from . import drawings
 from .plain import Axes, Figure, Theme, legend, panels, pick
 

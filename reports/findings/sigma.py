@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ...studies.findings.sigma import efficiency
-from ..style import LIGHT, MARKERS
+from ..figures.style import LIGHT, MARKERS
 from . import drawings
 from .plain import Axes, Figure, Theme, legend, measured, panels, pick, ticks
 

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from ...bench.environment import environment
 from ...datasets.errors import UsageError, unknown
-from ..files import refused, write_atomically
-from ..load import parse_overrides
-from ..pools import open_pool
+from ..execution.pools import open_pool
+from ..specs.load import parse_overrides
+from ..storage.whole_files import refused, write_atomically
 from . import findings
 from .base import Finding, Row
 

@@ -23,7 +23,7 @@ from scorebench.methods.networks import MLP
 from scorebench.methods.promises import draw_options
 from scorebench.methods.random import MemberRandom
 from scorebench.methods.setting import Setting
-from scorebench.studies.load import load_study
+from scorebench.studies.specs.load import load_study
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 

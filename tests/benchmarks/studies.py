@@ -8,9 +8,9 @@ from pathlib import Path
 import optuna
 import torch
 from scorebench.datasets import get_dataset
-from scorebench.studies.load import load_study
+from scorebench.studies.specs.load import load_study
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from . import plain
 from .timing import Row

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from scorebench.studies.records import read_rows
+from scorebench.studies.storage.records import read_rows
 from scorebench.studies.study import run
 
 from ..studies.conftest import contents, make_study

@@ -5,7 +5,7 @@ import itertools
 import time
 from concurrent.futures import Future, wait
 
-from scorebench.studies.pools import Pool
+from scorebench.studies.execution.pools import Pool
 
 
 class Workers(Pool):

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from scorebench.studies.load import load_study
-from scorebench.studies.records import read_rows
+from scorebench.studies.specs.load import load_study
+from scorebench.studies.storage.records import read_rows
 from scorebench.studies.study import run
 
 from .conftest import LONG

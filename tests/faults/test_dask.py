@@ -10,9 +10,9 @@ import time
 
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.pools import Where
+from scorebench.studies.execution.pools import Where
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from ..studies.conftest import contents, make_study
 from ..studies.fake_engine import FakeEngine
@@ -62,7 +62,7 @@ class Cluster:
 
     @property
     def options(self):
-        pools = "__import__('scorebench.studies.pools').studies.pools"
+        pools = "__import__('scorebench.studies.execution.pools').studies.pools"
         return f"where={pools}.Where('dask', {self.address!r})"
 
 
@@ -161,7 +161,7 @@ def test_controller_killed_on_a_cluster(finished, tmp_path, cluster, figure):
 
 
 def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr("scorebench.studies.dask_pool.PATIENCE", 0.1)
+    monkeypatch.setattr("scorebench.studies.execution.dask_pool.PATIENCE", 0.1)
     with pytest.raises(UsageError, match="cannot be used") as caught:
         run(
             make_study(),

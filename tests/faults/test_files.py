@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.scheduler import OutOfTime
+from scorebench.studies.execution.scheduler import OutOfTime
 from scorebench.studies.study import run
 
 from ..studies.conftest import contents, make_study

@@ -4,9 +4,9 @@ import random
 from concurrent.futures import FIRST_COMPLETED, Future
 
 import pytest
-from scorebench.studies import interrupt
 from scorebench.studies import study as study_module
-from scorebench.studies.pools import LostWorker, Pool
+from scorebench.studies.execution import interrupt
+from scorebench.studies.execution.pools import LostWorker, Pool
 from scorebench.studies.study import run
 
 from ..studies.conftest import contents, make_study

@@ -11,8 +11,8 @@ import cloudpickle
 import numpy as np
 import pytest
 from scorebench.bench.spec import Failure, RunResult
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from ..studies.conftest import make_study
 from ..studies.fake_engine import FakeEngine, FakeOutcome

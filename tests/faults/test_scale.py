@@ -6,9 +6,10 @@ from pathlib import Path
 
 import optuna
 import pytest
-from scorebench.studies import interrupt, search
+from scorebench.studies import search
 from scorebench.studies import study as study_module
-from scorebench.studies.events import RunsFinished
+from scorebench.studies.execution import interrupt
+from scorebench.studies.execution.events import RunsFinished
 from scorebench.studies.study import run
 
 from ..studies.conftest import make_study

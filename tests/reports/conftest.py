@@ -16,7 +16,7 @@ from scorebench.bench.spec import (
     RunSpec,
     TrainingSpec,
 )
-from scorebench.studies.rows import Cell, Place, Row
+from scorebench.studies.storage.rows import Cell, Place, Row
 
 DATASETS = ("8gaussians", "2spirals", "checkerboard", "rings")
 METHODS = {"dsm": 0.30, "deen": 0.30, "ssm": 0.55, "ssm_vr": 0.42}

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import pytest
-from scorebench.reports.budget import Path, budget_sentences, budgets, expected_best, path
-from scorebench.reports.evidence import gather
-from scorebench.reports.statistics import Estimate
+from scorebench.reports.ranking.budget import Path, budget_sentences, budgets, expected_best, path
+from scorebench.reports.ranking.evidence import gather
+from scorebench.reports.ranking.statistics import Estimate
 
 from .conftest import fail, study
 

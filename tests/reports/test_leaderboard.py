@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.reports.cell import DIRECTIONS
-from scorebench.reports.evidence import gather
-from scorebench.reports.leaderboard import cells, leaderboard
-from scorebench.reports.tables import to_json
-from scorebench.reports.verdict import verdict, verdict_on
+from scorebench.reports.pages.tables import to_json
+from scorebench.reports.ranking.cell import DIRECTIONS
+from scorebench.reports.ranking.evidence import gather
+from scorebench.reports.ranking.leaderboard import cells, leaderboard
+from scorebench.reports.ranking.verdict import verdict, verdict_on
 
 from .conftest import DATASETS, METHODS, fail, study
 

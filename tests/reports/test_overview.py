@@ -2,9 +2,9 @@
 
 import pandas as pd
 import pytest
-from scorebench.reports.evidence import gather
-from scorebench.reports.overview import overview
-from scorebench.reports.style import encode
+from scorebench.reports.figures.overview import overview
+from scorebench.reports.figures.style import encode
+from scorebench.reports.ranking.evidence import gather
 
 from .conftest import study
 

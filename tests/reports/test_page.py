@@ -100,7 +100,7 @@ def test_report_is_whole_and_asks_nothing_of_a_network(report: Path):
 
 
 def test_energyless_network_says_so(directory: Path):
-    from scorebench.reports.panels import panel
+    from scorebench.reports.figures.panels import panel
 
     source = load(directory)
     cells = {cell.method: cell for cell in source.evidence.on("rings")}

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scorebench.reports.exports import export
-from scorebench.reports.figures import figure, figures
-from scorebench.reports.page import page
-from scorebench.reports.pareto import front_frame, front_sentence, points
+from scorebench.reports.figures.named import figure, figures
+from scorebench.reports.pages.page import page
+from scorebench.reports.ranking.pareto import front_frame, front_sentence, points
 from scorebench.reports.source import Source
-from scorebench.studies.records import read_study
+from scorebench.studies.storage.records import read_study
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from ..studies.test_front import Costly, trading
 

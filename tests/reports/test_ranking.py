@@ -6,7 +6,13 @@ import math
 import numpy as np
 import pytest
 from scipy import integrate, stats
-from scorebench.reports.ranking import beats, closure, common, probability_best, rank_intervals
+from scorebench.reports.ranking.order import (
+    beats,
+    closure,
+    common,
+    probability_best,
+    rank_intervals,
+)
 
 
 def contestants(values: np.ndarray) -> list:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from scorebench.reports.robust import Middle, interquartile_mean
+from scorebench.reports.ranking.robust import Middle, interquartile_mean
 
 
 def test_agrees_with_scipy_where_quarters_are_whole():

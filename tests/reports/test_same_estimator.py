@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from scorebench.reports.ranking.verdict import answer
 from scorebench.reports.source import load
-from scorebench.reports.verdict import answer
 from scorebench.studies.study import run as run_study
 
 STUDY = """
@@ -34,7 +34,7 @@ samples = 500
 
 @pytest.mark.slow
 def test_dsm_and_deen_at_one_sigma_are_tied(tmp_path: Path):
-    from scorebench.studies.load import load_study
+    from scorebench.studies.specs.load import load_study
 
     file = tmp_path / "same.toml"
     file.write_text(STUDY)

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from scorebench.reports.evidence import gather
-from scorebench.reports.sensitivity import edge_sentences, sensitivity, slices
-from scorebench.reports.slices import slice_figure
-from scorebench.reports.style import encode
-from scorebench.studies.spec import StudySpec
+from scorebench.reports.figures.slices import slice_figure
+from scorebench.reports.figures.style import encode
+from scorebench.reports.ranking.evidence import gather
+from scorebench.reports.ranking.sensitivity import edge_sentences, sensitivity, slices
+from scorebench.studies.specs.spec import StudySpec
 
 from .conftest import fail, study
 

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from scorebench.reports.evidence import gather
-from scorebench.reports.split import split_columns, split_figure, split_sentence, splits
-from scorebench.reports.style import encode
+from scorebench.reports.figures.split import split_columns, split_figure, split_sentence, splits
+from scorebench.reports.figures.style import encode
+from scorebench.reports.ranking.evidence import gather
 
 from .conftest import study
 

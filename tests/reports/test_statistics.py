@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from scorebench.reports.statistics import (
+from scorebench.reports.ranking.statistics import (
     Comparison,
     Estimate,
     compare,

@@ -9,14 +9,19 @@ import pytest
 from rich.console import Console
 from scorebench.bench.spec import RunResult
 from scorebench.datasets.errors import UsageError
-from scorebench.reports.figures import figure, figures
+from scorebench.reports.figures.named import figure, figures
+from scorebench.reports.figures.style import encode
 from scorebench.reports.progress import ProgressListener
 from scorebench.reports.source import load
-from scorebench.reports.style import encode
 from scorebench.reports.terminal import status_view
 from scorebench.reports.write import leaderboard_table
-from scorebench.studies.events import CellFinished, RunsFinished, StudyFinished, StudyStarted
-from scorebench.studies.rows import Cell, Place, Row
+from scorebench.studies.execution.events import (
+    CellFinished,
+    RunsFinished,
+    StudyFinished,
+    StudyStarted,
+)
+from scorebench.studies.storage.rows import Cell, Place, Row
 
 from .conftest import DATASETS, METHODS, study
 

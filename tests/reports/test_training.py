@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from scorebench.reports.style import encode
-from scorebench.reports.training import Learned, training_curves
+from scorebench.reports.figures.style import encode
+from scorebench.reports.figures.training import Learned, training_curves
 
 STEPS = np.arange(1, 101.0)
 

@@ -4,7 +4,7 @@ import shutil
 
 import cloudpickle
 import pytest
-from scorebench.studies.load import parse
+from scorebench.studies.specs.load import parse
 from scorebench.studies.study import run
 
 from . import fake_engine

@@ -7,12 +7,12 @@ import zipfile
 
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.reports.certificate import certificate_page, write_certificate
-from scorebench.studies.archive import MANIFEST, export, unpack
+from scorebench.reports.pages.certificate import certificate_page, write_certificate
 from scorebench.studies.certificate import certify
 from scorebench.studies.replay import replay
+from scorebench.studies.storage.archive import MANIFEST, export, unpack
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from .conftest import make_study
 from .fake_engine import FakeEngine

@@ -8,7 +8,7 @@ from scorebench.bench.run import execute
 from scorebench.datasets import get_dataset
 from scorebench.studies.cells import Plan
 from scorebench.studies.engine import Engine
-from scorebench.studies.load import load_study
+from scorebench.studies.specs.load import load_study
 
 FLOORS = 40
 

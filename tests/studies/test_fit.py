@@ -2,8 +2,8 @@
 
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.load import load_study
-from scorebench.studies.spec import StudySpec
+from scorebench.studies.specs.load import load_study
+from scorebench.studies.specs.spec import StudySpec
 
 STUDY = """
 name = "fit"

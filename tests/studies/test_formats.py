@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.reports.api import Study
-from scorebench.studies import versions
-from scorebench.studies.records import read_rows, read_study
+from scorebench.studies.storage import versions
+from scorebench.studies.storage.records import read_rows, read_study
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from .conftest import contents, make_study
 

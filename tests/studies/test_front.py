@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.check import check_names, check_options
 from scorebench.studies.front import front, spread
 from scorebench.studies.search import WORST
-from scorebench.studies.spec import StudySpec
+from scorebench.studies.specs.check import check_names, check_options
+from scorebench.studies.specs.spec import StudySpec
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from .conftest import contents, make_study
 from .fake_engine import FakeEngine
@@ -145,7 +145,7 @@ def test_without_a_trade_off_the_best_are_trained_again(tmp_path):
 
 def test_failures_are_the_worst_in_every_respect(tmp_path):
     import optuna
-    from scorebench.studies.storage import open_journal
+    from scorebench.studies.storage.optuna_storage import open_journal
 
     run(trading(methods=["gamma"]), tmp_path, engine=Costly())
     storage = open_journal(tmp_path / "optuna.journal")

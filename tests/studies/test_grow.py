@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.best import best
-from scorebench.studies.events import RunsFinished
-from scorebench.studies.records import read_rows, read_study
+from scorebench.studies.execution.events import RunsFinished
+from scorebench.studies.execution.scheduler import OutOfTime
 from scorebench.studies.replay import replay
-from scorebench.studies.scheduler import OutOfTime
 from scorebench.studies.status import status
+from scorebench.studies.storage.records import read_rows, read_study
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from .conftest import contents, make_study
 from .fake_engine import FakeEngine
@@ -249,7 +249,7 @@ class Slowly(Parted):
 
 def test_a_kill_between_setting_aside_and_the_new_study_does_no_harm(copied, tmp_path, monkeypatch):
     study, engine = make_study(training={"steps": 6}), FakeEngine()
-    from scorebench.studies import store
+    from scorebench.studies.storage import store
 
     real = store.write_atomically
 

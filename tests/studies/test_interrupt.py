@@ -8,7 +8,7 @@ import time
 from concurrent.futures import Future
 
 import pytest
-from scorebench.studies.interrupt import Interrupt
+from scorebench.studies.execution.interrupt import Interrupt
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from scorebench.datasets.errors import UsageError
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from .conftest import contents, make_study
 from .fake_engine import FakeEngine

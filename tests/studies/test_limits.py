@@ -10,12 +10,12 @@ from pathlib import Path
 import cloudpickle
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.events import RunsFinished
-from scorebench.studies.pools import InProcess, LostWorker, OverTime, Processes, _kill
-from scorebench.studies.records import read_rows, read_study
-from scorebench.studies.scheduler import OutOfTime
+from scorebench.studies.execution.events import RunsFinished
+from scorebench.studies.execution.pools import InProcess, LostWorker, OverTime, Processes, _kill
+from scorebench.studies.execution.scheduler import OutOfTime
+from scorebench.studies.storage.records import read_rows, read_study
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from .conftest import contents, make_study
 from .fake_engine import FakeEngine

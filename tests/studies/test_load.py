@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.load import PRESETS, load_study, presets
-from scorebench.studies.spec import StudySpec
+from scorebench.studies.specs.load import PRESETS, load_study, presets
+from scorebench.studies.specs.spec import StudySpec
 
 from .fake_engine import FakeEngine
 

@@ -11,8 +11,8 @@ from scorebench.bench.spec import NetworkSpec
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.cells import Plan
 from scorebench.studies.engine import Engine
-from scorebench.studies.load import load_study
-from scorebench.studies.spec import StudySpec
+from scorebench.studies.specs.load import load_study
+from scorebench.studies.specs.spec import StudySpec
 
 NETWORK = '''\
 import torch

@@ -11,8 +11,8 @@ from scorebench.datasets import datasets
 from scorebench.datasets.errors import UsageError
 from scorebench.methods import methods
 from scorebench.studies.engine import Engine
-from scorebench.studies.load import load_study
-from scorebench.studies.spec import StudySpec
+from scorebench.studies.specs.load import load_study
+from scorebench.studies.specs.spec import StudySpec
 
 MINE = '''\
 from scorebench.methods import methods

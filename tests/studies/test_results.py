@@ -10,11 +10,11 @@ from safetensors.numpy import load_file
 from scorebench.bench.spec import RunSpec
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.best import best
-from scorebench.studies.load import load_study
 from scorebench.studies.replay import replay
+from scorebench.studies.specs.load import load_study
 from scorebench.studies.status import status
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from .conftest import contents, make_study
 from .fake_engine import FakeEngine

@@ -6,12 +6,17 @@ from concurrent.futures import Future
 
 import pytest
 from scorebench.studies import study as study_module
-from scorebench.studies.events import CellFinished, RunsFinished, StudyFinished, StudyStarted
-from scorebench.studies.interrupt import Interrupt
-from scorebench.studies.pools import InProcess
-from scorebench.studies.scheduler import MEMBERS
+from scorebench.studies.execution.events import (
+    CellFinished,
+    RunsFinished,
+    StudyFinished,
+    StudyStarted,
+)
+from scorebench.studies.execution.interrupt import Interrupt
+from scorebench.studies.execution.pools import InProcess
+from scorebench.studies.execution.scheduler import MEMBERS
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from .conftest import contents, make_study
 from .fake_engine import FakeEngine

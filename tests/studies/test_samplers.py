@@ -5,10 +5,10 @@ import itertools
 import optuna
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.check import check_options
-from scorebench.studies.samplers import Grid, Sobol
+from scorebench.studies.specs.check import check_options
+from scorebench.studies.specs.samplers import Grid, Sobol
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.table import read_results
 
 from .conftest import make_study
 

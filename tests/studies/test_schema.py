@@ -3,11 +3,11 @@
 import tomllib
 
 import pytest
-from scorebench.studies.completion import complete_override, complete_study
-from scorebench.studies.estimate import estimate
-from scorebench.studies.load import PRESETS, load_study
-from scorebench.studies.schema import study_schema
-from scorebench.studies.spec import StudySpec
+from scorebench.studies.execution.estimate import estimate
+from scorebench.studies.specs.completion import complete_override, complete_study
+from scorebench.studies.specs.load import PRESETS, load_study
+from scorebench.studies.specs.schema import study_schema
+from scorebench.studies.specs.spec import StudySpec
 
 from .conftest import make_study
 from .fake_engine import FakeEngine

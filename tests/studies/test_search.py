@@ -7,11 +7,11 @@ import pytest
 from scorebench.bench.spec import RunResult
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.cells import Plan
-from scorebench.studies.entries import Choices, Entry, Range
-from scorebench.studies.rows import Cell, Place, Row
 from scorebench.studies.search import WORST, Search
-from scorebench.studies.space import Common, common, explore, propose
-from scorebench.studies.storage import open_journal
+from scorebench.studies.specs.entries import Choices, Entry, Range
+from scorebench.studies.specs.space import Common, common, explore, propose
+from scorebench.studies.storage.optuna_storage import open_journal
+from scorebench.studies.storage.rows import Cell, Place, Row
 
 from .conftest import make_study
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.difference import difference
-from scorebench.studies.entries import Choices, Range
-from scorebench.studies.spec import StudySpec
+from scorebench.studies.specs.difference import difference
+from scorebench.studies.specs.entries import Choices, Range
+from scorebench.studies.specs.spec import StudySpec
 
 from .conftest import make_study
 
@@ -146,7 +146,7 @@ def test_impossible_studies_are_refused_in_one_line(changes):
 
 def test_reading_a_study_loads_nothing_heavy():
     code = (
-        "import sys, scorebench.studies.spec, scorebench.studies;"
+        "import sys, scorebench.studies.specs.spec, scorebench.studies;"
         "heavy = {'torch', 'optuna', 'pandas', 'numpy', 'matplotlib', 'pyarrow'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

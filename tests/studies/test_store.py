@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scorebench.bench.spec import Failure, RunResult
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.records import read_rows, read_study
-from scorebench.studies.rows import Cell, Place, Row, parse_line
-from scorebench.studies.store import Store
+from scorebench.studies.storage.records import read_rows, read_study
+from scorebench.studies.storage.rows import Cell, Place, Row, parse_line
+from scorebench.studies.storage.store import Store
 from scorebench.studies.study import run
 
 from .conftest import contents, make_study
@@ -134,7 +134,7 @@ def test_a_first_start_that_fails_takes_its_folders_with_it(tmp_path, engine, mo
     def fail(path, content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("scorebench.studies.store.write_atomically", fail)
+    monkeypatch.setattr("scorebench.studies.storage.store.write_atomically", fail)
     with pytest.raises(UsageError, match="No space left"):
         run(make_study(), tmp_path / "a" / "b", engine=engine)
     assert list(tmp_path.iterdir()) == []
@@ -187,7 +187,7 @@ def test_refused_permission_is_one_line(tmp_path, engine, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr("scorebench.studies.store.Path.mkdir", refuse)
+    monkeypatch.setattr("scorebench.studies.storage.store.Path.mkdir", refuse)
     with pytest.raises(UsageError, match="Permission denied") as caught:
         run(make_study(), tmp_path / "new", engine=engine)
     assert "\n" not in str(caught.value)

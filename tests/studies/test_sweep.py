@@ -7,16 +7,16 @@ import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.best import best
 from scorebench.studies.cells import Plan
-from scorebench.studies.check import check_fit, check_options
 from scorebench.studies.engine import Engine
-from scorebench.studies.entries import Choices, Range
-from scorebench.studies.estimate import estimate
-from scorebench.studies.records import read_rows
+from scorebench.studies.execution.estimate import estimate
 from scorebench.studies.replay import replay
-from scorebench.studies.spec import StudySpec
+from scorebench.studies.specs.check import check_fit, check_options
+from scorebench.studies.specs.entries import Choices, Range
+from scorebench.studies.specs.spec import StudySpec
+from scorebench.studies.specs.sweep import FIELDS, applied, value_of
+from scorebench.studies.storage.records import read_rows
+from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
-from scorebench.studies.sweep import FIELDS, applied, value_of
-from scorebench.studies.table import read_results
 
 from .conftest import contents, make_study
 from .fake_engine import FakeEngine

@@ -12,12 +12,12 @@ from scorebench.reports.merge import merge
 from scorebench.reports.write import write_report
 from scorebench.studies import trust as trust_module
 from scorebench.studies.best import best
-from scorebench.studies.load import load_study, parse
 from scorebench.studies.replay import replay
 from scorebench.studies.sample import sample
+from scorebench.studies.specs.load import load_study, parse
 from scorebench.studies.status import status
-from scorebench.studies.store import Store
-from scorebench.studies.table import read_results
+from scorebench.studies.storage.store import Store
+from scorebench.studies.storage.table import read_results
 
 
 @pytest.fixture
@@ -95,4 +95,4 @@ def test_no_pickle_is_read_and_nothing_is_unpickled_by_readers():
                      "eval(", "shell=True")
         if f"{word}" in path.read_text().replace("retrieval(", "")
     }  # fmt: skip
-    assert found <= {"studies/dask_pool.py: pickle.load"}
+    assert found <= {"studies/execution/dask_pool.py: pickle.load"}

@@ -1,0 +1,137 @@
+"""The figures of a study by name. To add one, decorate a function that makes it."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from ...datasets.errors import unknown
+from ..ranking.pareto import points
+from ..ranking.rank_test import rank_test
+from ..ranking.sensitivity import slices
+from ..source import Source
+from .critical import critical_diagram
+from .curves import budget_curves
+from .gallery_figure import gallery_figure
+from .overview import overview
+from .panels import four_panels
+from .pareto_figure import front_figure
+from .slices import slice_figure
+from .split import split_figure, splits
+from .training import training_curves
+
+Maker = Callable[..., Figure]
+"""Makes a figure; takes the keywords ``width``, in inches, and ``theme``."""
+
+_families: list[Callable[[Source], Iterator[tuple[str, Maker]]]] = []
+
+
+def family(
+    find: Callable[[Source], Iterator[tuple[str, Maker]]],
+) -> Callable[[Source], Iterator[tuple[str, Maker]]]:
+    """Decorate a function that names the figures of one kind and says how each is made."""
+    _families.append(find)
+    return find
+
+
+def figures(source: Source) -> dict[str, Maker]:
+    """Every figure that a run directory has, by name; calling one makes it.
+
+    Args:
+        source: The directory, read.
+    """
+    return {name: make for find in _families for name, make in find(source)}
+
+
+def figure(source: Source, name: str, width: float | None = None) -> Figure:
+    """One figure.
+
+    Args:
+        source: The directory, read.
+        name: ``overview``, ``gallery``, ``critical-difference``, ``budget-DATASET``,
+            ``training-DATASET``, ``errors-DATASET``, ``front-DATASET``,
+            ``METHOD-DATASET-SAMPLER`` for the four panels of a cell, or
+            ``slices-METHOD-DATASET-SAMPLER``.
+        width: In inches; as the report has it unless given.
+
+    Raises:
+        UsageError: There is no such figure.
+    """
+    known = figures(source)
+    if name not in known:
+        raise unknown("figure", name, known)
+    return known[name]() if width is None else known[name](width=width)
+
+
+@family
+def _overview(source: Source) -> Iterator[tuple[str, Maker]]:
+    if not source.evidence.compared:
+        return
+
+    def fitted(width: float = 9.6, **settings: object) -> Figure:
+        columns = 1 if width < 5 else None
+        return overview(source.evidence, columns=columns, width=width, **settings)  # type: ignore[arg-type]
+
+    yield "overview", fitted
+
+
+@family
+def _gallery(source: Source) -> Iterator[tuple[str, Maker]]:
+    if any(not cell.missing and source.portrait(cell) for cell in source.evidence.cells):
+        yield "gallery", partial(gallery_figure, source)
+
+
+@family
+def _critical(source: Source) -> Iterator[tuple[str, Maker]]:
+    test = rank_test(source.evidence)
+    if test is not None:
+        yield "critical-difference", partial(critical_diagram, test)
+
+
+@family
+def _budgets(source: Source) -> Iterator[tuple[str, Maker]]:
+    for dataset in source.evidence.datasets:
+        if any(len(cell.search) for cell in source.evidence.on(dataset)):
+            make = partial(budget_curves, source.evidence, dataset, source.independent)
+            yield f"budget-{dataset}", make
+
+
+@family
+def _fronts(source: Source) -> Iterator[tuple[str, Maker]]:
+    for dataset in source.evidence.datasets:
+        if points(source, dataset):
+            yield f"front-{dataset}", partial(front_figure, source, dataset)
+
+
+@family
+def _training(source: Source) -> Iterator[tuple[str, Maker]]:
+    for dataset in source.evidence.datasets:
+        learned = source.training(dataset)
+        if learned:
+            make = partial(training_curves, learned, source.study.objective)
+            yield f"training-{dataset}", make
+
+
+@family
+def _splits(source: Source) -> Iterator[tuple[str, Maker]]:
+    for dataset in source.evidence.datasets:
+        if splits(source.evidence, dataset):
+            yield f"errors-{dataset}", partial(split_figure, source.evidence, dataset)
+
+
+@family
+def _slices(source: Source) -> Iterator[tuple[str, Maker]]:
+    for cell in source.evidence.cells:
+        found = [one for one in slices(source.study, cell) if len({*map(str, one.values)}) > 1]
+        if found:
+            make = partial(slice_figure, found, cell.objective.upper(), cell.sign)
+            yield "slices-" + "-".join(cell.place), make
+
+
+@family
+def _cells(source: Source) -> Iterator[tuple[str, Maker]]:
+    for cell in source.evidence.cells:
+        portrait = None if cell.missing else source.portrait(cell)
+        if portrait is not None:
+            title = f"{cell.method} on {cell.dataset}, {cell.sampler}"
+            yield "-".join(cell.place), partial(four_panels, portrait, title)

@@ -1,0 +1,204 @@
+"""The one picture that a report opens with: all methods on all datasets."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from .. import text
+from ..ranking.cell import Cell
+from ..ranking.evidence import Evidence
+from .style import LIGHT, Theme, colours, drawing
+
+_ROOMY = 2.5
+
+
+def overview(
+    evidence: Evidence, theme: Theme = LIGHT, columns: int | None = None, width: float = 9.6
+) -> Figure:
+    """Confirmed means with 95 % intervals, every seed, the floor, the oracle, and no training.
+
+    Args:
+        evidence: The gathered results.
+        theme: Colours.
+        columns: Datasets side by side; chosen by their number if not given.
+        width: Of the figure, in inches.
+    """
+    labels = [c.label for c in evidence.contestants]
+    datasets = list(evidence.datasets)
+    columns = columns or min(len(datasets), 4 if len(datasets) == 4 else 3)
+    rows = math.ceil(len(datasets) / columns)
+    height = 0.75 + rows * (0.95 + 0.27 * len(labels))
+    with drawing(theme, 8.0 if width < 4 else 9.0):
+        layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
+        figure = Figure(figsize=(width, height), layout=layout)
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for i, axis in enumerate(axes.flat):
+            if i >= len(datasets):
+                axis.set_axis_off()
+                continue
+            _panel(axis, evidence, datasets[i], theme, first=i % columns == 0)
+            # Beside a note on the untrained network there is no room for a name.
+            above = 15.0 if axis.texts and width / columns < _ROOMY else None
+            axis.set_title(datasets[i], loc="left", fontweight="bold", pad=above)
+        figure.supxlabel(
+            f"{evidence.objective.upper()}, confirmed on fresh seeds; further left is better",
+            fontsize=8.5, color=theme.faint,
+        )  # fmt: skip
+        figure.legend(
+            handles=_legend(theme), loc="outside upper left", fontsize=8,
+            ncols=2 if width < 4 else 3 if columns < 2 else 5,
+            handlelength=1.6, columnspacing=1.4, borderaxespad=0.2,
+        )  # fmt: skip
+    return figure
+
+
+def _panel(axis: Axes, evidence: Evidence, dataset: str, theme: Theme, first: bool) -> None:
+    shades = colours(sorted(c.label for c in evidence.contestants), theme)
+    cells = [c.cells[dataset] for c in evidence.contestants]
+    logarithmic = _scale(axis, cells)
+    _references(axis, cells, theme, logarithmic)
+    right = axis.get_xlim()[1]
+    for y, (contestant, cell) in enumerate(zip(evidence.contestants, cells, strict=True)):
+        colour, marker = shades[contestant.label]
+        _cell(axis, cell, y, colour, marker, theme, right)
+    axis.set_ylim(len(cells) - 0.4, -0.6)
+    axis.set_yticks(range(len(cells)), [c.label for c in evidence.contestants] if first else [])
+    axis.tick_params(axis="y", length=0)
+    axis.tick_params(axis="x", length=3)
+    axis.spines["left"].set_visible(False)
+    axis.grid(axis="x", color=theme.shade, linewidth=0.6, zorder=0)
+    axis.set_axisbelow(True)
+
+
+def _cell(
+    axis: Axes, cell: Cell, y: int, colour: str, marker: str, theme: Theme, right: float
+) -> None:
+    if cell.missing or cell.failed:
+        note = "missing" if cell.missing else f"{cell.failed} of {len(cell.losses)} failed ✕"
+        axis.text(
+            right, y, note, ha="right", va="center", fontsize=7.5, color=theme.ink, zorder=5,
+            bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.0},
+        )  # fmt: skip
+    values = cell.sign * cell.losses[np.isfinite(cell.losses)]
+    offsets = y + 0.24 + np.zeros(len(values))
+    axis.plot(values, offsets, "|", color=colour, alpha=0.75, markersize=4, markeredgewidth=0.9)
+    if not math.isfinite(cell.mean):
+        return
+    low, high = cell.interval
+    if math.isfinite(low):
+        half = max(high - cell.mean, 0.0)
+        axis.errorbar(
+            [cell.mean], [y], xerr=[[half], [half]], color=colour, linewidth=1.8, capsize=3,
+            capthick=1.4, zorder=3,
+        )  # fmt: skip
+    axis.plot(
+        [cell.mean], [y], marker, color=colour, markersize=5.2, zorder=4,
+        markeredgecolor=theme.paper, markeredgewidth=0.6,
+    )  # fmt: skip
+
+
+def _references(axis: Axes, cells: Sequence[Cell], theme: Theme, logarithmic: bool) -> None:
+    if not cells:
+        return
+    truth = cells[0].sign * cells[0].truth
+    if len(truth) and np.isfinite(truth).all():
+        low, high = (float(q) for q in np.quantile(truth, [0.0, 0.95]))
+        left = axis.get_xlim()[0]
+        axis.axvspan(max(low, left) if logarithmic else low, high, color=theme.shade, zorder=0.5)
+        axis.axvline(float(truth.mean()), color=theme.faint, linewidth=1.2, zorder=1)
+    for name, style in (("oracle", (0, (4, 2))), ("untrained", (0, (1, 1.6)))):
+        for sampler in sorted({cell.sampler for cell in cells}):
+            values = next(getattr(cell, name) for cell in cells if cell.sampler == sampler)
+            if len(values) and np.isfinite(values).all():
+                mean = cells[0].sign * float(values.mean())
+                if mean > axis.get_xlim()[1]:
+                    axis.annotate(
+                        f"{name} {text.number(mean, 2)} →", (1.0, 1.01), ha="right", va="bottom",
+                        xycoords="axes fraction", fontsize=7.5, color=theme.faint,
+                    )  # fmt: skip
+                    continue
+                axis.axvline(mean, color=theme.ink, linewidth=1.1, linestyle=style, zorder=1)
+
+
+def _scale(axis: Axes, cells: Sequence[Cell]) -> bool:
+    """Limits that hold everything finite, and a logarithmic axis where values span decades.
+
+    Metrics that scatter around zero at the floor get an axis that is linear there.
+    """
+    sign = cells[0].sign if cells else 1
+    parts = [(cell.losses, cell.truth, cell.oracle, cell.untrained) for cell in cells]
+    measured = sign * np.concatenate([values for some in parts for values in some] or [np.empty(0)])
+    measured = measured[np.isfinite(measured)]
+    if measured.size == 0:
+        axis.set_xlim(0, 1)
+        return False
+    ends = [end for cell in cells for end in cell.interval if math.isfinite(end)]
+    low, high = min([measured.min(), *ends]), max([measured.max(), *ends])
+    if measured.min() > 0 and measured.max() > 4 * measured.min():
+        # An interval that reaches below zero is cut rather than costing the logarithmic axis.
+        low = max(low, measured.min() / 3)
+        pad = (high / low) ** 0.06
+        axis.set_xscale("log")
+        axis.set_xlim(low / pad, high * pad)
+        axis.xaxis.set_major_locator(
+            LogLocator(subs=(1.0, 2.0, 5.0) if high < 300 * low else (1.0,))
+        )
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axis.xaxis.set_minor_locator(NullLocator())
+        return True
+    bend = 3 * max((abs(value) for value in cells[0].truth if math.isfinite(value)), default=0.0)
+    pad = 0.06 * (high - low or 1.0)
+    near = _linear_end(cells) if bend > 0 and sign > 0 else None
+    if near is not None:
+        axis.set_xlim(min(low, 0.0) - 0.03 * near, 1.06 * near)
+        axis.xaxis.set_major_locator(MaxNLocator(4))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        return False
+    if 0 < bend < high / 10:
+        axis.set_xscale("symlog", linthresh=bend, linscale=0.3)
+        decades = range(math.floor(math.log10(bend)), math.ceil(math.log10(high)) + 1)
+        round_ones = [step * 10.0**k for k in decades for step in (1.0, 2.0, 5.0)]
+        ticks = [tick for tick in round_ones if 1.5 * bend < tick < 1.4 * high]
+        few = ticks[:: -math.ceil(len(ticks) / 3)] if ticks else []
+        axis.xaxis.set_major_locator(FixedLocator([0.0, *few]))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.set_xlim(min(low, 0.0) - bend / 4, high * 1.4)
+        return False
+    axis.set_xlim(low - pad, high + pad)
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    return False
+
+
+def _linear_end(cells: Sequence[Cell]) -> float | None:
+    """Where a linear axis can end; an untrained network far to the right of it is named only.
+
+    None where the methods themselves span decades.
+    """
+    means = [cell.mean for cell in cells if math.isfinite(cell.mean)]
+    ends = [end for cell in cells for end in cell.interval if math.isfinite(end)]
+    measured = np.concatenate([np.zeros(1), *(c.losses for c in cells), *(c.oracle for c in cells)])
+    high = max([float(measured[np.isfinite(measured)].max()), *ends])
+    if not means or min(means) <= 0 or high > 15 * min(means):
+        return None
+    untrained = [float(cell.untrained.mean()) for cell in cells if len(cell.untrained)]
+    return max([high, *(value for value in untrained if value < 1.6 * high)])
+
+
+def _legend(theme: Theme) -> list[Line2D | Patch]:
+    ink, faint = theme.ink, theme.faint
+    return [
+        Line2D([], [], color=ink, marker="o", markersize=5, label="mean, 95 % interval"),
+        Line2D([], [], color=ink, marker="|", linestyle="", markersize=6, label="seeds"),
+        Patch(facecolor=theme.shade, edgecolor=faint, linewidth=1, label="floor (truth vs truth)"),
+        Line2D([], [], color=ink, linestyle=(0, (4, 2)), label="exact score"),
+        Line2D([], [], color=ink, linestyle=(0, (1, 1.6)), label="untrained"),
+    ]

@@ -1,0 +1,189 @@
+"""How the confirmed runs learned: loss, what is left to learn, gradient, metrics on the way."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from ..ranking.statistics import Array
+from .style import LIGHT, Theme, colours, drawing, fitting
+
+_SMOOTHED = 9
+_NARROW = 5.0
+
+
+@dataclass(frozen=True)
+class Learned:
+    """How the confirmed runs of one cell learned.
+
+    Attributes:
+        curves: Step, loss and norm of its gradient, shape (seeds, points, 3).
+        least: The least expected loss there can be; ``nan`` where it is not known.
+        names: Metrics that were measured on the way.
+        checkpoints: Step and each metric of a small sample, shape (seeds, c, 1 + names).
+    """
+
+    curves: Array
+    least: float
+    names: tuple[str, ...]
+    checkpoints: Array
+
+    @property
+    def excess(self) -> float:
+        """Mean loss over the last tenth of training minus the least there can be."""
+        points = self.curves.shape[1]
+        end = self.curves[:, points - max(1, points // 10) :, 1]
+        return float(end.mean()) - self.least
+
+    def metric(self, name: str) -> Array:
+        """Step and one metric, shape (seeds, c, 2); empty if it was not measured."""
+        if name not in self.names:
+            return np.zeros((len(self.curves), 0, 2))
+        return self.checkpoints[..., [0, 1 + self.names.index(name)]]
+
+
+def training_curves(
+    learned: Mapping[str, Learned], metric: str, theme: Theme = LIGHT, width: float = 9.6
+) -> Figure:
+    """Curves of every confirmed run on a dataset: a row per method, a column per quantity.
+
+    Lines are running means, for the noise of single batches says nothing of a run.
+    Losses of different methods have different units and are never drawn on one axis. A narrow
+    figure shows what is left to learn in place of the loss where that is known of every method.
+
+    Args:
+        learned: By label of the contestant.
+        metric: Which of the metrics that were measured on the way to draw.
+        theme: Colours.
+        width: Of the figure, in inches.
+    """
+    shades = colours(sorted(learned), theme)
+    heads = _quantities(learned, metric, width < _NARROW)
+    rows = max(1, len(learned))
+    with drawing(theme, 6.5 if width < _NARROW else fitting(width)):
+        figure = Figure(figsize=(width, 0.35 + rows * (0.55 + 0.07 * width)), layout="constrained")
+        axes = figure.subplots(rows, len(heads), squeeze=False, sharex=True)
+        for row, (label, one) in zip(axes, learned.items(), strict=False):
+            for axis, head in zip(row, heads, strict=True):
+                _panel(axis, one, head, shades[label][0], theme)
+            row[0].set_title(label, loc="left", fontweight="bold")
+        for axis, head in zip(axes[0], heads, strict=True):
+            # One line above the names of the methods, which may be long.
+            axis.set_title(f"{head}\n", loc="right", color=theme.faint)
+        for axis in axes[-1]:
+            axis.set_xlabel("step")
+        if heads[-1] == metric.upper():
+            _same_limits([row[-1] for row in axes])
+    return figure
+
+
+def _quantities(learned: Mapping[str, Learned], metric: str, narrow: bool) -> list[str]:
+    known = [math.isfinite(one.least) for one in learned.values()]
+    heads = ["loss", "loss − least", "gradient norm"]
+    if not any(known) or (narrow and not all(known)):
+        heads.remove("loss − least")
+    elif narrow:
+        heads.remove("loss")
+    if any(one.metric(metric).size for one in learned.values()):
+        heads.append(metric.upper())
+    return heads
+
+
+def _panel(axis: Axes, one: Learned, head: str, colour: str, theme: Theme) -> None:
+    steps, losses, norms = (one.curves[..., i] for i in range(3))
+    if head == "loss":
+        _lines(axis, steps, losses, colour)
+        _loss_limits(axis, _smooth(losses), one.least, theme)
+    elif head == "loss − least":
+        # What is left is a small part of the noise of a loss: a longer mean shows it.
+        over = max(_SMOOTHED, losses.shape[1] // 8)
+        _lines(axis, steps, losses - one.least, colour, over)
+        _decades(axis, _smooth(losses - one.least, over))
+    elif head == "gradient norm":
+        _lines(axis, steps, norms, colour)
+        _decades(axis, _smooth(norms))
+    else:
+        for run in one.metric(head.lower()):
+            axis.plot(run[:, 0], run[:, 1], "o-", color=colour, alpha=0.8, linewidth=0.9,
+                      markersize=2.2)  # fmt: skip
+        axis.yaxis.set_major_locator(MaxNLocator(4))
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.grid(axis="y", color=theme.shade, linewidth=0.6)
+    axis.set_axisbelow(True)
+    if not axis.lines:
+        axis.set_yticks([])
+        axis.text(0.5, 0.5, "not known", transform=axis.transAxes, ha="center", va="center",
+                  color=theme.faint, fontsize="small")  # fmt: skip
+
+
+def _same_limits(axes: Sequence[Axes]) -> None:
+    """A metric, unlike a loss, is comparable across methods."""
+    drawn = [np.asarray(line.get_ydata(), float) for axis in axes for line in axis.lines]
+    values = np.concatenate(drawn)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    for axis in axes:
+        if low > 0 and high > 8 * low:
+            _decades(axis, values)
+        else:
+            axis.set_ylim(min(0.0, 1.05 * low), 1.05 * high)
+
+
+def _lines(axis: Axes, steps: Array, values: Array, colour: str, over: int = _SMOOTHED) -> None:
+    for x, y in zip(steps, values, strict=True):
+        if np.isfinite(y).any():
+            axis.plot(x, _running(y, over), color=colour, alpha=0.8, linewidth=0.9)
+
+
+def _loss_limits(axis: Axes, losses: Array, least: float, theme: Theme) -> None:
+    finite = losses[np.isfinite(losses)]
+    if not finite.size:
+        return
+    low, high = (float(q) for q in np.quantile(finite, [0.0, 0.98]))
+    if math.isfinite(least):
+        # A floor far below, as of data without noise, would press the curves flat.
+        near = low - least < 3 * (high - low)
+        low = min(low, least) if near else low
+        note = f"least {least:.3g}" if near else f"least {least:.3g}, far below"
+        axis.text(
+            0.98, 0.96, note, transform=axis.transAxes, ha="right", va="top",
+            fontsize="small", color=theme.faint,
+        )  # fmt: skip
+        if near:
+            axis.axhline(least, color=theme.ink, linewidth=1.0, linestyle=(0, (4, 2)))
+    pad = 0.06 * (high - low or 1.0)
+    axis.set_ylim(low - pad, high + 3 * pad)
+    axis.yaxis.set_major_locator(MaxNLocator(4))
+
+
+def _decades(axis: Axes, smooth: Array) -> None:
+    """A logarithmic axis over what is above zero; noise may carry an excess below it."""
+    shown = smooth[np.isfinite(smooth) & (smooth > 0)]
+    if not shown.size:
+        return
+    low, high = float(np.quantile(shown, 0.01)), float(shown.max())
+    if high < 3 * low:
+        axis.set_ylim(0.9 * low, 1.1 * high)
+        axis.yaxis.set_major_locator(MaxNLocator(4))
+        return
+    axis.set_yscale("log")
+    axis.set_ylim(low / 1.4, high * 1.4)
+    few = high < 30 * low
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=5))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axis.yaxis.set_minor_locator(NullLocator())
+
+
+def _smooth(values: Array, over: int = _SMOOTHED) -> Array:
+    return np.array([_running(one, over) for one in values])
+
+
+def _running(values: Array, over: int) -> Array:
+    """Mean over so many neighbours; fewer of them at the ends."""
+    weights = np.ones(min(over, len(values)))
+    sums: Array = np.convolve(values, weights, "same")
+    counts: Array = np.convolve(np.ones(len(values)), weights, "same")
+    return sums / counts

@@ -1,0 +1,182 @@
+"""Every pair of ranked methods: by how much, how often, and how many seeds would decide it."""
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+
+from scipy import stats
+
+from .. import text
+from .columns import Columns
+from .evidence import Contestant, Evidence
+from .order import simultaneous_level
+from .statistics import LEVEL, Comparison, seeds_needed
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two ranked contestants across the datasets.
+
+    Attributes:
+        first: The one with the smaller score.
+        outcome: Their scores, seed by seed.
+        level: Of each comparison, such that those of all pairs hold together at 95 %.
+        shared: Common seeds over all datasets.
+    """
+
+    first: Contestant
+    second: Contestant
+    outcome: Comparison
+    level: float
+    shared: int
+
+    @property
+    def winner(self) -> Contestant | None:
+        """Who was shown to be better."""
+        if self.outcome.first_is_better(self.level):
+            return self.first
+        return self.second if self.outcome.second_is_better(self.level) else None
+
+    @property
+    def improvement(self) -> tuple[float, float]:
+        """Exact 95 % interval of the probability that the first is better in a run.
+
+        Clopper and Pearson 1934 for all seeds together; that they come from several datasets only
+        makes it safer.
+        """
+        if self.shared == 0:
+            return math.nan, math.nan
+        wins = self.outcome.improvement * self.shared
+        tail = (1 - LEVEL) / 2
+        losses = self.shared - wins
+        low = float(stats.beta.ppf(tail, wins, losses + 1)) if wins else 0.0
+        high = float(stats.beta.ppf(1 - tail, wins + 1, losses)) if losses else 1.0
+        return low, high
+
+    @property
+    def more_seeds(self) -> float:
+        """Further seeds per dataset that would decide it; ``nan`` if it is decided or unknown."""
+        needed = math.nan if self.winner else seeds_needed(self.outcome, self.level)
+        if math.isnan(needed):
+            return math.nan
+        # Enough by this forecast, and yet undecided: one more is the least that can change that.
+        return max(1.0, needed - self.outcome.seeds)
+
+
+def pairs(evidence: Evidence) -> list[Pair]:
+    """All pairs of contestants that are ranked across the datasets, better ones first.
+
+    Args:
+        evidence: The gathered results.
+    """
+    ranked = [c for c in evidence.contestants if c.rank is not None]
+    level = simultaneous_level(len(ranked))
+    found = []
+    for first, second in combinations(ranked, 2):
+        shared = sum(
+            len({*first.cells[d].replicates} & {*second.cells[d].replicates})
+            for d in evidence.compared
+        )
+        found.append(Pair(first, second, evidence.pair(first, second), level, shared))
+    return found
+
+
+pair_columns: Columns[Pair] = Columns()
+_on_pair = pair_columns.add
+
+
+@_on_pair("first", "first")
+def _first(pair: Pair) -> str:
+    """The one with the smaller score."""
+    return pair.first.label
+
+
+@_on_pair("second", "second")
+def _second(pair: Pair) -> str:
+    """The other one."""
+    return pair.second.label
+
+
+def _show_difference(pair: Pair) -> str:
+    known = pair.outcome.difference
+    return text.measured(known.value, known.half_width(pair.level))
+
+
+@_on_pair("difference", "first − second", show=_show_difference)
+def _difference(pair: Pair) -> float:
+    """Difference of the scores, seed by seed; the intervals of all pairs hold together at 95 %."""
+    return pair.outcome.difference.value
+
+
+@_on_pair("difference_low")
+def _difference_low(pair: Pair) -> float:
+    """Lower end of its interval; those of all pairs hold together at 95 %."""
+    return pair.outcome.difference.interval(pair.level)[0]
+
+
+@_on_pair("difference_high")
+def _difference_high(pair: Pair) -> float:
+    """Upper end of it."""
+    return pair.outcome.difference.interval(pair.level)[1]
+
+
+def _show_improvement(pair: Pair) -> str:
+    low, high = pair.improvement
+    if math.isnan(low):
+        return text.MISSING
+    return f"{text.percent(pair.outcome.improvement)} ({100 * low:.0f}–{100 * high:.0f})"
+
+
+@_on_pair("improvement", "Pr(first better)", show=_show_improvement)
+def _improvement(pair: Pair) -> float:
+    """Share of the common seeds in which the first is better, ties counting half.
+
+    In brackets its exact 95 % interval, of this pair alone.
+    """
+    return pair.outcome.improvement
+
+
+@_on_pair("improvement_low")
+def _improvement_low(pair: Pair) -> float:
+    """Lower end of its exact 95 % interval."""
+    return pair.improvement[0]
+
+
+@_on_pair("improvement_high")
+def _improvement_high(pair: Pair) -> float:
+    """Upper end of it."""
+    return pair.improvement[1]
+
+
+@_on_pair("p_value")
+def _p_value(pair: Pair) -> float:
+    """Of "they are the same", of this pair alone."""
+    return pair.outcome.p_value
+
+
+@_on_pair("seeds", "seeds")
+def _seeds(pair: Pair) -> int:
+    """Common seeds of the dataset that has fewest."""
+    return pair.outcome.seeds
+
+
+def _show_more_seeds(pair: Pair) -> str:
+    more = pair.more_seeds
+    if math.isnan(more):
+        return text.MISSING
+    return "over 1000" if math.isinf(more) else f"{more:.0f}"
+
+
+@_on_pair("more_seeds", "more seeds", show=_show_more_seeds)
+def _more_seeds(pair: Pair) -> float:
+    """Further seeds per dataset that would decide the pair, with a chance of 80 %.
+
+    If the difference is as it looks now; empty where it is decided, or cannot be foreseen.
+    """
+    return pair.more_seeds
+
+
+@_on_pair("better", "better", show=lambda pair: pair.winner.label if pair.winner else "undecided")
+def _better(pair: Pair) -> str:
+    """Who was shown to be better, all claims together at 95 %."""
+    return pair.winner.label if pair.winner else ""

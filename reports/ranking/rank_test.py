@@ -1,0 +1,99 @@
+"""Rank tests across datasets, where there are enough of them to decide anything."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from .. import text
+from .evidence import Evidence
+from .statistics import LEVEL
+
+FEWEST_DATASETS = 6
+"""Below this not even a clean sweep is significant: a two-sided sign test of 5 gives p = 0.0625."""
+_FEWEST_METHODS = 3
+
+
+@dataclass(frozen=True)
+class RankTest:
+    """Friedman's test of mean ranks and Nemenyi's critical difference (Demšar 2006, JMLR 7).
+
+    Attributes:
+        ranks: Mean rank over the datasets by label, best first.
+        p_value: Of "all methods are the same" (Friedman).
+        critical: Difference of mean ranks that is significant at 95 % (Nemenyi).
+        datasets: How many the ranks are over.
+    """
+
+    ranks: dict[str, float]
+    p_value: float
+    critical: float
+    datasets: int
+
+    @property
+    def groups(self) -> list[tuple[str, ...]]:
+        """Largest sets of neighbours that the test cannot tell apart."""
+        labels = list(self.ranks)
+        found: list[tuple[str, ...]] = []
+        for i, first in enumerate(labels):
+            near = [x for x in labels[i:] if self.ranks[x] - self.ranks[first] < self.critical]
+            if len(near) > 1 and not any(set(near) <= set(group) for group in found):
+                found.append(tuple(near))
+        return found
+
+
+def critical_difference(methods: int, datasets: int) -> float:
+    """Smallest difference of mean ranks that Nemenyi's test finds at 95 %."""
+    quantile = float(stats.studentized_range.ppf(LEVEL, methods, math.inf)) / math.sqrt(2)
+    return quantile * math.sqrt(methods * (methods + 1) / (6 * datasets))
+
+
+def rank_test(evidence: Evidence) -> RankTest | None:
+    """The tests, or ``None`` where they could not decide; ``rank_sentence`` says why.
+
+    Args:
+        evidence: The gathered results.
+    """
+    ranked = [c for c in evidence.contestants if c.rank is not None]
+    datasets = evidence.compared
+    if len(ranked) < _FEWEST_METHODS or len(datasets) < FEWEST_DATASETS:
+        return None
+    losses = np.array([[c.cells[d].loss.value for c in ranked] for d in datasets])
+    ranks = np.array([stats.rankdata(row) for row in losses])
+    same = bool((losses == losses[:, :1]).all())
+    p_value = 1.0 if same else float(stats.friedmanchisquare(*ranks.T).pvalue)
+    order = np.argsort(ranks.mean(axis=0), kind="stable")
+    means = {ranked[i].label: float(ranks[:, i].mean()) for i in order}
+    critical = critical_difference(len(ranked), len(datasets))
+    return RankTest(means, p_value, critical, len(datasets))
+
+
+def rank_sentence(evidence: Evidence) -> str:
+    """What the rank tests say, or why there are none.
+
+    Args:
+        evidence: The gathered results.
+    """
+    methods = sum(c.rank is not None for c in evidence.contestants)
+    datasets = len(evidence.compared)
+    if methods < _FEWEST_METHODS:
+        return "No Friedman test: it compares three methods or more."
+    test = rank_test(evidence)
+    if test is None:
+        critical = critical_difference(methods, max(1, datasets))
+        return (
+            f"No Friedman or Nemenyi test: with {text.plural(datasets, 'dataset')} two of "
+            f"{methods} methods would have to be {critical:.2g} mean ranks apart, of at most "
+            f"{methods - 1}; {FEWEST_DATASETS} datasets is the least at which such a test can "
+            "decide anything. The ranks above come from the seeds."
+        )
+    if test.p_value > 1 - LEVEL:
+        return (
+            f"Friedman's test over {datasets} datasets finds no difference of mean ranks "
+            f"(p = {test.p_value:.2g})."
+        )
+    return (
+        f"Friedman's test over {datasets} datasets finds differences (p = {test.p_value:.2g}); "
+        f"mean ranks that are {test.critical:.2g} or more apart differ (Nemenyi)."
+    )

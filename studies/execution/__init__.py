@@ -1,0 +1,1 @@
+"""Where runs are carried out, and who keeps the workers busy."""

@@ -1,0 +1,1 @@
+"""What a study file says: read, completed, checked, compared."""

@@ -1,0 +1,285 @@
+"""From a packaged name or a TOML file, and ``key=value`` overrides, to a valid study."""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+
+from ...bench.plugins import read_plugin
+from ...bench.spec import PERCEPTRON
+from ...datasets.errors import UsageError, unknown
+from ..engine import Engine
+from ..findings import findings
+from ..trust import trust
+from .check import check_fit, check_names, check_options
+from .entries import reason, short
+from .spec import StudySpec
+
+PRESETS = Path(__file__).parents[1] / "presets"
+
+_KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_BARE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*|[0-9]+[A-Za-z][A-Za-z0-9_-]*")
+
+
+def presets() -> dict[str, str]:
+    """Packaged studies: summary (first comment line) by name."""
+    return {path.stem: _summary(path) for path in sorted(PRESETS.glob("*.toml"))}
+
+
+def _summary(path: Path) -> str:
+    return path.read_text(encoding="utf-8").split("\n")[0].lstrip("# ")
+
+
+def load_study(
+    name_or_path: str | Path, overrides: Sequence[str] = (), engine: Engine | None = None
+) -> StudySpec:
+    """Read and check a study.
+
+    Args:
+        name_or_path: Name of a packaged study (``"quick"``) or path of a TOML file.
+        overrides: ``key=value`` pairs; keys are dotted (``training.steps``), values are TOML,
+            a bare word being a string.
+        engine: Where hyperparameters and options are looked up; the real one unless given.
+
+    Raises:
+        UsageError: The study cannot be read or run; one line says why.
+    """
+    text, source, folder = _read(str(name_or_path))
+    data = _toml(text, source)
+    changed = parse_overrides(overrides)
+    _make_way(data, {override.key for override in changed})
+    for override in changed:
+        _apply(data, override)
+    return checked(data, source, folder, engine)
+
+
+def checked(
+    data: dict[str, Any], source: str, folder: Path, engine: Engine | None = None
+) -> StudySpec:
+    """Make a study of its tables, and see whether it can be run.
+
+    Args:
+        data: What TOML gave.
+        source: What to call it in errors.
+        folder: Where its plug-in files are named from.
+        engine: Where hyperparameters and options are looked up; the real one unless given.
+
+    Raises:
+        UsageError: The study cannot be read or run; one line says why.
+    """
+    engine = engine or Engine()
+    data = dict(data)
+    _carry_network(data)
+    if "plugins" in data:
+        data["plugins"] = _carried(data["plugins"], folder)
+    study = parse(data, source)
+    trust(study.plugins)
+    check_names(study, engine)
+    check_options(study, engine)
+    check_fit(study, engine)
+    return study
+
+
+def parse(data: Mapping[str, Any], source: str) -> StudySpec:
+    """Validate the tables of a study file; names are not looked up.
+
+    Args:
+        data: What TOML gave.
+        source: What to call it in the error.
+
+    Raises:
+        UsageError: A field is unknown, missing or impossible.
+    """
+    try:
+        return StudySpec.model_validate(data, strict=True)
+    except ValidationError as error:
+        raise UsageError(f"{source}: {_explain(error)}") from error
+
+
+def _make_way(data: dict[str, Any], keys: Set[str]) -> None:
+    """Take the perceptron out of a study whose network an override replaces by a module."""
+    network = data.get("network")
+    if "network.module" in keys and isinstance(network, dict):
+        for name in PERCEPTRON:
+            network.pop(name, None)
+
+
+def _carry_network(data: dict[str, Any]) -> None:
+    """Name the file of the user's own network among the plug-ins, whose text a study carries."""
+    network = data.get("network")
+    module = network.get("module") if isinstance(network, dict) else None
+    if not isinstance(network, dict) or not isinstance(module, str):
+        return
+    path, colon, name = module.rpartition(":")
+    plugins = data.setdefault("plugins", [])
+    if not path.endswith(".py") or not isinstance(plugins, list):
+        return
+    file = Path(path).name
+    network["module"] = f"{file}{colon}{name}"
+    named = [plugin["file"] if isinstance(plugin, dict) else plugin for plugin in plugins]
+    if file not in (Path(str(plugin)).name for plugin in named):
+        data["plugins"] = [*plugins, path]
+
+
+def _carried(plugins: Any, folder: Path) -> Any:
+    """Plug-in files with their text in place of their paths."""
+    if not isinstance(plugins, list):
+        raise UsageError(f'plugins = {short(plugins)} is not a list, for example ["mine.py"]')
+    found: list[Any] = []
+    for plugin in plugins:
+        if isinstance(plugin, str) and plugin.endswith(".py"):
+            path = folder / plugin
+            # An override is written where the command is, not where the study file lies.
+            plugin = read_plugin(path if path.exists() else Path(plugin)).model_dump()
+        found.append(plugin)
+    return found
+
+
+def _read(name: str) -> tuple[str, str, Path]:
+    """Text of a study, what to call it, and the folder that its plug-in files are named from."""
+    path, folder = Path(name), Path(name).parent
+    packaged = PRESETS / f"{name}.toml"
+    if re.fullmatch(r"[A-Za-z0-9_-]+", name) and packaged.is_file():
+        path, folder = packaged, Path()
+    elif not name or (path.suffix != ".toml" and not _exists(path)):
+        if name in findings.names():
+            raise UsageError(f"{name!r} is a finding, not a study: scorebench finding {name}")
+        raise unknown("study", name, presets())
+    try:
+        return path.read_text(encoding="utf-8"), f"study {name}", folder
+    except FileNotFoundError as error:
+        known = ", ".join(presets())
+        raise UsageError(f"there is no study file {name!r} (packaged studies: {known})") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the study file {name!r} is not text in UTF-8") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"the study file {name!r} cannot be read: {why}") from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _toml(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    # Besides its own error the parser lets those of int(), datetime and the stack through.
+    except (ValueError, RecursionError) as error:
+        detail = str(error).split("\n")[0] or "too deeply nested"
+        raise UsageError(f"{source} is not valid TOML: {detail}") from error
+
+
+class Override(NamedTuple):
+    """A field and its new value, with the text that said so."""
+
+    key: str
+    value: Any
+    text: str
+
+
+def parse_overrides(texts: Sequence[str]) -> list[Override]:
+    """Parse ``key=value`` pairs and make sure that no two of them contradict each other.
+
+    Raises:
+        UsageError: One is not of that form, or two contradict each other.
+    """
+    found: dict[str, Override] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not equals or not _KEY.fullmatch(key):
+            raise UsageError(
+                f"the override {text!r} is not of the form key=value, "
+                "for example training.steps=500"
+            )
+        new = Override(key, _value(text, value.strip()), text)
+        old = found.get(key)
+        if old is not None and not _same(old.value, new.value):
+            raise UsageError(f"the overrides {old.text!r} and {new.text!r} contradict each other")
+        found[key] = new
+    for key in found:
+        parts = key.split(".")
+        for n in range(1, len(parts)):
+            parent = found.get(".".join(parts[:n]))
+            if parent is not None:
+                raise UsageError(
+                    f"the overrides {parent.text!r} and {found[key].text!r} contradict each other: "
+                    f"{key} is part of {parent.key}"
+                )
+    return list(found.values())
+
+
+def _same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and bool(a == b)
+
+
+def _value(text: str, value: str) -> Any:
+    try:
+        data = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError):
+        data = {}
+    if set(data) == {"value"}:
+        return data["value"]
+    if _BARE.fullmatch(value):
+        return value
+    raise UsageError(
+        f"the value in the override {text!r} is not valid TOML: "
+        "strings need quotes, numbers a leading digit, lists brackets, "
+        'for example datasets=["rings"]'
+    )
+
+
+def _apply(data: dict[str, Any], override: Override) -> None:
+    *parents, last = override.key.split(".")
+    table = data
+    for depth, name in enumerate(parents):
+        inner = table.setdefault(name, {})
+        if not isinstance(inner, dict):
+            # A number may become a range table, but a part of a list cannot be set by a key.
+            if isinstance(inner, list):
+                path = ".".join(parents[: depth + 1])
+                raise UsageError(
+                    f"the override {override.text!r}: {path} is a list, give the whole list"
+                )
+            inner = table[name] = {}
+        table = inner
+    table[last] = override.value
+
+
+def _explain(error: ValidationError) -> str:
+    """The first complaint, as one line that says where, what was given and what is right."""
+    # Unknown fields first: a misspelt one often also shows up as a missing one.
+    first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    place = [str(part) for part in first["loc"]]
+    where = ".".join(place)
+    if first["type"] == "extra_forbidden":
+        known = _fields(place[:-1])
+        return str(unknown("field", where, known))
+    if first["type"] == "missing":
+        return f"the field {where} is missing"
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, ValueError):
+        return reason(inner) if not where else f"{where}: {reason(inner)}"
+    expected = first["msg"].removeprefix("Input ")
+    if first["type"].startswith(("model", "dict")):
+        expected = "should be a table"
+    return f"{where} = {short(first['input'])} {expected}"
+
+
+def _fields(place: Sequence[str]) -> list[str]:
+    """Full names of the fields beside the one that is unknown."""
+    model: Any = StudySpec
+    for part in place:
+        field = model.model_fields.get(part)
+        model = field.annotation if field is not None else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return []
+    prefix = "".join(f"{part}." for part in place)
+    return [prefix + name for name in model.model_fields]

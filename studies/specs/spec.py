@@ -1,0 +1,309 @@
+"""``StudySpec``: a study as a value, written as TOML, compared field by field."""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from ...bench.plugins import PluginSource
+from ...bench.spec import Device, Frozen, NetworkSpec
+from ...datasets.errors import UsageError
+from .entries import Choices, Entry, Range, as_tuple, plain, setting, short
+from .sweep import lift, put_back
+
+TRUTH = "truth"
+"""Method label of the noise floor."""
+
+IID = "iid"
+"""Sampler label of the noise floor: exact draws, no sampler."""
+
+Entries = Annotated[tuple[Entry, ...], BeforeValidator(as_tuple)]
+Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
+Plugins = Annotated[tuple[PluginSource, ...], BeforeValidator(as_tuple)]
+
+
+class Training(Frozen):
+    """How every network of the study is fitted; see ``bench.spec.TrainingSpec``.
+
+    Attributes:
+        learning_rate: A number, or a range or list that is searched together with the method.
+    """
+
+    steps: int = Field(2000, ge=0, le=10_000_000)
+    batch_size: int = Field(128, ge=1, le=1_000_000)
+    learning_rate: Annotated[
+        float | Range | Choices, BeforeValidator(lambda v: _rate(v)), PlainSerializer(plain)
+    ] = Range(low=1e-4, high=1e-2, log=True)
+    clip: float = Field(100.0, gt=0)
+    points: int = Field(100_000, ge=1, le=100_000_000)
+    schedule: Literal["constant", "cosine"] = "constant"
+    ema: float = Field(0.0, ge=0, lt=1)
+
+
+def _rate(value: Any) -> Any:
+    read = setting(value)
+    match read:
+        case Range(low=low, high=high):
+            ends: tuple[Any, ...] = (low, high)
+        case Choices(choices=choices):
+            ends = choices
+        case _:
+            ends = (read,)
+    if any(isinstance(end, bool | str) for end in ends):
+        raise UsageError(f"{short(plain(read))} is neither a number nor a range of numbers")
+    if not all(0 < end <= 10 for end in ends):
+        raise UsageError(f"a learning rate lies above 0 and is at most 10, not {short(value)}")
+    return read if isinstance(read, Range | Choices) else float(read)
+
+
+class Search(Frozen):
+    """How each cell is tuned.
+
+    Attributes:
+        trials: Configurations tried in a cell, in total; 0 for no tuning at all.
+        batch: Configurations proposed at a time; part of the study because it decides what the
+            proposals can know of.
+        sampler: Optuna's ``tpe`` (defaults of Optuna 5), ``gp`` (Gaussian processes), ``qmc`` (a
+            scrambled Sobol sequence) or ``random``; or ``grid``, every combination of the choices.
+        startup: Random configurations before ``tpe`` and ``gp`` begin to learn.
+        finalists: Best configurations that are trained again before the winner is chosen.
+        repeats: Fresh validation runs of each finalist.
+    """
+
+    trials: int = Field(20, ge=0, le=100_000)
+    batch: int = Field(4, ge=1, le=8)
+    sampler: Literal["tpe", "gp", "qmc", "random", "grid"] = "tpe"
+    startup: int = Field(10, ge=1, le=100_000)
+    finalists: int = Field(2, ge=1, le=100)
+    repeats: int = Field(2, ge=0, le=100)
+
+
+class Confirm(Frozen):
+    """The runs that are ranked.
+
+    Attributes:
+        seeds: Fresh runs of each cell's winner, scored on the test truth.
+    """
+
+    seeds: int = Field(5, ge=1, le=10_000)
+
+
+class Reference(Frozen):
+    """Rows that say what the numbers mean.
+
+    Attributes:
+        methods: Reference methods that are run besides the truth itself, with their options.
+        floors: Fresh samples of the truth per dataset, scored like a model's (the noise floor).
+        seeds: Runs of each reference method per dataset and sampler.
+        split: Score confirm and reference runs once more on points drawn from the model's energy
+            exactly, in columns ``split.<metric>``: what is left then is the error of learning.
+    """
+
+    methods: Entries = (Entry.named("exact"), Entry.named("untrained"))
+    floors: int = Field(20, ge=0, le=10_000)
+    seeds: int = Field(3, ge=0, le=10_000)
+    split: bool = False
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the reference methods are called in results."""
+        return tuple(entry.label for entry in self.methods)
+
+
+COMPUTE = ("train_evaluations", "sample_evaluations")
+"""Costs that can be objectives besides metrics: they are counted, so they are always the same."""
+
+METRICS = ("mmd", "sw1", "sw2")
+"""What is measured unless a study says otherwise, besides its objective."""
+
+
+class Evaluation(Frozen):
+    """How samples are scored; see ``bench.spec.EvaluationSpec``."""
+
+    samples: int = Field(2000, ge=2, le=1_000_000)
+    metrics: Names = METRICS
+    checkpoints: int = Field(0, ge=0, le=1000)
+
+
+class Limits(Frozen):
+    """How long things may take. No result depends on it, other than those that took too long.
+
+    Attributes:
+        run_seconds: Time for one run, after which its process is stopped and the run is a
+            ``timeout`` row.
+        study_seconds: Time for one call, after which it stops; calling again continues.
+    """
+
+    run_seconds: float | None = Field(None, gt=0)
+    study_seconds: float | None = Field(None, gt=0)
+
+
+class StudySpec(Frozen):
+    """A grid of cells with their budgets and seeds: everything that decides the results table.
+
+    Attributes:
+        name: Names the default run directory.
+        seed: Root of every random stream.
+        methods: What is compared.
+        datasets: What it is compared on.
+        samplers: How the models are sampled.
+        objective: Name of the metric that the search improves and winners are chosen by. Or a list
+            of it and what is to be small besides: other metrics, ``train_evaluations`` or
+            ``sample_evaluations``; then the search looks for the best trade-offs.
+        plugins: Where names are registered that are not built in: modules of other packages, and
+            files such as ``"mine.py"``, whose text becomes part of the study when it is read.
+        device: Where networks are trained and sampled from: ``cpu``, where every number comes back
+            to the bit, or ``cuda``, where it comes back within tolerance.
+        limits: How long things may take; not part of what results depend on.
+        swept: Fields of ``training`` and ``network`` that are searched, by dotted name. In a file
+            their ranges and lists stand in the fields themselves; here the fields hold a value
+            from the middle, which the reference rows are run with.
+        costs: What the list of ``objective`` holds after its first name.
+    """
+
+    name: str = Field(max_length=100)
+    seed: int = Field(0, ge=0, lt=2**63)
+    methods: Entries
+    datasets: Entries
+    samplers: Entries
+    objective: str
+    plugins: Plugins = ()
+    network: NetworkSpec = NetworkSpec()
+    training: Training = Training()
+    search: Search = Search()
+    confirm: Confirm = Confirm()
+    reference: Reference = Reference()
+    evaluation: Evaluation = Evaluation()
+    device: Device = "cpu"
+    limits: Limits = Limits()
+    swept: dict[str, Range | Choices] = Field(default_factory=dict)
+    costs: Names = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lifted(cls, data: Any) -> Any:
+        return _measured(lift(_objectives(data))) if isinstance(data, dict) else data
+
+    @model_serializer(mode="wrap")
+    def _in_place(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data = put_back(handler(self))
+        costs = data.pop("costs", ())
+        return {**data, "objective": [self.objective, *costs]} if costs else data
+
+    @field_validator("name")
+    @classmethod
+    def _directory_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+            raise UsageError(
+                f"the name {name!r} becomes a directory: only letters, digits, _, - and . "
+                "can be used, and it cannot start with - or ."
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _objective_is_measured(self) -> Self:
+        names = self.evaluation.metrics
+        for name in (self.objective, *self.costs):
+            if name not in names and name not in COMPUTE:
+                raise UsageError(
+                    f"evaluation.metrics = {list(names)!r} leaves out the objective, {name!r}"
+                )
+        if len(set(names)) < len(names):
+            raise UsageError(f"evaluation.metrics = {list(names)!r} names a metric twice")
+        return self
+
+    @model_validator(mode="after")
+    def _labels(self) -> Self:
+        if self.reference.methods:
+            _unique("reference.methods", self.reference.methods, (TRUTH,))
+        _unique("methods", self.methods, (TRUTH, *self.reference.labels))
+        _unique("datasets", self.datasets, ())
+        _unique("samplers", self.samplers, (IID,))
+        for entry in (*self.datasets, *self.reference.methods):
+            for key, value in entry.settings.items():
+                if isinstance(value, Range | Choices):
+                    raise UsageError(
+                        f"{entry.label}.{key} is a range: only methods and samplers are searched, "
+                        f"give a value such as {key} = {_example(value)}"
+                    )
+        return self
+
+    def to_toml(self) -> str:
+        """The study with every default written out; ``from_toml`` reads it back equal."""
+        import tomli_w
+
+        # Code is easier on the eye over several lines, which read_text has ended with \n.
+        plain = self.model_dump(mode="json", exclude_none=True)
+        return tomli_w.dumps(plain, multiline_strings=bool(self.plugins))
+
+    @classmethod
+    def from_toml(cls, text: str) -> Self:
+        """Read what ``to_toml`` wrote.
+
+        Raises:
+            tomllib.TOMLDecodeError: The text is not TOML.
+            pydantic.ValidationError: It is not a study.
+        """
+        return cls.model_validate(tomllib.loads(text), strict=True)
+
+
+def _objectives(data: dict[str, Any]) -> dict[str, Any]:
+    """A list of objectives taken apart: the one that counts, and what it may cost."""
+    given = data.get("objective")
+    if not isinstance(given, list | tuple):
+        return data
+    names = list(given)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise UsageError(f'objective = {short(given)} lists no metrics, for example ["mmd"]')
+    if len(set(names)) < len(names):
+        raise UsageError(f"objective = {short(given)} names one twice")
+    for name in names:
+        if name.endswith("_seconds"):
+            raise UsageError(
+                f"objective: {name} differs each time, so that no search could be repeated: "
+                f"count {' or '.join(COMPUTE)} instead"
+            )
+    if names[0] in COMPUTE:
+        raise UsageError(f"objective: {names[0]} is a cost: name what is to be good first")
+    return {**data, "objective": names[0], "costs": names[1:]}
+
+
+def _measured(data: dict[str, Any]) -> dict[str, Any]:
+    """A study that does not say what is measured measures its objectives too."""
+    evaluation = data.get("evaluation", {})
+    if not isinstance(data.get("objective"), str) or not isinstance(evaluation, dict):
+        return data
+    if "metrics" in evaluation:
+        return data
+    measured = [name for name in data.get("costs", ()) if name not in COMPUTE]
+    names = list(dict.fromkeys([*METRICS, data["objective"], *measured]))
+    return {**data, "evaluation": {**evaluation, "metrics": names}}
+
+
+def _unique(field: str, entries: tuple[Entry, ...], reserved: Iterable[str]) -> None:
+    if not entries:
+        raise UsageError(f"{field} = []: a study needs at least one")
+    # Case is ignored because labels become file names and some file systems ignore it.
+    seen: dict[str, str] = dict.fromkeys(reserved, "the reference rows")
+    for entry in entries:
+        other = seen.get(entry.label.lower())
+        if other is not None:
+            raise UsageError(
+                f"{field}: the label {entry.label!r} is taken by {other}; "
+                f'add label = "{entry.label}_2" to one of them'
+            )
+        seen[entry.label.lower()] = "another entry"
+
+
+def _example(value: Range | Choices) -> str:
+    return repr(value.low if isinstance(value, Range) else value.choices[0])

@@ -1,0 +1,1 @@
+"""The run directory: its table, models and records, and Optuna's working files."""

@@ -1,0 +1,164 @@
+"""Rows as a pandas table, in an order and with columns that do not depend on how they came."""
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ...datasets.errors import UsageError
+from ..cells import Plan
+from ..engine import Engine
+from ..specs.space import LEARNING_RATE
+from ..specs.sweep import value_of
+from .records import read_rows, read_study
+from .rows import Place, Row
+from .standing import standing
+from .whole_files import refused, write_atomically, write_if_changed
+
+_COMPUTE = (
+    "train_evaluations", "sample_evaluations", "train_seconds", "sample_seconds", "score_seconds",
+)  # fmt: skip
+COLUMNS = {
+    "phase": "`reference`, `search` or `confirm`.",
+    "method": "Label of the method, or of the reference: truth, exact, untrained, ...",
+    "dataset": "Label of the dataset.",
+    "sampler": "Label of the sampler; `iid` for the truth itself.",
+    "trial": "Number of the configuration in its search; empty for references.",
+    "replicate": "Number of the seed; in a search 0 is the trial and others repeat it.",
+    "state": "`ok`, `diverged` or `failed`.",
+    "failure": "Stage, step and reason; empty for `ok`.",
+    "key": "Names the run: equal keys are equal settings, seeds and code, so equal numbers.",
+    "METRIC": "One per metric of `evaluation.metrics`; empty for runs that failed.",
+    "split.METRIC": "The same on exact points of the model, with `reference.split`.",
+    "params.NAME": "Hyperparameters, the learning rate too; empty where the method has none such.",
+    "train_evaluations": "Points pushed through the network in training.",
+    "sample_evaluations": "Points pushed through the network in sampling.",
+    "train_seconds": "Time of training; of runs trained side by side each has its share.",
+    "sample_seconds": "Time of sampling.",
+    "score_seconds": "Time of scoring.",
+    "OTHER": "Further numbers of samplers, such as `acceptance` of `mala`.",
+    "environment": "Name of the machine and packages, told in `environment.json`.",
+    "spec": "Everything that determines the run, as JSON.",
+}
+"""Of the results table, with what they mean; capitals stand for names."""
+_PHASES = ("reference", "search", "confirm")
+
+
+def read_results(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
+    """The results table of a run directory, also while it is being filled.
+
+    Args:
+        directory: A run directory.
+        engine: Where metric names are found; the real one unless given.
+
+    Raises:
+        UsageError: It is not a run directory, or cannot be read.
+    """
+    path = Path(directory)
+    plan = Plan(read_study(path), engine or Engine())
+    return frame(standing(plan, read_rows(path)), plan)
+
+
+def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
+    """Write ``results.csv`` and ``results.parquet``; equal tables leave the files alone.
+
+    Raises:
+        UsageError: The disk is full or went away.
+    """
+    table = frame(rows, plan)
+    parquet = directory / "results.parquet"
+    try:
+        text = table.to_csv(index=False, lineterminator="\n")
+        if write_if_changed(directory / "results.csv", text.encode()) or not parquet.exists():
+            buffer = io.BytesIO()
+            table.to_parquet(buffer, index=False)
+            write_atomically(parquet, buffer.getvalue())
+    except OSError as error:
+        raise refused(directory, "write to", error) from error
+
+
+def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
+    """One line per row, in the order of the study.
+
+    See ``COLUMNS``.
+
+    Args:
+        rows: In any order.
+        plan: The study they belong to.
+    """
+    ordered = in_order(rows, plan)
+    records = [_record(row, plan.swept(row.place.cell)) for row in ordered]
+    metrics = _columns(plan.study.evaluation.metrics, (), (r.result.metrics for r in ordered))
+    params = sorted({key for record in records for key in record if key.startswith("params.")})
+    compute = _columns(_COMPUTE, (), (row.result.compute for row in ordered))
+    columns = [
+        "phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure", "key",
+        *metrics, *params, *compute, "environment", "spec",
+    ]  # fmt: skip
+    table = pd.DataFrame.from_records(records, columns=columns)
+    for name in params:
+        table[name] = _typed([record.get(name) for record in records])
+    floats = [*metrics, *compute]
+    return table.astype(dict.fromkeys(floats, "float64") | {"trial": "Int64"})
+
+
+def _typed(values: list[Any]) -> "pd.Series[Any]":
+    """A column of one type; parquet has no other, and whole numbers should stay whole."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int}:
+        return pd.Series(values, dtype="Int64")
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean")
+    if kinds <= {int, float}:
+        return pd.Series(values, dtype="float64")
+    texts = [value if value is None else str(value) for value in values]
+    return pd.Series(texts, dtype="str")
+
+
+def in_order(rows: Iterable[Row], plan: Plan) -> list[Row]:
+    """Sort rows by phase, cell, trial and replicate, whatever order they ended in."""
+    rank = {cell: i for i, cell in enumerate(plan.cells)}
+
+    def order(row: Row) -> tuple[int, int, int, int]:
+        cell, phase, trial, replicate = row.place
+        return _PHASES.index(phase), rank[cell], -1 if trial is None else trial, replicate
+
+    try:
+        return sorted(rows, key=order)
+    except KeyError as error:
+        raise UsageError(f"the table has rows of {error}, which is not in its study") from error
+
+
+def _columns(
+    first: Sequence[str], known: Iterable[str], found: Iterable[Iterable[str]]
+) -> list[str]:
+    others = {*known, *(name for names in found for name in names)} - set(first)
+    return [*first, *sorted(others)]
+
+
+def _record(row: Row, swept: Iterable[str]) -> dict[str, Any]:
+    place: Place = row.place
+    run = row.run
+    params: dict[str, Any] = {}
+    if place.trial is not None:
+        params = {f"params.{name}": value for name, value in run.method.options.items()}
+        params[f"params.{LEARNING_RATE}"] = run.training.learning_rate
+        params |= {f"params.{name}": value_of(run, name) for name in swept}
+    return {
+        "phase": place.phase,
+        **place.cell._asdict(),
+        "trial": place.trial,
+        "replicate": place.replicate,
+        **row.result.summary(),
+        **params,
+        "environment": row.environment,
+        "spec": row.spec,
+    }
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Mean of some values, None of none."""
+    return math.fsum(values) / len(values) if values else None
