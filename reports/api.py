@@ -186,7 +186,7 @@ def run(
     Raises:
         UsageError: Something in the study or its directory cannot be; one line says what.
     """
-    from ..studies.execution.pools import Where
+    from ..studies.execution.where import Where
     from ..studies.specs.load import load_study
     from ..studies.study import run as run_study
 

@@ -18,8 +18,8 @@ from .best import confirmed, pick_cells
 from .cells import Plan
 from .engine import Engine
 from .execution.interrupt import Interrupt
-from .execution.pools import open_pool
 from .execution.scheduler import Answer, work
+from .execution.where import open_pool
 from .specs.check import check_device
 from .specs.spec import TRUTH, StudySpec
 from .storage.archive import unpack

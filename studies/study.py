@@ -18,8 +18,8 @@ from .execution.events import (
     StudyStarted,
 )
 from .execution.interrupt import Interrupt
-from .execution.pools import Where, open_pool
 from .execution.scheduler import Scheduler
+from .execution.where import Where, open_pool
 from .specs.check import check_names, check_options
 from .specs.spec import StudySpec
 from .storage.artifacts import ArtifactFiles

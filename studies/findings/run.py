@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ...bench.environment import environment
 from ...datasets.errors import UsageError, unknown
-from ..execution.pools import open_pool
+from ..execution.where import open_pool
 from ..specs.load import parse_overrides
 from ..storage.whole_files import refused, write_atomically
 from . import findings

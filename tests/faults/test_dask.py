@@ -10,7 +10,7 @@ import time
 
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.execution.pools import Where
+from scorebench.studies.execution.where import Where
 from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
 
