@@ -44,7 +44,7 @@ def test_no_import_circle_between_modules():
     edges = {}
     for path in SOURCES:
         name = ".".join(["scorebench", *path.relative_to(ROOT).with_suffix("").parts])
-        edges[name.removesuffix(".__init__")] = set(_top_level(path))
+        edges[name.removesuffix(".__init__")] = set(_modules(path))
     state = {}
 
     def visit(name, trail):
@@ -60,11 +60,18 @@ def test_no_import_circle_between_modules():
         visit(name, [])
 
 
-def _top_level(path):
-    """Modules imported when a file is loaded (not inside functions or under TYPE_CHECKING)."""
+def _modules(path):
+    """Modules that a file imports, inside functions too; not what only type checkers see."""
     package = ["scorebench", *path.relative_to(ROOT).parent.parts]
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ImportFrom) and node.level:
+    tree = ast.parse(path.read_text())
+    unseen = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level and id(node) not in unseen:
             base = package[: len(package) - node.level + 1]
             module = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ...studies.findings.run import Listener, compute, load_finding
 from ..api import cores
 from .result import FindingResult
+from .write import write
 
 HOME = Path("runs") / "findings"
 """Where findings are kept unless a directory is given."""
@@ -38,5 +39,5 @@ def finding(
     workers = cores() if workers is None else workers
     table = compute(name, settings, directory, workers, listener)
     result = FindingResult(name, settings, table, directory)
-    result.write()
+    write(result, directory)
     return result

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ...studies.findings.base import Finding
-from ...studies.storage.whole_files import refused, write_if_changed
-from ..figures.style import COLUMN, encode
 from . import drawings
 
 if TYPE_CHECKING:
@@ -75,30 +73,3 @@ class FindingResult:
 
         make = drawings.get(self.name) if self.name in drawings.names() else plain
         return make(self.table, **settings)
-
-    def write(self) -> Path:
-        """Write ``report.html``, ``report.md``, ``claims.csv``, ``figure.png`` and ``.pdf``.
-
-        Returns:
-            Path of the page.
-
-        Raises:
-            UsageError: The directory cannot be written to.
-        """
-        from .page import markdown, page
-
-        assert self.directory is not None, "a finding that is kept somewhere"  # noqa: S101
-        claims = self.claims.to_csv(index=False, lineterminator="\n")
-        files = {
-            "claims.csv": claims.encode(),
-            "figure.png": encode(self.plot(), "png"),
-            "figure.pdf": encode(self.plot(COLUMN), "pdf"),
-            "report.md": markdown(self).encode(),
-            "report.html": page(self).encode(),
-        }
-        for name, content in files.items():
-            try:
-                write_if_changed(self.directory / name, content)
-            except OSError as error:
-                raise refused(self.directory / name, "write", error) from error
-        return self.directory / "report.html"
