@@ -147,6 +147,8 @@ def test_interrupting_says_how_to_go_on(tiny_toml, tmp_path):
         [sys.executable, "-m", "scorebench", "run", str(tiny_toml), "--out", str(out),
          "-o", "training.steps=20000"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # What starts the tests may ignore Ctrl-C, as shells do for jobs in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     while not (out / "runs.jsonl").exists():
         time.sleep(0.05)

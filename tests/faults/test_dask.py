@@ -62,8 +62,8 @@ class Cluster:
 
     @property
     def options(self):
-        pools = "__import__('scorebench.studies.execution.pools').studies.pools"
-        return f"where={pools}.Where('dask', {self.address!r})"
+        module = "__import__('scorebench.studies.execution.where', fromlist=['Where'])"
+        return f"where={module}.Where('dask', {self.address!r})"
 
 
 @pytest.fixture
