@@ -19,6 +19,10 @@ T = TypeVar("T")
 # Idle processes of a pool that waits for one slow run stay; they are cheap beside starting again.
 _IDLE_SECONDS = 600
 
+# Bytes by which a worker may grow before loky takes it for a leak and starts another. What a worker
+# keeps for its next runs, truths and buffers, is above loky's own bound of 0.3 GB.
+_LEAK = 4_000_000_000
+
 # Killed workers are waited for this long.
 _PATIENCE = 1.0
 
@@ -239,6 +243,9 @@ def _silence_tracker() -> None:
 
 def _start_worker(controller: int) -> None:
     """Leave Ctrl-C to the controller, and never outlive it."""
+    from joblib.externals.loky import process_executor
+
+    process_executor._MAX_MEMORY_LEAK_SIZE = _LEAK
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(controller,), daemon=True).start()
 

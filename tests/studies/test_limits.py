@@ -117,6 +117,25 @@ def test_one_stopped_worker_leaves_the_others_alone(tmp_path):
     pool.close(kill=False)
 
 
+def _grow(size):
+    """What a worker keeps for its next runs."""
+    sys.kept = bytearray(size)
+    return os.getpid()
+
+
+def test_what_a_worker_keeps_is_no_leak():
+    pytest.importorskip("psutil", reason="loky measures memory with it")
+    pool = Processes(1)
+    try:
+        first = pool.submit(os.getpid).result(20)
+        time.sleep(1.1)  # loky measures once a second
+        assert pool.submit(partial(_grow, 500_000_000)).result(20) == first
+        time.sleep(0.2)
+        assert pool.submit(os.getpid).result(20) == first
+    finally:
+        pool.close(kill=True)
+
+
 def test_closing_does_not_wait_for_what_is_under_way():
     pool = Processes(2)
     futures = [pool.submit(partial(time.sleep, 60)) for _ in range(5)]
