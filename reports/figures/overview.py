@@ -44,9 +44,11 @@ def overview(
                 axis.set_axis_off()
                 continue
             _panel(axis, evidence, datasets[i], theme, first=i % columns == 0)
-            # Beside a note on the untrained network there is no room for a name.
-            above = 15.0 if axis.texts and width / columns < _ROOMY else None
-            axis.set_title(datasets[i], loc="left", fontweight="bold", pad=above)
+        # Beside a note on the untrained network there is no room for a name.
+        narrow = width / columns < _ROOMY
+        above = 15.0 if narrow and any(axis.texts for axis in axes.flat) else None
+        for dataset, axis in zip(datasets, axes.flat, strict=False):
+            axis.set_title(dataset, loc="left", fontweight="bold", pad=above)
         figure.supxlabel(
             f"{evidence.objective.upper()}, confirmed on fresh seeds; further left is better",
             fontsize=8.5, color=theme.faint,
