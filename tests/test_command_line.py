@@ -141,14 +141,19 @@ def test_one_worker_two_workers_and_a_kill_give_the_same_table(tiny_toml, tiny_r
         ).read_bytes()
 
 
+def _hear():
+    """Take Ctrl-C as from a terminal; what starts the tests may ignore it or hold it back."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def test_interrupting_says_how_to_go_on(tiny_toml, tmp_path):
     out = tmp_path / "stopped"
     running = subprocess.Popen(
         [sys.executable, "-m", "scorebench", "run", str(tiny_toml), "--out", str(out),
          "-o", "training.steps=20000"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # What starts the tests may ignore Ctrl-C, as shells do for jobs in the background.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=_hear,
     )  # fmt: skip
     while not (out / "runs.jsonl").exists():
         time.sleep(0.05)
