@@ -98,7 +98,8 @@ class CompiledJet:
         k, m = len(theta), directions
         self.points, self.directions = points, m
         unit = ALIGNMENT // math.gcd(mlp.width, ALIGNMENT)
-        b = -(-points // unit) * unit
+        # Products with few rows are rounded otherwise for other numbers of members.
+        b = -(-max(points, 16) // unit) * unit
         flat = theta.detach()
         inputs = flat.new_zeros((k, 2 * m + 2, b, mlp.widths[0]))
         self.x, self.v = inputs[:, m, :points], inputs[:, m + 1 : -1, :points]
