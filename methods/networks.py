@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -13,16 +14,28 @@ from torch import Tensor
 # meet each member at the same alignment and its sums round the same whoever stands beside it.
 ALIGNMENT = 32
 
+# Hidden layers are filled up to a multiple of this many units, with weights of zero: products of
+# 304 columns take a tenth less time than those of 300.
+UNITS = 16
+
 
 Layers = list[tuple[Tensor, Tensor]]
 
 
 class Slot(NamedTuple):
-    """Where one weight or bias lies in a member's flat parameters."""
+    """Where one weight or bias lies in a member's flat parameters.
+
+    Attributes:
+        name: ``weight0``, ``bias0``, ``weight1``, …
+        offset: Of its first number.
+        shape: Its shape.
+        room: The shape of what is kept for it, of which it is the top left corner.
+    """
 
     name: str
     offset: int
-    shape: tuple[int, ...]
+    shape: tuple[int, int]
+    room: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -55,26 +68,33 @@ class MLP:
         return [self.dim + self.conditional, *[self.width] * self.depth, outputs]
 
     @cached_property
+    def room(self) -> int:
+        """Units that a hidden layer has room for."""
+        return -(-self.width // UNITS) * UNITS
+
+    @cached_property
     def slots(self) -> tuple[Slot, ...]:
         """Weight and bias of each layer in order, aligned."""
+        rooms = [self.widths[0], *[self.room] * self.depth, self.widths[-1]]
         found, offset = [], 0
-        for i, (fan_in, fan_out) in enumerate(zip(self.widths, self.widths[1:], strict=False)):
-            for name, shape in ((f"weight{i}", (fan_in, fan_out)), (f"bias{i}", (1, fan_out))):
-                found.append(Slot(name, offset, shape))
-                offset += -(-math.prod(shape) // ALIGNMENT) * ALIGNMENT
+        for i, (sizes, room) in enumerate(zip(pairwise(self.widths), pairwise(rooms), strict=True)):
+            weight, bias = (f"weight{i}", sizes, room), (f"bias{i}", (1, sizes[1]), (1, room[1]))
+            for name, shape, space in (weight, bias):
+                found.append(Slot(name, offset, shape, space))
+                offset += -(-math.prod(space) // ALIGNMENT) * ALIGNMENT
         return tuple(found)
 
     @cached_property
     def size(self) -> int:
         """Length of a member's flat parameters, padding included."""
         last = self.slots[-1]
-        return last.offset + -(-math.prod(last.shape) // ALIGNMENT) * ALIGNMENT
+        return last.offset + -(-math.prod(last.room) // ALIGNMENT) * ALIGNMENT
 
     @cached_property
     def _spans(self) -> list[int]:
         """Lengths that cut flat parameters into tensors and the padding behind each."""
         ends = [*(slot.offset for slot in self.slots[1:]), self.size]
-        lengths = [math.prod(slot.shape) for slot in self.slots]
+        lengths = [math.prod(slot.room) for slot in self.slots]
         starts = (slot.offset for slot in self.slots)
         paddings = (e - s - n for s, n, e in zip(starts, lengths, ends, strict=True))
         return [n for pair in zip(lengths, paddings, strict=True) for n in pair]
@@ -82,16 +102,11 @@ class MLP:
     def views(self, flat: Tensor) -> Layers:
         """Weights (K, in, out) and biases (K, 1, out) as views into ``flat`` of shape (K, size)."""
         spans = flat.split_with_sizes(self._spans, 1)[::2]
-        parts = [p.view(-1, *slot.shape) for p, slot in zip(spans, self.slots, strict=True)]
+        parts = [
+            span.view(-1, *slot.room)[:, : slot.shape[0], : slot.shape[1]]
+            for span, slot in zip(spans, self.slots, strict=True)
+        ]
         return list(zip(parts[::2], parts[1::2], strict=True))
-
-    def blank(self, like: Tensor) -> Tensor:
-        """Flat parameters of as many members as ``like`` has; only the padding is set, to zero."""
-        flat = like.new_empty((like.shape[0], self.size))
-        for padding in flat.split_with_sizes(self._spans, 1)[1::2]:
-            if padding.shape[1]:
-                padding.zero_()
-        return flat
 
     def named(self, flat: Tensor) -> dict[str, Tensor]:
         """The tensors of ``flat`` by name, without padding, leading member axis kept."""
@@ -117,18 +132,19 @@ class MLP:
         for k, generator in enumerate(generators):
             for weight, bias in self.views(flat[k : k + 1]):
                 bound = 1 / math.sqrt(weight.shape[1])
-                weight.uniform_(-bound, bound, generator=generator)
-                bias.uniform_(-bound, bound, generator=generator)
+                for part in (weight, bias):
+                    drawn = torch.empty(part.shape, dtype=dtype)
+                    part.copy_(drawn.uniform_(-bound, bound, generator=generator))
         return flat
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
     """Matrix product of each member, (K, R, n) times (K, n, c): (K, R, c).
 
-    Batched products of vectors round differently from one batch size to the next; on the CPU those
-    are made one member at a time, so that a member's numbers never depend on K.
+    Batched products choose other code, which rounds differently, for other numbers of members: on
+    the CPU they are made one member at a time, so that a member's numbers never depend on K.
     """
-    if left.device.type == "cpu" and 1 in (left.shape[1], left.shape[2], right.shape[2]):
+    if left.device.type == "cpu":
         return torch.stack([a @ b for a, b in zip(left, right, strict=True)])
     return torch.bmm(left, right)
 
@@ -136,17 +152,3 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 def product_rows(rows: Tensor, weight: Tensor) -> Tensor:
     """Every row of (K, R, B, in) times (K, in, out), as one product a member: (K, R, B, out)."""
     return product(rows.flatten(1, 2), weight).view(*rows.shape[:3], -1)
-
-
-def product_into(out: Tensor, left: Tensor, right: Tensor) -> None:
-    """``product`` written to ``out``, a contiguous tensor of shape (K, R, c)."""
-    if left.device.type == "cpu" and 1 in (left.shape[1], left.shape[2], right.shape[2]):
-        weights_into(list(out), list(left), list(right))
-    else:
-        torch.bmm(left, right, out=out)
-
-
-def weights_into(out: list[Tensor], left: list[Tensor], right: list[Tensor]) -> None:
-    """Matrix products member by member, for results that lie apart in memory."""
-    for made, a, b in zip(out, left, right, strict=True):
-        torch.mm(a, b, out=made)

@@ -1,5 +1,7 @@
 """Deep energy estimator networks."""
 
+from torch import addcmul
+
 from .. import methods
 from .base import (
     Any,
@@ -42,6 +44,6 @@ class DEEN(ScoreMatching):
     ) -> tuple[Tensor, Tensor]:
         shift, variance = sigma * rng.normal_like(x), sigma * sigma
         (_, score, _, _), pull = model.vjp(x + shift, None, "score")
-        residual = shift + variance * score
-        loss = 0.5 * residual.square().sum(-1).mean(-1)
+        residual = addcmul(shift, variance, score)
+        loss = residual.square().sum((1, 2)) * (0.5 / x.shape[1])
         return loss, pull(None, residual * (variance / x.shape[1]), None, None)

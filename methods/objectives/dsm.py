@@ -1,5 +1,7 @@
 """Denoising score matching."""
 
+from torch import addcdiv, addcmul
+
 from .. import methods
 from .base import (
     Any,
@@ -40,7 +42,7 @@ class DSM(ScoreMatching):
         self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor
     ) -> tuple[Tensor, Tensor]:
         noise = rng.normal_like(x)
-        (_, score, _, _), pull = model.vjp(x + sigma * noise, None, "score")
-        residual = score + noise / sigma
-        loss = 0.5 * residual.square().sum(-1).mean(-1)
+        (_, score, _, _), pull = model.vjp(addcmul(x, sigma, noise), None, "score")
+        residual = addcdiv(score, noise, sigma)
+        loss = residual.square().sum((1, 2)) * (0.5 / x.shape[1])
         return loss, pull(None, residual / x.shape[1], None, None)

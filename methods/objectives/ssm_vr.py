@@ -45,6 +45,6 @@ class SSMVR(Implicit):
         x = self.noisy(x, rng, data_noise)
         v = rng.slices(slice_kind, n_slices, x)
         (_, score, _, second), pull = model.vjp(x, v, "slices", "score")
-        loss = second.mean((-2, -1)) + 0.5 * score.square().sum(-1).mean(-1)
+        loss = second.mean((1, 2)) + score.square().sum((1, 2)) * (0.5 / x.shape[1])
         share = 1 / (second.shape[1] * second.shape[2])
         return loss, pull(None, score / x.shape[1], None, full_like(second, share))

@@ -51,9 +51,7 @@ def approximate_trace(mlp: MLP, theta: "Tensor", x: "Tensor") -> "Tensor":
     h, kept = x, []
     for weight, bias in hidden:
         a = h @ weight + bias
-        h, slope_, rest, second = (torch.empty_like(a) for _ in range(4))
-        activation.value(a, h, slope_, rest)
-        activation.bend(h, slope_, rest, second, None)
+        h, slope_, second, _ = activation(a)
         kept.append((weight, slope_, second))
     first = last.T.expand(len(x), -1)
     curved = torch.zeros_like(first)

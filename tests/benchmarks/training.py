@@ -22,9 +22,9 @@ OPTIONS = {
 # Products of (batch, width) with (width, width) that one step has to make, in closed form:
 # forward, ∂f/∂h, push along the residual, adjoint, and two for the weights; directional methods
 # push two Taylor coefficients more.
-PRODUCTS = {"dsm": 6, "deen": 6, "ssm": 9, "ssm_vr": 10}
+PRODUCTS = {"dsm": 6, "deen": 6, "ssm": 9, "ssm_vr": 9}
 
-STEPS = 200
+STEPS = 400
 
 
 def trainer(name: str, width: int, members: int, batch: int):

@@ -9,48 +9,70 @@ import pytest
 import torch
 from scorebench.bench.adam import Adam
 from scorebench.methods.compiled import compiled
-from scorebench.methods.compiled_jets import CompiledJet
+from scorebench.methods.compiled_jets import CompiledEnergyJet, CompiledScoreJet
 from scorebench.methods.energy_jets import EnergyJet
-from scorebench.methods.kernels import KINDS, activate
+from scorebench.methods.layer_kernels import activate
 from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
+from scorebench.methods.score_jets import ScoreJet
+from scorebench.methods.vector_math import KINDS
 
 
 def numbers(seed, *shape, dtype=torch.float64):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
+# Widths with and without units that only fill up a layer, inputs that loops and libraries multiply.
+SHAPES = [(2, 32, 3), (2, 30, 1), (9, 7, 2), (1, 16, 2)]
+
+
 @pytest.mark.parametrize("activation", ["swish", "softplus"])
-@pytest.mark.parametrize("directions", [0, 2])
+@pytest.mark.parametrize("directions", [0, 1, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_compiled_jets_equal_those_of_torch(activation, directions, dtype):
-    mlp, members, points = MLP(2, "energy", 32, 3, activation), 2, 6
+@pytest.mark.parametrize(("dim", "width", "depth"), SHAPES)
+def test_compiled_energies_equal_those_of_torch(activation, directions, dtype, dim, width, depth):
+    mlp, members, points = MLP(dim, "energy", width, depth, activation), 2, 6
     theta = mlp.init([torch.Generator().manual_seed(k) for k in range(members)], dtype)
-    layers = mlp.views(theta)
-    one = CompiledJet(mlp, theta, layers, points, directions)
-    other = EnergyJet(mlp, layers, points, directions)
-    x = numbers(1, members, points, 2, dtype=dtype)
-    v = numbers(2, members, directions, points, 2, dtype=dtype) if directions else None
+    x = numbers(1, members, points, dim, dtype=dtype)
+    v = numbers(2, members, directions, points, dim, dtype=dtype) if directions else None
     first, second = (numbers(s, members, directions, points, dtype=dtype) for s in (5, 6))
-    bars = [
-        (None, numbers(3, *x.shape, dtype=dtype), None, None),
-        (numbers(4, members, points, dtype=dtype), numbers(3, *x.shape, dtype=dtype), None, None),
-    ]
+    energy, score = numbers(4, members, points, dtype=dtype), numbers(3, *x.shape, dtype=dtype)
+    cotangents = [(None, score, None, None), (energy, score, None, None)]
     if directions:
-        bars += [
-            (None, None, first, second),
-            (None, numbers(3, *x.shape, dtype=dtype), None, second),
-        ]
-    tolerance = 1e-12 if dtype == torch.float64 else 1e-4
-    for given in bars:
+        cotangents += [(None, None, first, second), (energy, score, None, second)]
+    jets = CompiledEnergyJet(mlp, theta, points, directions), EnergyJet(mlp, mlp.views(theta))
+    for bars in cotangents:
         made = []
-        for jet in (one, other):
-            jet.push(x, v)
-            values = [jet.score(), *jet.taylor()]
-            made.append([value.clone() for value in [*values, jet.backward(*given)]])
-        for a, b in zip(*made, strict=True):
-            assert a.shape == b.shape
-            assert (a - b).norm() <= tolerance * (1 + b.norm())
+        for jet in jets:
+            values = jet.evaluate(x, v, energy=bars[0] is not None)
+            made.append([part.clone() for part in [*values, jet.backward(*bars)]])
+        same(*made)
+    again = jets[0].backward(*cotangents[0]).clone()
+    assert torch.equal(jets[0].backward(*cotangents[0]), again)
+
+
+@pytest.mark.parametrize("activation", ["swish", "softplus"])
+@pytest.mark.parametrize("directions", [0, 1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("dim", "width", "depth"), SHAPES)
+@pytest.mark.parametrize("kind", ["energy", "score"])
+def test_compiled_outputs_equal_those_of_torch(
+    activation, directions, dtype, dim, width, depth, kind
+):
+    mlp, members, points = MLP(dim, kind, width, depth, activation), 2, 6
+    theta = mlp.init([torch.Generator().manual_seed(k) for k in range(members)], dtype)
+    x = numbers(1, members, points, dim, dtype=dtype)
+    v = numbers(2, members, directions, points, dim, dtype=dtype) if directions else None
+    bars = numbers(3, members, 1 + directions, points, mlp.widths[-1], dtype=dtype)
+    jets = CompiledScoreJet(mlp, theta, points, directions), ScoreJet(mlp, mlp.views(theta))
+    same(*([jet.evaluate(x, v).clone(), jet.backward(bars).clone()] for jet in jets))
+
+
+def same(one, other):
+    tolerance = 1e-12 if one[0].dtype == torch.float64 else 1e-4
+    for a, b in zip(one, other, strict=True):
+        assert a.shape == b.shape
+        assert (a - b).norm() <= tolerance * (1 + b.norm())
 
 
 @pytest.mark.parametrize("activation", ["swish", "softplus"])
@@ -68,9 +90,7 @@ def test_scores_without_a_graph_equal_those_with_one(activation, depth):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_activations_and_their_derivatives_over_the_whole_range(name, dtype):
     a = np.concatenate([np.linspace(-30, 30, 4001), [-700, -90, 90, 700, 0]]).astype(dtype)
-    width = len(a)
-    rows, slopes = np.zeros((1, 2, 1, width), dtype), np.zeros((3, 1, 1, width), dtype)
-    activate(KINDS[name], a.reshape(1, 1, 1, -1), np.zeros((1, width), dtype), 0, rows, *slopes)
+    found = activated(name, a)
 
     x = torch.from_numpy(a).double().requires_grad_()
     functions = {"swish": torch.nn.functional.silu, "softplus": torch.nn.Softplus(threshold=50)}
@@ -78,20 +98,27 @@ def test_activations_and_their_derivatives_over_the_whole_range(name, dtype):
     for _ in range(3):
         expected.append(torch.autograd.grad(expected[-1].sum(), x, create_graph=True)[0])
     exact = [e.detach().numpy() for e in expected]
-    for got, wanted in zip([rows[0, 0, 0], *slopes[:, 0, 0]], exact, strict=True):
+    for got, wanted in zip(found, exact, strict=True):
         error = np.abs(got - wanted) / (1 + np.abs(wanted))
         assert error.max() <= (3e-7 if dtype == np.float32 else 1e-14)
-    relative = np.abs(rows[0, 0, 0] - exact[0])[:4001] / np.abs(exact[0][:4001]).clip(1e-30)
+    relative = np.abs(found[0] - exact[0])[:4001] / np.abs(exact[0][:4001]).clip(1e-30)
     assert relative.max() <= (5e-7 if dtype == np.float32 else 2e-15)
+
+
+def activated(name, a):
+    """φ and its three derivatives."""
+    slope, h, second, third = (
+        a.reshape(1, -1).copy(),
+        *(np.zeros((1, len(a)), a.dtype) for _ in "abc"),
+    )
+    activate(KINDS[name], len(a), np.zeros(len(a), a.dtype), slope, h, second, third, 1)
+    return [part[0] for part in (h, slope, second, third)]
 
 
 @pytest.mark.parametrize("name", ["swish", "softplus"])
 def test_what_is_no_number_stays_none(name):
-    a = np.full((1, 1, 1, 20), np.nan, np.float32)
-    rows, slopes = np.zeros((1, 2, 1, 20), np.float32), np.zeros((3, 1, 1, 20), np.float32)
-    activate(KINDS[name], a, np.zeros((1, 20), np.float32), 0, rows, *slopes)
-    assert np.isnan(rows[0, 0]).all()
-    assert np.isnan(slopes).all()
+    for found in activated(name, np.full(20, np.nan, np.float32)):
+        assert np.isnan(found).all()
 
 
 def test_written_down_gradients_do_not_outlive_the_next_step_only_where_that_is_said():
@@ -122,15 +149,24 @@ def test_the_way_back_is_the_same_for_networks_that_are_not_compiled(kind):
 
 def test_compiled_adam_equals_that_of_torch():
     theta, gradient = (numbers(s, 3, 50, dtype=torch.float32) for s in (1, 2))
-    rates, shrink = torch.tensor([[1e-2], [1e-3], [0.1]]), torch.tensor([[1.0], [0.3], [1e-4]])
-    moved = []
+    gradient *= torch.tensor([[1.0], [30.0], [1e3]])
+    rates, moved = torch.tensor([[1e-2], [1e-3], [0.1]]), []
     for loops in (True, False):
         here = theta.clone()
         adam = Adam(rates, torch.zeros_like(theta), torch.zeros_like(theta))
         adam.compiled = loops
         for step in range(1, 20):
-            adam.step(here, gradient * step, 0.5, shrink)
-        moved.append((here, adam.norms(gradient)))
+            norm, finite = adam.step(here, gradient * step, 0.5, 100.0)
+            assert finite
+        broken = gradient.clone()
+        broken[1, 7] = torch.inf
+        before = here.clone()
+        lengths, finite = adam.step(here, broken)
+        assert not finite
+        assert torch.isfinite(lengths).flatten().tolist() == [True, False, True]
+        assert torch.equal(here, before)
+        assert adam.steps == 19
+        moved.append((here, norm))
     for a, b in zip(*moved, strict=True):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-7)
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
@@ -94,12 +94,15 @@ def test_gradient_of_the_energy_itself(mlp):
 @given(
     members=st.integers(2, 6),
     points=st.integers(1, 40),
-    dim=st.integers(1, 3),
-    width=st.sampled_from([1, 5, 16, 30, 64]),
+    dim=st.sampled_from([1, 2, 3, 12]),
+    width=st.sampled_from([1, 5, 16, 30, 64, 100]),
     depth=st.integers(1, 3),
     kind=st.sampled_from(["energy", "score"]),
     slices=st.integers(1, 2),
 )
+# Batched products of one row once rounded otherwise than single ones.
+@example(members=2, points=1, dim=2, width=16, depth=2, kind="energy", slices=1)
+@example(members=3, points=33, dim=12, width=100, depth=2, kind="energy", slices=1)
 def test_a_member_is_the_same_to_the_bit_whoever_stands_beside_it(
     members, points, dim, width, depth, kind, slices
 ):

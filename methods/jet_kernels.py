@@ -1,0 +1,266 @@
+"""The recursions of ``energy_jets``, compiled: a member after the other, products included.
+
+Per member there is one piece of memory, cut into blocks of rows that are as long as a layer is
+wide; the notation is that of ``energy_jets``. Of each hidden layer it holds
+
+    pushed  [a | ȧ₁…ȧ_M], where φ' takes the place of a,
+    rows    [h | ḣ₁…ḣ_M | u], which the next weights are multiplied with,
+    bars    [ā | ǡ₁…ǡ_M | φ'n], their counterparts in the weights' gradient,
+    and φ'' and φ'''n, if there are directions,
+
+each letter standing for as many rows as there are points; then what a product has just made; then
+the inputs as rows [x | v₁…v_M | σ], with the score's cotangent σ. What is read for the last time
+gives its place to what is written next, so that as much as possible stays in a core's own cache.
+"""
+
+from .compiled import compiled, compiled_sums
+from .layer_kernels import activate, matrix, push
+from .products import block, column_sums, dot, times, times_transposed, transposed_times
+from .vector_math import wide
+
+
+def length(depth: int, directions: int, points: int, width: int, inputs: int) -> int:
+    """Numbers in a member's piece of memory."""
+    blocks = depth * (3 * directions + 7) + 1 + directions
+    return blocks * points * width + (2 + directions) * points * inputs
+
+
+@compiled
+def _blocks(directions):
+    """Blocks of points that a layer has."""
+    return 3 * directions + 7
+
+
+@compiled_sums
+def _bend(bent, da):
+    """Σ φ''n ȧ²."""
+    total = bent.dtype.type(0)
+    for j in range(bent.shape[0]):
+        total += bent[j] * da[j] * da[j]
+    return total
+
+
+@compiled
+def _layer(memory, i, m, points, width):
+    """The blocks of hidden layer i: pushed, rows, bars, second and third."""
+    size = points * width
+    start = i * _blocks(m) * size
+    pushed = block(memory, start, (1 + m) * points, width)
+    rows = block(memory, start + (1 + m) * size, (2 + m) * points, width)
+    bars = block(memory, start + (3 + 2 * m) * size, (2 + m) * points, width)
+    # φ''n waits where ā will be; without directions φ'' does so too, and becomes φ''n there.
+    second = block(memory, start + (5 + 3 * m if m else 3) * size, points, width)
+    third = block(memory, start + (6 + 3 * m) * size, points, width)
+    return pushed, rows, bars, second, third
+
+
+@compiled
+def _ends(memory, depth, m, points, width, dim):
+    """What a product has just made, and the inputs."""
+    start = depth * _blocks(m) * points * width
+    made = block(memory, start, (1 + m) * points, width)
+    return made, block(memory, start + made.size, (2 + m) * points, dim)
+
+
+@compiled
+def _through(n, pushed, bars, second, third, m):
+    """φ'n, φ''n and φ'''n; n may be one row for all points."""
+    wide()
+    points, width = second.shape
+    last = n.shape[0] - 1
+    for i in range(points):
+        n_, s_, bent, through = n[min(i, last)], pushed[i], bars[i], bars[(1 + m) * points + i]
+        if m:
+            c_, d_ = second[i], third[i]
+            for j in range(width):
+                through[j] = n_[j] * s_[j]
+                bent[j] = n_[j] * c_[j]
+                d_[j] = n_[j] * d_[j]
+        else:
+            for j in range(width):
+                through[j] = n_[j] * s_[j]
+                bent[j] = n_[j] * bent[j]
+
+
+@compiled
+def evaluate(kind, sizes, used, theta, at, work, x, v, energy, score, first, second):
+    """Values at points x along directions v, and all that ``pull`` needs.
+
+    Args:
+        kind: Of the activation.
+        sizes: Depth D, directions M, points B, width W and inputs d.
+        used: How many units of a layer there are; the others fill up its width.
+        theta: Parameters, (K, size).
+        at: Where each weight and bias begins in them.
+        work: The members' memory, (K, ``length``).
+        x: Points, (K, B, d).
+        v: Directions, (K, M, B, d).
+        energy: Where E goes, (K, B); (K, 0) if it is not wanted.
+        score: Where s goes, (K, B, d).
+        first: Where v·s goes, (K, M, B).
+        second: Where v·∇s·v goes, (K, M, B).
+    """
+    depth, m, points, width, dim = sizes
+    end = (1 + m) * points
+    for k in range(theta.shape[0]):
+        own, memory = theta[k], work[k]
+        made, inputs = _ends(memory, depth, m, points, width, dim)
+        inputs[:points] = x[k]
+        for q in range(m):
+            inputs[(1 + q) * points : (2 + q) * points] = v[k, q]
+        below = inputs[:end]
+        for i in range(depth):
+            pushed, rows, _, bend, third = _layer(memory, i, m, points, width)
+            if i:
+                times(below, matrix(own, at, 2 * i, width, width), pushed)
+            else:
+                times(below, matrix(own, at, 2 * i, dim, width), pushed)
+            bias = own[at[2 * i + 1] : at[2 * i + 1] + width]
+            if i < depth - 1:
+                activate(kind, used, bias, pushed, rows[:points], bend, third, m)
+                push(pushed, rows, m)
+            else:
+                kept = points if energy.shape[1] else 1
+                activate(kind, used, bias, pushed, rows[:kept], bend, third, m)
+            below = rows[:end]
+        top = own[at[2 * depth] : at[2 * depth] + width]
+        for i in range(energy.shape[1]):
+            energy[k, i] = dot(below[i], top) + own[at[2 * depth + 1]]
+        second[k] = 0
+        n = made[:1]
+        for j in range(width):
+            n[0, j] = -top[j]
+        for i in range(depth - 1, -1, -1):
+            pushed, _, bars, bend, third = _layer(memory, i, m, points, width)
+            _through(n, pushed, bars, bend, third, m)
+            for q in range(m):
+                for b in range(points):
+                    second[k, q, b] += _bend(bars[b], pushed[(1 + q) * points + b])
+            if i:
+                n = made[:points]
+                times_transposed(bars[end:], matrix(own, at, 2 * i, width, width), n)
+            else:
+                times_transposed(bars[end:], matrix(own, at, 0, dim, width), score[k])
+        for q in range(m):
+            for b in range(points):
+                first[k, q, b] = dot(v[k, q, b], score[k, b])
+
+
+@compiled
+def _along(t, pushed, u, bars, second, third, weights):
+    """The rows u, and what ā and ǡ are without the layers above.
+
+    Args:
+        t: What the layer's weights make of u of the layer below.
+        pushed: [φ' | ȧ₁…ȧ_M].
+        u: Where u goes.
+        bars: [φ''n | … | φ'n], which become [ā | ǡ₁…ǡ_M | φ'n].
+        second: φ''.
+        third: φ'''n.
+        weights: Cotangent of v·∇s·v, (M, B).
+    """
+    wide()
+    points, width = second.shape
+    for i in range(points):
+        t_, s_, u_, a_bar = t[i], pushed[i], u[i], bars[i]
+        if not weights.shape[0]:
+            for j in range(width):
+                u_[j] = t_[j] * s_[j]
+                a_bar[j] = t_[j] * a_bar[j]
+        else:
+            for j in range(width):
+                u_[j] = 0
+            for q in range(weights.shape[0]):
+                w, r = weights[q, i], (1 + q) * points + i
+                da, da_bar = pushed[r], bars[r]
+                for j in range(width):
+                    bend = w * da[j]
+                    u_[j] += bend * da[j]
+                    da_bar[j] = (bend + bend) * a_bar[j]
+            c_, d_ = second[i], third[i]
+            for j in range(width):
+                square = u_[j]
+                u_[j] = t_[j] * s_[j] + c_[j] * square
+                a_bar[j] = t_[j] * a_bar[j] + d_[j] * square
+
+
+@compiled
+def _adjoint(down, pushed, bars, second, m):
+    """Add to ā and ǡ what comes from the adjoints [h̄ | ḣ̄₁…ḣ̄_M] of the layer's outputs."""
+    wide()
+    points, width = second.shape
+    for i in range(points):
+        h_bar, s_, a_bar = down[i], pushed[i], bars[i]
+        for j in range(width):
+            a_bar[j] += h_bar[j] * s_[j]
+        for q in range(1, m + 1):
+            r = q * points + i
+            dh_bar, da, da_bar, c_ = down[r], pushed[r], bars[r], second[i]
+            for j in range(width):
+                da_bar[j] += dh_bar[j] * s_[j]
+                a_bar[j] += dh_bar[j] * da[j] * c_[j]
+
+
+@compiled
+def pull(sizes, theta, at, work, energy, score, first, second, gradient):
+    """Gradient of <energy, E> + <score, s> + <first, v·s> + <second, v·∇s·v> after ``evaluate``.
+
+    Args:
+        sizes: As there.
+        theta: As there.
+        at: As there.
+        work: As there.
+        energy: Cotangent of E, (K, B); (K, 0) for zero.
+        score: Cotangent of s, (K, B, d); (K, 0, d) for zero.
+        first: Cotangent of v·s, (K, M, B); (K, 0, B) for zero, and likewise
+        second: of v·∇s·v.
+        gradient: Where it goes, (K, size); left as it is between the parameters.
+    """
+    wide()
+    depth, m, points, width, dim = sizes
+    end = (1 + m) * points
+    for k in range(theta.shape[0]):
+        own, memory, bar = theta[k], work[k], gradient[k]
+        made, inputs = _ends(memory, depth, m, points, width, dim)
+        u = inputs[end:]
+        for i in range(points):
+            for j in range(dim):
+                u[i, j] = score[k, i, j] if score.shape[1] else 0
+            # v·s is linear in s.
+            for q in range(first.shape[1]):
+                c, v = first[k, q, i], inputs[(1 + q) * points + i]
+                for j in range(dim):
+                    u[i, j] += c * v[j]
+        t = made[:points]
+        for i in range(depth):
+            pushed, rows, bars, bend, third = _layer(memory, i, m, points, width)
+            if i:
+                times(u, matrix(own, at, 2 * i, width, width), t)
+            else:
+                times(u, matrix(own, at, 2 * i, dim, width), t)
+            u = rows[end:]
+            _along(t, pushed, u, bars, bend, third, second[k])
+        top_bar = bar[at[2 * depth] : at[2 * depth] + width]
+        column_sums(u, top_bar)
+        for j in range(width):
+            top_bar[j] = -top_bar[j]
+        bar[at[2 * depth + 1]] = 0
+        top = own[at[2 * depth] : at[2 * depth] + width]
+        pushed, rows, bars, _, _ = _layer(memory, depth - 1, m, points, width)
+        for i in range(energy.shape[1]):
+            c, h, s_, a_bar = energy[k, i], rows[i], pushed[i], bars[i]
+            bar[at[2 * depth + 1]] += c
+            for j in range(width):
+                top_bar[j] += c * h[j]
+                a_bar[j] += c * top[j] * s_[j]
+        for i in range(depth - 1, -1, -1):
+            pushed, _, bars, bend, _ = _layer(memory, i, m, points, width)
+            if i < depth - 1:
+                _adjoint(made, pushed, bars, bend, m)
+            column_sums(bars[:points], bar[at[2 * i + 1] : at[2 * i + 1] + width])
+            if i:
+                _, below, _, _, _ = _layer(memory, i - 1, m, points, width)
+                transposed_times(below, bars, matrix(bar, at, 2 * i, width, width))
+                times_transposed(bars[:end], matrix(own, at, 2 * i, width, width), made)
+            else:
+                transposed_times(inputs, bars, matrix(bar, at, 0, dim, width))

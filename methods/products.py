@@ -1,0 +1,107 @@
+"""Matrix products and sums inside compiled functions.
+
+A product is made for one member at a time, so that its rounding cannot depend on who stands
+beside that member: batched products choose other code for other numbers of members. Operands are
+C-contiguous matrices of one floating-point type.
+"""
+
+import numpy as np
+
+from .compiled import compiled, compiled_sums
+from .gemm import gemm
+from .vector_math import wide
+
+# A matrix with so few columns is multiplied in a loop: a library's call takes longer to begin than
+# that to end.
+_FEW = 8
+
+
+@compiled
+def _few_times(left, right, out):
+    """Out = left · right, row by row."""
+    wide()
+    for i in range(left.shape[0]):
+        row, weight, c = out[i], right[0], left[i, 0]
+        for j in range(row.shape[0]):
+            row[j] = c * weight[j]
+        for q in range(1, left.shape[1]):
+            weight, c = right[q], left[i, q]
+            for j in range(row.shape[0]):
+                row[j] += c * weight[j]
+
+
+@compiled
+def times(left, right, out):
+    """Out = left · right, of shapes (m, k), (k, n) and (m, n)."""
+    if left.shape[1] <= _FEW:
+        _few_times(left, right, out)
+    elif right.shape[1] <= _FEW:
+        times_transposed(left, right.T.copy(), out)
+    else:
+        gemm(False, False, out.shape[0], out.shape[1], left.shape[1], left, right, out)
+
+
+@compiled
+def times_transposed(left, right, out):
+    """Out = left · rightᵀ, of shapes (m, k), (n, k) and (m, n)."""
+    if right.shape[0] <= _FEW:
+        for i in range(left.shape[0]):
+            for j in range(right.shape[0]):
+                out[i, j] = dot(left[i], right[j])
+    elif left.shape[1] <= _FEW:
+        _few_times(left, right.T.copy(), out)
+    else:
+        gemm(True, False, out.shape[0], out.shape[1], left.shape[1], left, right, out)
+
+
+@compiled
+def _outer(left, right, out):
+    """Out = leftᵀ · right, row by row."""
+    wide()
+    out[:] = 0
+    for i in range(left.shape[0]):
+        row = right[i]
+        for q in range(left.shape[1]):
+            sums, c = out[q], left[i, q]
+            for j in range(row.shape[0]):
+                sums[j] += c * row[j]
+
+
+@compiled
+def transposed_times(left, right, out):
+    """Out = leftᵀ · right, of shapes (k, m), (k, n) and (m, n)."""
+    if left.shape[1] <= _FEW:
+        _outer(left, right, out)
+    elif right.shape[1] <= _FEW:
+        flipped = np.empty((out.shape[1], out.shape[0]), out.dtype)
+        _outer(right, left, flipped)
+        out[:] = flipped.T
+    else:
+        gemm(False, True, out.shape[0], out.shape[1], left.shape[0], left, right, out)
+
+
+@compiled_sums
+def dot(left, right):
+    """Σ left · right of two vectors."""
+    wide()
+    total = left.dtype.type(0)
+    for j in range(left.shape[0]):
+        total += left[j] * right[j]
+    return total
+
+
+@compiled
+def block(memory, start, rows, columns):
+    """Part of a vector as a matrix."""
+    return memory[start : start + rows * columns].reshape(rows, columns)
+
+
+@compiled
+def column_sums(rows, out):
+    """Sum of all rows."""
+    wide()
+    out[:] = 0
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        for j in range(row.shape[0]):
+            out[j] += row[j]
