@@ -2,8 +2,8 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,52 +28,45 @@ class Adam:
     compiled: bool = True
 
     def __post_init__(self) -> None:
-        if self.first.device.type == "cpu":
-            # Made once: a step of a narrow network takes not much longer than making them.
-            self._moments = self.first.numpy(), self.second.numpy()
-            self._rates = self.learning_rate.numpy()
-            self._ones = np.ones_like(self._rates)
-
-    def norms(self, gradient: Tensor) -> Tensor:
-        """Length of each member's gradient, (K, size) -> (K, 1)."""
-        if not self._fits(gradient):
-            made: Tensor = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-            return made
-        from .adam_loops import norms
-
-        made = gradient.new_empty((len(gradient), 1))
-        norms(gradient.numpy(), made.numpy())
-        return made
+        self._theta: Tensor | None = None
+        self._arrays: tuple[Any, ...] = ()
 
     def step(
-        self, theta: Tensor, gradient: Tensor, factor: float = 1.0, shrink: Tensor | None = None
-    ) -> None:
-        """Move ``theta`` of shape (K, size) in place.
+        self, theta: Tensor, gradient: Tensor, factor: float = 1.0, clip: float = math.inf
+    ) -> tuple[Tensor, bool]:
+        """Move ``theta`` of shape (K, size) in place, unless a gradient is not finite.
 
         Args:
             theta: The parameters.
             gradient: Of the same shape.
             factor: What the step sizes are multiplied by.
-            shrink: What each member's gradient is multiplied by, shape (K, 1).
+            clip: Longest gradient; longer ones are scaled down to it.
+
+        Returns:
+            Length of each member's gradient before that, (K, 1), and whether all are finite: if
+            one is not, nothing was moved and the step does not count.
         """
-        self.steps += 1
         b1, b2 = self.betas
         # The bias corrections are moved to the small factors: fewer passes over the parameters.
-        root = math.sqrt(1 - b2**self.steps)
-        scale = factor * root / (1 - b1**self.steps)
-        if self._fits(gradient) and theta.is_contiguous():
-            from .adam_loops import move
-
-            shrinks = self._ones if shrink is None else shrink.numpy()
-            arrays = theta.numpy(), gradient.numpy(), *self._moments, shrinks, self._rates
-            move(*arrays, scale, self.eps * root, b1, b2)
-            return
-        if shrink is not None:
-            gradient = gradient * shrink
-        self.first.lerp_(gradient, 1 - b1)
-        self.second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-        spread = torch.sqrt(self.second).add_(self.eps * root)
-        theta.sub_(torch.div(self.first, spread, out=spread).mul_(self.learning_rate * scale))
+        root = math.sqrt(1 - b2 ** (self.steps + 1))
+        scale = factor * root / (1 - b1 ** (self.steps + 1))
+        if self.compiled and gradient.device.type == "cpu" and gradient.is_contiguous():
+            norm = gradient.new_empty((len(gradient), 1))
+            arrays = self._loops(theta), gradient.numpy(), *self._arrays, norm.numpy()
+            moved = self._move(*arrays, clip, scale, self.eps * root, b1, b2)
+        else:
+            norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+            moved = math.isfinite(sum(norm.flatten().tolist()))
+            if moved:
+                gradient = gradient * (clip / norm).clamp(max=1.0)
+                self.first.lerp_(gradient, 1 - b1)
+                self.second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
+                spread = torch.sqrt(self.second).add_(self.eps * root)
+                theta.sub_(
+                    torch.div(self.first, spread, out=spread).mul_(self.learning_rate * scale)
+                )
+        self.steps += moved
+        return norm, moved
 
     def keep(self, members: Tensor) -> None:
         """Forget all other members."""
@@ -81,5 +74,12 @@ class Adam:
         self.first, self.second = self.first[members], self.second[members]
         self.__post_init__()
 
-    def _fits(self, gradient: Tensor) -> bool:
-        return self.compiled and gradient.device.type == "cpu" and gradient.is_contiguous()
+    def _loops(self, theta: Tensor) -> Any:
+        """The parameters as an array, with all that stays the same from step to step."""
+        if theta is not self._theta:
+            # Imported here: numba takes a third of a second, and only training needs it.
+            from .adam_loops import move
+
+            self._move, self._theta, self._array = move, theta, theta.numpy()
+            self._arrays = self.first.numpy(), self.second.numpy(), self.learning_rate.numpy()
+        return self._array

@@ -2,33 +2,47 @@
 
 import numpy as np
 
-from ..methods.compiled import compiled, compiled_sums
+from ..methods.compiled import compiled, compiled_quotients, compiled_sums
+from ..methods.vector_math import wide
 
 
 @compiled_sums
-def norms(gradient, out):
-    """Length of each member's gradient."""
-    for k in range(gradient.shape[0]):
-        row = gradient[k]
-        total = row.dtype.type(0)
-        for j in range(row.shape[0]):
-            total += row[j] * row[j]
-        out[k, 0] = np.sqrt(total)
+def _length(row):
+    wide()
+    total = row.dtype.type(0)
+    for j in range(row.shape[0]):
+        total += row[j] * row[j]
+    return np.sqrt(total)
+
+
+@compiled_quotients
+def _advance(theta, gradient, first, second, factor, rate, eps, kept, decay, new):
+    wide()
+    for j in range(theta.shape[0]):
+        g = factor * gradient[j]
+        m = first[j] + kept * (g - first[j])
+        v = decay * second[j] + new * (g * g)
+        first[j] = m
+        second[j] = v
+        theta[j] -= rate * (m / (np.sqrt(v) + eps))
 
 
 @compiled
-def move(theta, gradient, first, second, shrink, rates, scale, eps, b1, b2):
-    """One step, with gradients times ``shrink`` and a rate per member."""
+def move(theta, gradient, first, second, rates, norms, clip, scale, eps, b1, b2):
+    """One step, if all gradients are finite: whether they are. Writes their lengths to norms."""
     number = theta.dtype.type
-    kept, new, low = number(1 - b1), number(1 - b2), number(eps)
-    decay = number(b2)
+    one, longest = number(1), number(clip)
+    finite = True
     for k in range(theta.shape[0]):
-        t_, g_, m_, v_ = theta[k], gradient[k], first[k], second[k]
-        factor, rate = shrink[k, 0], rates[k, 0] * number(scale)
-        for j in range(t_.shape[0]):
-            g = factor * g_[j]
-            m = m_[j] + kept * (g - m_[j])
-            v = decay * v_[j] + new * (g * g)
-            m_[j] = m
-            v_[j] = v
-            t_[j] -= rate * (m / (np.sqrt(v) + low))
+        norms[k, 0] = _length(gradient[k])
+        finite = finite and np.isfinite(norms[k, 0])
+    if not finite:
+        return False
+    for k in range(theta.shape[0]):
+        factor = one if norms[k, 0] <= longest else longest / norms[k, 0]
+        rate = rates[k, 0] * number(scale)
+        _advance(
+            theta[k], gradient[k], first[k], second[k], factor, rate,
+            number(eps), number(1 - b1), number(b2), number(1 - b2),
+        )  # fmt: skip
+    return True

@@ -89,12 +89,12 @@ def fit(
     done = Fit(theta.clone(), [None] * members, [0] * members)
     alive = list(range(members))
     theta = theta.clone().requires_grad_()
-    model = NetworkModel(network, theta)
+    model, weights = NetworkModel(network, theta), theta.data
     adam = Adam(learning_rate, torch.zeros_like(theta.data), torch.zeros_like(theta.data))
     options = dict(options)
     average = torch.zeros_like(theta.data)
     every = max(1, steps // CURVE_POINTS)
-    losses, norms = theta.new_zeros(members), theta.new_zeros((members, 1))
+    path: list[tuple[Tensor, Tensor]] = []
     ahead: list[Tensor] = []
 
     for step in range(1, steps + 1):
@@ -102,23 +102,25 @@ def fit(
             ahead = _batches_ahead(data, batches, batch_size)
         x = ahead.pop()
         loss, gradient = objective.gradient(model, x, noise, **options)
-        norm = adam.norms(gradient)
-        lengths = norm.flatten().tolist()
-        if not math.isfinite(sum(lengths)):
+        factor = rate(schedule, step, steps)
+        norm, moved = adam.step(weights, gradient, factor, clip)
+        if not moved:
             good = torch.isfinite(norm).squeeze(1)
             for i, k in enumerate(alive):
                 if not good[i]:
-                    done.theta[k] = theta.data[i]
+                    done.theta[k] = weights[i]
                     done.failures[k] = _divergence(step, loss[i].item())
                     done.evaluations[k] = model.evaluations
             stay = good.nonzero().squeeze(1)
             alive = [alive[i] for i in stay.tolist()]
             if not alive:
                 break
-            theta = theta.data[stay].requires_grad_()
-            data, gradient, norm, loss = data[stay], gradient[stay], norm[stay], loss[stay]
-            losses, norms, lengths = losses[stay], norms[stay], norm.flatten().tolist()
+            theta = weights[stay].requires_grad_()
+            weights = theta.data
+            data, gradient, loss = data[stay], gradient[stay], loss[stay]
+            path = [(past[stay], length[stay]) for past, length in path]
             adam.keep(stay)
+            norm, _ = adam.step(weights, gradient, factor, clip)
             average = average[stay]
             batches.keep(stay.tolist())
             ahead = [x[stay] for x in ahead]
@@ -130,32 +132,32 @@ def fit(
             evaluations = model.evaluations
             model = NetworkModel(network, theta)
             model.evaluations = evaluations
-        shrink = None if max(lengths) <= clip else (clip / norm).clamp(max=1.0)
-        adam.step(theta.data, gradient, rate(schedule, step, steps), shrink)
         if ema:
-            average.lerp_(theta.data, 1 - ema)
-        losses += loss
-        norms += norm
+            average.lerp_(weights, 1 - ema)
+        path.append((loss, norm))
         if step % every == 0 or step == steps:
-            done.curve.append(_passed(step, members, alive, losses, norms, (step - 1) % every + 1))
-            losses.zero_()
-            norms.zero_()
+            done.curve.append(_passed(step, members, alive, path))
+            path.clear()
         if look is not None and step in checkpoints:
-            look(step, alive, average / (1 - ema**step) if ema else theta.data.clone())
+            look(step, alive, average / (1 - ema**step) if ema else weights.clone())
 
-    final = average.div_(1 - ema**steps) if ema else theta.data
+    final = average.div_(1 - ema**steps) if ema else weights
     for i, k in enumerate(alive):
         done.theta[k] = final[i]
         done.evaluations[k] = model.evaluations
     return done
 
 
-def _passed(
-    step: int, members: int, alive: list[int], losses: Tensor, norms: Tensor, over: int
-) -> Passed:
+def _passed(step: int, members: int, alive: list[int], path: list[tuple[Tensor, Tensor]]) -> Passed:
     passed = Passed(step, [math.nan] * members, [math.nan] * members)
-    for k, loss, norm in zip(alive, losses.tolist(), norms.flatten().tolist(), strict=True):
-        passed.loss[k], passed.gradient[k] = loss / over, norm / over
+    losses = torch.stack([loss for loss, _ in path], 1).flatten().tolist()
+    norms = torch.cat([norm for _, norm in path], 1).flatten().tolist()
+    over = len(path)
+    for place, k in enumerate(alive):
+        own = slice(place * over, (place + 1) * over)
+        # Sums that are exact: batched ones may depend on the number of members.
+        passed.loss[k] = math.fsum(losses[own]) / over
+        passed.gradient[k] = math.fsum(norms[own]) / over
     return passed
 
 

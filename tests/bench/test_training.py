@@ -140,6 +140,23 @@ def test_training_finds_the_score_of_a_gaussian(name, options):
     assert result.curve[0].loss[0] > result.curve[-1].loss[0]
 
 
+@pytest.mark.parametrize("activation", ["swish", "softplus"])
+@pytest.mark.parametrize("name", ["dsm", "ssm"])
+def test_what_fills_up_a_width_is_never_trained(activation, name):
+    mlp = MLP(2, "energy", 21, 2, activation)
+    given = {"sigma": torch.full((1, 1, 1), 0.2)}
+    if name == "ssm":
+        given = {"n_slices": 1, "slice_kind": "gaussian"}
+    start = mlp.init([torch.Generator().manual_seed(0)])
+    fitted = fit(
+        methods.get(name)(), mlp, start, torch.randn(1, 500, 2), given,
+        batches=stream([1]), noise=stream([2]), steps=30, batch_size=20,
+        learning_rate=torch.full((1, 1), 1e-2), clip=10.0,
+    )  # fmt: skip
+    assert not torch.equal(fitted.theta, start)
+    assert torch.equal(fitted.theta, mlp.pack(mlp.named(fitted.theta)))
+
+
 def test_cosine_schedule_equals_torch_with_the_rate_of_each_step():
     generator = torch.Generator().manual_seed(0)
     theta = torch.randn(1, 20, generator=generator, dtype=torch.float64)
