@@ -18,6 +18,7 @@ from ..studies.execution.events import (
 )
 from ..studies.storage.rows import Cell
 from . import text
+from .pace import Pace
 from .ranking.cell import sign_of
 
 
@@ -35,9 +36,7 @@ class ProgressListener:
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._started = time.monotonic()
-        self._before = 0
-        self._done = 0
-        self._total = 0
+        self._pace = Pace({}, ())
         self._cells = 0
         self._objective = ""
         self._sign = 1
@@ -79,16 +78,13 @@ class ProgressListener:
 
     @property
     def time_left(self) -> float:
-        """Seconds to go if runs keep their pace, ``nan`` before the first has ended."""
-        ran = self._done - self._before
-        if ran <= 0:
-            return math.nan
-        return (time.monotonic() - self._started) / ran * max(0, self._total - self._done)
+        """Seconds to go if runs keep their pace, ``nan`` before the first of a kind has ended."""
+        return self._pace.seconds(time.monotonic() - self._started)
 
     def _start(self, event: StudyStarted) -> None:
         self._started = time.monotonic()
-        self._before = self._done = event.done
-        self._total, self._cells = event.total, event.cells
+        self._pace = Pace(event.left, event.trained)
+        self._cells = event.cells
         self._objective = event.study.objective
         self._sign = sign_of(self._objective)
         already = f", {event.done} already there" if event.done else ""
@@ -112,7 +108,7 @@ class ProgressListener:
             self._bar.start()
 
     def _runs(self, event: RunsFinished) -> None:
-        self._done, self._total = event.done, event.total
+        self._pace.add(event.rows)
         for row in event.rows:
             if row.place.phase == "search" and row.place.replicate == 0:
                 loss = row.loss(self._objective, self._sign)
@@ -136,6 +132,7 @@ class ProgressListener:
         return "" if math.isnan(left) else f"{text.seconds(left)} left"
 
     def _cell(self, event: CellFinished) -> None:
+        self._pace.close(event.cell)
         if not event.fresh:
             return
         method, dataset, sampler = event.cell

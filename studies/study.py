@@ -142,7 +142,14 @@ class _Session:
         plan, store = self._plan, self._store
         self._listen(
             StudyStarted(
-                plan.study, store.directory, self._total, self._done, len(plan.cells), self._workers
+                plan.study,
+                store.directory,
+                self._total,
+                self._done,
+                len(plan.cells),
+                self._workers,
+                {cell: sum(plan.size(cell)) - self._counted[cell] for cell in plan.cells},
+                plan.tuned,
             )
         )
         limits = plan.study.limits

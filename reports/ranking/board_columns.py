@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from .. import text
+from .cell import STAGES
 from .cell_columns import failures, mean_of, optimism, show_failures
 from .columns import Columns
 from .evidence import Contestant
@@ -184,5 +185,4 @@ def _board_sample_seconds(row: Contestant) -> float:
 @_on_board("total_seconds", "all runs", form=text.seconds)
 def _total_seconds(row: Contestant) -> float:
     """Seconds of training, sampling and scoring of all its runs, search included."""
-    stages = ("train_seconds", "sample_seconds", "score_seconds")
-    return sum(_total(row, stage) for stage in stages)
+    return sum(_total(row, stage) for stage in STAGES)

@@ -17,14 +17,13 @@ import pandas as pd
 from scipy import special
 
 from .. import text
-from .cell import Cell, losses
+from .cell import STAGES, Cell, losses
 from .evidence import Contestant, Evidence
 from .order import simultaneous_level
 from .statistics import Array, Estimate
 
 TRIALS = (5, 10, 50)
 SECONDS = (10.0, 60.0, 300.0)
-_STAGES = ("train_seconds", "sample_seconds", "score_seconds")
 _NOTHING = Estimate(math.nan, math.nan, math.nan)
 
 
@@ -105,7 +104,7 @@ def path(cell: Cell, independent: bool) -> Path:
     """
     rows = cell.search[cell.search["replicate"] == 0]
     rows = rows.sort_values("trial", kind="stable") if "trial" in rows else rows
-    known = [name for name in _STAGES if name in rows]
+    known = [name for name in STAGES if name in rows]
     seconds = rows[known].fillna(0.0).sum(axis=1).to_numpy(dtype=np.float64)
     n = len(cell.losses)
     error = float(cell.losses.std(ddof=1)) if n > 1 and np.isfinite(cell.losses).all() else math.nan

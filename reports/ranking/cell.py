@@ -18,6 +18,9 @@ SPLIT = "split."
 
 Place = tuple[str, str, str]
 
+STAGES = ("train_seconds", "sample_seconds", "score_seconds")
+"""What the time of a run goes into."""
+
 
 def sign_of(objective: str) -> int:
     """1 if smaller values of the metric are better, -1 if larger ones are."""

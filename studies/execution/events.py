@@ -1,6 +1,6 @@
 """What a running study tells whoever listens. Nothing here prints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ class StudyStarted:
         done: Those that were already there.
         cells: Number of cells, those of the reference rows included.
         workers: Processes that run them.
+        left: Runs that each cell has still to do.
+        trained: The cells that are not references.
     """
 
     study: StudySpec
@@ -27,6 +29,8 @@ class StudyStarted:
     done: int
     cells: int
     workers: int
+    left: Mapping[Cell, int]
+    trained: Collection[Cell]
 
 
 @dataclass(frozen=True)

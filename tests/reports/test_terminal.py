@@ -100,7 +100,10 @@ def rows(*values: float) -> list[Row]:
     return [
         Row(
             Place(cell, "search", i, 0), "{}",
-            RunResult(key=str(i), state="ok", metrics={"sw1": value}), "e0",
+            RunResult(
+                key=str(i), state="ok", metrics={"sw1": value}, compute={"train_seconds": 2.0}
+            ),
+            "e0",
         )
         for i, value in enumerate(values)
     ]  # fmt: skip
@@ -110,7 +113,8 @@ def listen(directory: Path, console: Console) -> None:
     cell = Cell("dsm", "rings", "langevin")
     spec = load(directory).study
     with ProgressListener(console) as listener:
-        listener(StudyStarted(spec, directory, total=20, done=4, cells=2, workers=2))
+        left = {cell: 13, Cell("deen", "rings", "langevin"): 3}
+        listener(StudyStarted(spec, directory, 20, 4, 2, 2, left, tuple(left)))
         listener(RunsFinished(rows(0.5, 0.3125, 0.4), done=7, total=20))
         listener(CellFinished(cell, 1, 0.3125, 1, fresh=True, finished=1))
         listener(CellFinished(cell, 1, 0.3, 0, fresh=False, finished=2))
@@ -144,5 +148,5 @@ def test_a_bar_in_a_terminal_that_goes_away(directory: Path):
 
 def interrupt(directory: Path, console: Console) -> None:
     with ProgressListener(console) as listener:
-        listener(StudyStarted(load(directory).study, directory, 20, 4, 2, 1))
+        listener(StudyStarted(load(directory).study, directory, 20, 4, 2, 1, {}, ()))
         raise RuntimeError
