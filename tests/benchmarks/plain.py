@@ -17,16 +17,32 @@ class Swish(nn.Module):
         return x * torch.sigmoid(self.slope * x)
 
 
+def _perceptron(width: int, depth: int, dim: int, outputs: int) -> nn.Sequential:
+    sizes = [dim, *[width] * depth]
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in itertools.pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), Swish(fan_out)]
+    return nn.Sequential(*layers, nn.Linear(width, outputs))
+
+
+class Score(nn.Module):
+    """A network whose output is the score."""
+
+    def __init__(self, width: int, depth: int = 2, dim: int = 2) -> None:
+        super().__init__()
+        self.net = _perceptron(width, depth, dim, dim)
+
+    def score(self, x: Tensor) -> Tensor:
+        found: Tensor = self.net(x)
+        return found
+
+
 class Energy(nn.Module):
     """The seeds' energy network, score by autograd."""
 
     def __init__(self, width: int, depth: int = 2, dim: int = 2) -> None:
         super().__init__()
-        sizes = [dim, *[width] * depth]
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in itertools.pairwise(sizes):
-            layers += [nn.Linear(fan_in, fan_out), Swish(fan_out)]
-        self.net = nn.Sequential(*layers, nn.Linear(width, 1))
+        self.net = _perceptron(width, depth, dim, 1)
 
     def score(self, x: Tensor) -> Tensor:
         x = x.requires_grad_()
@@ -34,7 +50,7 @@ class Energy(nn.Module):
         return -gradient
 
 
-def loss(name: str, model: Energy, x: Tensor, sigma: float = 0.1) -> Tensor:
+def loss(name: str, model: Energy | Score, x: Tensor, sigma: float = 0.1) -> Tensor:
     if name in ("dsm", "deen"):
         noise = torch.randn_like(x)
         s = model.score(x + sigma * noise)
@@ -53,9 +69,11 @@ def loss(name: str, model: Energy, x: Tensor, sigma: float = 0.1) -> Tensor:
 class Trainer:
     """One step after another with torch.optim.Adam and clipping."""
 
-    def __init__(self, name: str, width: int, batch: int, points: int = 10_000) -> None:
+    def __init__(
+        self, name: str, width: int, batch: int, *, kind: str = "energy", points: int = 10_000
+    ) -> None:
         self.name, self.batch = name, batch
-        self.model = Energy(width)
+        self.model = Energy(width) if kind == "energy" else Score(width)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=1e-3)
         self.data = torch.randn(points, 2)
 

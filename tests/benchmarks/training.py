@@ -21,15 +21,19 @@ OPTIONS = {
 
 # Products of (batch, width) with (width, width) that one step has to make, in closed form:
 # forward, ∂f/∂h, push along the residual, adjoint, and two for the weights; directional methods
-# push two Taylor coefficients more.
-PRODUCTS = {"dsm": 6, "deen": 6, "ssm": 9, "ssm_vr": 9}
+# push a direction along, and pull it back with one more for the weights. Networks that are scores
+# go forward and back once, and as often again for a direction.
+PRODUCTS = {
+    "energy": {"dsm": 6, "deen": 6, "ssm": 9, "ssm_vr": 9},
+    "score": {"dsm": 3, "ssm": 6},
+}
 
 STEPS = 400
 
 
-def trainer(name: str, width: int, members: int, batch: int):
+def trainer(name: str, width: int, members: int, batch: int, kind: str = "energy"):
     """A function that makes ``STEPS`` steps of ``members`` networks."""
-    mlp = MLP(2, "energy", width, 2, "swish")
+    mlp = MLP(2, kind, width, 2, "swish")
     generators = [torch.Generator().manual_seed(k) for k in range(members)]
     theta, data = mlp.init(generators), torch.randn(members, 10_000, 2)
     options = {
@@ -49,13 +53,13 @@ def trainer(name: str, width: int, members: int, batch: int):
     return run
 
 
-def products(name: str, width: int, members: int, batch: int):
-    """The bare matrix products of ``STEPS`` steps."""
+def products(count: int, width: int, members: int, batch: int):
+    """So many bare matrix products for each of ``STEPS`` steps."""
     rows, weight = torch.randn(members, batch, width), torch.randn(members, width, width)
     out = torch.empty(members, batch, width)
 
     def run() -> None:
-        for _ in range(STEPS * PRODUCTS[name]):
+        for _ in range(STEPS * count):
             torch.bmm(rows, weight, out=out)
 
     return run
@@ -69,17 +73,20 @@ def rows() -> Iterator[Row]:
     for width in (64, 128):
         for name in ("dsm", "ssm"):
             yield _row(name, width, 8, 100, 5.0)
+    for name in ("dsm", "ssm"):
+        yield _row(name, 128, 8, 100, 5.0, "score")
 
 
-def _row(name: str, width: int, members: int, batch: int, goal: float) -> Row:
-    ours = trainer(name, width, members, batch)
-    plain = Trainer(name, width, batch)
+def _row(name: str, width: int, members: int, batch: int, goal: float, kind: str = "energy") -> Row:
+    ours = trainer(name, width, members, batch, kind)
+    plain = Trainer(name, width, batch, kind=kind)
     with one_thread():
         side = alternate(ours, plain.step, rounds=5, repeats=(1, STEPS))
-        bound = alternate(ours, products(name, width, members, batch), rounds=5)
+        bound = alternate(ours, products(PRODUCTS[kind][name], width, members, batch), rounds=5)
     each = side.ours / STEPS / members
+    network = "" if kind == "energy" else ", score network"
     return Row(
-        f"training step {name}, width {width}, K = {members}",
+        f"training step {name}{network}, width {width}, K = {members}",
         f"{each * 1e6:.0f} µs a member",
         f"≥ {goal} × plain",
         f"{side.other / each:.1f} × plain, {100 * bound.ratio:.0f} % of the products' rate",
