@@ -99,7 +99,9 @@ class ClosedForm:
             rows = _rows(self, x, v, training=training)
             if self.mlp.kind == "energy":
                 return (rows[:, 0, :, 0], none, none, none), passes
-            return (none, *_sliced(rows[:, 0], rows[:, 1:], v, none)), passes
+            # A conditional network has fewer outputs than inputs.
+            short = v if v is None else v[..., : rows.shape[-1]]
+            return (none, *_sliced(rows[:, 0], rows[:, 1:], short, none)), passes
         lease = _Lease(self, EnergyJet, x.shape[1], m)
         values = _energy_jet(lease, self.theta, x, v, "energy" in wanted)
         return values, _passes(m, training=training)
@@ -114,14 +116,44 @@ class ClosedForm:
             of the parameters, and the passes of both. The gradient lies in memory that the next
             evaluation uses again.
         """
-        if not self.compiled or self.mlp.kind != "energy" or "energy" in wanted:
+        if not self.compiled or "energy" in wanted:
             return None
         m = 0 if v is None else v.shape[1]
+        if self.mlp.kind == "score":
+            return *self._score_vjp(x, v, m), 3 * (1 + m)
         lease = _Lease(self, EnergyJet, x.shape[1], m)
         values = lease.jet.evaluate(x, v, energy=False)
         # The function keeps the lease.
         pull = lambda *bars: lease.jet.backward(*bars)  # noqa: E731
         return values, pull, _passes(m, training=True)
+
+    def _score_vjp(
+        self, x: Tensor, v: Tensor | None, directions: int
+    ) -> tuple[tuple[Tensor, ...], Pull]:
+        """``vjp`` of a network that is the score."""
+        lease = _Lease(self, ScoreJet, x.shape[1], directions)
+        rows: Tensor = lease.jet.evaluate(x, v)
+        none = x.new_empty((x.shape[0], 0, 0))
+        if v is not None:
+            v = v[..., : rows.shape[-1]]
+
+        def pull(
+            energy: Tensor | None,  # noqa: ARG001 (it has none)
+            score: Tensor | None,
+            first: Tensor | None,
+            second: Tensor | None,
+        ) -> Tensor:
+            bars = torch.zeros_like(rows)
+            if score is not None:
+                bars[:, 0] = score
+            if v is not None and first is not None:
+                bars[:, 0] += (first.unsqueeze(-1) * v).sum(1)
+            if v is not None and second is not None:
+                torch.mul(second.unsqueeze(-1), v, out=bars[:, 1:])
+            gradient: Tensor = lease.jet.backward(bars)
+            return gradient
+
+        return (none, *_sliced(rows[:, 0], rows[:, 1:], v, none)), pull
 
     def _outputs(self, x: Tensor) -> Tensor:
         if self.compiled:
@@ -148,8 +180,6 @@ def _sliced(
     """S, v·s and v·∇s·v from s and ∇s·v."""
     if v is None:
         return score, none, none
-    # A conditional network has fewer outputs than inputs.
-    v = v[..., : score.shape[-1]]
     return score, (v * score.unsqueeze(1)).sum(-1), (v * tangents).sum(-1)
 
 

@@ -11,7 +11,9 @@ from scorebench.bench.adam import Adam
 from scorebench.methods.compiled import compiled
 from scorebench.methods.compiled_jets import CompiledEnergyJet, CompiledScoreJet
 from scorebench.methods.energy_jets import EnergyJet
+from scorebench.methods.fourier import Fourier
 from scorebench.methods.layer_kernels import activate
+from scorebench.methods.module_network import ModuleNetwork
 from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
 from scorebench.methods.score_jets import ScoreJet
@@ -133,11 +135,14 @@ def test_written_down_gradients_do_not_outlive_the_next_step_only_where_that_is_
     assert torch.allclose(pull(None, 2 * score, None, None), copy, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["energy", "score"])
-def test_the_way_back_is_the_same_for_networks_that_are_not_compiled(kind):
-    mlp = MLP(2, kind, 16, 2, "swish")
-    theta = mlp.init([torch.Generator().manual_seed(0)], torch.float64).requires_grad_()
-    model, x, v = NetworkModel(mlp, theta), numbers(1, 1, 8, 2), numbers(2, 1, 2, 8, 2)
+@pytest.mark.parametrize(
+    "network",
+    [MLP(2, "energy", 16), MLP(2, "score", 16), ModuleNetwork(Fourier, 2, "energy")],
+    ids=["energy", "score", "not compiled"],
+)
+def test_the_way_back_is_that_of_autograd(network):
+    theta = network.init([torch.Generator().manual_seed(0)], torch.float64).requires_grad_()
+    model, x, v = NetworkModel(network, theta), numbers(1, 1, 8, 2), numbers(2, 1, 2, 8, 2)
     (_, score, first, second), pull = model.vjp(x, v, "slices", "score")
     found = pull(None, score, first, second).clone()
     mine, along = model.score_and_curvature(x, v)
