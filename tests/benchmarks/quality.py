@@ -14,9 +14,12 @@ from scorebench.methods.random import MemberRandom
 
 from .timing import Row
 
-DATASETS, SEEDS, SIGMA, WIDTH, BATCH = ["8gaussians", "rings"], 3, 0.2, 64, 100
+DATASETS, SEEDS, SIGMA, WIDTH, BATCH = ["8gaussians", "rings"], 8, 0.2, 64, 100
+
+# The faster rate was chosen on the seeds before these.
+FIRST = 8
 PLAIN = {"steps": 50_000, "rate": 1e-3, "schedule": "constant", "ema": 0.0}
-FEWER = {"steps": 10_000, "rate": 8e-3, "schedule": "cosine", "ema": 0.999}
+FEWER = {"steps": 10_000, "rate": 1e-2, "schedule": "cosine", "ema": 0.0}
 
 
 def errors(name: str, *, steps: int, rate: float, schedule: str, ema: float) -> list[float]:
@@ -24,7 +27,7 @@ def errors(name: str, *, steps: int, rate: float, schedule: str, ema: float) -> 
     dataset, mlp = get_dataset(name), MLP(2, "energy", WIDTH, 2, "swish")
 
     def streams(offset: int) -> list[torch.Generator]:
-        return [torch.Generator().manual_seed(offset + k) for k in range(SEEDS)]
+        return [torch.Generator().manual_seed(FIRST + offset + k) for k in range(SEEDS)]
 
     trained = fit(
         methods.get("dsm")(), mlp, mlp.init(streams(0)),
@@ -46,10 +49,15 @@ def errors(name: str, *, steps: int, rate: float, schedule: str, ema: float) -> 
 def rows() -> Iterator[Row]:
     with one_thread():
         for name in DATASETS:
-            plain, fewer = (statistics.median(errors(name, **how)) for how in (PLAIN, FEWER))
+            plain, fewer = (sorted(errors(name, **how)) for how in (PLAIN, FEWER))
+            ratio = statistics.median(plain) / statistics.median(fewer)
             yield Row(
-                f"quality, dsm on {name}: 10,000 steps, cosine, averaged, rate 0.008",
-                f"error {fewer:.4f}",
+                f"quality, dsm on {name}: 10,000 steps, cosine, rate 0.01",
+                f"error {_spread(fewer)}",
                 "≤ that of 50,000 constant steps of 0.001",
-                f"{plain:.4f}, {plain / fewer:.1f} × ours",
+                f"{_spread(plain)}: {ratio:.1f} × ours",
             )
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.3f} ({values[0]:.3f} to {values[-1]:.3f})"
