@@ -95,6 +95,10 @@ class NetworkSpec(Frozen):
         return {name: value for name, value in handler(self).items() if name not in gone}
 
 
+Schedule = Literal["constant", "cosine", "wsd"]
+"""How the learning rate changes in the course of training; see ``TrainingSpec``."""
+
+
 class TrainingSpec(Frozen):
     """How a network is fitted, with Adam.
 
@@ -104,8 +108,9 @@ class TrainingSpec(Frozen):
         learning_rate: Adam's step size.
         clip: Largest norm of the gradient of a member; larger ones are scaled down to it.
         points: Size of the training set, drawn once; batches are drawn from it with replacement.
-        schedule: ``constant``, or ``cosine``: the learning rate of step t of T is multiplied by
-            (1 + cos(π(t - 1)/T))/2.
+        schedule: ``constant``; ``cosine``: the learning rate of step t of T is multiplied by
+            (1 + cos(π(t - 1)/T))/2; or ``wsd``: it rises over the first fiftieth, and over
+            the last 15 % falls as 1 - √u, u being the share of them that is over.
         ema: Decay β of the average of the weights that is kept instead of the last ones,
             Σ_t β^(T - t) θ_t, normalised; 0 keeps the last ones.
     """
@@ -115,7 +120,7 @@ class TrainingSpec(Frozen):
     learning_rate: float = Field(1e-3, gt=0, le=10)
     clip: float = Field(100.0, gt=0)
     points: int = Field(100_000, ge=1, le=100_000_000)
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Schedule = "constant"
     ema: float = Field(0.0, ge=0, lt=1)
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +12,10 @@ from ..methods.network_model import Network, NetworkModel
 from ..methods.objectives.base import ScoreMatching
 from ..methods.random import MemberRandom
 from .adam import Adam
-from .spec import Failure
+from .spec import Failure, Schedule
+
+# Shares of the steps by which a rate that warms up has risen, and begins to fall.
+_WARM, _STAY = 0.02, 0.85
 
 # Loss of a member is kept at about this many places of its path.
 CURVE_POINTS = 200
@@ -59,7 +62,7 @@ def fit(
     batch_size: int,
     learning_rate: Tensor,
     clip: float,
-    schedule: Literal["constant", "cosine"] = "constant",
+    schedule: Schedule = "constant",
     ema: float = 0.0,
     checkpoints: Collection[int] = (),
     look: Callable[[int, list[int], Tensor], None] | None = None,
@@ -161,11 +164,20 @@ def _passed(step: int, members: int, alive: list[int], path: list[tuple[Tensor, 
     return passed
 
 
-def rate(schedule: str, step: int, steps: int) -> float:
-    """What the learning rate of step 1 … ``steps`` is multiplied by."""
+def rate(schedule: Schedule, step: int, steps: int) -> float:
+    """What the learning rate of step 1 … ``steps`` is multiplied by.
+
+    ``wsd``, warm up, stay, decay, is that of Hägele et al. 2024 ("Scaling laws and
+    compute-optimal training beyond fixed training durations", section 3): it keeps large steps for
+    longer than a cosine, and its gentle start makes larger ones bearable.
+    """
     if schedule == "constant":
         return 1.0
-    return 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
+    before = (step - 1) / steps
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * before))
+    risen = min(1.0, step / (_WARM * steps))
+    return risen * (1 - math.sqrt(max(0.0, before - _STAY) / (1 - _STAY)))
 
 
 def _batches_ahead(data: Tensor, batches: MemberRandom, size: int, steps: int = 32) -> list[Tensor]:

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from ...bench.plugins import PluginSource
-from ...bench.spec import Device, Frozen, NetworkSpec
+from ...bench.spec import Device, Frozen, NetworkSpec, Schedule
 from ...datasets.errors import UsageError
 from .entries import Choices, Entry, Range, as_tuple, plain, setting, short
 from .sweep import lift, put_back
@@ -46,7 +46,7 @@ class Training(Frozen):
     ] = Range(low=1e-4, high=1e-2, log=True)
     clip: float = Field(100.0, gt=0)
     points: int = Field(100_000, ge=1, le=100_000_000)
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Schedule = "constant"
     ema: float = Field(0.0, ge=0, lt=1)
 
 

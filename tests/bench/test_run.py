@@ -249,9 +249,9 @@ def test_the_learning_rate_may_fall_and_weights_be_averaged():
             spec(training=TrainingSpec(steps=40, batch_size=32, points=1000, learning_rate=1e-2,
                                        schedule=schedule, ema=ema))
         ])[0].result.metrics["mmd"]
-        for schedule in ("constant", "cosine") for ema in (0.0, 0.9)
+        for schedule in ("constant", "cosine", "wsd") for ema in (0.0, 0.9)
     }  # fmt: skip
-    assert len(set(results.values())) == 4
+    assert len(set(results.values())) == 6
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])

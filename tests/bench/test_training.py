@@ -182,6 +182,20 @@ def test_cosine_schedule_equals_torch_with_the_rate_of_each_step():
     assert 0 < rate("cosine", 40, 40) < 0.01
 
 
+@pytest.mark.parametrize("steps", [1, 2, 7, 1000])
+def test_a_rate_warms_up_stays_and_decays(steps):
+    made = [rate("wsd", step, steps) for step in range(1, steps + 1)]
+    assert all(0 < value <= 1 for value in made)
+    top = made.index(max(made))
+    assert made[: top + 1] == sorted(made[: top + 1])
+    assert made[top:] == sorted(made[top:], reverse=True)
+    if steps == 1000:
+        assert made[9] == pytest.approx(0.5)
+        assert made[19:851] == [1.0] * 832
+        assert made[925] == pytest.approx(1 - math.sqrt(0.5), abs=1e-12)
+        assert made[-1] == pytest.approx(1 - math.sqrt(149 / 150))
+
+
 def test_averaged_weights_are_the_weighted_mean_of_the_path():
     beta, steps = 0.7, 6
     path = [train(methods.get("dsm")(), [1, 2], steps=t).theta for t in range(1, steps + 1)]
