@@ -16,7 +16,7 @@ from .networks import ALIGNMENT, MLP
 from .vector_math import KINDS
 
 # Numbers in a tile of activations: with its buffers it stays in a core's own cache.
-_TILE = 60_000
+_TILE = 40_000
 
 
 class _Recursion:
