@@ -209,7 +209,9 @@ class _EnergyJet(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.lease = lease
         ctx.set_materialize_grads(False)
-        return tuple(lease.jet.evaluate(x, v, energy=energy))
+        values = lease.jet.evaluate(x, v, energy=energy)
+        # Autograd writes to what it is given; jets hand the same empty tensors to everybody.
+        return tuple(part if part.numel() else part.detach() for part in values)
 
     @staticmethod
     @once_differentiable

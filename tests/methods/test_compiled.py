@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scorebench.bench.adam import Adam
+from scorebench.methods.closed_form import ClosedForm
 from scorebench.methods.compiled import compiled
 from scorebench.methods.compiled_jets import CompiledEnergyJet, CompiledScoreJet
 from scorebench.methods.energy_jets import EnergyJet
@@ -133,6 +134,18 @@ def test_written_down_gradients_do_not_outlive_the_next_step_only_where_that_is_
     assert torch.equal(kept, copy)
     (_, score, _, _), pull = model.vjp(x, None, "score")
     assert torch.allclose(pull(None, 2 * score, None, None), copy, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["energy", "score"])
+def test_one_jet_serves_step_after_step_with_a_graph_too(kind):
+    mlp = MLP(2, kind, 16, 2, "swish")
+    theta = mlp.init([torch.Generator().manual_seed(0)]).requires_grad_()
+    closed, x = ClosedForm(mlp, theta), numbers(1, 1, 8, 2, dtype=torch.float32)
+    for _ in range(3):
+        (_, score, _, _), _ = closed.jet(x, None, ("score",), training=True)
+        torch.autograd.grad(score.square().sum(), theta)
+        del score
+    assert [len(jets) for jets in closed.waiting.values()] == [1]
 
 
 @pytest.mark.parametrize(
