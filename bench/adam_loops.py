@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..methods.compiled import compiled, compiled_quotients, compiled_sums
-from ..methods.vector_math import wide
+from ..methods.derivatives.compiled import compiled, compiled_quotients, compiled_sums
+from ..methods.derivatives.vector_math import wide
 
 
 @compiled_sums

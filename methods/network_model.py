@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .closed_form import ClosedForm
-from .double_backward import DoubleBackward
+from .derivatives.closed_form import ClosedForm
+from .derivatives.double_backward import DoubleBackward
 from .model import Model, Slices
 from .module_network import ModuleNetwork
 from .networks import MLP

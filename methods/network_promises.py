@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .double_backward import DoubleBackward
+from .derivatives.double_backward import DoubleBackward
 from .module_network import ModuleNetwork, WrongShapeError
 from .network_model import NetworkModel
 from .objectives.base import ScoreMatching

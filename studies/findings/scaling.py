@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ...bench.streams import generator
 from ...datasets import get_dataset
-from ...methods.activations import ACTIVATIONS
+from ...methods.derivatives.activations import ACTIVATIONS
 from ...methods.network_model import NetworkModel
 from ...methods.networks import MLP
 from ...methods.objectives.base import ScoreMatching

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 from scorebench.bench.adam import Adam
-from scorebench.methods.closed_form import ClosedForm
-from scorebench.methods.compiled import compiled
-from scorebench.methods.compiled_jets import CompiledEnergyJet, CompiledScoreJet
-from scorebench.methods.energy_jets import EnergyJet
+from scorebench.methods.derivatives.closed_form import ClosedForm
+from scorebench.methods.derivatives.compiled import compiled
+from scorebench.methods.derivatives.compiled_jets import CompiledEnergyJet, CompiledScoreJet
+from scorebench.methods.derivatives.energy_jets import EnergyJet
+from scorebench.methods.derivatives.layer_kernels import activate
+from scorebench.methods.derivatives.score_jets import ScoreJet
+from scorebench.methods.derivatives.vector_math import KINDS
 from scorebench.methods.fourier import Fourier
-from scorebench.methods.layer_kernels import activate
 from scorebench.methods.module_network import ModuleNetwork
 from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
-from scorebench.methods.score_jets import ScoreJet
-from scorebench.methods.vector_math import KINDS
 
 
 def numbers(seed, *shape, dtype=torch.float64):

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..networks import ALIGNMENT, MLP
 from . import jet_kernels, scorer_kernels, value_kernels
 from .energy_jets import Values
-from .networks import ALIGNMENT, MLP
 from .vector_math import KINDS
 
 # Numbers in a tile of activations: with its buffers it stays in a core's own cache.

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..networks import MLP, Layers, product, product_rows
 from .activations import ACTIVATIONS, Curve
-from .networks import MLP, Layers, product, product_rows
 
 
 class _Hidden(NamedTuple):

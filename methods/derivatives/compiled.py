@@ -10,7 +10,7 @@ from typing import Any
 
 import numba
 
-from ..datasets.cache import folder
+from ...datasets.cache import folder
 
 # Machine code is kept by the file of the function it belongs to; these call each other.
 _TOGETHER = ("compiled.py", "gemm.py", "vector_math.py", "products.py", "*_kernels.py")

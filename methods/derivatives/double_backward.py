@@ -6,7 +6,7 @@ Slower than the closed forms by a factor of three or more, and what they are tes
 import torch
 from torch import Tensor
 
-from .module_network import ModuleNetwork
+from ..module_network import ModuleNetwork
 
 
 class DoubleBackward:

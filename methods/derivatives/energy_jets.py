@@ -22,8 +22,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..networks import MLP, Layers, product, product_rows
 from .activations import ACTIVATIONS
-from .networks import MLP, Layers, product, product_rows
 
 
 class Values(NamedTuple):

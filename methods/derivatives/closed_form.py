@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..networks import MLP
 from . import energy_jets, score_jets
 from .energy_jets import EnergyJet, Values
-from .networks import MLP
 from .score_jets import ScoreJet
 
 if TYPE_CHECKING:
