@@ -1,5 +1,6 @@
 """Compiled jets and loops equal what torch makes of the same recursions, and keep NaN."""
 
+import ctypes
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scorebench.bench.adam import Adam
+from scorebench.methods.derivatives import gemm
 from scorebench.methods.derivatives.closed_form import ClosedForm
 from scorebench.methods.derivatives.compiled import compiled
 from scorebench.methods.derivatives.compiled_jets import CompiledEnergyJet, CompiledScoreJet
@@ -134,6 +136,39 @@ def test_written_down_gradients_do_not_outlive_the_next_step_only_where_that_is_
     assert torch.equal(kept, copy)
     (_, score, _, _), pull = model.vjp(x, None, "score")
     assert torch.allclose(pull(None, 2 * score, None, None), copy, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("found", [True, False])
+@pytest.mark.parametrize(("routine", "dtype"), [("sgemm", np.float32), ("dgemm", np.float64)])
+def test_products_are_those_of_torch_or_else_of_scipy(monkeypatch, tmp_path, found, routine, dtype):
+    if not found:
+        monkeypatch.setattr(torch, "__file__", str(tmp_path / "__init__.py"))
+    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(gemm._address(routine))
+    # (3, 2) times (2, 4), for a routine that counts by columns.
+    left, right = (
+        np.arange(n, dtype=dtype).reshape(shape) for n, shape in ((6, (3, 2)), (8, (2, 4)))
+    )
+    made = np.zeros((3, 4), dtype)
+    sizes = [np.array(n, np.int32) for n in (4, 3, 2)]
+    one, zero, flag = np.array(1, dtype), np.array(0, dtype), np.array(b"N")
+    columns, rows, inner = sizes
+    given = [
+        flag,
+        flag,
+        columns,
+        rows,
+        inner,
+        one,
+        right,
+        columns,
+        left,
+        inner,
+        zero,
+        made,
+        columns,
+    ]
+    call(*(part.ctypes.data for part in given))
+    assert np.array_equal(made, left @ right)
 
 
 @pytest.mark.parametrize("kind", ["energy", "score"])
