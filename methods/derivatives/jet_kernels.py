@@ -111,17 +111,14 @@ def evaluate(kind, sizes, used, theta, at, work, x, v, energy, score, first, sec
         below = inputs[:end]
         for i in range(depth):
             pushed, rows, _, bend, third = _layer(memory, i, m, points, width)
-            if i:
-                times(below, matrix(own, at, 2 * i, width, width), pushed)
-            else:
-                times(below, matrix(own, at, 2 * i, dim, width), pushed)
+            times(below, matrix(own, at, 2 * i, below.shape[1], width), pushed)
             bias = own[at[2 * i + 1] : at[2 * i + 1] + width]
-            if i < depth - 1:
-                activate(kind, used, bias, pushed, rows[:points], bend, third, m)
+            last = i == depth - 1
+            # Nothing but the energy asks for h of the last layer.
+            kept = 1 if last and not energy.shape[1] else points
+            activate(kind, used, bias, pushed, rows[:kept], bend, third, m)
+            if not last:
                 push(pushed, rows, m)
-            else:
-                kept = points if energy.shape[1] else 1
-                activate(kind, used, bias, pushed, rows[:kept], bend, third, m)
             below = rows[:end]
         top = own[at[2 * depth] : at[2 * depth] + width]
         for i in range(energy.shape[1]):
@@ -234,10 +231,7 @@ def pull(sizes, theta, at, work, energy, score, first, second, gradient):
         t = made[:points]
         for i in range(depth):
             pushed, rows, bars, bend, third = _layer(memory, i, m, points, width)
-            if i:
-                times(u, matrix(own, at, 2 * i, width, width), t)
-            else:
-                times(u, matrix(own, at, 2 * i, dim, width), t)
+            times(u, matrix(own, at, 2 * i, u.shape[1], width), t)
             u = rows[end:]
             _along(t, pushed, u, bars, bend, third, second[k])
         top_bar = bar[at[2 * depth] : at[2 * depth] + width]

@@ -148,7 +148,7 @@ def _cell(results: pd.DataFrame, objective: str, dataset: str, method: str, samp
     scale = math.nan
     if len(every) and len(truth):
         # One scale per dataset, whatever the sampler, keeps samplers comparable.
-        gap = float(every.mean() - truth.mean())
+        gap = float(every.mean()) - float(truth.mean())
         scale = gap if 0 < gap < math.inf else math.nan
     return Cell(
         dataset, method, sampler, objective, sign_of(objective),

@@ -10,7 +10,7 @@ def test_exact_traces_cost_a_pass_per_dimension_and_cheap_ones_are_wrong(reduced
     result = reduced("scaling", **SETTINGS)
     # Seconds belong to a machine that may be busy with something else.
     claims = result.claims[~result.claims["claim"].str.startswith("seconds")]
-    assert len(claims) == 8
+    assert len(claims) == 9
     assert claims["holds"].all(), claims[~claims["holds"]]
     passes = result.table.query("quantity == 'passes'").pivot_table("value", "dim", "method")
     assert passes.loc[40, "ism"] > 10 * passes.loc[40, "ssm"]
