@@ -34,7 +34,10 @@ class _Recursion:
         self.no_directions = flat.new_empty((k, 0, points, inputs)).numpy()
 
     def along(self, v: Tensor | None) -> Any:
-        return self.no_directions if v is None else _array(v)
+        return self.no_directions if v is None else self.array(v)
+
+    def array(self, tensor: Tensor) -> Any:
+        return _array(tensor, self.gradient.dtype)
 
 
 class CompiledEnergyJet(_Recursion):
@@ -60,14 +63,14 @@ class CompiledEnergyJet(_Recursion):
     def evaluate(self, x: Tensor, v: Tensor | None, *, energy: bool) -> Values:
         """As ``EnergyJet.evaluate``."""
         self.given, self.spent = (x, v, energy), False
-        k, none = len(x), self.none
-        made = x.new_empty((k, self.points)) if energy else none[0]
-        score = torch.empty_like(x, memory_format=torch.contiguous_format)
+        k, none, blank = len(x), self.none, self.gradient.new_empty
+        made = blank((k, self.points)) if energy else none[0]
+        score = blank(x.shape)
         first, second = none[1:]
         if self.directions:
-            first, second = x.new_empty((2, k, self.directions, self.points))
+            first, second = blank((2, k, self.directions, self.points))
         arrays = made.numpy(), score.numpy(), first.numpy(), second.numpy()
-        jet_kernels.evaluate(*self.setting, *self.memory, _array(x), self.along(v), *arrays)
+        jet_kernels.evaluate(*self.setting, *self.memory, self.array(x), self.along(v), *arrays)
         return Values(made, score, first, second)
 
     def backward(self, *bars: Tensor | None) -> Tensor:
@@ -78,7 +81,8 @@ class CompiledEnergyJet(_Recursion):
             self.evaluate(x, v, energy=with_energy)
         self.spent = True
         given = (
-            zero if bar is None else _array(bar) for bar, zero in zip(bars, self.zeros, strict=True)
+            zero if bar is None else self.array(bar)
+            for bar, zero in zip(bars, self.zeros, strict=True)
         )
         jet_kernels.pull(self.sizes, *self.memory, *given, self.bar)
         return self.gradient
@@ -101,13 +105,14 @@ class CompiledScoreJet(_Recursion):
     def evaluate(self, x: Tensor, v: Tensor | None) -> Tensor:
         """As ``ScoreJet.evaluate``."""
         rows = 1 + self.directions
-        made = x.new_empty((len(x), rows * self.points, self.outputs))
-        value_kernels.evaluate(*self.setting, *self.memory, _array(x), self.along(v), made.numpy())
+        made = self.gradient.new_empty((len(x), rows * self.points, self.outputs))
+        arrays = self.array(x), self.along(v), made.numpy()
+        value_kernels.evaluate(*self.setting, *self.memory, *arrays)
         return made.view(len(x), rows, self.points, self.outputs)
 
     def backward(self, bars: Tensor) -> Tensor:
         """As ``ScoreJet.backward``."""
-        value_kernels.pull(self.sizes, *self.memory, _array(bars.flatten(1, 2)), self.bar)
+        value_kernels.pull(self.sizes, *self.memory, self.array(bars.flatten(1, 2)), self.bar)
         return self.gradient
 
 
@@ -126,25 +131,26 @@ class Forward:
         self.setting = KINDS[mlp.activation], mlp.depth, tile, mlp.room
         work = flat.new_empty(scorer_kernels.length(mlp.depth, tile, mlp.room))
         self.memory = flat.numpy(), _offsets(mlp), work.numpy()
+        self.blank, self.dtype = flat.new_empty, flat.dtype
 
     def outputs(self, x: Tensor) -> Tensor:
         """The output at points (K, B, inputs): (K, B, outputs)."""
-        out = x.new_empty((*x.shape[:2], self.columns))
-        scorer_kernels.outputs(*self.setting, *self.memory, _array(x), out.numpy())
-        return out
+        out = self.blank((*x.shape[:2], self.columns))
+        scorer_kernels.outputs(*self.setting, *self.memory, _array(x, self.dtype), out.numpy())
+        return out.to(x.dtype)
 
     def scores(self, x: Tensor) -> Tensor:
         """Of an energy the score at points (K, B, inputs), of the same shape."""
-        out = torch.empty_like(x, memory_format=torch.contiguous_format)
-        scorer_kernels.scores(*self.setting, *self.memory, _array(x), out.numpy())
-        return out
+        out = self.blank(x.shape)
+        scorer_kernels.scores(*self.setting, *self.memory, _array(x, self.dtype), out.numpy())
+        return out.to(x.dtype)
 
 
 def _offsets(mlp: MLP) -> Any:
     return np.array([slot.offset for slot in mlp.slots])
 
 
-def _array(tensor: Tensor) -> Any:
-    if tensor.requires_grad or not tensor.is_contiguous():
-        tensor = tensor.detach().contiguous()
+def _array(tensor: Tensor, dtype: torch.dtype) -> Any:
+    if tensor.requires_grad or tensor.dtype != dtype or not tensor.is_contiguous():
+        tensor = tensor.detach().to(dtype).contiguous()
     return tensor.numpy()

@@ -9,6 +9,7 @@ import torch
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import get_cython_function_address, intrinsic
 from numba.np.arrayobj import make_array
 
@@ -44,6 +45,8 @@ def _lowered(
     out: Any,
 ) -> Any:
     number = out.dtype
+    if not left.dtype == right.dtype == number or number not in _ROUTINES:
+        raise TypingError(f"a product of {left} and {right} cannot be written to {out}")
     real = ir.FloatType() if number == types.float32 else ir.DoubleType()
     char, whole = ir.IntType(8), ir.IntType(32)
 

@@ -171,6 +171,21 @@ def test_products_are_those_of_torch_or_else_of_scipy(monkeypatch, tmp_path, fou
     assert np.array_equal(made, left @ right)
 
 
+@pytest.mark.parametrize("dim", [2, 12])
+@pytest.mark.parametrize("kind", ["energy", "score"])
+def test_points_of_another_precision_are_taken_at_that_of_the_network(kind, dim):
+    mlp = MLP(dim, kind, 20)
+    theta = mlp.init([torch.Generator().manual_seed(0)])
+    x, v = numbers(1, 1, 8, dim), numbers(2, 1, 2, 8, dim)
+    model = NetworkModel(mlp, theta)
+    for made, expected in [
+        (model.score(x), model.score(x.float())),
+        (model.score_and_curvature(x, v)[0], model.score_and_curvature(x.float(), v.float())[0]),
+        (model.score_and_curvature(x, v)[1], model.score_and_curvature(x.float(), v.float())[1]),
+    ]:
+        assert torch.allclose(made.float(), expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["energy", "score"])
 def test_one_jet_serves_step_after_step_with_a_graph_too(kind):
     mlp = MLP(2, kind, 16, 2, "swish")
