@@ -15,7 +15,7 @@ from ..methods.model import Model
 from ..methods.network_model import NetworkModel
 from ..methods.sampling.base import Sampler
 from .checkpoints import Checkpoints
-from .parts import dataset_of, is_reference, streams_of
+from .from_spec import dataset_of, is_reference, streams_of
 from .spec import RunSpec
 from .training import Fit
 

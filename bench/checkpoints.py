@@ -12,7 +12,7 @@ from torch import Tensor
 from ..methods import samplers
 from ..methods.network_model import Network, NetworkModel
 from ..methods.sampling.base import Sampler
-from .parts import streams_of, target_of
+from .from_spec import streams_of, target_of
 from .spec import RunSpec
 from .truth import Judge, judge_of
 

@@ -15,7 +15,7 @@ from ..methods.sampling.base import Sampler
 from .artifacts import Artifacts, artifacts, learning_of
 from .checkpoints import Checkpoints
 from .fingerprint import run_key
-from .parts import (
+from .from_spec import (
     architecture,
     dataset_of,
     is_reference,

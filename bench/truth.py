@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..datasets import get_dataset
 from ..datasets.base import Dataset
+from .from_spec import identity
 from .metrics import metrics
 from .metrics.base import Measure, Model, Subject
-from .parts import identity
 from .spec import Plugin, RunSpec
 from .streams import generator
 

@@ -128,12 +128,11 @@ def columns_page() -> str:
         parts += [f"## `{name}`: {one.summary}", table]
     parts += ["## Metrics", "What `evaluation.metrics` can name. A *diagnostic* is blind to "
               "something that matters, so that no study may rank by it alone."]  # fmt: skip
-    lines = ["| metric | of | better | what it is |", "|---|---|---|---|"]
+    lines = ["| metric | of | what it is |", "|---|---|---|"]
     for name in builtin_metrics():
         metric = metrics.get(name)
         needs = f"the {metric.needs}" + (", diagnostic" if metric.diagnostic else "")
-        better = {"min": "smaller", "max": "larger"}[metric.direction]
-        lines.append(f"| `{name}` | {needs} | {better} | {metrics.summary(name)} |")
+        lines.append(f"| `{name}` | {needs} | {metrics.summary(name)} |")
     return "\n\n".join([*parts, "\n".join(lines), NOTE]) + "\n"
 
 

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from ..datasets.registry import Registry
 
 if TYPE_CHECKING:
-    from .known.base import Reference
     from .objectives.base import ScoreMatching
+    from .reference.base import Reference
     from .sampling.base import Sampler
 
 methods: "Registry[type[ScoreMatching]]" = Registry("method", f"{__name__}.objectives")
 samplers: "Registry[type[Sampler]]" = Registry("sampler", f"{__name__}.sampling")
-references: "Registry[type[Reference]]" = Registry("reference", f"{__name__}.known")
+references: "Registry[type[Reference]]" = Registry("reference", f"{__name__}.reference")
 
 __all__ = ["methods", "references", "samplers"]

@@ -32,7 +32,7 @@ class Study:
     """
 
     def __init__(self, directory: str | Path) -> None:
-        from ..studies.storage.records import read_study
+        from ..studies.rundir.read import read_study
 
         self.directory = Path(directory)
         self.spec: StudySpec = read_study(self.directory)
@@ -80,7 +80,7 @@ class Study:
     @property
     def results(self) -> "pd.DataFrame":
         """Every run so far, failures too, one row each."""
-        from ..studies.storage.table import read_results
+        from ..studies.results import read_results
 
         return read_results(self.directory)
 
@@ -107,7 +107,7 @@ class Study:
 
     def status(self) -> "pd.DataFrame":
         """How far each cell is."""
-        from ..studies.status import status
+        from ..studies.progress import status
 
         return status(self.directory)
 
@@ -119,13 +119,13 @@ class Study:
 
     def best(self, method: str, dataset: str, sampler: str | None = None) -> StudySpec:
         """The winning configuration as a study that trains just that; ``to_toml`` writes it."""
-        from ..studies.best import best
+        from ..studies.winners import best
 
         return best(self.directory, method, dataset, sampler)
 
     def export(self, out: str | Path | None = None) -> Path:
         """Write one archive that others can replay, ``<name of the directory>.zip``; its path."""
-        from ..studies.storage.archive import export
+        from ..studies.archive import export
 
         return export(self.directory, out)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..datasets.errors import UsageError
-from ..studies.storage.records import JOURNAL, read_study
+from ..studies.rundir.read import JOURNAL, read_study
 
 if TYPE_CHECKING:
     from optuna.storages import JournalStorage

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..studies.specs.difference import difference
+from ..studies.rundir.changes import difference
 from . import text
 from .ranking.columns import Columns
 from .ranking.evidence import Contestant
@@ -24,7 +24,6 @@ class Move:
         new: Loss in the second.
         old_rank: Places the seeds leave open in the first.
         new_rank: In the second.
-        sign: Turns the loss into what is shown.
     """
 
     label: str
@@ -33,7 +32,6 @@ class Move:
     new: Estimate
     old_rank: tuple[int, int] | None
     new_rank: tuple[int, int] | None
-    sign: int = 1
 
     @property
     def change(self) -> Estimate:
@@ -129,23 +127,23 @@ def _new_rank(move: Move) -> float:
     return move.new_rank[0] if move.new_rank else math.nan
 
 
-@_on_move("old", "old", show=lambda m: text.measured(m.sign * m.old.value, m.old.half_width()))
+@_on_move("old", "old", show=lambda m: text.measured(m.old.value, m.old.half_width()))
 def _old(move: Move) -> float:
-    return move.sign * move.old.value
+    return move.old.value
 
 
-@_on_move("new", "new", show=lambda m: text.measured(m.sign * m.new.value, m.new.half_width()))
+@_on_move("new", "new", show=lambda m: text.measured(m.new.value, m.new.half_width()))
 def _new(move: Move) -> float:
-    return move.sign * move.new.value
+    return move.new.value
 
 
 @_on_move(
     "change",
     "new − old",
-    show=lambda m: text.measured(m.sign * m.change.value, m.change.half_width()),
+    show=lambda m: text.measured(m.change.value, m.change.half_width()),
 )
 def _change(move: Move) -> float:
-    return move.sign * move.change.value
+    return move.change.value
 
 
 @_on_move("moved", "moved")
@@ -161,7 +159,7 @@ def diff(old: Source, new: Source) -> Difference:
         new: The second.
     """
     same = old.study.objective == new.study.objective
-    mine, theirs = ({c.place: c for c in s.evidence.cells if not c.missing} for s in (old, new))
+    mine, theirs = ({c.cell: c for c in s.evidence.cells if not c.missing} for s in (old, new))
     gone = [f"{' on '.join(place[:2])} ({place[2]}) only in the {which}"
             for which, some, others in (("old", mine, theirs), ("new", theirs, mine))
             for place in some if place not in others]  # fmt: skip
@@ -186,7 +184,7 @@ def _moves(old: Source, new: Source) -> Iterator[Move]:
             left, right = mine[place].cells[dataset], theirs[place].cells.get(dataset)
             if right is not None and not left.missing and not right.missing:
                 yield Move(mine[place].label, f"on {dataset}", left.loss, right.loss,
-                           left.rank, right.rank, left.sign)  # fmt: skip
+                           left.rank, right.rank)  # fmt: skip
 
 
 def _environments(old: Source, new: Source) -> list[str]:

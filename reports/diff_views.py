@@ -35,8 +35,8 @@ def diff_view(found: Difference) -> RenderableType:
 
 def _entries(move: Move) -> list[str]:
     old, new = text.ranks(move.old_rank), text.ranks(move.new_rank)
-    means = (text.mean_of(move.sign * one.value, one.half_width()) for one in (move.old, move.new))
-    change = text.measured(move.sign * move.change.value, move.change.half_width())
+    means = (text.mean_of(one.value, one.half_width()) for one in (move.old, move.new))
+    change = text.measured(move.change.value, move.change.half_width())
     return [old if old == new else f"{old} → {new}", *means, change, move.what]
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..datasets.errors import UsageError, unknown
-from ..studies.storage.table import COLUMNS as RESULTS
-from .figures.split import Split, split_columns, splits
+from ..studies.results import COLUMNS as RESULTS
 from .pages.tables import Table, exactly, table, to_json, to_latex, to_markdown
 from .ranking import budget
 from .ranking import sensitivity as hyperparameters
@@ -17,6 +16,7 @@ from .ranking.cell_columns import cell_columns
 from .ranking.leaderboard import PER_DATASET, board_frame, cell_frame
 from .ranking.pairs import pair_columns, pairs
 from .ranking.pareto import front_columns, front_frame, points
+from .ranking.split import Split, split_columns, splits
 from .source import Source
 
 FORMATS = ("csv", "parquet", "json", "markdown", "latex")
@@ -87,10 +87,14 @@ TABLES: dict[str, Export] = {
         split_columns.meanings,
     ),
     "front": Export(
-        front_frame,
+        lambda source: front_frame(source.evidence, source.study.costs),
         lambda source: table(
             front_columns,
-            [one for dataset in source.evidence.datasets for one in points(source, dataset)],
+            [
+                one
+                for dataset in source.evidence.datasets
+                for one in points(source.evidence, source.study.costs, dataset)
+            ],
             labelled=("dataset",),
         ),
         "quality against cost of the configurations that were trained again",

@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.errors import UsageError
-from ..studies.cells import Plan
+from ..studies.cell import Slot
 from ..studies.engine import Engine
-from ..studies.specs.difference import difference
+from ..studies.plan import Plan
+from ..studies.progress import standing
+from ..studies.results import write_results
+from ..studies.rundir.artifacts import FOLDERS
+from ..studies.rundir.changes import difference
+from ..studies.rundir.files import refused
+from ..studies.rundir.read import read_environments, read_rows, read_study
+from ..studies.rundir.rows import Row
+from ..studies.rundir.store import Store
 from ..studies.specs.entries import Entry
 from ..studies.specs.spec import StudySpec
-from ..studies.storage.artifacts import FOLDERS
-from ..studies.storage.records import read_environments, read_rows, read_study
-from ..studies.storage.rows import Place, Row
-from ..studies.storage.standing import standing
-from ..studies.storage.store import Store
-from ..studies.storage.table import write_results
-from ..studies.storage.whole_files import refused
 
 _GRID = ("methods", "datasets", "samplers")
 _FREE = ("name", "limits", *_GRID)
@@ -52,12 +53,12 @@ def merge(out: str | Path, directories: Sequence[str | Path]) -> Path:
     for folder, study in zip(folders[1:], studies[1:], strict=True):
         _comparable(folders[0], studies[0], folder, study)
     spec = _together(target.name, studies)
-    rows: dict[Place, Row] = {}
+    rows: dict[Slot, Row] = {}
     environments: dict[str, dict[str, Any]] = {}
     engine = Engine()
     for folder, study in zip(folders, studies, strict=True):
         for row in standing(Plan(study, engine), read_rows(folder)):
-            _agree(spec.objective, rows.setdefault(row.place, row), row, folder)
+            _agree(spec.objective, rows.setdefault(row.slot, row), row, folder)
         environments |= read_environments(folder)
     with Store(target, spec) as store:
         store.append(list(rows.values()), environments)
@@ -94,10 +95,10 @@ def _together(name: str, studies: Sequence[StudySpec]) -> StudySpec:
 
 
 def _agree(objective: str, one: Row, other: Row, folder: Path) -> None:
-    """Refuse two rows at one place that are not the same run."""
+    """Refuse two rows at one slot that are not the same run."""
     if one is other:
         return
-    method, dataset, sampler = other.place.cell
+    method, dataset, sampler = other.slot.cell
     where = f"{method} on {dataset} ({sampler}) in {str(folder)!r}"
     if one.result.key != other.result.key:
         raise UsageError(

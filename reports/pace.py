@@ -4,8 +4,9 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from ..studies.storage.rows import Cell, Row
-from .ranking.cell import STAGES
+from ..studies.cell import Cell
+from ..studies.rundir.rows import Row
+from .ranking.cell_results import STAGES
 
 
 class Pace:
@@ -26,7 +27,7 @@ class Pace:
     def add(self, rows: Iterable[Row]) -> None:
         """Take in runs that have just ended."""
         for row in rows:
-            cell, spent = row.place.cell, sum(row.result.compute.get(p, 0.0) for p in STAGES)
+            cell, spent = row.slot.cell, sum(row.result.compute.get(p, 0.0) for p in STAGES)
             self._left[cell] = max(0, self._left.get(cell, 0) - 1)
             for kind in self._kinds(cell):
                 seen = self._seen[kind]

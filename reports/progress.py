@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from ..studies.cell import Cell
 from ..studies.execution.events import (
     CellFinished,
     Event,
@@ -16,10 +17,8 @@ from ..studies.execution.events import (
     StudyFinished,
     StudyStarted,
 )
-from ..studies.storage.rows import Cell
 from . import text
 from .pace import Pace
-from .ranking.cell import sign_of
 
 
 class ProgressListener:
@@ -39,7 +38,6 @@ class ProgressListener:
         self._pace = Pace({}, ())
         self._cells = 0
         self._objective = ""
-        self._sign = 1
         self._best: dict[Cell, float] = {}
 
     def __enter__(self) -> Self:
@@ -86,7 +84,6 @@ class ProgressListener:
         self._pace = Pace(event.left, event.trained)
         self._cells = event.cells
         self._objective = event.study.objective
-        self._sign = sign_of(self._objective)
         already = f", {event.done} already there" if event.done else ""
         workers = text.plural(event.workers, "worker")
         self._say(
@@ -110,21 +107,21 @@ class ProgressListener:
     def _runs(self, event: RunsFinished) -> None:
         self._pace.add(event.rows)
         for row in event.rows:
-            if row.place.phase == "search" and row.place.replicate == 0:
-                loss = row.loss(self._objective, self._sign)
-                self._best[row.place.cell] = min(loss, self._best.get(row.place.cell, math.inf))
+            if row.slot.phase == "search" and row.slot.replicate == 0:
+                loss = row.loss(self._objective)
+                self._best[row.slot.cell] = min(loss, self._best.get(row.slot.cell, math.inf))
         if self._bar is not None and event.rows:
             self._bar.update(
                 self._task,
                 completed=event.done,
                 total=event.total,
-                doing=escape(self._doing(event.rows[-1].place.cell)),
+                doing=escape(self._doing(event.rows[-1].slot.cell)),
                 left=self._left(),
             )
 
     def _doing(self, cell: Cell) -> str:
         best = self._best.get(cell, math.inf)
-        value = f", best {text.number(self._sign * best)}" if math.isfinite(best) else ""
+        value = f", best {text.number(best)}" if math.isfinite(best) else ""
         return f"{cell.method} on {cell.dataset}{value}"
 
     def _left(self) -> str:

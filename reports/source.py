@@ -7,21 +7,98 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..datasets.errors import UsageError
+from ..studies.cell import Cell
+from ..studies.results import read_results
+from ..studies.rundir.read import read_environments, read_study
 from ..studies.specs.spec import StudySpec
-from ..studies.storage.records import read_environments, read_study
-from ..studies.storage.table import read_results
-from .figures.panels import Points, Portrait
-from .figures.training import Learned
-from .ranking.cell import Cell, Place
+from .ranking.cell_results import CellResults
 from .ranking.evidence import Evidence, gather
+from .ranking.statistics import Array
 
 if TYPE_CHECKING:
     from ..datasets.base import Dataset
 
+Points = NDArray[np.floating]
+
 _TRUTH_SEED = 0
 _MOST_POINTS = 50_000
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """What the four panels show.
+
+    Attributes:
+        truth: Points of the true distribution, shape (m, 2); ``None`` if it cannot be drawn.
+        samples: Confirmed samples, all seeds, shape (n, 2); may hold non-finite points.
+        energy: E(x) on the grid over the view, shape (g, g), rows along the second coordinate;
+            ``None`` for a network that gives the score directly.
+        score: Scores on a coarse grid over the view, shape (q, q, 2).
+        paths: Where some chains of the sampler went, shape (places, chains, 2); ``None`` for
+            samplers without chains.
+        extent: The view is [-extent, extent]².
+    """
+
+    truth: Points | None
+    samples: Points | None
+    energy: Points | None
+    score: Points | None
+    paths: Points | None
+    extent: float
+
+    @property
+    def not_finite(self) -> int:
+        """Samples with a coordinate that is not a number or infinite."""
+        return 0 if self.samples is None else int((~np.isfinite(self.samples).all(axis=1)).sum())
+
+    @property
+    def outside(self) -> int:
+        """Finite samples beyond the view, which no panel can show."""
+        if self.samples is None:
+            return 0
+        finite = self.samples[np.isfinite(self.samples).all(axis=1)]
+        return int((np.abs(finite) > self.extent).any(axis=1).sum())
+
+    @property
+    def census(self) -> str:
+        """What the picture of the samples leaves out, in words."""
+        if self.samples is None:
+            return "no confirmed samples"
+        hidden = f"{self.outside} outside the view, {self.not_finite} not finite"
+        return f"{len(self.samples)} samples: {hidden}"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """How the confirmed runs of one cell learned.
+
+    Attributes:
+        curves: Step, loss and norm of its gradient, shape (seeds, points, 3).
+        least: The least expected loss there can be; ``nan`` where it is not known.
+        names: Metrics that were measured on the way.
+        checkpoints: Step and each metric of a small sample, shape (seeds, c, 1 + names).
+    """
+
+    curves: Array
+    least: float
+    names: tuple[str, ...]
+    checkpoints: Array
+
+    @property
+    def excess(self) -> float:
+        """Mean loss over the last tenth of training minus the least there can be."""
+        points = self.curves.shape[1]
+        end = self.curves[:, points - max(1, points // 10) :, 1]
+        return float(end.mean()) - self.least
+
+    def metric(self, name: str) -> Array:
+        """Step and one metric, shape (seeds, c, 2); empty if it was not measured."""
+        if name not in self.names:
+            return np.zeros((len(self.curves), 0, 2))
+        return self.checkpoints[..., [0, 1 + self.names.index(name)]]
 
 
 @dataclass(frozen=True)
@@ -41,10 +118,10 @@ class Source:
     environment: dict[str, Any] = field(repr=False)
 
     @property
-    def planned(self) -> list[Place]:
+    def planned(self) -> list[Cell]:
         """Every cell of the study."""
         return [
-            (method.label, dataset.label, sampler.label)
+            Cell(method.label, dataset.label, sampler.label)
             for method in self.study.methods
             for dataset in self.study.datasets
             for sampler in self.study.samplers
@@ -55,13 +132,13 @@ class Source:
         """The results, sorted and ranked."""
         return gather(self.results, self.study.objective, self.planned)
 
-    def portrait(self, cell: Cell) -> Portrait | None:
+    def portrait(self, cell: CellResults) -> Portrait | None:
         """What the four panels of a cell show; ``None`` outside the plane or before its end.
 
         Args:
             cell: Which one.
         """
-        name = "-".join(cell.place) + ".npz"
+        name = f"{cell.cell.stem}.npz"
         samples = _arrays(self.directory / "samples" / name).get("samples")
         fields = _arrays(self.directory / "fields" / name)
         if samples is None or samples.ndim != 2 or samples.shape[1] != 2:
@@ -93,7 +170,7 @@ class Source:
         found = {}
         for contestant in self.evidence.contestants:
             cell = contestant.cells[dataset]
-            kept = _arrays(self.directory / "curves" / ("-".join(cell.place) + ".npz"))
+            kept = _arrays(self.directory / "curves" / f"{cell.cell.stem}.npz")
             if "curves" in kept and kept["curves"].shape[1] and not cell.missing:
                 found[contestant.label] = Learned(
                     kept["curves"].astype(np.float64),

@@ -11,8 +11,7 @@ import numpy as np
 from ..datasets.errors import UsageError
 from .figures.panels import four_panels
 from .figures.style import encode
-from .figures.training import Learned
-from .source import load
+from .source import Learned, load
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -54,7 +53,7 @@ def write_tensorboard(directory: str | Path) -> Path:
             cell = contestant.cells[dataset]
             if cell.missing:
                 continue
-            with SummaryWriter(str(target.joinpath(*cell.place))) as writer:
+            with SummaryWriter(str(target.joinpath(*cell.cell))) as writer:
                 if contestant.label in learned:
                     _write_curves(writer, learned[contestant.label])
                 writer.add_scalar(f"confirmed/{cell.objective}", cell.mean, 0)

@@ -11,8 +11,8 @@ from . import text
 from .pages.protocol import missing
 from .pages.tables import table
 from .ranking.board_columns import board_columns
-from .ranking.cell import Cell
 from .ranking.cell_columns import show_mean
+from .ranking.cell_results import CellResults
 from .ranking.evidence import Contestant, Evidence
 from .ranking.statistics import estimate
 from .ranking.verdict import verdict
@@ -49,13 +49,13 @@ def status_view(source: Source) -> RenderableType:
         shown.add_column(header)
     for header in ("trials", "best", "confirmed", study.objective.upper(), "failed"):
         shown.add_column(header, justify="right")
-    for cell in sorted(source.evidence.cells, key=lambda cell: cell.place):
+    for cell in sorted(source.evidence.cells, key=lambda cell: cell.cell):
         trials = int((cell.search["replicate"] == 0).sum())
         states = cell.runs["state"]
         shown.add_row(
             *(cell.method, cell.dataset, cell.sampler),
             f"{trials}/{study.search.trials}",
-            text.number(cell.sign * cell.search_best),
+            text.number(cell.search_best),
             f"{len(cell.losses)}/{study.confirm.seeds}",
             text.MISSING if cell.missing else show_mean(cell),
             str(int((states != "ok").sum())),
@@ -136,13 +136,13 @@ def _short(contestant: Contestant, dataset: str) -> str:
     return text.measured(cell.mean, cell.loss.half_width()) + mark
 
 
-def _reference(cells: list[Cell], kind: str) -> str:
+def _reference(cells: list[CellResults], kind: str) -> str:
     """Mean of a reference; of the sampler that does best with it where there are several."""
     means = [
-        cell.sign * known.value
+        known.value
         for cell in cells
         if not math.isnan((known := estimate([getattr(cell, kind)])).value)
     ]
     if not means:
         return text.MISSING
-    return text.number(min(means) if cells[0].sign > 0 else max(means))
+    return text.number(min(means))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from ..datasets.errors import UsageError, unknown
-from ..studies.storage.whole_files import refused, write_if_changed
+from ..studies.rundir.files import refused, write_if_changed
 from .ranking.evidence import Evidence
 from .ranking.leaderboard import board_frame
 from .source import load

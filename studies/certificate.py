@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from .engine import Engine
 from .replay import VERDICTS, Replayed, opened, replayed
-from .storage.changes import Changed
-from .storage.records import read_study
+from .rundir.changes import Change
+from .rundir.read import read_study
 
 CERTIFICATE = 1
 """The format of certificates."""
@@ -45,9 +45,9 @@ class Certificate(NamedTuple):
         return {verdict: all_of_them.count(verdict) for verdict in VERDICTS}
 
     @property
-    def changed(self) -> list[Changed]:
+    def changed(self) -> list[Change]:
         """Everything that differs from how some run was made, once each."""
-        found: list[Changed] = []
+        found: list[Change] = []
         for run in self.runs:
             found += [change for change in run.changed if change not in found]
         return found
@@ -82,7 +82,7 @@ class Certificate(NamedTuple):
         elif machine:
             said.append(f"{_and(machine)} changed too.")
         if unexplained:
-            names = _and(list(dict.fromkeys(run.row.place.cell.method for run in unexplained)))
+            names = _and(list(dict.fromkeys(run.row.slot.cell.method for run in unexplained)))
             said.append(f"Nothing that is recorded explains the differences of {names}.")
         return " ".join(said)
 
@@ -136,13 +136,13 @@ def _and(words: Sequence[str]) -> str:
 
 
 def _run(run: Replayed) -> dict[str, Any]:
-    place = run.row.place
+    slot = run.row.slot
     numbers = [
         {**number._asdict(), "stored": _plain(number.stored), "replayed": _plain(number.replayed)}
         for number in run.numbers
     ]
     return {
-        **place.cell._asdict(), "trial": place.trial, "replicate": place.replicate,
+        **slot.cell._asdict(), "trial": slot.trial, "replicate": slot.replicate,
         "key": run.row.result.key, "state": {"stored": run.row.result.state,
         "replayed": run.again.state}, "verdict": run.verdict, "numbers": numbers,
     }  # fmt: skip

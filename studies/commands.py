@@ -32,7 +32,7 @@ def best(
     sampler: SamplerLabel = None,
 ) -> None:
     """Print a winning configuration as a study that `run` accepts."""
-    from .best import best as best_of
+    from .winners import best as best_of
 
     typer.echo(best_of(directory, method, dataset, sampler).to_toml().rstrip("\n"))
 
@@ -75,7 +75,7 @@ def export(
     ] = None,
 ) -> None:
     """Write one archive with all that somebody else needs to replay a study."""
-    from .storage.archive import export as export_of
+    from .archive import export as export_of
 
     typer.echo(export_of(directory, out))
 
@@ -86,7 +86,7 @@ def new(
     name: Annotated[str, typer.Argument(help="Small letters, digits and _.")],
 ) -> None:
     """Write a method, dataset or network of your own to start from, with a test and a study."""
-    from .specs.scaffold import scaffold, title_of
+    from .scaffold import scaffold, title_of
 
     plugin, test, study = scaffold(kind.value, name)
     network = f":{title_of(name)}" if kind is PluginKind.network else ""

@@ -141,16 +141,6 @@ class Engine:
             return f"torch {torch.__version__} is built for the CPU only"
         return f"torch {torch.__version__} for CUDA {torch.version.cuda} finds no GPU here"
 
-    def sign(self, metric: str) -> int:
-        """1 for a metric or cost that should be small, -1 for one that should be large."""
-        from .specs.spec import COMPUTE
-
-        if metric in COMPUTE:
-            return 1
-        from ..bench.metrics import metrics
-
-        return 1 if metrics.get(metric).direction == "min" else -1
-
     def extent(self, dataset: Plugin) -> float:
         """Half the side of the box that pictures of a dataset show."""
         return float(self.make("dataset", dataset).extent)

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..bench.spec import PERCEPTRON
 from ..datasets.errors import UsageError
-from .specs.difference import BUDGETS, FREE
+from .rundir.changes import BUDGETS, FREE
 from .specs.load import PRESETS, checked, presets
 from .specs.spec import StudySpec
 from .specs.sweep import FIELDS

@@ -14,20 +14,20 @@ import pandas as pd
 from ..bench.plugins import PluginFile
 from ..bench.spec import RunResult
 from ..datasets.errors import UsageError
-from .best import confirmed, pick_cells
-from .cells import Plan
+from .archive import unpack
 from .engine import Engine
 from .execution.interrupt import Interrupt
 from .execution.scheduler import Answer, work
 from .execution.where import open_pool
+from .plan import Plan
+from .progress import standing
+from .rundir.changes import Change, changes
+from .rundir.read import read_code, read_environments, read_rows, read_study
+from .rundir.rows import Row
 from .specs.check import check_device
 from .specs.spec import TRUTH, StudySpec
-from .storage.archive import unpack
-from .storage.changes import Changed, changes
-from .storage.records import read_code, read_environments, read_rows, read_study
-from .storage.rows import Row
-from .storage.standing import standing
 from .trust import trust as trust_code
+from .winners import confirmed, pick_cells
 
 RELATIVE = 1e-3
 """Relative part of the tolerance."""
@@ -72,7 +72,7 @@ class Replayed(NamedTuple):
     row: Row
     again: RunResult
     numbers: tuple[Number, ...]
-    changed: tuple[Changed, ...]
+    changed: tuple[Change, ...]
     before: Mapping[str, Any]
     now: Mapping[str, Any]
 
@@ -134,8 +134,8 @@ def opened(source: str | Path, *, trust: bool = False) -> Iterator[Path]:
     if not path.is_file():
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="scorebench-") as place:
-        folder = unpack(path, Path(place))
+    with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
+        folder = unpack(path, Path(temporary))
         plugins = read_study(folder).plugins
         files = [plugin.file for plugin in plugins if isinstance(plugin, PluginFile)]
         if files and not trust:
@@ -162,7 +162,7 @@ def replayed(
     study = read_study(directory)
     check_device(study, engine)
     rows = standing(Plan(study, engine), read_rows(directory))
-    chosen = _chosen(study, rows, (method, dataset, sampler), engine, replicates=replicates)
+    chosen = _chosen(study, rows, (method, dataset, sampler), replicates=replicates)
     if not chosen:
         raise UsageError(f"{str(directory)!r} has no confirmed runs to replay there yet")
     environments, code = read_environments(directory), read_code(directory)
@@ -172,7 +172,7 @@ def replayed(
         before, now = environments.get(row.environment, {}), answer.environment[1]
         parts = None
         if engine.key(row.run) != row.result.key:
-            parts = code.get(row.place.cell.stem, {}), engine.parts(row.run)
+            parts = code.get(row.slot.cell.stem, {}), engine.parts(row.run)
         result = answer.outcomes[0].result
         numbers = tuple(_compare(row, result, noise))
         found.append(Replayed(row, result, numbers, changes(before, now, parts), before, now))
@@ -183,14 +183,13 @@ def _chosen(
     study: StudySpec,
     rows: Sequence[Row],
     labels: tuple[str | None, str | None, str | None],
-    engine: Engine,
     *,
     replicates: bool,
 ) -> list[Row]:
     chosen: list[Row] = []
     for cell in pick_cells(study, *labels):
-        ranked = confirmed(rows, cell, study, engine)
-        others = [r for r in rows if r.place.cell == cell and r.place.phase == "confirm"]
+        ranked = confirmed(rows, cell, study.objective)
+        others = [r for r in rows if r.slot.cell == cell and r.slot.phase == "confirm"]
         failed = [row for row in others if row.result.state != "ok"]
         chosen += [*ranked, *failed] if replicates else ranked[:1]
     return chosen
@@ -218,7 +217,7 @@ def _compare(
     for metric in sorted({*stored.metrics, *again.metrics}) or ["state"]:
         before = stored.metrics.get(metric, math.nan)
         after = again.metrics.get(metric, math.nan)
-        spread = noise.get((row.place.cell.dataset, metric), 0.0)
+        spread = noise.get((row.slot.cell.dataset, metric), 0.0)
         tolerance = RELATIVE * abs(before) + FLOOR_SHARE * spread
         verdict = "differs"
         if stored.state == again.state:
@@ -236,19 +235,19 @@ def _noise(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
     """Standard deviation of each metric between fresh truth samples, by dataset and metric."""
     floors: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        if row.place.cell.method == TRUTH and row.place.phase == "reference":
+        if row.slot.cell.method == TRUTH and row.slot.phase == "reference":
             for metric, value in row.result.metrics.items():
-                floors.setdefault((row.place.cell.dataset, metric), []).append(value)
+                floors.setdefault((row.slot.cell.dataset, metric), []).append(value)
     return {key: statistics.stdev(values) for key, values in floors.items() if len(values) > 1}
 
 
 def _lines(one: Replayed) -> Iterator[dict[str, Any]]:
-    place = one.row.place
+    slot = one.row.slot
     for metric, stored, replayed, _, verdict in one.numbers:
         yield {
-            **place.cell._asdict(),
-            "trial": place.trial,
-            "replicate": place.replicate,
+            **slot.cell._asdict(),
+            "trial": slot.trial,
+            "replicate": slot.replicate,
             "metric": metric,
             "stored": stored,
             "replayed": replayed,

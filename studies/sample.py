@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from ..bench.spec import RunSpec
 from ..datasets.errors import UsageError
-from .best import pick_cells
 from .engine import Engine
-from .storage.records import read_study
+from .rundir.read import read_study
+from .winners import pick_cells
 
 
 def sample(
@@ -73,7 +73,7 @@ def _stored(file: Path, directory: Path) -> tuple[RunSpec, dict[str, Any]]:
 
 
 def _draw(spec: RunSpec, parameters: dict[str, Any], n: int, noise: Any) -> npt.NDArray[np.float32]:
-    from ..bench.parts import architecture, dataset_of, target_of
+    from ..bench.from_spec import architecture, dataset_of, target_of
     from ..bench.process import one_thread
     from ..methods import samplers
     from ..methods.network_model import NetworkModel

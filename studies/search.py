@@ -23,13 +23,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..bench.spec import Option
 from ..datasets.errors import UsageError
+from .cell import Cell
 from .engine import Engine
+from .rundir.optuna_storage import PATIENCE, Database
+from .rundir.rows import Row
 from .specs.entries import Entry
-from .specs.samplers import sampler_for
+from .specs.searchers import sampler_for
 from .specs.space import Proposal, common, propose
 from .specs.spec import StudySpec
-from .storage.optuna_storage import PATIENCE, Database
-from .storage.rows import Cell, Row
 
 WORST = 1e9
 """What Optuna is told of a failed run: its samplers ignore FAIL, and take inf for a result."""
@@ -80,7 +81,7 @@ class Search:
         self._storage = storage
         prefix = storage.prefix if isinstance(storage, Database) else ""
         self._name = prefix + cell.stem
-        self._signs = {name: engine.sign(name) for name in (study.objective, *study.costs)}
+        self._objectives = (study.objective, *study.costs)
         self._optuna: optuna.Study | None = None
         # Trials of it that were compared with their rows, or told from them.
         self._agreed = 0
@@ -161,7 +162,7 @@ class Search:
 
     def _agrees(self, study: optuna.Study, history: Sequence[Row]) -> bool:
         trials = study.get_trials(deepcopy=False)
-        if (len(trials), len(study.directions)) != (len(history), len(self._signs)):
+        if (len(trials), len(study.directions)) != (len(history), len(self._objectives)):
             return False
         return all(
             trial.state == TrialState.COMPLETE
@@ -174,7 +175,7 @@ class Search:
         name = self._name
         if self._load() is not None:
             optuna.delete_study(study_name=name, storage=self._storage)
-        directions = [StudyDirection.MINIMIZE] * len(self._signs)
+        directions = [StudyDirection.MINIMIZE] * len(self._objectives)
         study = optuna.create_study(study_name=name, storage=self._storage, directions=directions)
         for row in history:
             # Ranges are not stored: the method tells them again when it meets the same values.
@@ -190,7 +191,7 @@ class Search:
         return study
 
     def _values(self, row: Row) -> list[float]:
-        losses = [row.loss(name, sign) for name, sign in self._signs.items()]
+        losses = [row.loss(name) for name in self._objectives]
         if not all(math.isfinite(loss) for loss in losses):
             # In every respect: a run that failed early would else count as cheap.
             return [WORST] * len(losses)

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..datasets.errors import UsageError
-from .best import confirmed
-from .cells import Plan, Steps
+from .cell import Cell, Job
 from .engine import Engine
 from .execution.events import (
     CellFinished,
@@ -20,15 +19,17 @@ from .execution.events import (
 from .execution.interrupt import Interrupt
 from .execution.scheduler import Scheduler
 from .execution.where import Where, open_pool
+from .plan import Plan, Steps
+from .progress import standing, standing_in
+from .rundir.artifacts import ArtifactFiles
+from .rundir.files import refused
+from .rundir.read import JOURNAL
+from .rundir.rows import Row
+from .rundir.store import Store
 from .specs.check import check_names, check_options
 from .specs.spec import StudySpec
-from .storage.artifacts import ArtifactFiles
-from .storage.records import JOURNAL
-from .storage.rows import Cell, Job, Row
-from .storage.standing import standing, standing_in
-from .storage.store import Store
-from .storage.whole_files import refused
 from .trust import trust
+from .winners import confirmed
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -129,7 +130,7 @@ class _Session:
         self._ran = 0
         self._by_cell: dict[Cell, list[Row]] = {cell: [] for cell in plan.cells}
         for row in store.rows.values():
-            self._by_cell.setdefault(row.place.cell, []).append(row)
+            self._by_cell.setdefault(row.slot.cell, []).append(row)
         # Rows that stand, by cell that is not finished.
         self._counted = {
             cell: len(standing_in(plan, cell, rows)) for cell, rows in self._by_cell.items()
@@ -175,11 +176,11 @@ class _Session:
         except BaseException:
             pool.close(kill=True)
             raise
-        from .storage.table import write_results
+        from .results import write_results
 
         rows = standing(plan, store.rows.values())
         write_results(store.directory, rows, plan)
-        last = {row.place.cell: row for row in rows}
+        last = {row.slot.cell: row for row in rows}
         store.note_code({cell.stem: plan.engine.parts(row.run) for cell, row in last.items()})
         failures = sum(row.result.state != "ok" for row in rows)
         seconds = time.monotonic() - began
@@ -187,16 +188,16 @@ class _Session:
 
     def find(self, job: Job) -> Row | None:
         """The row of a job, unless artifacts that belong to it are missing."""
-        row = self._store.rows.get(job.place)
+        row = self._store.rows.get(job.slot)
         if row is None:
             return None
         if row.spec != job.spec.canonical():
             raise UsageError(
-                f"row {job.place.phase} {job.place.trial} of {job.place.cell.stem} in "
+                f"row {job.slot.phase} {job.slot.trial} of {job.slot.cell.stem} in "
                 f"{str(self._store.directory)!r} was made with other settings than this study "
                 "leads to: give another --out"
             )
-        lost = job.place.phase == "confirm" and row.result.state == "ok"
+        lost = job.slot.phase == "confirm" and row.result.state == "ok"
         return None if lost and not self._files.holds(row) else row
 
     def keep(
@@ -209,28 +210,28 @@ class _Session:
         identity, description = environment
         rows = []
         for job, outcome in zip(jobs, outcomes, strict=True):
-            row = Row(job.place, job.spec.canonical(), outcome.result, identity, job.suggested)
+            row = Row(job.slot, job.spec.canonical(), outcome.result, identity, job.suggested)
             if outcome.artifacts is not None and outcome.result.state == "ok":
                 self._files.keep(row, outcome.artifacts)
             rows.append(row)
-        new = [row for row in rows if row.place not in self._store.rows]
+        new = [row for row in rows if row.slot not in self._store.rows]
         made = self._plan.engine.parts(jobs[-1].spec)
-        self._store.note_code({**self._store.code, jobs[-1].place.cell.stem: made})
+        self._store.note_code({**self._store.code, jobs[-1].slot.cell.stem: made})
         self._store.append(new, {identity: description})
         for row in new:
-            self._by_cell[row.place.cell].append(row)
-            self._counted[row.place.cell] += 1
+            self._by_cell[row.slot.cell].append(row)
+            self._counted[row.slot.cell] += 1
         self._done += len(new)
         self._ran += len(rows)
         self._listen(RunsFinished(rows, self._done, self._total))
-        return [self._store.rows[row.place] for row in rows]
+        return [self._store.rows[row.slot] for row in rows]
 
     def _steps(self, cell: Cell) -> Steps:
         return self._plan.steps(cell, self._store.rows, self._open_storage)
 
     def _open_storage(self) -> "BaseStorage":
         if self._storage is None:
-            from .storage.optuna_storage import open_database, open_journal
+            from .rundir.optuna_storage import open_database, open_journal
 
             directory = self._store.directory
             self._storage = (
@@ -241,14 +242,13 @@ class _Session:
         return self._storage
 
     def _cell_finished(self, cell: Cell, winner: int | None, ran: bool) -> None:
-        from .storage.table import mean
+        from .results import mean
 
         plan, objective = self._plan, self._plan.study.objective
-        sign = plan.engine.sign(objective)
         rows = standing_in(plan, cell, self._by_cell[cell])
         # What an earlier, smaller study confirmed may stand again.
         self._done += len(rows) - self._counted.pop(cell)
-        ranked = confirmed(rows, cell, plan.study, plan.engine)
+        ranked = confirmed(rows, cell, objective)
         if ranked:
             extent = plan.engine.extent(ranked[0].run.dataset)
             self._files.assemble(cell, ranked, extent)
@@ -259,7 +259,7 @@ class _Session:
             CellFinished(
                 cell,
                 winner,
-                mean([sign * row.loss(objective, sign) for row in ranked]),
+                mean([row.loss(objective) for row in ranked]),
                 sum(row.result.state != "ok" for row in rows),
                 ran,
                 self._finished,

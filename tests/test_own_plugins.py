@@ -7,8 +7,8 @@ import sys
 import pytest
 from scorebench.bench.plugin_check import check
 from scorebench.datasets.errors import UsageError
+from scorebench.studies.scaffold import scaffold
 from scorebench.studies.specs.load import load_study
-from scorebench.studies.specs.scaffold import scaffold
 
 LIMITS = {"method": 15, "dataset": 10, "network": 15}
 

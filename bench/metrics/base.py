@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,18 +40,30 @@ class Measure(ABC):
         reference: Truth sample that samples are compared with, shape (m, d), m >= 2.
 
     Attributes:
-        direction: Whether smaller or larger is better.
         worst: Value of what cannot be scored, such as samples that are not finite.
         needs: What is looked at: the ``samples``, or the ``score`` or ``energy`` of the model.
         cost: What it costs, in words.
         diagnostic: Whether it is blind to something that matters, so that it should not rank.
     """
 
-    direction: ClassVar[Literal["min", "max"]] = "min"
     worst: ClassVar[float] = math.inf
     needs: ClassVar[Literal["samples", "score", "energy"]] = "samples"
     cost: ClassVar[str] = "linear in the number of samples"
     diagnostic: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a metric of which larger values are better.
+
+        Raises:
+            UsageError: ``direction`` is ``"max"``.
+        """
+        super().__init_subclass__(**kwargs)
+        direction = getattr(cls, "direction", "min")
+        if direction != "min":
+            raise UsageError(
+                f"the metric {cls.__name__} has direction = {direction!r}: metrics are losses, "
+                "smaller is better; remove direction and return the negative value, or 1 - value"
+            )
 
     def __init__(self, dataset: Dataset, reference: Tensor) -> None:
         self.dataset = dataset

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from ..ranking.rank_test import RankTest
+from ..ranking.friedman import RankTest
 from .style import LIGHT, Theme, drawing, fitting
 
 

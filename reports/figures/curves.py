@@ -37,8 +37,8 @@ def budget_curves(
             colour, marker = shades[contestant.label]
             steps = range(1, len(one.losses) + 1)
             found = [one.after(m) for m in steps]
-            _curve(axes[0], np.array(steps, float), found, cell.sign, colour, contestant.label)
-            _curve(axes[1], _times(one), found, cell.sign, colour, "")
+            _curve(axes[0], np.array(steps, float), found, colour, contestant.label)
+            _curve(axes[1], _times(one), found, colour, "")
             if np.isfinite(cell.mean):
                 for axis, at in zip(axes, (len(steps), one.seconds.sum()), strict=True):
                     axis.plot(
@@ -72,10 +72,8 @@ def _times(one: Path) -> Array:
     return times
 
 
-def _curve(
-    axis: Axes, at: Array, found: list[Estimate], sign: int, colour: str, label: str
-) -> None:
-    values = sign * np.array([one.value for one in found])
+def _curve(axis: Axes, at: Array, found: list[Estimate], colour: str, label: str) -> None:
+    values = np.array([one.value for one in found])
     half = np.nan_to_num([one.half_width() for one in found])
     shown = np.isfinite(values)
     axis.step(at[shown], values[shown], where="post", color=colour, linewidth=1.4, label=label)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import text
-from ..ranking.cell import Cell
-from ..source import Source
-from .panels import Portrait, panel
+from ..ranking.cell_results import CellResults
+from ..source import Portrait, Source
+from .panels import panel
 from .style import DARK, LIGHT, Theme, picture
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def by_theme(make: "Callable[..., Figure]", dpi: int = 190, **settings: Any) -> 
     return {"light": address(LIGHT), "dark": address(DARK)}
 
 
-def gallery(source: Source, cells: list[Cell]) -> list[dict[str, Any]]:
+def gallery(source: Source, cells: list[CellResults]) -> list[dict[str, Any]]:
     """What each method makes of a dataset, beside its truth.
 
     Args:
@@ -62,7 +62,7 @@ def gallery(source: Source, cells: list[Cell]) -> list[dict[str, Any]]:
     return [_portrait(cell, seen, several) for cell, seen in shown]
 
 
-def _portrait(cell: Cell, portrait: Portrait, several: bool) -> dict[str, Any]:
+def _portrait(cell: CellResults, portrait: Portrait, several: bool) -> dict[str, Any]:
     alts = {
         "truth": "histogram of the true distribution",
         "samples": f"histogram of {portrait.census}",

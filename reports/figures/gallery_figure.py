@@ -16,9 +16,8 @@ def gallery_figure(source: Source, theme: Theme = LIGHT, width: float = 9.6) -> 
         width: Of the figure, in inches.
     """
     evidence = source.evidence
-    labels = {(c.method, c.sampler): c.label for c in evidence.contestants}
     found = {
-        (cell.dataset, labels[cell.method, cell.sampler]): portrait
+        (cell.dataset, cell.label): portrait
         for cell in evidence.cells
         if not cell.missing and (portrait := source.portrait(cell)) is not None
     }

@@ -6,9 +6,10 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from ...datasets.errors import unknown
+from ..ranking.friedman import rank_test
 from ..ranking.pareto import points
-from ..ranking.rank_test import rank_test
 from ..ranking.sensitivity import slices
+from ..ranking.split import splits
 from ..source import Source
 from .critical import critical_diagram
 from .curves import budget_curves
@@ -17,7 +18,7 @@ from .overview import overview
 from .panels import four_panels
 from .pareto_figure import front_figure
 from .slices import slice_figure
-from .split import split_figure, splits
+from .split import split_figure
 from .training import training_curves
 
 Maker = Callable[..., Figure]
@@ -99,7 +100,7 @@ def _budgets(source: Source) -> Iterator[tuple[str, Maker]]:
 @family
 def _fronts(source: Source) -> Iterator[tuple[str, Maker]]:
     for dataset in source.evidence.datasets:
-        if points(source, dataset):
+        if points(source.evidence, source.study.costs, dataset):
             yield f"front-{dataset}", partial(front_figure, source, dataset)
 
 
@@ -124,8 +125,8 @@ def _slices(source: Source) -> Iterator[tuple[str, Maker]]:
     for cell in source.evidence.cells:
         found = [one for one in slices(source.study, cell) if len({*map(str, one.values)}) > 1]
         if found:
-            make = partial(slice_figure, found, cell.objective.upper(), cell.sign)
-            yield "slices-" + "-".join(cell.place), make
+            make = partial(slice_figure, found, cell.objective.upper())
+            yield "slices-" + cell.cell.stem, make
 
 
 @family
@@ -134,4 +135,4 @@ def _cells(source: Source) -> Iterator[tuple[str, Maker]]:
         portrait = None if cell.missing else source.portrait(cell)
         if portrait is not None:
             title = f"{cell.method} on {cell.dataset}, {cell.sampler}"
-            yield "-".join(cell.place), partial(four_panels, portrait, title)
+            yield cell.cell.stem, partial(four_panels, portrait, title)

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from .. import text
-from ..ranking.cell import Cell
+from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
 from .style import LIGHT, Theme, colours, drawing
 
@@ -80,7 +80,7 @@ def _panel(axis: Axes, evidence: Evidence, dataset: str, theme: Theme, first: bo
 
 
 def _cell(
-    axis: Axes, cell: Cell, y: int, colour: str, marker: str, theme: Theme, right: float
+    axis: Axes, cell: CellResults, y: int, colour: str, marker: str, theme: Theme, right: float
 ) -> None:
     if cell.missing or cell.failed:
         note = "missing" if cell.missing else f"{cell.failed} of {len(cell.losses)} failed ✕"
@@ -88,7 +88,7 @@ def _cell(
             right, y, note, ha="right", va="center", fontsize=7.5, color=theme.ink, zorder=5,
             bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.0},
         )  # fmt: skip
-    values = cell.sign * cell.losses[np.isfinite(cell.losses)]
+    values = cell.losses[np.isfinite(cell.losses)]
     offsets = y + 0.24 + np.zeros(len(values))
     axis.plot(values, offsets, "|", color=colour, alpha=0.75, markersize=4, markeredgewidth=0.9)
     if not math.isfinite(cell.mean):
@@ -106,10 +106,10 @@ def _cell(
     )  # fmt: skip
 
 
-def _references(axis: Axes, cells: Sequence[Cell], theme: Theme, logarithmic: bool) -> None:
+def _references(axis: Axes, cells: Sequence[CellResults], theme: Theme, logarithmic: bool) -> None:
     if not cells:
         return
-    truth = cells[0].sign * cells[0].truth
+    truth = cells[0].truth
     if len(truth) and np.isfinite(truth).all():
         low, high = (float(q) for q in np.quantile(truth, [0.0, 0.95]))
         left = axis.get_xlim()[0]
@@ -119,7 +119,7 @@ def _references(axis: Axes, cells: Sequence[Cell], theme: Theme, logarithmic: bo
         for sampler in sorted({cell.sampler for cell in cells}):
             values = next(getattr(cell, name) for cell in cells if cell.sampler == sampler)
             if len(values) and np.isfinite(values).all():
-                mean = cells[0].sign * float(values.mean())
+                mean = float(values.mean())
                 if mean > axis.get_xlim()[1]:
                     axis.annotate(
                         f"{name} {text.number(mean, 2)} →", (1.0, 1.01), ha="right", va="bottom",
@@ -129,14 +129,13 @@ def _references(axis: Axes, cells: Sequence[Cell], theme: Theme, logarithmic: bo
                 axis.axvline(mean, color=theme.ink, linewidth=1.1, linestyle=style, zorder=1)
 
 
-def _scale(axis: Axes, cells: Sequence[Cell]) -> bool:
+def _scale(axis: Axes, cells: Sequence[CellResults]) -> bool:
     """Limits that hold everything finite, and a logarithmic axis where values span decades.
 
     Metrics that scatter around zero at the floor get an axis that is linear there.
     """
-    sign = cells[0].sign if cells else 1
     parts = [(cell.losses, cell.truth, cell.oracle, cell.untrained) for cell in cells]
-    measured = sign * np.concatenate([values for some in parts for values in some] or [np.empty(0)])
+    measured = np.concatenate([values for some in parts for values in some] or [np.empty(0)])
     measured = measured[np.isfinite(measured)]
     if measured.size == 0:
         axis.set_xlim(0, 1)
@@ -157,7 +156,7 @@ def _scale(axis: Axes, cells: Sequence[Cell]) -> bool:
         return True
     bend = 3 * max((abs(value) for value in cells[0].truth if math.isfinite(value)), default=0.0)
     pad = 0.06 * (high - low or 1.0)
-    near = _linear_end(cells) if bend > 0 and sign > 0 else None
+    near = _linear_end(cells) if bend > 0 else None
     if near is not None:
         axis.set_xlim(min(low, 0.0) - 0.03 * near, 1.06 * near)
         axis.xaxis.set_major_locator(MaxNLocator(4))
@@ -180,7 +179,7 @@ def _scale(axis: Axes, cells: Sequence[Cell]) -> bool:
     return False
 
 
-def _linear_end(cells: Sequence[Cell]) -> float | None:
+def _linear_end(cells: Sequence[CellResults]) -> float | None:
     """Where a linear axis can end; an untrained network far to the right of it is named only.
 
     None where the methods themselves span decades.

@@ -1,64 +1,18 @@
 """The four panels of a cell: truth, confirmed samples, energy, score, all on the same axes."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ..source import Points, Portrait
 from .style import LIGHT, Theme, drawing, fitting
 
-Points = NDArray[np.floating]
 _DENSITY = "magma"
 _ENERGY = "viridis"
 _ERROR = "RdBu_r"
 _ERROR_BINS = 40
-
-
-@dataclass(frozen=True)
-class Portrait:
-    """What the four panels show.
-
-    Attributes:
-        truth: Points of the true distribution, shape (m, 2); ``None`` if it cannot be drawn.
-        samples: Confirmed samples, all seeds, shape (n, 2); may hold non-finite points.
-        energy: E(x) on the grid over the view, shape (g, g), rows along the second coordinate;
-            ``None`` for a network that gives the score directly.
-        score: Scores on a coarse grid over the view, shape (q, q, 2).
-        paths: Where some chains of the sampler went, shape (places, chains, 2); ``None`` for
-            samplers without chains.
-        extent: The view is [-extent, extent]².
-    """
-
-    truth: Points | None
-    samples: Points | None
-    energy: Points | None
-    score: Points | None
-    paths: Points | None
-    extent: float
-
-    @property
-    def not_finite(self) -> int:
-        """Samples with a coordinate that is not a number or infinite."""
-        return 0 if self.samples is None else int((~np.isfinite(self.samples).all(axis=1)).sum())
-
-    @property
-    def outside(self) -> int:
-        """Finite samples beyond the view, which no panel can show."""
-        if self.samples is None:
-            return 0
-        finite = self.samples[np.isfinite(self.samples).all(axis=1)]
-        return int((np.abs(finite) > self.extent).any(axis=1).sum())
-
-    @property
-    def census(self) -> str:
-        """What the picture of the samples leaves out, in words."""
-        if self.samples is None:
-            return "no confirmed samples"
-        hidden = f"{self.outside} outside the view, {self.not_finite} not finite"
-        return f"{len(self.samples)} samples: {hidden}"
 
 
 def truth_panel(axis: Axes, portrait: Portrait) -> None:

@@ -20,16 +20,16 @@ def front_figure(source: Source, dataset: str, theme: Theme = LIGHT, width: floa
         theme: Colours.
         width: Of the figure, in inches.
     """
-    found, costs = points(source, dataset), source.study.costs
+    costs = source.study.costs
+    found = points(source.evidence, costs, dataset)
     shades = colours(sorted(c.label for c in source.evidence.contestants), theme)
-    labels = {(c.method, c.sampler): c.label for c in source.evidence.contestants}
     with drawing(theme, fitting(width)):
         figure = Figure(figsize=(width, 0.72 * width * len(costs)), layout="constrained")
         for axis, cost in zip(
             figure.subplots(len(costs), 1, squeeze=False)[:, 0], costs, strict=True
         ):
             for cell in source.evidence.on(dataset):
-                colour = shades[labels[cell.method, cell.sampler]][0]
+                colour = shades[cell.label][0]
                 trials = cell.search[
                     (cell.search["replicate"] == 0) & (cell.search["state"] == "ok")
                 ]
@@ -62,13 +62,13 @@ def _fresh(
         colour, marker = shades[point.label]
         half = point.quality.half_width()
         axis.errorbar(
-            [point.costs[cost]], [point.cell.sign * point.quality.value],
+            [point.costs[cost]], [point.quality.value],
             yerr=None if math.isnan(half) else [[half], [half]], fmt=marker, color=colour,
             markerfacecolor=colour if point.overall else theme.paper, markersize=5, linewidth=0.9,
             capsize=2, zorder=3, label=None if point.label in seen else point.label,
         )  # fmt: skip
         seen.add(point.label)
-    best = sorted((p.costs[cost], p.cell.sign * p.quality.value) for p in found if p.overall)
+    best = sorted((p.costs[cost], p.quality.value) for p in found if p.overall)
     if len(best) > 1:
         x, y = np.array(best).T
         axis.step(x, y, where="post", color=theme.faint, linewidth=0.9, zorder=2)
@@ -77,7 +77,7 @@ def _fresh(
 def _scales(axis: Axes, found: list[Point], cost: str) -> None:
     """By the points themselves: intervals of few runs may be much longer than the figure."""
     x = np.array([p.costs[cost] for p in found])
-    y = np.array([p.cell.sign * p.quality.value for p in found])
+    y = np.array([p.quality.value for p in found])
     if len(x) and np.nanmin(x) > 0 and np.nanmax(x) > 5 * np.nanmin(x):
         axis.set_xscale("log")
     y = y[np.isfinite(y)]

@@ -4,12 +4,12 @@ import math
 from typing import Any
 
 from .. import text
-from ..ranking.cell import Cell
+from ..ranking.cell_results import CellResults
 from ..ranking.pareto import front_sentence, points
+from ..ranking.split import split_sentence, splits
 from ..source import Source
 from .gallery import by_theme
 from .named import figures
-from .split import split_sentence, splits
 
 
 class Plots:
@@ -38,23 +38,24 @@ class Plots:
             "the end are the confirmed means."
         )
         apart = split_sentence(splits(self._source.evidence, dataset))
+        front = points(self._source.evidence, self._source.study.costs, dataset)
         found = [
             self._plot(f"errors-{dataset}", "Learning against sampling", apart,
                        "Errors of learning only, of sampling only and of both, by method."),
             self._plot(f"budget-{dataset}", "What the search found", searched, f"{searched} Curves "
                        "by number of trials and by seconds of computing."),
-            self._plot(f"front-{dataset}", "Quality against cost", front_sentence(
-                       points(self._source, dataset), self._source.evidence.objective),
+            self._plot(f"front-{dataset}", "Quality against cost",
+                       front_sentence(front, self._source.evidence.objective),
                        "Objective against cost of trials and of fresh runs, with the front."),
             self._plot(f"training-{dataset}", "How the winners learned", self._learned(dataset),
                        "Losses and gradient norms by training step, a row of panels per method."),
         ]  # fmt: skip
         return [plot for plot in found if plot is not None]
 
-    def slices(self, cell: Cell, label: str) -> dict[str, str] | None:
+    def slices(self, cell: CellResults) -> dict[str, str] | None:
         """Every trial of a cell by each of its hyperparameters."""
-        alt = f"Trials of {label} on {cell.dataset} by each hyperparameter."
-        return self._plot("slices-" + "-".join(cell.place), label, "", alt)
+        alt = f"Trials of {cell.label} on {cell.dataset} by each hyperparameter."
+        return self._plot(f"slices-{cell.cell.stem}", cell.label, "", alt)
 
     def _plot(self, name: str, title: str, caption: str, alt: str) -> dict[str, str] | None:
         if name not in self._known:
@@ -92,9 +93,5 @@ def hyperparameters(source: Source, plots: Plots, dataset: str) -> list[dict[str
         plots: Its plots.
         dataset: Which.
     """
-    labels = {(c.method, c.sampler): c.label for c in source.evidence.contestants}
-    found = [
-        plots.slices(cell, labels[cell.method, cell.sampler])
-        for cell in source.evidence.on(dataset)
-    ]
+    found = [plots.slices(cell) for cell in source.evidence.on(dataset)]
     return [one for one in found if one is not None]

@@ -16,14 +16,13 @@ _PER_ROW = 3
 
 
 def slice_figure(
-    found: list[Slice], quantity: str, sign: int, theme: Theme = LIGHT, width: float = 4.6
+    found: list[Slice], quantity: str, theme: Theme = LIGHT, width: float = 4.6
 ) -> Figure:
     """One panel per hyperparameter, and a map of the failures if there are any.
 
     Args:
         found: The hyperparameters of a cell, most important first.
         quantity: What the trials were scored by.
-        sign: 1 if smaller is better, -1 otherwise.
         theme: Colours.
         width: Of the figure, in inches.
     """
@@ -37,7 +36,7 @@ def slice_figure(
         axes = figure.subplots(rows, columns, squeeze=False)
         for i, axis in enumerate(axes.flat):
             if i < len(found):
-                _slice(axis, found[i], sign, theme)
+                _slice(axis, found[i], theme)
                 if i % columns == 0:
                     axis.set_ylabel(quantity)
                 else:
@@ -49,19 +48,19 @@ def slice_figure(
     return figure
 
 
-def _slice(axis: Axes, one: Slice, sign: int, theme: Theme) -> None:
+def _slice(axis: Axes, one: Slice, theme: Theme) -> None:
     at = _positions(axis, one)
     finite = np.isfinite(one.losses)
-    values = sign * one.losses
+    values = one.losses
     order = np.arange(len(values))[finite]
     axis.scatter(
         at[finite], values[finite], c=order, cmap="viridis", s=14, linewidths=0.4,
         edgecolors=theme.paper, zorder=3,
     )  # fmt: skip
-    bottom, top = _limits(axis, values[finite])
+    _, top = _limits(axis, values[finite])
     if not finite.all():
         axis.plot(
-            at[~finite], np.full(int((~finite).sum()), top if sign > 0 else bottom), "x",
+            at[~finite], np.full(int((~finite).sum()), top), "x",
             color=theme.palette[1], markersize=5, markeredgewidth=1.4, clip_on=False, zorder=4,
         )  # fmt: skip
     winner = [i for i in one.winners if finite[i]]

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,40 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ..ranking.statistics import Array
+from ..source import Learned
 from .style import LIGHT, Theme, colours, drawing, fitting
 
 _SMOOTHED = 9
 _NARROW = 5.0
-
-
-@dataclass(frozen=True)
-class Learned:
-    """How the confirmed runs of one cell learned.
-
-    Attributes:
-        curves: Step, loss and norm of its gradient, shape (seeds, points, 3).
-        least: The least expected loss there can be; ``nan`` where it is not known.
-        names: Metrics that were measured on the way.
-        checkpoints: Step and each metric of a small sample, shape (seeds, c, 1 + names).
-    """
-
-    curves: Array
-    least: float
-    names: tuple[str, ...]
-    checkpoints: Array
-
-    @property
-    def excess(self) -> float:
-        """Mean loss over the last tenth of training minus the least there can be."""
-        points = self.curves.shape[1]
-        end = self.curves[:, points - max(1, points // 10) :, 1]
-        return float(end.mean()) - self.least
-
-    def metric(self, name: str) -> Array:
-        """Step and one metric, shape (seeds, c, 2); empty if it was not measured."""
-        if name not in self.names:
-            return np.zeros((len(self.curves), 0, 2))
-        return self.checkpoints[..., [0, 1 + self.names.index(name)]]
 
 
 def training_curves(

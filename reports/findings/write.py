@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ...studies.storage.whole_files import refused, write_if_changed
+from ...studies.rundir.files import refused, write_if_changed
 from ..figures.style import COLUMN, encode
 from .page import markdown, page
 from .result import FindingResult

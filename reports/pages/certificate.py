@@ -12,8 +12,8 @@ from rich.text import Text
 from ...datasets.errors import UsageError
 from ...studies.certificate import Certificate
 from ...studies.replay import Number, Replayed
-from ...studies.storage.changes import Changed
-from ...studies.storage.whole_files import refused, write_atomically
+from ...studies.rundir.changes import Change
+from ...studies.rundir.files import refused, write_atomically
 from .. import text
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -33,7 +33,7 @@ def certificate_view(found: Certificate) -> RenderableType:
         verdicts = {number.metric: number.verdict for number in run.numbers}
         words = [verdicts.get(metric, "") for metric in metrics]
         cells = [Text(word, style=_COLOURS.get(word, "")) for word in words]
-        shown.add_row(*run.row.place.cell, str(run.row.place.replicate), *cells)
+        shown.add_row(*run.row.slot.cell, str(run.row.slot.replicate), *cells)
     said = [found.summary, found.explanation, *_moved(found), *map(_change, _relevant(found))]
     return Group(shown, *(Text(line) for line in said if line))
 
@@ -81,8 +81,8 @@ def _numbers(found: Certificate) -> Iterator[dict[str, Any]]:
     for run in found.runs:
         for number in run.numbers:
             yield {
-                "run": " on ".join(run.row.place.cell[:2]), "sampler": run.row.place.cell.sampler,
-                "replicate": run.row.place.replicate, "number": number,
+                "run": " on ".join(run.row.slot.cell[:2]), "sampler": run.row.slot.cell.sampler,
+                "replicate": run.row.slot.replicate, "number": number,
                 "stored": _exact(number.stored), "replayed": _exact(number.replayed),
             }  # fmt: skip
 
@@ -95,18 +95,18 @@ def _moved(found: Certificate) -> Iterator[str]:
 
 
 def _movement(run: Replayed, number: Number) -> str:
-    method, dataset, _ = run.row.place.cell
+    method, dataset, _ = run.row.slot.cell
     now = _exact(number.replayed)
     if run.again.state != run.row.result.state:
         now = f"{now} ({run.again.state} instead of {run.row.result.state})"
     return f"{method} on {dataset}: {number.metric} {_exact(number.stored)} → {now}"
 
 
-def _relevant(found: Certificate) -> list[Changed]:
+def _relevant(found: Certificate) -> list[Change]:
     return [change for change in found.changed if change.cause]
 
 
-def _change(change: Changed) -> str:
+def _change(change: Change) -> str:
     values = f": {_value(change.before)} → {_value(change.now)}"
     return f"changed: {change.field}{values if change.before or change.now else ''}"
 

@@ -1,13 +1,13 @@
 """``report.md``: the words and tables of the report, for a pull request or a plain reader."""
 
-from ..figures.split import split_columns, split_sentence, splits
 from ..ranking.board_columns import board_columns
 from ..ranking.budget import budget_sentences, budgets
 from ..ranking.cell_columns import cell_columns, failures, show_failures
+from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns, pairs
-from ..ranking.rank_test import rank_sentence
 from ..ranking.remarks import remarks
 from ..ranking.sensitivity import edge_sentences, sensitivity
+from ..ranking.split import split_columns, split_sentence, splits
 from ..ranking.verdict import answer, verdict_on
 from ..source import Source
 from .protocol import missing, protocol

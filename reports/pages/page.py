@@ -11,17 +11,17 @@ from .. import text
 from ..figures.gallery import embedded, gallery
 from ..figures.overview import overview
 from ..figures.plots import Plots, hyperparameters
-from ..figures.split import split_columns, splits
 from ..figures.style import DARK, LIGHT, encode
 from ..ranking.board_columns import board_columns
 from ..ranking.budget import budget_sentences, budgets
-from ..ranking.cell import Cell
 from ..ranking.cell_columns import cell_columns
+from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
+from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns, pairs
-from ..ranking.rank_test import rank_sentence
 from ..ranking.remarks import remarks
 from ..ranking.sensitivity import FEWEST_TRIALS, edge_sentences, sensitivity
+from ..ranking.split import split_columns, splits
 from ..ranking.statistics import estimate
 from ..ranking.verdict import answer, headline, verdict_on
 from ..source import Source
@@ -94,7 +94,7 @@ def _overview(evidence: Evidence) -> dict[str, str] | None:
     return pictures | {"alt": f"Confirmed means with 95 % intervals. {described}"}
 
 
-def _spoken(cell: Cell) -> str:
+def _spoken(cell: CellResults) -> str:
     if cell.missing or cell.failed:
         return f"{cell.method} {'missing' if cell.missing else 'failed'}"
     return f"{cell.method} {text.measured(cell.mean, cell.loss.half_width())}"
@@ -129,7 +129,7 @@ def _sensitivity(found: pd.DataFrame) -> list[list[str]]:
     return [[*map(str, cell), ", ".join(some["shown"])] for cell, some in groups]
 
 
-def _references(cells: list[Cell], filled: Table) -> list[list[str]]:
+def _references(cells: list[CellResults], filled: Table) -> list[list[str]]:
     """Rows for the floor, the exact score and the untrained network, under the methods."""
     if not cells:
         return []
@@ -146,14 +146,14 @@ def _references(cells: list[Cell], filled: Table) -> list[list[str]]:
         cell = cells[0]
         known = estimate([values])
         half = known.half_width()
-        mean = cell.sign * known.value
+        mean = known.value
         entries = {
             "method": name,
             "sampler": sampler if several else "",
             "mean": text.mean_of(mean, half),
             "95 % interval": text.interval(mean - half, mean + half),
             "seeds": str(len(values)),
-            "× floor": text.number(mean / (cell.sign * cell.floor))
+            "× floor": text.number(mean / (cell.floor))
             if cell.floor_is_positive and math.isfinite(mean)
             else "",
         }
@@ -179,7 +179,6 @@ def _failures(source: Source) -> list[list[str]]:
 
 
 def _commands(evidence: Evidence) -> list[dict[str, str]]:
-    labels = {(c.method, c.sampler): c.label for c in evidence.contestants}
     several = not _needless(evidence)
     rows = []
     for cell in evidence.cells:
@@ -189,7 +188,7 @@ def _commands(evidence: Evidence) -> list[dict[str, str]]:
             rows.append(
                 {
                     "dataset": cell.dataset,
-                    "label": labels[cell.method, cell.sampler],
+                    "label": cell.label,
                     "replay": shlex.join(["scorebench", "replay", *which]),
                     "best": shlex.join(["scorebench", "best", *which]),
                 }

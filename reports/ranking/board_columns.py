@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from .. import text
-from .cell import STAGES
 from .cell_columns import failures, mean_of, optimism, show_failures
+from .cell_results import STAGES
 from .columns import Columns
 from .evidence import Contestant
 
@@ -138,7 +138,7 @@ def _board_optimism(row: Contestant) -> float:
 
     Mean over the datasets; negative where the search promised more than it kept.
     """
-    gaps = [c.sign * optimism(c) / c.scale for c in row.cells.values() if not c.missing]
+    gaps = [optimism(c) / c.scale for c in row.cells.values() if not c.missing]
     return float(np.mean(gaps)) if gaps else math.nan
 
 

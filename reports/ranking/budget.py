@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from ...studies.cell import Cell
 from .. import text
-from .cell import STAGES, Cell, losses
+from .cell_results import STAGES, CellResults, losses
 from .evidence import Contestant, Evidence
-from .order import simultaneous_level
+from .rank_intervals import simultaneous_level
 from .statistics import Array, Estimate
 
 TRIALS = (5, 10, 50)
@@ -95,7 +96,7 @@ def expected_best(values: Array, trials: int) -> float:
     return float(weights @ np.sort(values)[: len(weights)])
 
 
-def path(cell: Cell, independent: bool) -> Path:
+def path(cell: CellResults, independent: bool) -> Path:
     """The search of a cell.
 
     Args:
@@ -124,7 +125,7 @@ def budgets(evidence: Evidence, independent: bool) -> pd.DataFrame:
         independent: Whether the trials were drawn at random.
     """
     rows: list[dict[str, object]] = []
-    paths = {cell.place: path(cell, independent) for cell in evidence.cells}
+    paths = {cell.cell: path(cell, independent) for cell in evidence.cells}
     for unit, budget in _all_budgets():
         found = {
             place: one.after(int(budget)) if unit == "trials" else one.within(budget)
@@ -132,16 +133,14 @@ def budgets(evidence: Evidence, independent: bool) -> pd.DataFrame:
         }
         for dataset in evidence.datasets:
             cells = [c.cells[dataset] for c in evidence.contestants]
-            sign = cells[0].sign if cells else 1
             rows += _rows(
                 (unit, budget, dataset),
                 evidence.contestants,
-                [found[cell.place] for cell in cells],
-                sign,
+                [found[cell.cell] for cell in cells],
             )
         if len(evidence.datasets) > 1:
             scores = [_score(evidence, c, found) for c in evidence.contestants]
-            rows += _rows((unit, budget, "all"), evidence.contestants, scores, 1)
+            rows += _rows((unit, budget, "all"), evidence.contestants, scores)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -184,7 +183,6 @@ def _rows(
     head: tuple[str, float, str],
     contestants: Sequence[Contestant],
     found: Sequence[Estimate],
-    sign: int,
 ) -> Iterator[dict[str, object]]:
     present = [one for one in found if not math.isnan(one.value)]
     if not present:
@@ -196,8 +194,8 @@ def _rows(
         yield {
             "unit": head[0], "budget": head[1], "dataset": head[2],
             "method": contestant.method, "sampler": contestant.sampler,
-            "value": sign * one.value,
-            "low": low if sign > 0 else -high, "high": high if sign > 0 else -low,
+            "value": one.value,
+            "low": low, "high": high,
             "leads": one is best or _open(one, best, level),
         }  # fmt: skip
 
@@ -218,11 +216,9 @@ def _open(one: Estimate, best: Estimate, level: float) -> bool:
     return gap.p_value() > 1 - level
 
 
-def _score(
-    evidence: Evidence, contestant: Contestant, found: dict[tuple[str, str, str], Estimate]
-) -> Estimate:
+def _score(evidence: Evidence, contestant: Contestant, found: dict[Cell, Estimate]) -> Estimate:
     cells = [contestant.cells[name] for name in evidence.datasets]
-    each = [found[cell.place] for cell in cells]
+    each = [found[cell.cell] for cell in cells]
     scaled = [(one.value - c.floor) / c.scale for one, c in zip(each, cells, strict=True)]
     value = float(np.mean(scaled))
     if math.isnan(value):

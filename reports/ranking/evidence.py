@@ -13,9 +13,10 @@ from functools import cached_property
 import pandas as pd
 
 from ...datasets.errors import UsageError
+from ...studies.cell import Cell
 from ..text import listed
-from .cell import Cell, Place, losses, sign_of
-from .order import beats, common, probability_best, rank_intervals
+from .cell_results import CellResults, losses
+from .rank_intervals import beats, common, probability_best, rank_intervals
 from .robust import Middle, interquartile_mean
 from .statistics import Array, Comparison, Estimate, compare, estimate
 
@@ -37,7 +38,7 @@ class Contestant:
     method: str
     sampler: str
     label: str
-    cells: dict[str, Cell]
+    cells: dict[str, CellResults]
     missing: tuple[str, ...] = ()
     rank: tuple[int, int] | None = None
     best: float = math.nan
@@ -76,11 +77,11 @@ class Evidence:
     objective: str
     datasets: tuple[str, ...]
     compared: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[CellResults, ...]
     contestants: tuple[Contestant, ...]
     notes: tuple[str, ...]
 
-    def on(self, dataset: str) -> list[Cell]:
+    def on(self, dataset: str) -> list[CellResults]:
         """Cells of a dataset, best first."""
         return [cell for cell in self.cells if cell.dataset == dataset]
 
@@ -89,7 +90,7 @@ class Evidence:
         return compare(*common(_scores(first, self.compared), _scores(second, self.compared)))
 
 
-def gather(results: pd.DataFrame, objective: str, expected: Iterable[Place] = ()) -> Evidence:
+def gather(results: pd.DataFrame, objective: str, expected: Iterable[Cell] = ()) -> Evidence:
     """Sort the rows of a study into cells and contestants, and rank them.
 
     Args:
@@ -109,19 +110,21 @@ def gather(results: pd.DataFrame, objective: str, expected: Iterable[Place] = ()
     seen = [*zip(ours["method"], ours["dataset"], ours["sampler"], strict=True), *planned]
     pairs = sorted({(method, sampler) for method, _, sampler in seen})
     datasets = tuple(sorted({dataset for _, dataset, _ in seen} | set(results["dataset"])))
+    several = len({sampler for _, sampler in pairs}) > 1
+    labels = {(m, s): f"{m} · {s}" if several else m for m, s in pairs}
     raw = {
-        (method, dataset, sampler): _cell(results, objective, dataset, method, sampler)
+        cell: _cell(results, objective, cell, labels[cell.method, cell.sampler])
         for dataset in datasets
         for method, sampler in pairs
+        for cell in [Cell(method, dataset, sampler)]
     }
     cells = [cell for dataset in datasets for cell in _ranked_cells(raw, dataset)]
     compared = tuple(d for d in datasets if any(c.dataset == d and not c.missing for c in cells))
-    several = len({sampler for _, sampler in pairs}) > 1
     contestants = [
         Contestant(
             method,
             sampler,
-            f"{method} · {sampler}" if several else method,
+            labels[method, sampler],
             own := {c.dataset: c for c in cells if (c.method, c.sampler) == (method, sampler)},
             tuple(d for d in compared if own[d].missing),
         )
@@ -132,7 +135,8 @@ def gather(results: pd.DataFrame, objective: str, expected: Iterable[Place] = ()
     return Evidence(objective, datasets, compared, tuple(cells), tuple(contestants), notes)
 
 
-def _cell(results: pd.DataFrame, objective: str, dataset: str, method: str, sampler: str) -> Cell:
+def _cell(results: pd.DataFrame, objective: str, cell: Cell, label: str) -> CellResults:
+    method, dataset, sampler = cell
     here = results[results["dataset"] == dataset]
     own = here[(here["method"] == method) & (here["sampler"] == sampler)]
     confirm = own[own["phase"] == "confirm"].sort_values("replicate", kind="stable")
@@ -150,8 +154,8 @@ def _cell(results: pd.DataFrame, objective: str, dataset: str, method: str, samp
         # One scale per dataset, whatever the sampler, keeps samplers comparable.
         gap = float(every.mean()) - float(truth.mean())
         scale = gap if 0 < gap < math.inf else math.nan
-    return Cell(
-        dataset, method, sampler, objective, sign_of(objective),
+    return CellResults(
+        cell, label, objective,
         search=own[own["phase"] == "search"],
         confirm=confirm,
         truth=truth,
@@ -166,9 +170,9 @@ def _cell(results: pd.DataFrame, objective: str, dataset: str, method: str, samp
     )  # fmt: skip
 
 
-def _ranked_cells(raw: dict[Place, Cell], dataset: str) -> list[Cell]:
+def _ranked_cells(raw: dict[Cell, CellResults], dataset: str) -> list[CellResults]:
     here = [cell for (_, where, _), cell in raw.items() if where == dataset]
-    present = sorted((c for c in here if not c.missing), key=lambda c: (c.loss.value, c.place))
+    present = sorted((c for c in here if not c.missing), key=lambda c: (c.loss.value, c.cell))
     ranks = rank_intervals(beats([[(c.replicates, c.losses)] for c in present]))
     ranked = [replace(cell, rank=rank) for cell, rank in zip(present, ranks, strict=True)]
     return ranked + [cell for cell in here if cell.missing]
@@ -206,7 +210,7 @@ def _ranked_contestants(
 
 def _notes(
     contestants: Sequence[Contestant],
-    cells: Sequence[Cell],
+    cells: Sequence[CellResults],
     compared: Sequence[str],
     datasets: Sequence[str],
 ) -> tuple[str, ...]:

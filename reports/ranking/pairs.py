@@ -9,7 +9,7 @@ from scipy import stats
 from .. import text
 from .columns import Columns
 from .evidence import Contestant, Evidence
-from .order import simultaneous_level
+from .rank_intervals import simultaneous_level
 from .statistics import LEVEL, Comparison, seeds_needed
 
 

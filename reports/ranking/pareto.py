@@ -15,9 +15,9 @@ import pandas as pd
 
 from ...studies.front import front
 from .. import text
-from ..source import Source
-from .cell import Cell, losses, sign_of
+from .cell_results import CellResults, losses
 from .columns import Columns
+from .evidence import Evidence
 from .statistics import Estimate, estimate
 
 
@@ -26,7 +26,6 @@ class Point:
     """A configuration that was trained again.
 
     Attributes:
-        label: Of the contestant.
         cell: Whose search found it.
         trial: Its number.
         parameters: What was searched.
@@ -38,8 +37,7 @@ class Point:
         overall: The same among all points of the dataset.
     """
 
-    label: str
-    cell: Cell
+    cell: CellResults
     trial: int
     parameters: dict[str, str]
     quality: Estimate
@@ -49,28 +47,28 @@ class Point:
     own: bool = False
     overall: bool = False
 
+    @property
+    def label(self) -> str:
+        """Name of the contestant."""
+        return self.cell.label
 
-def points(source: Source, dataset: str) -> list[Point]:
+
+def points(evidence: Evidence, costs: Sequence[str], dataset: str) -> list[Point]:
     """Configurations of a dataset that were trained again, best first; none with one objective.
 
     Args:
-        source: The run directory, read.
-        dataset: Which.
+        evidence: The gathered results.
+        costs: The study's further objectives.
+        dataset: Label of the dataset.
     """
-    evidence, costs = source.evidence, source.study.costs
     if not costs:
         return []
-    labels = {(c.method, c.sampler): c.label for c in evidence.contestants}
-    found = [
-        point
-        for cell in evidence.on(dataset)
-        for point in _of_cell(labels[cell.method, cell.sampler], cell, costs)
-    ]
+    found = [point for cell in evidence.on(dataset) for point in _of_cell(cell, costs)]
     best = _front(found)
     own = {
         id(one)
-        for cell in {point.cell.place for point in found}
-        for one in _front([p for p in found if p.cell.place == cell])
+        for cell in {point.cell.cell for point in found}
+        for one in _front([p for p in found if p.cell.cell == cell])
     }
     marked = [
         Point(**{**vars(p), "own": id(p) in own, "overall": any(p is one for one in best)})
@@ -79,7 +77,7 @@ def points(source: Source, dataset: str) -> list[Point]:
     return sorted(marked, key=lambda p: (p.quality.value, p.label, p.trial))
 
 
-def _of_cell(label: str, cell: Cell, costs: Sequence[str]) -> list[Point]:
+def _of_cell(cell: CellResults, costs: Sequence[str]) -> list[Point]:
     again = cell.search[cell.search["replicate"] > 0]
     winners = set(cell.confirm["trial"])
     searched = [
@@ -94,7 +92,7 @@ def _of_cell(label: str, cell: Cell, costs: Sequence[str]) -> list[Point]:
         quality = estimate([losses(rows, cell.objective)])
         number, settings = int(str(trial)), _parameters(rows.iloc[0], searched)
         won = number in winners
-        found.append(Point(label, cell, number, settings, quality, means, len(rows), won))
+        found.append(Point(cell, number, settings, quality, means, len(rows), won))
     return found
 
 
@@ -108,17 +106,8 @@ def _parameters(row: "pd.Series[Any]", searched: Sequence[str]) -> dict[str, str
 
 def _front(found: Sequence[Point]) -> list[Point]:
     """Those that no other one beats, by the means."""
-    metrics = {name for point in found for name in point.costs if not _counted(name)}
-    signs = {name: sign_of(name) for name in metrics}
-    places = [
-        [p.quality.value, *(signs.get(name, 1) * value for name, value in p.costs.items())]
-        for p in found
-    ]
-    return [found[i] for i in front(places)]
-
-
-def _counted(name: str) -> bool:
-    return name.endswith("_evaluations")
+    values = [[point.quality.value, *point.costs.values()] for point in found]
+    return [found[i] for i in front(values)]
 
 
 front_columns: Columns[Point] = Columns()
@@ -146,7 +135,7 @@ def _trial(point: Point) -> int:
 @_on_front("quality", "objective", show=lambda point: _measured(point))
 def _quality(point: Point) -> float:
     """Mean of fresh runs on the validation truth, ± 95 %."""
-    return point.cell.sign * point.quality.value
+    return point.quality.value
 
 
 @_on_front("half_width")
@@ -189,7 +178,7 @@ def _settings(point: Point) -> str:
 
 def _measured(point: Point) -> str:
     half = point.quality.half_width()
-    return text.measured(point.cell.sign * point.quality.value, half)
+    return text.measured(point.quality.value, half)
 
 
 def _confirmed(point: Point) -> str:
@@ -198,12 +187,12 @@ def _confirmed(point: Point) -> str:
     return text.measured(point.cell.mean, point.cell.loss.half_width())
 
 
-def front_frame(source: Source) -> pd.DataFrame:
+def front_frame(evidence: Evidence, costs: Sequence[str]) -> pd.DataFrame:
     """All points with every digit, and a column for each cost."""
-    every = [point for dataset in source.evidence.datasets for point in points(source, dataset)]
+    every = [point for dataset in evidence.datasets for point in points(evidence, costs, dataset)]
     rows = [{**front_columns.values(point), **point.costs} for point in every]
     names = list(front_columns.meanings)
-    return pd.DataFrame(rows, columns=[*names, *source.study.costs])
+    return pd.DataFrame(rows, columns=[*names, *costs])
 
 
 def front_sentence(found: list[Point], objective: str) -> str:

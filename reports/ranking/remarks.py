@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 
 from .. import text
-from .cell import Cell
 from .cell_columns import failures
+from .cell_results import CellResults
 from .evidence import Evidence
 from .statistics import same_as_floor
 
@@ -41,11 +41,11 @@ def _distance(evidence: Evidence) -> list[str]:
     return [f"{sentence[0].upper()}{sentence[1:]}."]
 
 
-def _ratios(cells: Sequence[Cell], learned: bool) -> str:
+def _ratios(cells: Sequence[CellResults], learned: bool) -> str:
     ratios = []
     for cell in cells:
         top = cell.loss.value if learned else (cell.oracle.mean() if len(cell.oracle) else math.nan)
-        if cell.sign < 0 or not cell.floor_is_positive or not math.isfinite(top):
+        if not cell.floor_is_positive or not math.isfinite(top):
             return ""
         ratios.append(float(top) / cell.floor)
     low, high = text.number(min(ratios), 2), text.number(max(ratios), 2)
@@ -55,11 +55,10 @@ def _ratios(cells: Sequence[Cell], learned: bool) -> str:
 def _one_by_one(evidence: Evidence) -> list[str]:
     """Who is alone in front where, when that is not who leads across the datasets."""
     leaders: dict[str, list[str]] = {}
-    labels = {(c.method, c.sampler): c.label for c in evidence.contestants}
     for dataset in evidence.compared:
         front = [c for c in evidence.on(dataset) if c.rank is not None and c.rank[0] == 1]
         if len(front) == 1:
-            leaders.setdefault(labels[front[0].method, front[0].sampler], []).append(dataset)
+            leaders.setdefault(front[0].label, []).append(dataset)
     first = [c.label for c in evidence.contestants if c.rank == (1, 1)]
     if not leaders or list(leaders) == first:
         return []

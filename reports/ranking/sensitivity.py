@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .. import text
-from .cell import Cell, losses
+from .cell_results import CellResults, losses
 from .evidence import Evidence
 from .statistics import Array
 
@@ -70,7 +70,7 @@ class Slice:
         return "lower" if at <= _EDGE else "upper" if at >= 1 - _EDGE else ""
 
 
-def slices(study: "StudySpec", cell: Cell) -> list[Slice]:
+def slices(study: "StudySpec", cell: CellResults) -> list[Slice]:
     """What the trials of a cell say of each of its hyperparameters, most important first.
 
     Args:
@@ -175,7 +175,7 @@ def _parameters(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _ranges(
-    study: "StudySpec", cell: Cell, chosen: Mapping[str, Any]
+    study: "StudySpec", cell: CellResults, chosen: Mapping[str, Any]
 ) -> dict[str, "BaseDistribution"]:
     """Ranges that the method offers on the way to a configuration.
 

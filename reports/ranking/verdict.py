@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .. import text
-from .cell import Cell
+from .cell_results import CellResults
 from .evidence import Evidence
-from .order import common, simultaneous_level
+from .rank_intervals import common, simultaneous_level
 from .remarks import remarks
 from .statistics import Comparison, Estimate, compare
 
@@ -16,20 +16,19 @@ _MOST_NAMES = 4
 
 @dataclass(frozen=True)
 class _Side:
-    """A contestant of a verdict; the estimate is a loss and ``sign`` turns it into the metric."""
+    """A contestant of a verdict."""
 
     label: str
     estimate: Estimate
     rank: tuple[int, int]
     failed: int
     seeds: int
-    sign: int = 1
 
     @property
     def value(self) -> str:
         if math.isinf(self.estimate.value):
             return f"none ({self.failed} failed)"
-        return text.mean_of(self.sign * self.estimate.value, self.estimate.half_width())
+        return text.mean_of(self.estimate.value, self.estimate.half_width())
 
 
 Pair = Callable[[int, int], Comparison]
@@ -55,9 +54,8 @@ def headline(evidence: Evidence) -> str:
     alone = evidence.compared[0] if len(evidence.compared) == 1 else ""
     where = f" on {alone}" if alone else ""
     if alone:
-        labels = {(c.method, c.sampler): c.label for c in evidence.contestants}
         cells = [cell for cell in evidence.on(alone) if cell.rank is not None]
-        ranks = {labels[c.method, c.sampler]: c.rank for c in cells if math.isfinite(c.mean)}
+        ranks = {c.label: c.rank for c in cells if math.isfinite(c.mean)}
         several = len(cells) > 1
     else:
         ranked = [c for c in evidence.contestants if c.rank is not None]
@@ -100,10 +98,9 @@ def verdict_on(evidence: Evidence, dataset: str) -> str:
         dataset: Name of the dataset.
     """
     cells = [cell for cell in evidence.on(dataset) if not cell.missing]
-    labels = {(c.method, c.sampler): c.label for c in evidence.contestants}
     sides = [
-        _Side(labels[c.method, c.sampler], c.loss, c.rank or (1, len(cells)), c.failed,
-              len(c.losses), c.sign)
+        _Side(c.label, c.loss, c.rank or (1, len(cells)), c.failed,
+              len(c.losses))
         for c in cells
     ]  # fmt: skip
 
@@ -147,7 +144,7 @@ def _of(compared: int, every: int, what: str) -> str:
     return f", of the {compared} of {every} methods {what}," if compared < every else ""
 
 
-def _tuned(cells: Sequence[Cell]) -> str:
+def _tuned(cells: Sequence[CellResults]) -> str:
     """Says that the seeds vouch for the configurations that were found, not for the search."""
     return ", as tuned here," if any(len(cell.search) for cell in cells) else ""
 
@@ -161,7 +158,7 @@ def _answer(
     if len(sides) == 1:
         only = sides[0]
         half = only.estimate.half_width()
-        value = text.measured(only.sign * only.estimate.value, half)
+        value = text.measured(only.estimate.value, half)
         return f"{where} only {only.label} can be ranked: {quantity} {value} ({seeds}{unit})."
     front = [i for i, side in enumerate(sides) if side.rank[0] == 1]
     level = simultaneous_level(len(sides))

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ...bench.spec import RunSpec
-from ..cells import Plan
+from ..cell import Cell
 from ..engine import Engine
+from ..plan import Plan
 from ..specs.spec import IID, TRUTH, StudySpec
-from ..storage.rows import Cell
 
 # Training steps that are timed: what the longer run takes more is what steps cost.
 _SHORT, _LONG = 10, 70

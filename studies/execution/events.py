@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..cell import Cell
+from ..rundir.rows import Row
 from ..specs.spec import StudySpec
-from ..storage.rows import Cell, Row
 
 
 @dataclass(frozen=True)

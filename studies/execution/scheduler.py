@@ -11,9 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from ...bench.spec import Failure, RunResult, RunSpec, State
-from ..cells import Steps
+from ..cell import Cell, Job, Slot
 from ..engine import Engine
-from ..storage.rows import Cell, Job, Place, Row
+from ..plan import Steps
+from ..rundir.rows import Row
 from .interrupt import Interrupt
 from .pools import LostWorker, OverTime, Pool
 
@@ -80,7 +81,7 @@ class _Live:
     cell: Cell
     steps: Steps
     jobs: list[Job] = field(default_factory=list)
-    rows: dict[Place, Row] = field(default_factory=dict)
+    rows: dict[Slot, Row] = field(default_factory=dict)
     ran: bool = False
 
 
@@ -180,15 +181,15 @@ class Scheduler:
                 del self._live[index]
                 self._finished(live.cell, stop.value, live.ran)
                 return
-            found = {job.place: self._sink.find(job) for job in live.jobs}
-            live.rows = {place: row for place, row in found.items() if row is not None}
-            missing = [job for job in live.jobs if job.place not in live.rows]
+            found = {job.slot: self._sink.find(job) for job in live.jobs}
+            live.rows = {slot: row for slot, row in found.items() if row is not None}
+            missing = [job for job in live.jobs if job.slot not in live.rows]
             if missing:
                 live.ran = True
                 for jobs in self._pack(missing):
                     self._queue(_Task(index, jobs))
                 return
-            rows = [live.rows[job.place] for job in live.jobs]
+            rows = [live.rows[job.slot] for job in live.jobs]
 
     def _pack(self, jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
         """Group runs of equal shape, in as many tasks as idle workers can use."""
@@ -211,7 +212,7 @@ class Scheduler:
 
     def _send(self, task: _Task) -> None:
         specs = [job.spec for job in task.jobs]
-        keep = task.jobs[0].place.phase == "confirm"
+        keep = task.jobs[0].slot.phase == "confirm"
         seconds = None if self._run_seconds is None else self._run_seconds * len(specs)
         future = self._pool.submit(partial(work, self._engine, specs, keep), seconds)
         self._under_way[future] = task
@@ -260,6 +261,6 @@ class Scheduler:
         with self._interrupt.held():
             rows = self._sink.keep(task.jobs, outcomes, environment)
         live = self._live[task.cell]
-        live.rows |= {row.place: row for row in rows}
+        live.rows |= {row.slot: row for row in rows}
         if len(live.rows) == len(live.jobs):
-            self._advance(task.cell, [live.rows[job.place] for job in live.jobs])
+            self._advance(task.cell, [live.rows[job.slot] for job in live.jobs])

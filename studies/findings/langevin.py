@@ -9,8 +9,8 @@ from pydantic import Field
 
 from ...bench.streams import generator
 from ...datasets import get_dataset
-from ...methods.known.exact import ExactScore
 from ...methods.normal_model import NormalModel
+from ...methods.reference.exact import ExactScore
 from ...methods.sampling.langevin import Langevin
 from ...methods.sampling.mala import MALA
 from . import findings

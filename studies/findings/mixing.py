@@ -12,9 +12,9 @@ from ...bench.metrics.modes import shares
 from ...bench.streams import generator
 from ...datasets import get_dataset
 from ...datasets.mixture import GaussianMixture
-from ...methods.known.exact import ExactScore
 from ...methods.model import Model
 from ...methods.random import MemberRandom
+from ...methods.reference.exact import ExactScore
 from ...methods.sampling.annealed_langevin import AnnealedLangevin
 from ...methods.sampling.base import Sampler, Samples, collect
 from ...methods.sampling.langevin import Langevin

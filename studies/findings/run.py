@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from ...bench.environment import environment
 from ...datasets.errors import UsageError, unknown
 from ..execution.where import open_pool
+from ..rundir.files import refused, write_atomically
 from ..specs.load import parse_overrides
-from ..storage.whole_files import refused, write_atomically
 from . import findings
 from .base import Finding, Row
 

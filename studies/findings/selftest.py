@@ -13,7 +13,7 @@ from ...bench.metrics.mmd_exact import ExactMMD
 from ...bench.metrics.sliced_wasserstein import SW1
 from ...bench.streams import generator
 from ...datasets import get_dataset
-from ...methods.known.exact import ExactScore
+from ...methods.reference.exact import ExactScore
 from ...methods.sampling.grid import Grid
 from . import findings
 from .base import Claim, Finding, Measured, Parts, Row, pick, row

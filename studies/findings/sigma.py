@@ -11,10 +11,10 @@ from ...bench.metrics.fisher import score_at
 from ...bench.streams import generator
 from ...datasets import get_dataset
 from ...datasets.quadrature import grid
-from ...methods.known.exact import ExactScore
-from ...methods.known.kde import KernelDensity
 from ...methods.normal_model import NormalModel
 from ...methods.objectives.dsm import DSM
+from ...methods.reference.exact import ExactScore
+from ...methods.reference.kde import KernelDensity
 from . import findings
 from .base import Claim, Finding, Measured, Parts, Row, exponent, one, pick, row
 from .tools import Crowd, Fixed, full, mean_error, scores, train, variance_error

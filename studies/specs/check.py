@@ -157,7 +157,7 @@ def _check_method(study: StudySpec, entry: Entry, engine: Engine) -> None:
 def _check_grid(study: StudySpec, entry: Entry, engine: Engine, shared: Common) -> None:
     import optuna
 
-    from .samplers import Grid, grid_size
+    from .searchers import Grid, grid_size
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     trial = optuna.create_study(sampler=Grid()).ask()

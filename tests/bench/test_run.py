@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from scorebench.bench.fingerprint import fingerprints, run_key
+from scorebench.bench.from_spec import dataset_of
 from scorebench.bench.metrics import metrics
-from scorebench.bench.parts import dataset_of
 from scorebench.bench.run import execute, shape
 from scorebench.bench.spec import (
     EvaluationSpec,

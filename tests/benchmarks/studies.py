@@ -8,8 +8,8 @@ from pathlib import Path
 import optuna
 import torch
 from scorebench.datasets import get_dataset
+from scorebench.studies.results import read_results
 from scorebench.studies.specs.load import load_study
-from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
 
 from . import plain

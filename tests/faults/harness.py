@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from scorebench.studies.storage.records import read_rows
+from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.study import run
 
 from ..studies.conftest import contents, make_study
@@ -95,9 +95,9 @@ def whole_rows(directory):
     if not table.exists():
         return set()
     rows = read_rows(directory)
-    places = [row.place for row in rows]
-    assert len(places) == len(set(places))
-    return set(places)
+    slots = [row.slot for row in rows]
+    assert len(slots) == len(set(slots))
+    return set(slots)
 
 
 def finish(directory, **options):

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.specs.load import load_study
-from scorebench.studies.storage.records import read_rows
 from scorebench.studies.study import run
 
 from .conftest import LONG
@@ -70,7 +70,7 @@ def rows_of(tmp_path, name, methods, samplers, *changes, workers):
         STUDY.format(plugin=str(BROKEN), methods=", ".join(methods), samplers=", ".join(samplers))
     )
     run(load_study(path, changes), tmp_path / name, workers=workers)
-    return {row.place.cell: row.result for row in read_rows(tmp_path / name)}
+    return {row.slot.cell: row.result for row in read_rows(tmp_path / name)}
 
 
 def check(found, expected, label):

@@ -11,7 +11,7 @@ import time
 import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.execution.where import Where
-from scorebench.studies.storage.table import read_results
+from scorebench.studies.results import read_results
 from scorebench.studies.study import run
 
 from ..studies.conftest import contents, make_study

@@ -11,8 +11,8 @@ from scorebench.datasets import datasets
 from scorebench.datasets.errors import UsageError
 from scorebench.methods import methods, references, samplers
 from scorebench.studies import study as study_module
+from scorebench.studies.rundir.read import read_study
 from scorebench.studies.specs.load import PRESETS, load_study
-from scorebench.studies.storage.records import read_study
 from scorebench.studies.study import run
 
 from .conftest import often

@@ -134,7 +134,7 @@ def test_stopped_and_started_in_the_middle(finished, tmp_path, server, figure):
 
 
 def test_urls_that_cannot_be(tmp_path, monkeypatch):
-    monkeypatch.setattr("scorebench.studies.storage.optuna_storage.PATIENCE", 0.1)
+    monkeypatch.setattr("scorebench.studies.rundir.optuna_storage.PATIENCE", 0.1)
     for url in ("postgres", "sqlite:///x.db", "postgresql+psycopg://u:secret@127.0.0.1:1/db"):
         with pytest.raises(UsageError) as caught:
             run(make_study(), tmp_path / "out", engine=FakeEngine(), storage=url)

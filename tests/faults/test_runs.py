@@ -11,7 +11,7 @@ import cloudpickle
 import numpy as np
 import pytest
 from scorebench.bench.spec import Failure, RunResult
-from scorebench.studies.storage.table import read_results
+from scorebench.studies.results import read_results
 from scorebench.studies.study import run
 
 from ..studies.conftest import make_study

@@ -8,12 +8,12 @@ from scorebench.bench.metrics import metrics
 from scorebench.bench.metrics.base import Subject
 from scorebench.datasets import get_dataset
 from scorebench.methods import methods
-from scorebench.methods.known.exact import ExactScore
-from scorebench.methods.known.gaussian_fit import Gaussian
 from scorebench.methods.model import Model
 from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
 from scorebench.methods.random import MemberRandom
+from scorebench.methods.reference.exact import ExactScore
+from scorebench.methods.reference.gaussian_fit import Gaussian
 
 
 def measure(name, dataset, model, target=0.0):

@@ -5,11 +5,13 @@ import math
 import pytest
 import torch
 from scorebench.bench.metrics import metrics
+from scorebench.bench.metrics.base import Measure
 from scorebench.bench.metrics.c2st import C2ST
 from scorebench.bench.metrics.energy_distance import EnergyDistance
 from scorebench.bench.metrics.ksd import KSD, _stein
 from scorebench.bench.metrics.modes import JunkMass, MissedMass, ModeError
 from scorebench.datasets import get_dataset
+from scorebench.datasets.errors import UsageError
 
 from .normal import Normal
 
@@ -112,11 +114,19 @@ def test_stein_discrepancy_is_blind_to_weights_and_not_to_shape(generator):
     assert metric(x[:n] * 1.2) > 0.03
 
 
+def test_a_metric_of_which_more_is_better_is_refused_with_the_way_out():
+    with pytest.raises(UsageError, match=r"metrics are losses.* return the negative value"):
+
+        class Accuracy(Measure):
+            direction = "max"
+
+    class Loss(Measure):
+        direction = "min"
+
+
 def test_every_metric_says_what_it_is():
     for name in metrics.names():
         metric = metrics.get(name)
-        assert metric.direction in ("min", "max")
-        assert metric.needs in ("samples", "score", "energy")
         assert metric.cost
         assert metrics.summary(name).endswith(".")
     assert {n for n in metrics.names() if metrics.get(n).diagnostic} == {"ksd", "edge_mass"}

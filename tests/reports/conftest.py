@@ -16,7 +16,8 @@ from scorebench.bench.spec import (
     RunSpec,
     TrainingSpec,
 )
-from scorebench.studies.storage.rows import Cell, Place, Row
+from scorebench.studies.cell import Cell, Slot
+from scorebench.studies.rundir.rows import Row
 
 DATASETS = ("8gaussians", "2spirals", "checkerboard", "rings")
 METHODS = {"dsm": 0.30, "deen": 0.30, "ssm": 0.55, "ssm_vr": 0.42}
@@ -127,10 +128,10 @@ def to_row(row: dict) -> Row:
         compute={name: row[name] for name in (*costs, *times)},
     )
     trial = None if row["trial"] != row["trial"] else int(row["trial"])
-    place = Place(
+    slot = Slot(
         Cell(row["method"], row["dataset"], row["sampler"]), row["phase"], trial, row["replicate"]
     )
-    return Row(place, spec.canonical(), result, row["environment"])
+    return Row(slot, spec.canonical(), result, row["environment"])
 
 
 def write_directory(folder: Path, results: pd.DataFrame, samples: int = 2000) -> Path:

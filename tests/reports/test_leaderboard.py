@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.reports.pages.tables import to_json
-from scorebench.reports.ranking.cell import DIRECTIONS
 from scorebench.reports.ranking.evidence import gather
 from scorebench.reports.ranking.leaderboard import cells, leaderboard
 from scorebench.reports.ranking.verdict import verdict, verdict_on
@@ -174,27 +173,6 @@ def test_samplers_share_one_scale_per_dataset():
     oracles = {c.sampler: c.oracle.mean() for c in evidence.on("rings")}
     assert oracles["annealed"] == pytest.approx(0.1, abs=0.03)
     assert oracles["langevin"] == pytest.approx(0.2, abs=0.03)
-
-
-def test_larger_is_better_turns_everything_round(
-    results: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-):
-    down = leaderboard(results, "sw1")
-    table = cells(results, "sw1")
-    monkeypatch.setitem(DIRECTIONS, "up", "max")
-    results["up"] = -results.sw1
-    up, other = leaderboard(results, "up"), cells(results, "up")
-    assert up.method.tolist() == down.method.tolist()
-    assert up.score.to_numpy() == pytest.approx(down.score.to_numpy())
-    assert other["mean"].to_numpy() == pytest.approx(-table["mean"].to_numpy())
-    assert other["low"].to_numpy() == pytest.approx(-table["high"].to_numpy())
-    assert other["search_best"].to_numpy() == pytest.approx(-table["search_best"].to_numpy())
-
-
-def test_direction_of_the_built_in_metrics_is_theirs():
-    from scorebench.bench.metrics import metrics
-
-    assert {name: metrics.get(name).direction for name in DIRECTIONS} == DIRECTIONS
 
 
 def test_what_is_no_study_is_refused(results: pd.DataFrame):

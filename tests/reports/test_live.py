@@ -15,7 +15,7 @@ import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.reports import dashboard
 from scorebench.reports.tensorboard import write_tensorboard
-from scorebench.studies.storage.optuna_storage import open_journal
+from scorebench.studies.rundir.optuna_storage import open_journal
 
 from .conftest import study
 

@@ -5,7 +5,8 @@ import math
 import pytest
 from scorebench.bench.spec import RunResult
 from scorebench.reports.pace import Pace
-from scorebench.studies.storage.rows import Cell, Place, Row
+from scorebench.studies.cell import Cell, Slot
+from scorebench.studies.rundir.rows import Row
 
 EXACT, DSM, DEEN = (Cell(name, "rings", "langevin") for name in ("exact", "dsm", "deen"))
 
@@ -14,7 +15,7 @@ def runs(cell, count, seconds):
     compute = {"train_seconds": seconds / 2, "sample_seconds": seconds / 4,
                "score_seconds": seconds / 4, "train_evaluations": 1e9}  # fmt: skip
     result = RunResult(key="0", state="ok", metrics={}, compute=compute)
-    return [Row(Place(cell, "search", i, 0), "{}", result, "e0") for i in range(count)]
+    return [Row(Slot(cell, "search", i, 0), "{}", result, "e0") for i in range(count)]
 
 
 def test_nothing_is_said_of_trainings_before_one_has_ended():

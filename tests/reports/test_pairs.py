@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 from scorebench.reports.pages.tables import table
 from scorebench.reports.ranking.evidence import gather
+from scorebench.reports.ranking.friedman import critical_difference, rank_sentence, rank_test
 from scorebench.reports.ranking.pairs import pair_columns, pairs
-from scorebench.reports.ranking.rank_test import critical_difference, rank_sentence, rank_test
 
 from .conftest import study
 

@@ -11,8 +11,8 @@ from scorebench.reports.figures.named import figure, figures
 from scorebench.reports.pages.page import page
 from scorebench.reports.ranking.pareto import front_frame, front_sentence, points
 from scorebench.reports.source import Source
-from scorebench.studies.storage.records import read_study
-from scorebench.studies.storage.table import read_results
+from scorebench.studies.results import read_results
+from scorebench.studies.rundir.read import read_study
 from scorebench.studies.study import run
 
 from ..studies.test_front import Costly, trading
@@ -26,7 +26,7 @@ def source(tmp_path_factory):
 
 
 def test_points_are_means_of_fresh_runs(source):
-    found = points(source, "ring")
+    found = points(source.evidence, source.study.costs, "ring")
     rows = source.results.query("phase == 'search' and replicate > 0")
     assert {(p.cell.method, p.trial) for p in found} == set(
         rows[["method", "trial"]].itertuples(index=False, name=None)
@@ -43,7 +43,7 @@ def test_points_are_means_of_fresh_runs(source):
 
 
 def test_the_front_is_of_the_means(source):
-    found = points(source, "ring")
+    found = points(source.evidence, source.study.costs, "ring")
     for point in found:
         better = [
             other for other in found if other is not point
@@ -57,7 +57,7 @@ def test_the_front_is_of_the_means(source):
 
 
 def test_the_table_has_winners_with_their_confirmed_means(source):
-    table = front_frame(source)
+    table = front_frame(source.evidence, source.study.costs)
     confirmed = source.results.query("phase == 'confirm'")
     for method, rows in table.groupby("method"):
         winner = rows[rows.winner.notna()]
@@ -74,7 +74,11 @@ def test_the_table_has_winners_with_their_confirmed_means(source):
 def test_the_figure_shows_every_point_and_the_page_has_it(source):
     drawn = figure(source, "front-ring")
     (axis,) = drawn.axes
-    good = [p for p in points(source, "ring") if math.isfinite(p.quality.value)]
+    good = [
+        p
+        for p in points(source.evidence, source.study.costs, "ring")
+        if math.isfinite(p.quality.value)
+    ]
     marks = [c for c in axis.containers if c.has_yerr]
     assert len(marks) == len(good)
     assert axis.get_xlabel() == "train evaluations"
@@ -88,4 +92,4 @@ def test_one_objective_has_no_front(tmp_path):
     run(trading(objective="mmd", search={"trials": 4}), tmp_path, engine=Costly())
     plain = Source(tmp_path, read_study(tmp_path), read_results(tmp_path, Costly()), {})
     assert "front-ring" not in figures(plain)
-    assert front_frame(plain).empty
+    assert front_frame(plain.evidence, plain.study.costs).empty

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from scipy import integrate, stats
-from scorebench.reports.ranking.order import (
+from scorebench.reports.ranking.rank_intervals import (
     beats,
     closure,
     common,

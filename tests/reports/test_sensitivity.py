@@ -65,10 +65,10 @@ def test_failures_are_counted_and_mapped(spec: StudySpec):
     found = slices(spec, cell)
     for one in found:
         assert np.isinf(one.losses).sum() == low.sum()
-    figure = slice_figure(found, "SW1", 1)
+    figure = slice_figure(found, "SW1")
     assert len(figure.axes) == 3, "two slices and the map"
     assert encode(figure, "png")
-    assert len(slice_figure(slices(spec, _other(results)), "SW1", 1).axes) == 2
+    assert len(slice_figure(slices(spec, _other(results)), "SW1").axes) == 2
 
 
 def _other(results):

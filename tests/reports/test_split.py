@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from scorebench.reports.figures.split import split_columns, split_figure, split_sentence, splits
+from scorebench.reports.figures.split import split_figure
 from scorebench.reports.figures.style import encode
 from scorebench.reports.ranking.evidence import gather
+from scorebench.reports.ranking.split import split_columns, split_sentence, splits
 
 from .conftest import study
 

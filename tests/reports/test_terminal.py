@@ -15,13 +15,14 @@ from scorebench.reports.progress import ProgressListener
 from scorebench.reports.source import load
 from scorebench.reports.terminal import status_view
 from scorebench.reports.write import leaderboard_table
+from scorebench.studies.cell import Cell, Slot
 from scorebench.studies.execution.events import (
     CellFinished,
     RunsFinished,
     StudyFinished,
     StudyStarted,
 )
-from scorebench.studies.storage.rows import Cell, Place, Row
+from scorebench.studies.rundir.rows import Row
 
 from .conftest import DATASETS, METHODS, study
 
@@ -99,7 +100,7 @@ def rows(*values: float) -> list[Row]:
     cell = Cell("dsm", "rings", "langevin")
     return [
         Row(
-            Place(cell, "search", i, 0), "{}",
+            Slot(cell, "search", i, 0), "{}",
             RunResult(
                 key=str(i), state="ok", metrics={"sw1": value}, compute={"train_seconds": 2.0}
             ),

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 from scorebench.reports.figures.style import encode
-from scorebench.reports.figures.training import Learned, training_curves
+from scorebench.reports.figures.training import training_curves
+from scorebench.reports.source import Learned
 
 STEPS = np.arange(1, 101.0)
 

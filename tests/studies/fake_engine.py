@@ -98,9 +98,6 @@ class FakeEngine(Engine):
     def unfit(self, kind, name, dataset, method, network):
         return None
 
-    def sign(self, metric):
-        return -1 if metric == "fit" else 1
-
     def key(self, spec):
         return spec.key(self.code)
 
@@ -135,7 +132,7 @@ class FakeEngine(Engine):
             return self._diverged(spec)
         sigma = options.get("sigma", 0.3)
         value = (math.log(sigma / 0.1)) ** 2 + options.get("slope", 0.5) + 0.3 * noise + self.tilt
-        metrics = {"fit": -value, "mmd": value, "sw1": value / 2, "sw2": value + noise}
+        metrics = {"fit": value, "mmd": value, "sw1": value / 2, "sw2": value + noise}
         if spec.method.name == "gamma" and options["width"] == 4:
             metrics["mmd"] = math.inf
         compute = {"train_seconds": noise, "train_evaluations": 100.0}

@@ -8,10 +8,10 @@ import zipfile
 import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.reports.pages.certificate import certificate_page, write_certificate
+from scorebench.studies.archive import MANIFEST, export, unpack
 from scorebench.studies.certificate import certify
 from scorebench.studies.replay import replay
-from scorebench.studies.storage.archive import MANIFEST, export, unpack
-from scorebench.studies.storage.table import read_results
+from scorebench.studies.results import read_results
 from scorebench.studies.study import run
 
 from .conftest import make_study

@@ -6,8 +6,8 @@ import torch
 from scorebench.bench.metrics.sliced_wasserstein import SW1
 from scorebench.bench.run import execute
 from scorebench.datasets import get_dataset
-from scorebench.studies.cells import Plan
 from scorebench.studies.engine import Engine
+from scorebench.studies.plan import Plan
 from scorebench.studies.specs.load import load_study
 
 FLOORS = 40

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.reports.api import Study
-from scorebench.studies.storage import versions
-from scorebench.studies.storage.records import read_rows, read_study
-from scorebench.studies.storage.table import read_results
+from scorebench.studies.results import read_results
+from scorebench.studies.rundir import versions
+from scorebench.studies.rundir.read import read_rows, read_study
 from scorebench.studies.study import run
 
 from .conftest import contents, make_study

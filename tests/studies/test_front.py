@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.front import front, spread
+from scorebench.studies.results import read_results
 from scorebench.studies.search import WORST
 from scorebench.studies.specs.check import check_names, check_options
 from scorebench.studies.specs.spec import StudySpec
-from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
 
 from .conftest import contents, make_study
@@ -145,7 +145,7 @@ def test_without_a_trade_off_the_best_are_trained_again(tmp_path):
 
 def test_failures_are_the_worst_in_every_respect(tmp_path):
     import optuna
-    from scorebench.studies.storage.optuna_storage import open_journal
+    from scorebench.studies.rundir.optuna_storage import open_journal
 
     run(trading(methods=["gamma"]), tmp_path, engine=Costly())
     storage = open_journal(tmp_path / "optuna.journal")

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.best import best
 from scorebench.studies.execution.events import RunsFinished
 from scorebench.studies.execution.scheduler import OutOfTime
+from scorebench.studies.progress import status
 from scorebench.studies.replay import replay
-from scorebench.studies.status import status
-from scorebench.studies.storage.records import read_rows, read_study
-from scorebench.studies.storage.table import read_results
+from scorebench.studies.results import read_results
+from scorebench.studies.rundir.read import read_rows, read_study
 from scorebench.studies.study import run
+from scorebench.studies.winners import best
 
 from .conftest import contents, make_study
 from .fake_engine import FakeEngine
@@ -52,12 +52,12 @@ def ran(study, directory, **options):
 @pytest.mark.parametrize("growth", GROWN)
 def test_a_grown_study_ends_like_one_that_was_as_large_from_the_start(copied, tmp_path, growth):
     study, engine = make_study(**GROWN[growth]), Wide()
-    before = {row.place for row in read_rows(copied)}
+    before = {row.slot for row in read_rows(copied)}
     size = len((copied / "runs.jsonl").read_bytes())
     old = (copied / "runs.jsonl").read_bytes()
     new = ran(study, copied, engine=engine)
     assert new
-    assert not {row.place for row in new} & before
+    assert not {row.slot for row in new} & before
     assert (copied / "runs.jsonl").read_bytes()[:size] == old
     run(study, tmp_path / "whole", engine=engine)
     assert contents(copied) == contents(tmp_path / "whole")
@@ -92,9 +92,9 @@ def test_a_dethroned_winner_stays_in_the_file_and_is_not_ranked(copied, engine):
     second = winners(copied)
     assert first != second
     kept = {
-        r.place.trial
+        r.slot.trial
         for r in read_rows(copied)
-        if r.place.phase == "confirm" and r.place.cell.method == "alpha"
+        if r.slot.phase == "confirm" and r.slot.cell.method == "alpha"
     }
     assert kept == {first, second}
     assert set(replay(copied, "alpha", "ring", engine=engine).trial) == {second}
@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_refused_with_two_ways_out(copied, tmp_path, engine
     patterns = [word.strip("'") for word in message.split("--discard ")[1:]]
     patterns = [pattern.strip().strip("'") for pattern in patterns]
     new = ran(study, copied, engine=engine, discard=patterns)
-    assert not {row.place.cell.method for row in new} & spared
+    assert not {row.slot.cell.method for row in new} & spared
     run(study, tmp_path / "fresh", engine=engine)
     assert contents(copied) == contents(tmp_path / "fresh")
     # The same command again, as after an interruption, sets nothing aside again.
@@ -249,7 +249,7 @@ class Slowly(Parted):
 
 def test_a_kill_between_setting_aside_and_the_new_study_does_no_harm(copied, tmp_path, monkeypatch):
     study, engine = make_study(training={"steps": 6}), FakeEngine()
-    from scorebench.studies.storage import store
+    from scorebench.studies.rundir import store
 
     real = store.write_atomically
 

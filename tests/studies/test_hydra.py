@@ -10,9 +10,9 @@ from hydra import compose, initialize
 from hydra.core.global_hydra import GlobalHydra
 from scorebench.datasets.errors import UsageError
 from scorebench.studies import hydra
+from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.specs.entries import Choices, Range
 from scorebench.studies.specs.load import load_study, presets
-from scorebench.studies.storage.records import read_rows
 
 TINY = [
     "training.steps=4", "training.points=50", "network.width=4", "network.depth=1",

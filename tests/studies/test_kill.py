@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.storage.table import read_results
+from scorebench.studies.results import read_results
 from scorebench.studies.study import run
 
 from .conftest import contents, make_study

@@ -13,8 +13,8 @@ from scorebench.datasets.errors import UsageError
 from scorebench.studies.execution.events import RunsFinished
 from scorebench.studies.execution.pools import InProcess, LostWorker, OverTime, Processes, _kill
 from scorebench.studies.execution.scheduler import OutOfTime
-from scorebench.studies.storage.records import read_rows, read_study
-from scorebench.studies.storage.table import read_results
+from scorebench.studies.results import read_results
+from scorebench.studies.rundir.read import read_rows, read_study
 from scorebench.studies.study import run
 
 from .conftest import contents, make_study

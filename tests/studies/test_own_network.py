@@ -9,8 +9,8 @@ from scorebench.bench.fingerprint import fingerprints
 from scorebench.bench.plugin_check import check
 from scorebench.bench.spec import NetworkSpec
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.cells import Plan
 from scorebench.studies.engine import Engine
+from scorebench.studies.plan import Plan
 from scorebench.studies.specs.load import load_study
 from scorebench.studies.specs.spec import StudySpec
 

@@ -9,12 +9,12 @@ import pytest
 from safetensors.numpy import load_file
 from scorebench.bench.spec import RunSpec
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.best import best
+from scorebench.studies.progress import status
 from scorebench.studies.replay import replay
+from scorebench.studies.results import read_results
 from scorebench.studies.specs.load import load_study
-from scorebench.studies.status import status
-from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
+from scorebench.studies.winners import best
 
 from .conftest import contents, make_study
 from .fake_engine import FakeEngine

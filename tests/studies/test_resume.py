@@ -15,7 +15,7 @@ from scorebench.studies.execution.events import (
 from scorebench.studies.execution.interrupt import Interrupt
 from scorebench.studies.execution.pools import InProcess
 from scorebench.studies.execution.scheduler import MEMBERS
-from scorebench.studies.storage.table import read_results
+from scorebench.studies.results import read_results
 from scorebench.studies.study import run
 
 from .conftest import contents, make_study

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scorebench.bench.parts import stream_of
+from scorebench.bench.from_spec import stream_of
 from scorebench.bench.spec import RunSpec
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.sample import _draw, _stored, sample

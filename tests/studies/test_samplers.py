@@ -5,9 +5,9 @@ import itertools
 import optuna
 import pytest
 from scorebench.datasets.errors import UsageError
+from scorebench.studies.results import read_results
 from scorebench.studies.specs.check import check_options
-from scorebench.studies.specs.samplers import Grid, Sobol
-from scorebench.studies.storage.table import read_results
+from scorebench.studies.specs.searchers import Grid, Sobol
 from scorebench.studies.study import run
 
 from .conftest import make_study

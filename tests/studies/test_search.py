@@ -6,12 +6,13 @@ import optuna
 import pytest
 from scorebench.bench.spec import RunResult
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.cells import Plan
+from scorebench.studies.cell import Cell, Slot
+from scorebench.studies.plan import Plan
+from scorebench.studies.rundir.optuna_storage import open_journal
+from scorebench.studies.rundir.rows import Row
 from scorebench.studies.search import WORST, Search
 from scorebench.studies.specs.entries import Choices, Entry, Range
 from scorebench.studies.specs.space import Common, common, explore, propose
-from scorebench.studies.storage.optuna_storage import open_journal
-from scorebench.studies.storage.rows import Cell, Place, Row
 
 from .conftest import make_study
 
@@ -79,8 +80,8 @@ CELL = Cell("beta", "ring", "walk")
 
 def trial_row(number, suggested, value, state="ok", spec=None):
     result = RunResult(key="k", state=state, metrics={"mmd": value})
-    place = Place(CELL, "search", number, 0)
-    return Row(place, spec or f'{{"n":{number}}}', result, "e", suggested)
+    slot = Slot(CELL, "search", number, 0)
+    return Row(slot, spec or f'{{"n":{number}}}', result, "e", suggested)
 
 
 def searcher(engine, path, **changes):
@@ -155,15 +156,6 @@ def test_a_storage_that_somebody_else_wrote_to_is_rebuilt(engine, tmp_path):
     assert drive(search, history, 12) == straight
 
 
-def test_metrics_that_should_be_large_are_turned_round(engine, tmp_path):
-    search = searcher(engine, tmp_path / "a", objective="fit")
-    suggested = search.ask([], 1)[0].suggested
-    result = RunResult(key="k", state="ok", metrics={"fit": 3.0})
-    rows = [Row(Place(CELL, "search", 0, 0), SPEC, result, "e", suggested)]
-    search.tell(0, rows)
-    assert search.sync(rows).trials[0].value == -3.0
-
-
 SPEC = '{"n":0}'
 
 
@@ -173,16 +165,16 @@ def choose(engine, trials, repeats, **changes):
     steps = plan._choose(CELL, trials)
     try:
         jobs = next(steps)
-        asked = [(job.place.trial, job.place.replicate) for job in jobs]
+        asked = [(job.slot.trial, job.slot.replicate) for job in jobs]
         rows = [
-            Row(job.place, "", RunResult(key="k", state=state, metrics={"mmd": value}), "e")
+            Row(job.slot, "", RunResult(key="k", state=state, metrics={"mmd": value}), "e")
             for job in jobs
-            for state, value in [repeats[job.place.trial, job.place.replicate]]
+            for state, value in [repeats[job.slot.trial, job.slot.replicate]]
         ]
         steps.send(rows)
     except StopIteration as stop:
         winner = stop.value
-        return (winner.place.trial if winner else None), locals().get("asked", [])
+        return (winner.slot.trial if winner else None), locals().get("asked", [])
     raise AssertionError("asked for more than one round")
 
 

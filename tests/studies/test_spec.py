@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.specs.difference import difference
+from scorebench.studies.rundir.changes import difference
 from scorebench.studies.specs.entries import Choices, Range
 from scorebench.studies.specs.spec import StudySpec
 

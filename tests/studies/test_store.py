@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scorebench.bench.spec import Failure, RunResult
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.storage.records import read_rows, read_study
-from scorebench.studies.storage.rows import Cell, Place, Row, parse_line
-from scorebench.studies.storage.store import Store
+from scorebench.studies.cell import Cell, Slot
+from scorebench.studies.rundir.read import read_rows, read_study
+from scorebench.studies.rundir.rows import Row, parse_line
+from scorebench.studies.rundir.store import Store
 from scorebench.studies.study import run
 
 from .conftest import contents, make_study
@@ -21,8 +22,8 @@ SPEC = '{"a":1}'
 
 
 def row(replicate=0, **metrics):
-    place = Place(Cell("alpha", "ring", "walk"), "confirm", 2, replicate)
-    return Row(place, SPEC, RunResult(key="k", state="ok", metrics=metrics), "e", {"sigma": 0.5})
+    slot = Slot(Cell("alpha", "ring", "walk"), "confirm", 2, replicate)
+    return Row(slot, SPEC, RunResult(key="k", state="ok", metrics=metrics), "e", {"sigma": 0.5})
 
 
 finite = st.floats(width=64)
@@ -32,7 +33,7 @@ finite = st.floats(width=64)
 def test_rows_read_back_equal(metrics, reason):
     failure = Failure(stage="train", step=3, reason=reason)
     result = RunResult(key="k", state="diverged", metrics=metrics, failure=failure)
-    old = Row(row().place, SPEC, result, "e", {"a": 1, "b": 0.1, "c": "x", "d": True})
+    old = Row(row().slot, SPEC, result, "e", {"a": 1, "b": 0.1, "c": "x", "d": True})
     text = old.to_json()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert "\n" not in text
@@ -49,7 +50,7 @@ def test_rows_are_there_once_append_returns(tmp_path):
             "e": {"cpu": "x"}
         }
     with Store(tmp_path / "out", make_study()) as store:
-        assert list(store.rows) == [row(0).place, row(1).place]
+        assert list(store.rows) == [row(0).slot, row(1).slot]
         store.append([row(2)], {"f": {"cpu": "y"}})
         assert set(store.environments) == {"e", "f"}
 
@@ -134,7 +135,7 @@ def test_a_first_start_that_fails_takes_its_folders_with_it(tmp_path, engine, mo
     def fail(path, content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("scorebench.studies.storage.store.write_atomically", fail)
+    monkeypatch.setattr("scorebench.studies.rundir.store.write_atomically", fail)
     with pytest.raises(UsageError, match="No space left"):
         run(make_study(), tmp_path / "a" / "b", engine=engine)
     assert list(tmp_path.iterdir()) == []
@@ -187,7 +188,7 @@ def test_refused_permission_is_one_line(tmp_path, engine, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr("scorebench.studies.storage.store.Path.mkdir", refuse)
+    monkeypatch.setattr("scorebench.studies.rundir.store.Path.mkdir", refuse)
     with pytest.raises(UsageError, match="Permission denied") as caught:
         run(make_study(), tmp_path / "new", engine=engine)
     assert "\n" not in str(caught.value)

@@ -5,18 +5,18 @@ import math
 
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.best import best
-from scorebench.studies.cells import Plan
 from scorebench.studies.engine import Engine
 from scorebench.studies.execution.estimate import estimate
+from scorebench.studies.plan import Plan
 from scorebench.studies.replay import replay
+from scorebench.studies.results import read_results
+from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.specs.check import check_fit, check_options
 from scorebench.studies.specs.entries import Choices, Range
 from scorebench.studies.specs.spec import StudySpec
 from scorebench.studies.specs.sweep import FIELDS, applied, value_of
-from scorebench.studies.storage.records import read_rows
-from scorebench.studies.storage.table import read_results
 from scorebench.studies.study import run
+from scorebench.studies.winners import best
 
 from .conftest import contents, make_study
 from .fake_engine import FakeEngine
@@ -69,11 +69,11 @@ def test_every_value_is_within_its_range_and_reaches_the_runs(tmp_path, engine):
     assert set(table["params.sampler.steps"]) == {5, 20}
     assert set(table["params.learning_rate"]) == {0.001, 0.01}
     for row in read_rows(tmp_path):
-        if row.place.phase == "search":
+        if row.slot.phase == "search":
             line = table[(table.key == row.result.key)]
             for name in NAMES if len(line) else ():
                 assert value_of(row.run, name) == line[f"params.{name}"].iloc[0]
-        if row.place.phase == "reference" and row.place.cell.method != "truth":
+        if row.slot.phase == "reference" and row.slot.cell.method != "truth":
             assert row.run.network.width == 8
             assert math.isclose(row.run.sampler.options["step_size"], 0.01)
 
@@ -159,7 +159,7 @@ def test_whole_numbers_are_numbers_where_numbers_are_asked_for(tmp_path, engine)
     )  # fmt: skip
     run(study, tmp_path, engine=engine)
     for row in read_rows(tmp_path):
-        if row.place.phase == "search":
+        if row.slot.phase == "search":
             assert type(row.run.training.clip) is float
             assert '"clip":10.0' in row.spec or '"clip":20.0' in row.spec
             assert '"step_size":1.0' in row.spec or '"step_size":2.0' in row.spec
@@ -184,7 +184,7 @@ def test_members_of_other_shapes_and_samplers_give_what_they_give_alone(tmp_path
     )  # fmt: skip
     check_fit(study, Engine())
     run(study, tmp_path)
-    tried = [row for row in read_rows(tmp_path) if row.place.phase == "search"]
+    tried = [row for row in read_rows(tmp_path) if row.slot.phase == "search"]
     assert len({str(row.suggested) for row in tried}) == 4
     for row in tried:
         (alone,) = Engine().execute([row.run], False)

@@ -11,13 +11,13 @@ from scorebench.datasets.errors import UsageError
 from scorebench.reports.merge import merge
 from scorebench.reports.write import write_report
 from scorebench.studies import trust as trust_module
-from scorebench.studies.best import best
+from scorebench.studies.progress import status
 from scorebench.studies.replay import replay
+from scorebench.studies.results import read_results
+from scorebench.studies.rundir.store import Store
 from scorebench.studies.sample import sample
 from scorebench.studies.specs.load import load_study, parse
-from scorebench.studies.status import status
-from scorebench.studies.storage.store import Store
-from scorebench.studies.storage.table import read_results
+from scorebench.studies.winners import best
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from ...datasets.errors import UsageError
-from .whole_files import clear_locks
+from .files import clear_locks
 
 PATIENCE = 60.0
 """Seconds that a database which went away is waited for."""

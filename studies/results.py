@@ -8,15 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from ...datasets.errors import UsageError
-from ..cells import Plan
-from ..engine import Engine
-from ..specs.space import LEARNING_RATE
-from ..specs.sweep import value_of
-from .records import read_rows, read_study
-from .rows import Place, Row
-from .standing import standing
-from .whole_files import refused, write_atomically, write_if_changed
+from ..datasets.errors import UsageError
+from .cell import Slot
+from .engine import Engine
+from .plan import Plan
+from .progress import standing
+from .rundir.files import refused, write_atomically, write_if_changed
+from .rundir.read import read_rows, read_study
+from .rundir.rows import Row
+from .specs.space import LEARNING_RATE
+from .specs.sweep import value_of
 
 _COMPUTE = (
     "train_evaluations", "sample_evaluations", "train_seconds", "sample_seconds", "score_seconds",
@@ -90,7 +91,7 @@ def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
         plan: The study they belong to.
     """
     ordered = in_order(rows, plan)
-    records = [_record(row, plan.swept(row.place.cell)) for row in ordered]
+    records = [_record(row, plan.swept(row.slot.cell)) for row in ordered]
     metrics = _columns(plan.study.evaluation.metrics, (), (r.result.metrics for r in ordered))
     params = sorted({key for record in records for key in record if key.startswith("params.")})
     compute = _columns(_COMPUTE, (), (row.result.compute for row in ordered))
@@ -123,7 +124,7 @@ def in_order(rows: Iterable[Row], plan: Plan) -> list[Row]:
     rank = {cell: i for i, cell in enumerate(plan.cells)}
 
     def order(row: Row) -> tuple[int, int, int, int]:
-        cell, phase, trial, replicate = row.place
+        cell, phase, trial, replicate = row.slot
         return _PHASES.index(phase), rank[cell], -1 if trial is None else trial, replicate
 
     try:
@@ -140,18 +141,18 @@ def _columns(
 
 
 def _record(row: Row, swept: Iterable[str]) -> dict[str, Any]:
-    place: Place = row.place
+    slot: Slot = row.slot
     run = row.run
     params: dict[str, Any] = {}
-    if place.trial is not None:
+    if slot.trial is not None:
         params = {f"params.{name}": value for name, value in run.method.options.items()}
         params[f"params.{LEARNING_RATE}"] = run.training.learning_rate
         params |= {f"params.{name}": value_of(run, name) for name in swept}
     return {
-        "phase": place.phase,
-        **place.cell._asdict(),
-        "trial": place.trial,
-        "replicate": place.replicate,
+        "phase": slot.phase,
+        **slot.cell._asdict(),
+        "trial": slot.trial,
+        "replicate": slot.replicate,
         **row.result.summary(),
         **params,
         "environment": row.environment,

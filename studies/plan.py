@@ -12,20 +12,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..bench.spec import EvaluationSpec, Phase, Plugin, RunSpec, TrainingSpec
+from .cell import Cell, Job, Slot
 from .engine import Engine
 from .front import front, spread
+from .rundir.rows import Row
 from .specs.check import resolve
 from .specs.entries import Entry
 from .specs.space import Common, Proposal, common, example, explore, propose
 from .specs.spec import IID, TRUTH, StudySpec
 from .specs.sweep import applied
-from .storage.rows import Cell, Job, Place, Row
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 Steps = Generator[list[Job], list[Row], int | None]
-Table = Mapping[Place, Row]
+Table = Mapping[Slot, Row]
 
 
 class Size(NamedTuple):
@@ -119,7 +120,7 @@ class Plan:
 
     def _refer(self, cell: Cell) -> Steps:
         yield [
-            Job(Place(cell, "reference", None, replicate), self._reference(cell, replicate))
+            Job(Slot(cell, "reference", None, replicate), self._reference(cell, replicate))
             for replicate in range(self.size(cell).reference)
         ]
         return None
@@ -145,7 +146,7 @@ class Plan:
             winner = yield from self._choose(cell, trials)
             if winner is None:
                 return None
-            spec, number = winner.run, winner.place.trial
+            spec, number = winner.run, winner.slot.trial
         else:
             from optuna.trial import FixedTrial
 
@@ -164,11 +165,11 @@ class Plan:
     ) -> Generator[list[Job], list[Row], list[Row]]:
         """All trials; finished batches are taken from the table without asking Optuna again."""
         trials: list[Row] = []
-        places = [Place(cell, "search", n, 0) for n in range(self.study.search.trials)]
+        slots = [Slot(cell, "search", n, 0) for n in range(self.study.search.trials)]
         search = None
-        for start in range(0, len(places), self.study.search.batch):
-            batch = places[start : start + self.study.search.batch]
-            known = [table.get(place) for place in batch]
+        for start in range(0, len(slots), self.study.search.batch):
+            batch = slots[start : start + self.study.search.batch]
+            known = [table.get(slot) for slot in batch]
             finished = [row for row in known if row is not None]
             if len(finished) == len(batch):
                 trials += finished
@@ -180,10 +181,10 @@ class Plan:
                 search = Search(self.engine, self.study, entry, cell, storage())
             jobs = []
             suggestions = search.ask(trials, len(batch))
-            for place, row, (proposal, suggested) in zip(batch, known, suggestions, strict=True):
+            for slot, row, (proposal, suggested) in zip(batch, known, suggestions, strict=True):
                 # A row stands even if another version of Optuna would now propose otherwise.
                 spec = row.run if row is not None else self._spec(cell, proposal)
-                jobs.append(Job(place, spec, suggested))
+                jobs.append(Job(slot, spec, suggested))
             rows = yield jobs
             if all(row.suggested == job.suggested for row, job in zip(rows, jobs, strict=True)):
                 search.tell(start, rows)
@@ -209,16 +210,16 @@ class Plan:
         if len(finalists) < 2 or not settings.repeats:
             return finalists[0] if finalists else None
         rows = yield [
-            self._job(cell, "search", row.place.trial, replicate, row.run)
+            self._job(cell, "search", row.slot.trial, replicate, row.run)
             for row in finalists
             for replicate in range(1, settings.repeats + 1)
         ]
         repeats: dict[int | None, list[float]] = {}
         for row in rows:
-            repeats.setdefault(row.place.trial, []).append(self._loss(row))
+            repeats.setdefault(row.slot.trial, []).append(self._loss(row))
 
         def merit(finalist: Row) -> tuple[int, float]:
-            losses = repeats[finalist.place.trial]
+            losses = repeats[finalist.slot.trial]
             good = [loss for loss in losses if loss < math.inf]
             return len(losses) - len(good), math.fsum(good) / max(len(good), 1)
 
@@ -234,22 +235,21 @@ class Plan:
         if not self.study.costs:
             return list(candidates[:count])
         names = (self.study.objective, *self.study.costs)
-        signs = {name: self.engine.sign(name) for name in names}
-        points = [[row.loss(name, signs[name]) for name in names] for row in candidates]
+        points = [[row.loss(name) for name in names] for row in candidates]
         chosen = spread(front(points), count)
         others = (i for i in range(len(candidates)) if i not in chosen)
         chosen += itertools.islice(others, count - len(chosen))
         return [candidates[i] for i in sorted(chosen)]
 
     def _loss(self, row: Row) -> float:
-        return row.loss(self.study.objective, self._sign)
+        return row.loss(self.study.objective)
 
     def _job(
         self, cell: Cell, phase: Phase, trial: int | None, replicate: int, spec: RunSpec
     ) -> Job:
-        place = Place(cell, phase, trial, replicate)
+        slot = Slot(cell, phase, trial, replicate)
         update = {"phase": phase, "replicate": replicate, "evaluation": self._evaluation(phase)}
-        return Job(place, spec.model_copy(update=update))
+        return Job(slot, spec.model_copy(update=update))
 
     def _spec(self, cell: Cell, proposal: Proposal) -> RunSpec:
         method = self._entries[cell.method]
@@ -285,10 +285,6 @@ class Plan:
         return EvaluationSpec(
             samples=given.samples, metrics=given.metrics, split=split, checkpoints=looks
         )
-
-    @cached_property
-    def _sign(self) -> int:
-        return self.engine.sign(self.study.objective)
 
     @cached_property
     def _tuned(self) -> frozenset[Cell]:

@@ -6,10 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from ...datasets import datasets
-from ...datasets.errors import UsageError
-from ...methods import methods
-from ..storage.whole_files import refused
+from ..datasets import datasets
+from ..datasets.errors import UsageError
+from ..methods import methods
+from .rundir.files import refused
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 

@@ -3,55 +3,13 @@
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from pydantic import ValidationError
 
-from ...bench.spec import Option, Phase, RunResult, RunSpec
+from ...bench.spec import Option, RunResult, RunSpec
+from ..cell import Cell, Slot
 from .versions import FORMAT, upgrade_row
-
-
-class Cell(NamedTuple):
-    """Labels of a method, a dataset and a sampler; reference rows have a reference's label."""
-
-    method: str
-    dataset: str
-    sampler: str
-
-    @property
-    def stem(self) -> str:
-        """Beginning of the names of the cell's files."""
-        return "-".join(self)
-
-
-class Place(NamedTuple):
-    """Where a row belongs: no two rows of a table share one.
-
-    Attributes:
-        cell: Whose run it is.
-        phase: Step of the study.
-        trial: Number of the configuration within the cell, None for reference rows.
-        replicate: Number of the repetition.
-    """
-
-    cell: Cell
-    phase: Phase
-    trial: int | None
-    replicate: int
-
-
-class Job(NamedTuple):
-    """A run that a cell asks for.
-
-    Attributes:
-        place: Where its row will belong.
-        spec: What to run.
-        suggested: Optuna's parameters behind a trial, before the method made options of them.
-    """
-
-    place: Place
-    spec: RunSpec
-    suggested: dict[str, Option] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +17,14 @@ class Row:
     """One finished run.
 
     Attributes:
-        place: Where it belongs.
+        slot: Where it belongs.
         spec: ``RunSpec.canonical()`` of what was run (text: ten thousand of them must fit).
         result: What came out.
         environment: Identity of the environment it ran in.
         suggested: See ``Job``.
     """
 
-    place: Place
+    slot: Slot
     spec: str
     result: RunResult
     environment: str
@@ -79,7 +37,7 @@ class Row:
 
     def to_json(self) -> str:
         """One line of strict JSON; non-finite numbers are written as strings."""
-        cell, phase, trial, replicate = self.place
+        cell, phase, trial, replicate = self.slot
         data = {
             "cell": cell, "phase": phase, "trial": trial, "replicate": replicate,
             "environment": self.environment, "suggested": self.suggested,
@@ -96,11 +54,11 @@ class Row:
         """
         try:
             method, dataset, sampler = data["cell"]
-            place = Place(
+            slot = Slot(
                 Cell(method, dataset, sampler), data["phase"], data["trial"], data["replicate"]
             )
             return cls(
-                place,
+                slot,
                 json.dumps(data["spec"], sort_keys=True, separators=(",", ":")),
                 RunResult.model_validate(data["result"]),
                 data["environment"],
@@ -109,17 +67,16 @@ class Row:
         except (KeyError, TypeError, ValidationError) as error:
             raise ValueError(f"not a row: {error}") from error
 
-    def loss(self, metric: str, sign: int) -> float:
-        """An objective, made small-is-better; infinite unless the run is ok and has it.
+    def loss(self, metric: str) -> float:
+        """Value of an objective; infinite unless the run is ok and has a finite one.
 
         Args:
             metric: Name of the objective, a metric or a count of network evaluations.
-            sign: 1 if it should be small, -1 if large.
         """
         value = self.result.metrics.get(metric, self.result.compute.get(metric, math.nan))
         if self.result.state != "ok" or not math.isfinite(value):
             return math.inf
-        return sign * value
+        return value
 
 
 @dataclass(frozen=True, slots=True)

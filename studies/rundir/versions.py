@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ...bench.spec import RunSpec
 from ...datasets.errors import UsageError
-from .whole_files import refused, write_atomically
+from .files import refused, write_atomically
 
 FORMAT = 2
 """The format that is written."""

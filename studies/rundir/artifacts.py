@@ -13,7 +13,7 @@ the keys of the runs in them, so those of rows that no longer count are told fro
         names (m,), checkpoints (replicates, c, 1 + m): step, then each metric of a small sample
         replicate (replicates,), keys (replicates,)
     fields/CELL.npz          the best replicate
-        energy (g, g), score (q, q, 2), paths (places, chains, 2), extent (); outside the plane
+        energy (g, g), score (q, q, 2), paths (points, chains, 2), extent (); outside the plane
         there is only extent, and what a model or sampler has not is left out
     models/CELL.safetensors  the best replicate
 """
@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .rows import Cell, Row
-from .whole_files import write_atomically
+from ..cell import Cell
+from .files import write_atomically
+from .rows import Row
 
 if TYPE_CHECKING:
     from ...bench.artifacts import Artifacts
@@ -55,7 +56,7 @@ class ArtifactFiles:
 
     def holds(self, row: Row) -> bool:
         """Whether the artifacts of a confirmed run are there, apart or in the cell's files."""
-        return self._part(row).exists() or row.result.key in self._keys(row.place.cell)
+        return self._part(row).exists() or row.result.key in self._keys(row.slot.cell)
 
     def keep(self, row: Row, artifacts: "Artifacts") -> None:
         """Store the artifacts of a confirmed run until its cell is finished."""
@@ -147,7 +148,7 @@ class ArtifactFiles:
         )
 
     def _part(self, row: Row) -> Path:
-        return self.directory / PARTS / f"{row.place.cell.stem}-{row.result.key}.npz"
+        return self.directory / PARTS / f"{row.slot.cell.stem}-{row.result.key}.npz"
 
 
 def _arrays(path: Path) -> dict[str, Array]:
@@ -161,7 +162,7 @@ def _firsts(values: Array) -> list[int]:
 
 
 def _samples(drawn: Sequence[Mapping[str, Array]], rows: Sequence[Row]) -> bytes:
-    replicates = [row.place.replicate for row in rows]
+    replicates = [row.slot.replicate for row in rows]
     sizes = [len(part["samples"]) for part in drawn]
     arrays = {
         "samples": np.concatenate([part["samples"] for part in drawn]),
@@ -178,7 +179,7 @@ _ALL = ("least", "names")
 
 def _curves(drawn: Sequence[Mapping[str, Array]], rows: Sequence[Row]) -> bytes:
     arrays: dict[str, Array] = {
-        "replicate": np.asarray([row.place.replicate for row in rows], dtype=np.int64),
+        "replicate": np.asarray([row.slot.replicate for row in rows], dtype=np.int64),
         "keys": np.asarray([row.result.key for row in rows]),
     }
     # Nothing was trained in a study of no steps.

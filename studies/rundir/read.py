@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...datasets.errors import UsageError
+from ..cell import Cell, Slot
 from ..specs.load import parse
 from ..specs.spec import StudySpec
-from .rows import Cell, Discard, Place, Row, parse_line
+from .files import refused
+from .rows import Discard, Row, parse_line
 from .versions import FORMAT, read_format, upgrade_study
-from .whole_files import refused
 
 STUDY = "study.toml"
 ROWS = "runs.jsonl"
@@ -97,12 +98,12 @@ class Scan(NamedTuple):
     """What the table's file holds up to the first torn line.
 
     Attributes:
-        rows: Rows that count, by place.
+        rows: Rows that count, by slot.
         discarded: Cells that had rows set aside.
         size: Bytes that are whole.
     """
 
-    rows: dict[Place, Row]
+    rows: dict[Slot, Row]
     discarded: set[Cell]
     size: int
 
@@ -117,7 +118,7 @@ def scan(path: Path, version: int = FORMAT) -> Scan:
     Raises:
         UsageError: Something that is not a row is followed by rows: not the mark of a kill.
     """
-    rows: dict[Place, Row] = {}
+    rows: dict[Slot, Row] = {}
     discarded: set[Cell] = set()
     good = 0
     torn = None
@@ -129,11 +130,11 @@ def scan(path: Path, version: int = FORMAT) -> Scan:
             raise UsageError(f"line {torn} of {str(path)!r} is damaged; restore it from a copy")
         good += len(line)
         if isinstance(record, Row):
-            rows[record.place] = record
+            rows[record.slot] = record
         else:
             gone = set(record.cells)
             discarded |= gone
-            rows = {place: row for place, row in rows.items() if place.cell not in gone}
+            rows = {slot: row for slot, row in rows.items() if slot.cell not in gone}
     return Scan(rows, discarded, good)
 
 

@@ -16,10 +16,11 @@ from filelock import FileLock, Timeout
 
 from ...bench.spec import RunSpec
 from ...datasets.errors import UsageError, unknown
-from ..specs.difference import Change, conflicts
+from ..cell import Cell, Slot
 from ..specs.spec import StudySpec
-from .code import Parts, changed_code, write_code
-from .records import (
+from .changes import Conflict, Parts, changed_code, conflicts, write_code
+from .files import clear_drafts, clear_locks, refused, write_atomically
+from .read import (
     ENVIRONMENT,
     JOURNAL,
     LOCK,
@@ -30,9 +31,8 @@ from .records import (
     read_study,
     scan,
 )
-from .rows import Cell, Discard, Place, Row, parse_line
+from .rows import Discard, Row, parse_line
 from .versions import FORMAT, read_format, write_format
-from .whole_files import clear_drafts, clear_locks, refused, write_atomically
 
 
 class Store:
@@ -66,7 +66,7 @@ class Store:
         self._key = key
         self._discarded = discarded
         self._parts = parts
-        self.rows: dict[Place, Row] = {}
+        self.rows: dict[Slot, Row] = {}
         self.environments: dict[str, dict[str, Any]] = {}
         self.code: Mapping[str, Parts] = {}
         self._lock = FileLock(directory / LOCK, blocking=False)
@@ -107,7 +107,7 @@ class Store:
         """Add rows for good: when this returns they survive a power cut.
 
         Args:
-            rows: At places that have no row.
+            rows: At slots that have no row.
             environment: The environments that the rows refer to, by identity.
 
         Raises:
@@ -123,7 +123,7 @@ class Store:
             self._add("".join(f"{row.to_json()}\n" for row in rows).encode())
         except OSError as error:
             raise refused(self.directory, "write to", error) from error
-        self.rows |= {row.place: row for row in rows}
+        self.rows |= {row.slot: row for row in rows}
 
     def note_code(self, code: Mapping[str, Parts]) -> None:
         """Remember which code makes the rows of each cell; before they are added, lest it be lost.
@@ -200,7 +200,7 @@ class Store:
 
     def _take_over(self, old: StudySpec, before: set[Cell]) -> None:
         """Make the directory the new study's, if its rows fit or may be set aside."""
-        held = {place.cell for place in self.rows}
+        held = {slot.cell for slot in self.rows}
         problems = [*conflicts(old, self.study), *self._changed_code()]
         problems = [p._replace(cells=p.cells & held) for p in problems if p.cells & held]
         gone = self._permitted(held | before) & frozenset().union(*(p.cells for p in problems))
@@ -211,7 +211,7 @@ class Store:
             cells = tuple(sorted(gone))
             because = tuple(problem.text for problem in problems)
             self._add(f"{Discard(cells, because).to_json()}\n".encode())
-            self.rows = {place: row for place, row in self.rows.items() if place.cell not in gone}
+            self.rows = {slot: row for slot, row in self.rows.items() if slot.cell not in gone}
             if self._discarded is not None:
                 self._discarded(cells)
         if old != self.study:
@@ -227,7 +227,7 @@ class Store:
         write_atomically(self.directory / STUDY, self.study.to_toml().encode())
         write_format(self.directory)
 
-    def _changed_code(self) -> list[Change]:
+    def _changed_code(self) -> list[Conflict]:
         if self._key is None:
             return []
         return changed_code(self.rows.values(), self.code, self._key, self._parts)
@@ -307,7 +307,7 @@ def _cells(study: StudySpec) -> set[Cell]:
     }
 
 
-def _incomparable(directory: Path, problems: Sequence[Change], held: set[Cell]) -> UsageError:
+def _incomparable(directory: Path, problems: Sequence[Conflict], held: set[Cell]) -> UsageError:
     texts = [problem.text for problem in problems]
     more = f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
     concerned: set[Cell] = set().union(*(problem.cells for problem in problems))

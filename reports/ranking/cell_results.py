@@ -8,46 +8,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...studies.cell import Cell
 from .statistics import Array, Estimate, estimate, same_as_floor
-
-DIRECTIONS = {"mmd": "min", "sw1": "min", "sw2": "min"}
-"""Of the built-in metrics, known here so that a table is printed without importing them."""
 
 SPLIT = "split."
 """Begins the columns of metrics of models that were sampled exactly."""
-
-Place = tuple[str, str, str]
 
 STAGES = ("train_seconds", "sample_seconds", "score_seconds")
 """What the time of a run goes into."""
 
 
-def sign_of(objective: str) -> int:
-    """1 if smaller values of the metric are better, -1 if larger ones are."""
-    direction = DIRECTIONS.get(objective)
-    if direction is None:
-        from ...bench.metrics import metrics
-
-        direction = metrics.get(objective).direction
-    return -1 if direction == "max" else 1
-
-
 def losses(rows: pd.DataFrame, objective: str, prefix: str = "") -> Array:
-    """Values with the better ones smaller, shape (rows,); ``inf`` for every failed run."""
-    values = sign_of(objective) * rows[prefix + objective].to_numpy(dtype=np.float64)
+    """Values of a metric, shape (rows,); ``inf`` for every failed run."""
+    values = rows[prefix + objective].to_numpy(dtype=np.float64)
     bad = (rows["state"] != "ok").to_numpy() | ~np.isfinite(values)
     return np.where(bad, math.inf, values)
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellResults:
     """One method with one sampler on one dataset, and the references beside it.
 
     Arrays hold losses (better is smaller, ``inf`` is a failed run).
 
     Attributes:
+        cell: Which cell.
+        label: Name of its contestant.
         objective: The metric.
-        sign: 1 if smaller values of the metric are better, -1 otherwise.
         search: Its rows of the search.
         confirm: Its confirmed rows, by replicate.
         truth: Fresh truth samples, shape (repetitions,): the noise floor.
@@ -58,11 +45,9 @@ class Cell:
         rank: Best and worst rank within the dataset that the seeds leave open.
     """
 
-    dataset: str
-    method: str
-    sampler: str
+    cell: Cell
+    label: str
     objective: str
-    sign: int
     search: pd.DataFrame = field(repr=False)
     confirm: pd.DataFrame = field(repr=False)
     truth: Array = field(repr=False)
@@ -73,9 +58,19 @@ class Cell:
     rank: tuple[int, int] | None = None
 
     @property
-    def place(self) -> Place:
-        """What the cell is called: method, dataset, sampler."""
-        return self.method, self.dataset, self.sampler
+    def method(self) -> str:
+        """Label of the method."""
+        return self.cell.method
+
+    @property
+    def dataset(self) -> str:
+        """Label of the dataset."""
+        return self.cell.dataset
+
+    @property
+    def sampler(self) -> str:
+        """Label of the sampler."""
+        return self.cell.sampler
 
     @cached_property
     def losses(self) -> Array:
@@ -113,13 +108,12 @@ class Cell:
     @property
     def mean(self) -> float:
         """Mean of the confirmed values of the metric."""
-        return self.sign * self.loss.value
+        return self.loss.value
 
     @property
     def interval(self) -> tuple[float, float]:
         """Its 95 % interval."""
-        low, high = self.loss.interval()
-        return (low, high) if self.sign > 0 else (-high, -low)
+        return self.loss.interval()
 
     @property
     def floor(self) -> float:
@@ -132,7 +126,7 @@ class Cell:
 
         Unbiased metrics scatter around zero there.
         """
-        values = self.sign * self.truth
+        values = self.truth
         if len(values) < 2 or not np.isfinite(values).all():
             return False
         return bool(values.mean() > 2 * values.std(ddof=1) / math.sqrt(len(values)))

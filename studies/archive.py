@@ -17,13 +17,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ...datasets.errors import UsageError
-from ..cells import Plan
-from ..engine import Engine
-from ..specs.spec import StudySpec
-from .artifacts import FOLDERS
-from .lock import lock
-from .records import (
+from ..datasets.errors import UsageError
+from .engine import Engine
+from .plan import Plan
+from .progress import standing
+from .results import frame, in_order
+from .rundir.artifacts import FOLDERS
+from .rundir.files import refused, write_atomically
+from .rundir.read import (
     CODE,
     ENVIRONMENT,
     LOCK,
@@ -34,11 +35,10 @@ from .records import (
     read_rows,
     read_study,
 )
-from .rows import Row
-from .standing import standing
-from .table import frame, in_order
-from .versions import FILE, FORMAT
-from .whole_files import refused, write_atomically
+from .rundir.requirements import lock
+from .rundir.rows import Row
+from .rundir.versions import FILE, FORMAT
+from .specs.spec import StudySpec
 
 ARCHIVE = 1
 """The format of archives that is written."""
@@ -109,7 +109,7 @@ def _members(folder: Path, study: StudySpec, engine: Engine) -> dict[str, bytes]
         "results.csv": frame(rows, plan).to_csv(index=False, lineterminator="\n").encode(),
         "requirements.txt": lock(known[_main(rows)], modules).encode(),
     }
-    stems = {row.place.cell.stem for row in rows if row.place.phase == "confirm"}
+    stems = {row.slot.cell.stem for row in rows if row.slot.phase == "confirm"}
     for kind in FOLDERS:
         for path in sorted((folder / kind).glob("*")):
             if path.stem in stems and _MEMBER.fullmatch(f"{kind}/{path.name}"):

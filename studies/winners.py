@@ -5,15 +5,16 @@ from pathlib import Path
 
 from ..bench.spec import Option
 from ..datasets.errors import UsageError, unknown
-from .cells import Plan
+from .cell import Cell, Slot
 from .engine import Engine
+from .plan import Plan
+from .progress import standing
+from .rundir.read import read_rows, read_study
+from .rundir.rows import Row
 from .specs.entries import Choices, Entry, Range
 from .specs.space import LEARNING_RATE
 from .specs.spec import StudySpec
 from .specs.sweep import SAMPLER
-from .storage.records import read_rows, read_study
-from .storage.rows import Cell, Place, Row
-from .storage.standing import standing
 
 
 def best(
@@ -42,13 +43,13 @@ def best(
     found = {
         cell: ranked
         for cell in pick_cells(study, method, dataset, sampler)
-        if (ranked := confirmed(rows, cell, study, engine))
+        if (ranked := confirmed(rows, cell, study.objective))
     }
     if not found:
         raise UsageError(f"{method} has no confirmed runs on {dataset} in {str(path)!r} yet")
-    cell = min(found, key=lambda c: _mean_loss(found[c], study, engine))
-    trial = found[cell][0].place.trial
-    tried = next((r for r in rows if r.place == Place(cell, "search", trial, 0)), None)
+    cell = min(found, key=lambda c: _mean_loss(found[c], study.objective))
+    trial = found[cell][0].slot.trial
+    tried = next((r for r in rows if r.slot == Slot(cell, "search", trial, 0)), None)
     return _fixed(study, cell, tried)
 
 
@@ -66,15 +67,14 @@ def pick_cells(
     return [Cell(m, d, s) for m in methods for d in datasets for s in samplers]
 
 
-def confirmed(rows: Iterable[Row], cell: Cell, study: StudySpec, engine: Engine) -> list[Row]:
-    """The confirmed runs of a cell that are ok, best first by the study's objective."""
-    sign = engine.sign(study.objective)
+def confirmed(rows: Iterable[Row], cell: Cell, objective: str) -> list[Row]:
+    """The confirmed runs of a cell that are ok, best objective first."""
     good = [
         row
         for row in rows
-        if row.place.cell == cell and row.place.phase == "confirm" and row.result.state == "ok"
+        if row.slot.cell == cell and row.slot.phase == "confirm" and row.result.state == "ok"
     ]
-    return sorted(good, key=lambda row: (row.loss(study.objective, sign), row.place.replicate))
+    return sorted(good, key=lambda row: (row.loss(objective), row.slot.replicate))
 
 
 def _pick(entries: Iterable[Entry], kind: str, label: str | None) -> list[str]:
@@ -86,9 +86,8 @@ def _pick(entries: Iterable[Entry], kind: str, label: str | None) -> list[str]:
     return [label]
 
 
-def _mean_loss(rows: Sequence[Row], study: StudySpec, engine: Engine) -> float:
-    sign = engine.sign(study.objective)
-    return sum(row.loss(study.objective, sign) for row in rows) / len(rows)
+def _mean_loss(rows: Sequence[Row], objective: str) -> float:
+    return sum(row.loss(objective) for row in rows) / len(rows)
 
 
 def _fixed(study: StudySpec, cell: Cell, tried: Row | None) -> StudySpec:
