@@ -4,11 +4,17 @@ Nothing is listed by hand. Starting from the modules that define the run's plug-
 one that executes it, imports are followed through the source, without running it. What is hashed
 is the syntax tree without docstrings, so comments, formatting and documentation are free to
 change. Other packages (torch, NumPy) are the environment's business, not the code's.
+
+Code that was rearranged and still computes the same bits keeps its identity: ``same_code.json``
+lists, by module, the digest of the present code and the lines that stood for it before. When a
+module changes, its entry no longer matches and the module counts as new: a forgotten entry
+separates results, it never mixes them. ``python -m tests.same_code`` renews the file.
 """
 
 import ast
 import hashlib
 import importlib.util
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -27,6 +33,9 @@ from .syntax import dump
 _PACKAGE = __name__.split(".")[0]
 _ROOT = Path(__file__).resolve().parents[1]
 _CORE = f"{_PACKAGE}.bench.run"
+
+SAME_CODE = Path(__file__).with_name("same_code.json")
+"""Identities of modules that were rearranged without moving a bit."""
 
 # These move values, messages and names about; no number depends on how they do it, and what a
 # spec says is in the key beside the fingerprint.
@@ -156,8 +165,31 @@ def _closure(modules: Iterable[str]) -> frozenset[str]:
 
 
 def _digest_of(modules: Iterable[str]) -> str:
-    found = ((name, _source(name)) for name in sorted(modules))
-    return _digest(f"{name} {_read(path, name)[0]}" for name, path in found if path is not None)
+    return _digest(sorted(line for name in modules for line in _identity(name)))
+
+
+def _identity(module: str) -> list[str]:
+    """Lines that stand for the code of a module: its name and digest, or those it had before."""
+    digest = module_code(module)
+    if digest is None:
+        return []
+    before = same_code().get(module)
+    if before is not None and before["code"] == digest:
+        return list(before["as"])
+    return [f"{module} {digest}"]
+
+
+def module_code(module: str) -> str | None:
+    """Digest of a module's present code; None if it has no source."""
+    path = _source(module)
+    return None if path is None else _read(path, module)[0]
+
+
+@cache
+def same_code() -> dict[str, dict[str, Any]]:
+    """Modules that compute what earlier code computed: digest now, and lines from before."""
+    entries: dict[str, dict[str, Any]] = json.loads(SAME_CODE.read_text(encoding="utf-8"))
+    return entries
 
 
 def _digest(lines: Iterable[str]) -> str:

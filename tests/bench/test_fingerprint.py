@@ -220,3 +220,15 @@ def test_fingerprints_do_not_depend_on_how_arithmetic_is_set() -> None:
         inside = fingerprints(spec())
     forget()
     assert inside == before
+
+
+def test_every_earlier_identity_belongs_to_the_present_code():
+    stale = [
+        module
+        for module, entry in fingerprint.same_code().items()
+        if entry["code"] != fingerprint.module_code(module)
+    ]
+    assert not stale, (
+        f"the code of {', '.join(stale)} has changed: if its numbers are the same to the bit, run "
+        "python -m tests.same_code COMMIT; if they moved, remove it from bench/same_code.json"
+    )

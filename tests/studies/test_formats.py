@@ -7,21 +7,56 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scorebench.bench.environment import environment
 from scorebench.datasets.errors import UsageError
 from scorebench.reports.api import Study
 from scorebench.studies.results import read_results
 from scorebench.studies.rundir import versions
-from scorebench.studies.rundir.read import read_rows, read_study
+from scorebench.studies.rundir.changes import changes
+from scorebench.studies.rundir.read import read_environments, read_rows, read_study
 from scorebench.studies.study import run
 
 from .conftest import contents, make_study
 
 FORMATS = Path(__file__).with_name("formats")
-OLDER = [int(path.name) for path in sorted(FORMATS.iterdir())]
+STORED = [int(path.name) for path in sorted(FORMATS.iterdir())]
+OLDER = [number for number in STORED if number < versions.FORMAT]
 
 
-def test_every_older_format_has_a_step_and_a_directory():
-    assert list(range(1, versions.FORMAT)) == sorted(versions.STEPS) == OLDER
+def test_every_format_has_a_directory_and_every_older_one_a_step():
+    assert list(range(1, versions.FORMAT + 1)) == STORED
+    assert sorted(versions.STEPS) == OLDER
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A directory of the present format, with runs of every method, made by earlier code."""
+    shutil.copytree(FORMATS / str(versions.FORMAT), tmp_path / "stored")
+    return tmp_path / "stored"
+
+
+def test_a_stored_directory_continues_without_a_run(stored):
+    table, events = (stored / "results.csv").read_bytes(), []
+    run(read_study(stored), stored, listener=events.append)
+    assert events[-1].ran == 0
+    assert (stored / "results.csv").read_bytes() == table
+
+
+def test_a_stored_directory_grows_and_keeps_its_rows(stored):
+    study, before = read_study(stored), read_rows(stored)
+    more = study.model_copy(update={"confirm": study.confirm.model_copy(update={"seeds": 2})})
+    run(more, stored)
+    assert read_rows(stored)[: len(before)] == before
+
+
+def test_every_stored_method_is_replayed(stored):
+    rows = Study(stored).replay()
+    assert set(rows["verdict"]) <= {"identical", "within tolerance"}
+    assert set(rows["method"]) == {method.label for method in read_study(stored).methods}
+    recorded = next(iter(read_environments(stored).values()))
+    causes = {change.cause for change in changes(recorded, environment())}
+    if causes == {None} or not causes:
+        assert set(rows["verdict"]) == {"identical"}
 
 
 @pytest.fixture(params=OLDER)
