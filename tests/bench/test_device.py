@@ -5,6 +5,7 @@ meet those of another device. With one, runs on it are compared with runs on the
 """
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -102,9 +103,9 @@ def test_samples_and_paths_stay_on_the_device(fake, name, own):
     assert paths is None or paths.device == ELSEWHERE
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize(("ema", "weight_decay"), [(0.0, 0.0), (0.9, 0.1)])
 @pytest.mark.parametrize("own", [False, True])
-def test_training_stays_on_the_device(fake, monkeypatch, own, ema):
+def test_training_stays_on_the_device(fake, monkeypatch, own, ema, weight_decay):
     # Numbers are asked for to see divergence and to write curves down; any will do.
     monkeypatch.setattr(torch.Tensor, "item", lambda self: 1.0)
     monkeypatch.setattr(torch.Tensor, "tolist", lambda self: [1.0] * self.numel())
@@ -115,15 +116,13 @@ def test_training_stays_on_the_device(fake, monkeypatch, own, ema):
         model_of(network).theta.detach(),
         random().normal(50, 2),
         {"sigma": torch.full((3, 1, 1), 0.2, device=ELSEWHERE)},
+        TrainingSpec(steps=4, batch_size=10, clip=0.5, ema=ema, weight_decay=weight_decay),
+        torch.full((3, 1), 1e-3, device=ELSEWHERE),
         batches=random(),
         noise=random(),
-        steps=4,
-        batch_size=10,
-        learning_rate=torch.full((3, 1), 1e-3, device=ELSEWHERE),
-        clip=0.5,
-        ema=ema,
-        checkpoints=(2,),
-        look=lambda step, members, theta: looked.append(theta.device),
+        checkpoints=SimpleNamespace(
+            steps={2}, look=lambda step, members, theta: looked.append(theta.device)
+        ),
     )
     assert done.theta.device == ELSEWHERE
     assert looked == [ELSEWHERE]

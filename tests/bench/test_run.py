@@ -254,6 +254,19 @@ def test_the_learning_rate_may_fall_and_weights_be_averaged():
     assert len(set(results.values())) == 6
 
 
+def test_weight_decay_is_part_of_a_run_only_if_it_is_used():
+    def run(**settings):
+        return spec(training=TrainingSpec(steps=40, batch_size=32, points=1000, **settings))
+
+    plain, zero, decayed = run(), run(weight_decay=0.0), run(weight_decay=0.5)
+    assert zero.canonical() == plain.canonical()
+    assert "weight_decay" not in plain.canonical()
+    assert RunSpec.parse(decayed.canonical()) == decayed
+    assert shape(decayed) != shape(plain)
+    values = [execute([one])[0].result.metrics for one in (plain, zero, decayed)]
+    assert values[0] == values[1] != values[2]
+
+
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_checkpoints_leave_no_trace_and_end_at_the_model(ema):
     def run(checkpoints, rates):
