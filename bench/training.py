@@ -88,20 +88,15 @@ def fit(
     members = _Members(network, theta, data, options, training, learning_rate, batches, noise)
     every = max(1, steps // CURVE_POINTS)
     points: list[NDArray[np.float64]] = []
-    stops = frozenset[int]() if checkpoints is None else checkpoints.steps
     for step in range(1, steps + 1):
         x = members.next_batch(training.batch_size)
         loss, gradient = objective.gradient(members.model, x, noise, **members.options)
         factor = rate(training.schedule, step, steps)
         norm, moved = members.adam.step(members.weights, gradient, factor, training.clip)
         if not moved:
-            finite = torch.isfinite(norm).squeeze(1)
-            members.report_diverged(result, step, finite, loss)
-            rest = finite.nonzero().squeeze(1)
-            if not len(rest):
-                members.alive.clear()
+            rest = members.drop_diverged(result, step, loss, norm)
+            if not members.alive:
                 break
-            members.keep(rest)
             loss, gradient = loss[rest], gradient[rest]
             norm, _ = members.adam.step(members.weights, gradient, factor, training.clip)
         if ema:
@@ -109,13 +104,10 @@ def fit(
         members.path.append((loss, norm))
         if step % every == 0 or step == steps:
             points.append(members.curve_point(step, len(theta)))
-        if checkpoints is not None and step in stops:
+        if checkpoints is not None and step in checkpoints.steps:
             reached = members.average / (1 - ema**step) if ema else members.weights.clone()
             checkpoints.look(step, members.alive, reached)
-    final = members.average.div_(1 - ema**steps) if ema else members.weights
-    for i, k in enumerate(members.alive):
-        result.theta[k] = final[i]
-        result.evaluations[k] = members.model.evaluations
+    members.report(result, members.average.div_(1 - ema**steps) if ema else members.weights)
     if points:
         result.curves = np.stack(points, 1)
     return result
@@ -165,17 +157,36 @@ class _Members:
             self._ahead = _batches_ahead(self._data, self._batches, size)
         return self._ahead.pop()
 
-    def report_diverged(self, result: Fit, step: int, finite: Tensor, loss: Tensor) -> None:
-        """Write members without a finite gradient to the result, before the step moves them."""
+    def report(self, result: Fit, theta: Tensor) -> None:
+        """Write final parameters (alive, size) and evaluations to the result."""
+        for i, k in enumerate(self.alive):
+            result.theta[k] = theta[i]
+            result.evaluations[k] = self.model.evaluations
+
+    def drop_diverged(self, result: Fit, step: int, loss: Tensor, norm: Tensor) -> Tensor:
+        """Drop members without a finite gradient; the rest continue undisturbed.
+
+        Args:
+            result: Receives the failures, and the parameters before them.
+            step: Of the training.
+            loss: Shape (alive,).
+            norm: Of the gradient, shape (alive, 1).
+
+        Returns:
+            Rows of the members that stay.
+        """
+        finite = torch.isfinite(norm).squeeze(1)
         for i, k in enumerate(self.alive):
             if not finite[i]:
                 reason = f"the gradient is no longer finite (loss {loss[i].item():.6g})"
                 result.theta[k] = self.weights[i]
                 result.failures[k] = Failure(stage="train", step=step, reason=reason)
                 result.evaluations[k] = self.model.evaluations
+        rest = finite.nonzero().squeeze(1)
+        self._keep(rest)
+        return rest
 
-    def keep(self, rest: Tensor) -> None:
-        """Drop all but the rows ``rest``; these continue undisturbed."""
+    def _keep(self, rest: Tensor) -> None:
         rows = rest.tolist()
         self.alive = [self.alive[i] for i in rows]
         theta = self.weights[rest].requires_grad_()
