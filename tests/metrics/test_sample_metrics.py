@@ -8,7 +8,7 @@ from scorebench.bench.metrics import metrics
 from scorebench.bench.metrics.base import Measure
 from scorebench.bench.metrics.c2st import C2ST
 from scorebench.bench.metrics.energy_distance import EnergyDistance
-from scorebench.bench.metrics.ksd import KSD, _stein
+from scorebench.bench.metrics.ksd import KSD, stein_kernel
 from scorebench.bench.metrics.modes import JunkMass, MissedMass, ModeError
 from scorebench.datasets import get_dataset
 from scorebench.datasets.errors import UsageError
@@ -96,8 +96,8 @@ def test_stein_kernel_equals_its_definition_by_autograd(generator):
             trace = sum(torch.autograd.grad(ga[c], b, retain_graph=True)[0][c] for c in range(2))
             sa, sb = dataset.score(x[i : i + 1])[0], dataset.score(y[j : j + 1])[0]
             wanted[i, j] = (k * (sa @ sb) + sa @ gb + sb @ ga + trace).detach()
-    found = _stein(x, dataset.score(x), y, dataset.score(y))
-    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+    kernel = stein_kernel(x, dataset.score(x), y, dataset.score(y))
+    torch.testing.assert_close(kernel, wanted, rtol=1e-10, atol=1e-10)
 
 
 def test_stein_discrepancy_is_blind_to_weights_and_not_to_shape(generator):
