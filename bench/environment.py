@@ -10,7 +10,6 @@ import platform
 import re
 import shutil
 import subprocess
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ def environment() -> dict[str, Any]:
 
     return {
         "scorebench": _version("scorebench"),
-        "code": _checkout(_ROOT),
+        "code": checkout(_ROOT),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         # Not the kernel's release: it often contains a private name, and changes no number.
         "platform": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]).strip(),
@@ -54,41 +53,7 @@ def environment_id(record: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _torch() -> dict[str, Any]:
-    import torch
-
-    config = torch.__config__
-    built = f"{config.show()}\n{config.parallel_info()}"
-    libraries = re.findall(r"^\s*-?\s*(Intel\(R\) [^\n]*Version [\w.]+|OpenMP [\w.]+)", built, re.M)
-    blas = re.search(r"BLAS_INFO=(\w+)", built)
-    return {
-        "version": torch.__version__,
-        "blas": blas.group(1) if blas else None,
-        "libraries": sorted(set(libraries)),
-        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-        "cuda": torch.version.cuda,
-        "devices": [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())],
-    }
-
-
-@cache
-def _requirements() -> tuple[str, ...]:
-    try:
-        lines = metadata.requires("scorebench") or []
-    except metadata.PackageNotFoundError:
-        return ()
-    names = (re.match(r"[\w.-]+", line) for line in lines if "extra ==" not in line)
-    return tuple(sorted(name.group().lower() for name in names if name))
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _checkout(root: Path) -> dict[str, Any] | None:
+def checkout(root: Path) -> dict[str, Any] | None:
     """Return the commit of the working tree at ``root``; None outside a checkout or without git."""
     git = shutil.which("git")
     # Without this test a copy installed inside another checkout would report that checkout.
@@ -106,3 +71,37 @@ def _checkout(root: Path) -> dict[str, Any] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return {"commit": commit, "modified": bool(changed)}
+
+
+def _torch() -> dict[str, Any]:
+    import torch
+
+    config = torch.__config__
+    built = f"{config.show()}\n{config.parallel_info()}"
+    libraries = re.findall(r"^\s*-?\s*(Intel\(R\) [^\n]*Version [\w.]+|OpenMP [\w.]+)", built, re.M)
+    blas = re.search(r"BLAS_INFO=(\w+)", built)
+    return {
+        "version": torch.__version__,
+        "blas": blas.group(1) if blas else None,
+        "libraries": sorted(set(libraries)),
+        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "cuda": torch.version.cuda,
+        "devices": [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())],
+    }
+
+
+def _requirements() -> tuple[str, ...]:
+    """List the packages that scorebench requires."""
+    try:
+        lines = metadata.requires("scorebench") or []
+    except metadata.PackageNotFoundError:
+        return ()
+    names = (re.match(r"[\w.-]+", line) for line in lines if "extra ==" not in line)
+    return tuple(sorted(name.group().lower() for name in names if name))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
