@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .cache import kept
+from .cache import cached
 from .errors import UsageError
 from .quadrature import grid, midpoints, monte_carlo
 
@@ -173,7 +173,7 @@ def _information(dataset: Dataset, sigma: float) -> tuple[float, float]:
     def make() -> dict[str, Tensor]:
         return {"both": torch.tensor(dataset.information(sigma), dtype=torch.float64)}
 
-    entropy, fisher = kept("information", dataset, sigma, make=make)["both"].tolist()
+    entropy, fisher = cached("information", dataset, sigma, make=make)["both"].tolist()
     return entropy, fisher
 
 

@@ -39,7 +39,7 @@ class Density(Protocol):
 
 
 @dataclass(frozen=True)
-class Grid:
+class DensityGrid:
     """A density of the plane at the points of a quadrature rule.
 
     For a smooth density that falls to nothing at the border the midpoint rule converges faster
@@ -88,7 +88,7 @@ class Grid:
         return float((values.where(p > 0, 0.0) * p * self.area).sum())
 
 
-def grid(dataset: Density, sigma: float, step: float = _FINE) -> Grid:
+def grid(dataset: Density, sigma: float, step: float = _FINE) -> DensityGrid:
     """The dataset's own rule for p_sigma, by default midpoints.
 
     Args:
@@ -96,7 +96,7 @@ def grid(dataset: Density, sigma: float, step: float = _FINE) -> Grid:
         sigma: Noise level.
         step: Side of a cell in standard deviations of the blur.
     """
-    return Grid(dataset, sigma, *dataset.mesh(sigma, step))
+    return DensityGrid(dataset, sigma, *dataset.mesh(sigma, step))
 
 
 def midpoints(extent: float, tau: float, step: float = _FINE) -> tuple[Tensor, float]:

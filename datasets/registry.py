@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Entry:
+class BuiltIn:
     """Where a built-in plug-in is defined, and its one-line summary."""
 
     module: str
@@ -62,9 +62,9 @@ class Registry(Generic[T]):
         return decorate
 
     @cached_property
-    def builtin(self) -> dict[str, Entry]:
+    def builtin(self) -> dict[str, BuiltIn]:
         """The built-in plug-ins, read from the source of the package."""
-        found: dict[str, Entry] = {}
+        found: dict[str, BuiltIn] = {}
         spec = importlib.util.find_spec(self.package)
         folders = spec.submodule_search_locations if spec is not None else None
         for folder in folders or ():
@@ -102,16 +102,16 @@ class Registry(Generic[T]):
         return [key for key in catalogue.REGISTRY if key[: len(namespace)] == namespace]
 
 
-def _scan(path: Path, module: str) -> dict[str, Entry]:
+def _scan(path: Path, module: str) -> dict[str, BuiltIn]:
     """Names given to ``@….register("name")`` in one source file."""
-    found: dict[str, Entry] = {}
+    found: dict[str, BuiltIn] = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             summary = (ast.get_docstring(node) or "").split("\n")[0]
             for decorator in node.decorator_list:
                 name = _registered_name(decorator)
                 if name is not None:
-                    found[name] = Entry(module, summary)
+                    found[name] = BuiltIn(module, summary)
     return found
 
 

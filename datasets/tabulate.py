@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .base import Dataset
-from .cache import kept
+from .cache import cached
 from .curve import BlurredCurve
 from .separable import log_derivatives, mix
 
@@ -81,10 +81,10 @@ class ScoreTable:
         self.cells = math.ceil(max(needed, min(_CELLS, 256 / tau)))
         self.step = 2 * self.half_side / self.cells
         self.trusted = torch.ones(self.cells, self.cells, dtype=torch.bool)
-        made = kept("score table", dataset, sigma, make=partial(self._made, dataset, tau))
-        self._nodes, self.trusted = made["nodes"], made["trusted"]
+        arrays = cached("score table", dataset, sigma, make=lambda: self._table(dataset, tau))
+        self._nodes, self.trusted = arrays["nodes"], arrays["trusted"]
 
-    def _made(self, dataset: BlurredCurve, tau: float) -> dict[str, Tensor]:
+    def _table(self, dataset: BlurredCurve, tau: float) -> dict[str, Tensor]:
         """The table, and where it can be trusted."""
         axis = torch.arange(self.cells + 1, dtype=torch.float64) * self.step - self.half_side
         nodes = log_derivatives(*dataset.by_arm(tau), axis, dataset.width, tau, full=True)

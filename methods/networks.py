@@ -22,7 +22,7 @@ UNITS = 16
 Layers = list[tuple[Tensor, Tensor]]
 
 
-class Slot(NamedTuple):
+class WeightSlot(NamedTuple):
     """Where one weight or bias lies in a member's flat parameters.
 
     Attributes:
@@ -73,14 +73,14 @@ class MLP:
         return -(-self.width // UNITS) * UNITS
 
     @cached_property
-    def slots(self) -> tuple[Slot, ...]:
+    def slots(self) -> tuple[WeightSlot, ...]:
         """Weight and bias of each layer in order, aligned."""
         rooms = [self.widths[0], *[self.room] * self.depth, self.widths[-1]]
         found, offset = [], 0
         for i, (sizes, room) in enumerate(zip(pairwise(self.widths), pairwise(rooms), strict=True)):
             weight, bias = (f"weight{i}", sizes, room), (f"bias{i}", (1, sizes[1]), (1, room[1]))
             for name, shape, space in (weight, bias):
-                found.append(Slot(name, offset, shape, space))
+                found.append(WeightSlot(name, offset, shape, space))
                 offset += -(-math.prod(space) // ALIGNMENT) * ALIGNMENT
         return tuple(found)
 

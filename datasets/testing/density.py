@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..base import Dataset
 from ..errors import UsageError
-from ..quadrature import Grid, grid
+from ..quadrature import DensityGrid, grid
 from .conformance import Check, CheckFailedError, require, seeded
 from .expected import Expected
 
@@ -101,14 +101,15 @@ def score_is_the_gradient_of_the_log_density(dataset: Dataset, _: Expected) -> N
             x = size * (2 * torch.rand(shape, dtype=torch.float64, generator=generator) - 1)
             # The origin, points on the axes and whole numbers, where formulas have special cases.
             special = torch.cat((torch.zeros_like(x[:1]), x[:4] * torch.eye(*shape)[:4], x.round()))
-            _check_score(dataset, torch.cat((x, special)), sigma)
+            # Autograd itself loses digits far from a sharp edge.
+            _check_score(dataset, torch.cat((x, special)), sigma, 1e-8)
 
 
 def score_is_the_gradient_on_the_data(dataset: Dataset, _: Expected) -> None:
     """The score is the gradient of the log density, on the data."""
     x = dataset.sample(200, seeded(_SEED))
     for sigma in _levels(dataset, (0.1, 1.0)):
-        _check_score(dataset, x, sigma)
+        _check_score(dataset, x, sigma, 1e-10)
 
 
 def no_score_below_where_it_begins(dataset: Dataset, _: Expected) -> None:
@@ -189,17 +190,18 @@ def bad_input_is_refused(dataset: Dataset, _: Expected) -> None:
     """Bad input is refused in one line."""
     good, generator = torch.zeros(2, dataset.dim), seeded(_SEED)
     sample, assign = dataset.sample, dataset.assign
+    densities: tuple[Callable[..., object], ...] = (dataset.log_prob, dataset.score)
     calls: list[tuple[str, Callable[..., object], tuple[object, ...]]] = [
         ("-1", sample, (-1, generator)),
         ("integer", sample, (2.5, generator)),
         ("Generator", sample, (2, None)),
         ("points", assign, (good[0],)),
     ]
-    for f in (dataset.log_prob, dataset.score):
+    for f in densities:
         bad_points = (good[0], torch.zeros(2, dataset.dim + 1), good.int(), [[0.0]])
         calls += [("points", f, (x, 0.5)) for x in bad_points]
     for sigma in (-0.1, math.nan, math.inf, "much"):
-        calls += [("sigma", f, (good, sigma)) for f in (dataset.log_prob, dataset.score)]
+        calls += [("sigma", f, (good, sigma)) for f in densities]
         calls.append(("sigma", dataset.entropy, (sigma,)))
     for word, f, arguments in calls:
         problem = (
@@ -241,8 +243,8 @@ def _check_constant(
     )
 
 
-def _check_score(dataset: Dataset, x: Tensor, sigma: float) -> None:
-    """Compare the score at ``x`` with autograd's gradient of the log density, to 1e-10."""
+def _check_score(dataset: Dataset, x: Tensor, sigma: float, tolerance: float) -> None:
+    """Compare the score at ``x`` with autograd's gradient of the log density."""
     x = x.clone().requires_grad_()
     value = dataset.log_prob(x, sigma)
     (expected,) = torch.autograd.grad(value.sum(), x)
@@ -251,7 +253,7 @@ def _check_score(dataset: Dataset, x: Tensor, sigma: float) -> None:
         value.isfinite().all(),
         f"the log density at sigma = {sigma:g} is not finite: sum exponentials with logsumexp",
     )
-    wrong = ~((score - expected).norm(dim=1) <= 1e-10 * (expected.norm(dim=1) + 1))
+    wrong = ~((score - expected).norm(dim=1) <= tolerance * (expected.norm(dim=1) + 1))
     require(
         not wrong.any(),
         f"the score at {x[wrong][:1].tolist()}, sigma = {sigma:g} is {score[wrong][:1].tolist()}, "
@@ -272,7 +274,7 @@ def _check_refused(call: Callable[[], object], *words: str, problem: str) -> Non
 
 
 @lru_cache(maxsize=8)
-def _grid(dataset: Dataset, sigma: float, step: float = 0.8) -> Grid:
+def _grid(dataset: Dataset, sigma: float, step: float = 0.8) -> DensityGrid:
     if dataset.dim != 2:
         raise SkipTest("quadrature needs d = 2")
     return grid(dataset, sigma, step)

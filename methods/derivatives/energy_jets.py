@@ -42,7 +42,7 @@ class Values(NamedTuple):
     second: Tensor
 
 
-class _Hidden(NamedTuple):
+class _EnergyLayer(NamedTuple):
     """What ``evaluate`` leaves of a hidden layer.
 
     Attributes:
@@ -76,7 +76,7 @@ class EnergyJet:
 
     def __init__(self, mlp: MLP, layers: Layers) -> None:
         self.mlp, self.layers = mlp, layers
-        self.hidden: list[_Hidden] = []
+        self.hidden: list[_EnergyLayer] = []
 
     def evaluate(self, x: Tensor, v: Tensor | None, *, energy: bool) -> Values:
         """Values at points (K, B, d) along directions (K, M, B, d)."""
@@ -101,7 +101,7 @@ class EnergyJet:
             da, bent, through = pushed[i][:, 1:], second * n, slope * n
             curvature += (bent.unsqueeze(1) * da.square()).sum(-1)
             self.hidden.insert(
-                0, _Hidden(belows[i], da, h, slope, second, bent, third * n, through)
+                0, _EnergyLayer(belows[i], da, h, slope, second, bent, third * n, through)
             )
             n = product(through, self.layers[i][0].mT)
         first = curvature if v is None else (v * n.unsqueeze(1)).sum(-1)

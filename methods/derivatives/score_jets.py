@@ -13,7 +13,7 @@ from ..networks import MLP, Layers, product, product_rows
 from .activations import ACTIVATIONS, Curve
 
 
-class _Hidden(NamedTuple):
+class _ScoreLayer(NamedTuple):
     """What ``evaluate`` leaves of a layer: [h | ḣ₁…ḣ_M] below it, and of a hidden one ȧ and φ."""
 
     below: Tensor
@@ -31,7 +31,7 @@ class ScoreJet:
 
     def __init__(self, mlp: MLP, layers: Layers) -> None:
         self.mlp, self.layers = mlp, layers
-        self.hidden: list[_Hidden] = []
+        self.hidden: list[_ScoreLayer] = []
         self.last = torch.empty(0)
 
     def evaluate(self, x: Tensor, v: Tensor | None) -> Tensor:
@@ -46,7 +46,7 @@ class ScoreJet:
         for weight, bias in self.layers[:-1]:
             pushed = product_rows(below, weight)
             curve = phi(pushed[:, 0] + bias)
-            self.hidden.append(_Hidden(below, pushed[:, 1:], curve))
+            self.hidden.append(_ScoreLayer(below, pushed[:, 1:], curve))
             along = curve.slope.unsqueeze(1) * pushed[:, 1:]
             below = torch.cat([curve.value.unsqueeze(1), along], 1)
         self.last = below

@@ -10,10 +10,10 @@ from ..model import Model
 from ..network_model import NetworkModel
 
 # A reference imports all that its signature names from here.
-__all__ = ["Callable", "Dataset", "Model", "NetworkModel", "Reference", "Tensor"]
+__all__ = ["Callable", "Dataset", "Model", "NetworkModel", "ReferenceMethod", "Tensor"]
 
 
-class Reference(ABC):
+class ReferenceMethod(ABC):
     """Makes a model without training, or says that the data themselves are meant.
 
     Options are the constructor's keyword arguments.

@@ -7,11 +7,11 @@ from torch import float64
 from ...datasets.errors import UsageError
 from ...datasets.tabulate import fast_score
 from .. import references
-from .base import Callable, Dataset, Model, NetworkModel, Reference, Tensor
+from .base import Callable, Dataset, Model, NetworkModel, ReferenceMethod, Tensor
 
 
 @references.register("exact")
-class Exact(Reference):
+class Exact(ReferenceMethod):
     """The exact score with the same sampler: what no method can be expected to beat."""
 
     def model(
@@ -22,7 +22,7 @@ class Exact(Reference):
 
 @references.register("exact_smoothed")
 @dataclass(frozen=True)
-class ExactSmoothed(Reference):
+class ExactSmoothed(ReferenceMethod):
     """The exact score of the data smoothed by N(0, sigma²I): what denoising can learn at best.
 
     Attributes:

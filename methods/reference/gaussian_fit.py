@@ -3,11 +3,11 @@
 import torch
 
 from .. import references
-from .base import Callable, Dataset, Model, NetworkModel, Reference, Tensor
+from .base import Callable, Dataset, Model, NetworkModel, ReferenceMethod, Tensor
 
 
 @references.register("gaussian_fit")
-class GaussianFit(Reference):
+class GaussianFit(ReferenceMethod):
     """One Gaussian fitted to the training set: what a method has to beat to be of any use."""
 
     def model(

@@ -6,7 +6,7 @@ import torch
 
 from ...datasets.errors import UsageError
 from .. import references
-from .base import Callable, Dataset, Model, NetworkModel, Reference, Tensor
+from .base import Callable, Dataset, Model, NetworkModel, ReferenceMethod, Tensor
 
 # Distances between this many pairs at once stay in the cache.
 _PAIRS = 1 << 18
@@ -14,7 +14,7 @@ _PAIRS = 1 << 18
 
 @references.register("kde")
 @dataclass(frozen=True)
-class KDE(Reference):
+class KDE(ReferenceMethod):
     """Gaussian kernels on training points: what denoising learns with no limit but its data.
 
     The minimiser of denoising score matching over all functions is the score of the training set

@@ -1,11 +1,11 @@
 """The data themselves."""
 
 from .. import references
-from .base import Callable, Dataset, NetworkModel, Reference, Tensor
+from .base import Callable, Dataset, NetworkModel, ReferenceMethod, Tensor
 
 
 @references.register("truth")
-class Truth(Reference):
+class Truth(ReferenceMethod):
     """Fresh points of the data: the noise floor of every metric."""
 
     def model(

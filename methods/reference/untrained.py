@@ -1,11 +1,11 @@
 """The network before training."""
 
 from .. import references
-from .base import Callable, Dataset, NetworkModel, Reference, Tensor
+from .base import Callable, Dataset, NetworkModel, ReferenceMethod, Tensor
 
 
 @references.register("untrained")
-class Untrained(Reference):
+class Untrained(ReferenceMethod):
     """The network as it is initialised, with the same sampler: what training has to beat."""
 
     def model(

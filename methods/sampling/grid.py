@@ -13,7 +13,7 @@ _ROWS = 16_384
 
 @samplers.register("grid")
 @dataclass(frozen=True)
-class Grid(Sampler):
+class GridSampler(Sampler):
     """Independent points of exp(-E) by inverting its distribution on a grid: no sampler's error.
 
     A cell is drawn with the probability that its centre stands for, then a point of the cell,

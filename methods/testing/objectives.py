@@ -61,10 +61,9 @@ def space_and_loss_agree(objective: Objective, _: Options) -> None:
 
 def one_number_per_member(objective: Objective, options: Options) -> None:
     """`loss` returns one finite number per member, in any dimension."""
-    cases = [(_MEMBERS, size, "8gaussians", {}) for size in _SIZES]
-    cases += [(range(1), 8, "8gaussians", {}), (_MEMBERS, 8, "gaussian_ring", {"dim": 3})]
-    for members, size, name, dataset_options in cases:
-        dataset = get_dataset(name, **dataset_options)
+    plane, space = get_dataset("8gaussians"), get_dataset("gaussian_ring", dim=3)
+    cases = [(_MEMBERS, size, plane) for size in _SIZES]
+    for members, size, dataset in (*cases, (range(1), 8, plane), (_MEMBERS, 8, space)):
         for kind in _kinds(objective, dataset):
             batch = _Batch(members, size, kind, dataset.dim)
             loss = _evaluate(objective, options, batch).loss
@@ -109,6 +108,24 @@ def randomness_comes_from_rng(objective: Objective, options: Options) -> None:
     )
 
 
+def parameters_are_trained(objective: Objective, options: Options) -> None:
+    """The gradient with respect to the network's parameters is finite and not zero."""
+    for kind in _kinds(objective):
+        for size in _SIZES:
+            result = _evaluate(objective, options, _Batch(_MEMBERS, size, kind))
+            for k, gradient in enumerate(result.gradient()):
+                require(
+                    gradient.isfinite().all(),
+                    f"the gradient of member {k} is not finite: look for a square root or a "
+                    "division at zero",
+                )
+                require(
+                    gradient.any(),
+                    "the loss does not depend on the network's parameters, so nothing would be "
+                    "trained: use model.score(x), and no .detach()",
+                )
+
+
 def members_do_not_affect_each_other(objective: Objective, options: Options) -> None:
     """A member's loss and gradient are bitwise independent of the other members."""
     for kind in _kinds(objective):
@@ -132,24 +149,6 @@ def members_do_not_affect_each_other(objective: Objective, options: Options) -> 
                 raise CheckFailedError(
                     "the loss of a member depends on the other members: a mean, maximum or norm "
                     "runs over the first axis"
-                )
-
-
-def parameters_are_trained(objective: Objective, options: Options) -> None:
-    """The gradient with respect to the network's parameters is finite and not zero."""
-    for kind in _kinds(objective):
-        for size in _SIZES:
-            result = _evaluate(objective, options, _Batch(_MEMBERS, size, kind))
-            for k, gradient in enumerate(result.gradient()):
-                require(
-                    gradient.isfinite().all(),
-                    f"the gradient of member {k} is not finite: look for a square root or a "
-                    "division at zero",
-                )
-                require(
-                    gradient.any(),
-                    "the loss does not depend on the network's parameters, so nothing would be "
-                    "trained: use model.score(x), and no .detach()",
                 )
 
 
@@ -198,8 +197,8 @@ CHECKS: tuple[Check, ...] = (
     one_number_per_member,
     points_are_left_alone,
     randomness_comes_from_rng,
-    members_do_not_affect_each_other,
     parameters_are_trained,
+    members_do_not_affect_each_other,
     gradient_is_that_of_the_loss,
     loss_is_a_mean,
     true_score_is_best,

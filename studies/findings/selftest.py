@@ -14,7 +14,7 @@ from ...bench.metrics.sliced_wasserstein import SW1
 from ...bench.streams import generator
 from ...datasets import get_dataset
 from ...methods.reference.exact import ExactScore
-from ...methods.sampling.grid import Grid
+from ...methods.sampling.grid import GridSampler
 from . import findings
 from .base import Claim, Finding, Measured, Parts, Row, pick, row
 from .tools import draw
@@ -74,7 +74,11 @@ class SelfTest(Finding):
         dataset = get_dataset(name)
         model = ExactScore(dataset, 0.0)
         made = draw(
-            Grid(box=1.5 * dataset.extent), model, self.points * self.repeats, self.seed, name
+            GridSampler(box=1.5 * dataset.extent),
+            model,
+            self.points * self.repeats,
+            self.seed,
+            name,
         ).double()
         truth = dataset.sample(self.points * self.repeats, generator(self.seed, name, "truth"))
         rows: list[Row] = []
