@@ -73,13 +73,8 @@ class SelfTest(Finding):
     def _score(self, name: str) -> list[Row]:
         dataset = get_dataset(name)
         model = ExactScore(dataset, 0.0)
-        made = draw(
-            GridSampler(box=1.5 * dataset.extent),
-            model,
-            self.points * self.repeats,
-            self.seed,
-            name,
-        ).double()
+        sampler = GridSampler(box=1.5 * dataset.extent)
+        made = draw(sampler, model, self.points * self.repeats, self.seed, name).double()
         truth = dataset.sample(self.points * self.repeats, generator(self.seed, name, "truth"))
         rows: list[Row] = []
         spread = torch.tensor([e.null_sd(self.points) for e in embeddings(dataset)])

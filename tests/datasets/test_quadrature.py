@@ -57,7 +57,7 @@ def test_fisher_information_of_edges_is_refused():
 
 
 def test_wrong_levels_are_refused():
-    with pytest.raises(UsageError, match="no noise level"):
+    with pytest.raises(UsageError, match="not a noise level"):
         get_dataset("rings").entropy(-1.0)
-    with pytest.raises(UsageError, match="no noise level"):
+    with pytest.raises(UsageError, match="not a noise level"):
         get_dataset("rings").fisher_information(math.nan)
