@@ -6,7 +6,7 @@ from .base import Callable, Dataset, NetworkModel, ReferenceMethod, Tensor
 
 @references.register("truth")
 class Truth(ReferenceMethod):
-    """Fresh points of the data: the noise floor of every metric."""
+    """New points of the data: the noise floor of every metric."""
 
     def model(
         self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]

@@ -6,7 +6,7 @@ from .base import Callable, Dataset, NetworkModel, ReferenceMethod, Tensor
 
 @references.register("untrained")
 class Untrained(ReferenceMethod):
-    """The network as it is initialised, with the same sampler: what training has to beat."""
+    """The network before training, with the same sampler: training must improve on it."""
 
     def model(
         self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
