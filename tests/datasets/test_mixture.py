@@ -74,5 +74,5 @@ def test_impossible_mixtures_are_refused(arguments, message):
 
 
 def test_gaussians_need_noise():
-    with pytest.raises(UsageError, match="standard deviation > 0"):
+    with pytest.raises(UsageError, match="standard deviation must be > 0"):
         GaussianMixture(torch.zeros(1, 2), 0.0)
