@@ -15,7 +15,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ def cached(
         make: Computes the arrays, on one thread. A function of the module that defines the value:
             the source of all modules beside it is part of the hash, as that of this package is.
     """
-    path = _path(name, dataset, details, make.__module__)
+    function = make.func if isinstance(make, partial) else make
+    path = _path(name, dataset, details, function.__module__)
     stored = _read(path) if path is not None else None
     if stored is not None:
         return stored
