@@ -243,7 +243,7 @@ def test_replay_exits_with_1_when_numbers_differ(tiny_run, tmp_path):
 
 
 BAD = {
-    "run nothing_like_it": "there is no study 'nothing_like_it'",
+    "run nothing_like_it": "unknown study 'nothing_like_it'",
     "run quik": "did you mean 'quick'",
     "run quick -o methods=['dsn']": "did you mean 'dsm'",
     "run quick -o datasets=['ring']": "did you mean 'rings'",

@@ -14,7 +14,7 @@ from ...bench.metrics.sliced_wasserstein import SW1
 from ...bench.streams import generator
 from ...datasets import get_dataset
 from ...methods.reference.exact import ExactScore
-from ...methods.sampling.grid import Grid
+from ...methods.sampling.grid import GridSampler
 from . import findings
 from .base import Claim, Finding, Measured, Parts, Row, pick, row
 from .tools import draw
@@ -73,9 +73,8 @@ class SelfTest(Finding):
     def _score(self, name: str) -> list[Row]:
         dataset = get_dataset(name)
         model = ExactScore(dataset, 0.0)
-        made = draw(
-            Grid(box=1.5 * dataset.extent), model, self.points * self.repeats, self.seed, name
-        ).double()
+        sampler = GridSampler(box=1.5 * dataset.extent)
+        made = draw(sampler, model, self.points * self.repeats, self.seed, name).double()
         truth = dataset.sample(self.points * self.repeats, generator(self.seed, name, "truth"))
         rows: list[Row] = []
         spread = torch.tensor([e.null_sd(self.points) for e in embeddings(dataset)])
