@@ -8,11 +8,11 @@ from rich.text import Text
 from . import text
 from .diff import Difference, Move, move_columns
 from .pages.render import render
-from .pages.tables import Table, table
+from .pages.tables import ShownTable, table
 from .terminal import grid
 
 
-def diff_table(found: Difference) -> Table:
+def diff_table(found: Difference) -> ShownTable:
     """Contestants and cells of both studies as a table."""
     return table(move_columns, found.moves)
 

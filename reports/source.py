@@ -14,8 +14,11 @@ from ..studies.cell import Cell
 from ..studies.results import read_results
 from ..studies.rundir.read import read_environments, read_study
 from ..studies.specs.spec import StudySpec
+from .ranking.budget import budget_sentences, budgets
 from .ranking.cell_results import CellResults
 from .ranking.evidence import Evidence, gather
+from .ranking.pairs import Pair, pairs
+from .ranking.sensitivity import sensitivity
 from .ranking.statistics import Array
 
 if TYPE_CHECKING:
@@ -131,6 +134,21 @@ class Source:
     def evidence(self) -> Evidence:
         """The results, sorted and ranked."""
         return gather(self.results, self.study.objective, self.planned)
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """All pairs of ranked contestants."""
+        return pairs(self.evidence)
+
+    @cached_property
+    def budgets(self) -> list[str]:
+        """Best contestants by budget, one sentence per budget."""
+        return budget_sentences(self.evidence, budgets(self.evidence, self.independent))
+
+    @cached_property
+    def sensitivity(self) -> pd.DataFrame:
+        """Importance and edges of all hyperparameters."""
+        return sensitivity(self.study, self.evidence)
 
     def portrait(self, cell: CellResults) -> Portrait | None:
         """What the four panels of a cell show; ``None`` outside the plane or before its end.

@@ -57,7 +57,7 @@ def test_status_tells_what_is_missing(make_directory: Callable[[pd.DataFrame], P
     console = Console(file=io.StringIO(), width=80, record=True)
     console.print(status_view(load(make_directory(results[~gone]))))
     text = console.export_text()
-    assert "Without a confirmed run: 1 of 4 cells: dsm on rings (langevin)." in text
+    assert "Without a confirmation run: 1 of 4 cells: dsm on rings (langevin)." in text
     dsm = next(line for line in text.split("\n") if line.startswith("dsm"))
     assert dsm.split()[3] == "8/8"
     assert "0/5" in dsm
