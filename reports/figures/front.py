@@ -30,9 +30,8 @@ def front_figure(source: Source, dataset: str, theme: Theme = LIGHT, width: floa
             for cell in source.evidence.on(dataset):
                 trials = cell.search.query("replicate == 0 and state == 'ok'")
                 colour = shades[cell.label][0]
-                axis.scatter(
-                    trials[cost], trials[cell.objective], s=7, color=colour, alpha=0.35, linewidths=0
-                )
+                x, y = trials[cost], trials[cell.objective]
+                axis.scatter(x, y, s=7, color=colour, alpha=0.35, linewidths=0)
             _repeats(axis, shown, cost, shades, theme)
             _scale(axis, shown, cost)
             axis.set_xlabel(cost.replace("_", " "))

@@ -47,7 +47,7 @@ def error_panel(axis: Axes, portrait: Portrait) -> None:
 
 
 def energy_panel(axis: Axes, portrait: Portrait) -> None:
-    """Draw the energy, bright where it is low, without the highest quarter, which has no samples."""
+    """Draw the energy, bright where it is low; the highest quarter, without samples, is cut."""
     if portrait.energy is None:
         _words(axis, "no energy:\nthe network gives\nthe score itself", portrait)
         return

@@ -77,9 +77,7 @@ def certificate_page(certificate: Certificate) -> str:
         for number in run.numbers
     ]
     changes = [(c, _value(c.before), _value(c.now)) for c in certificate.changed]
-    return render(
-        "certificate.html.j2", certificate=certificate, numbers=numbers, changes=changes
-    )
+    return render("certificate.html.j2", certificate=certificate, numbers=numbers, changes=changes)
 
 
 def _differences(certificate: Certificate) -> Iterator[str]:

@@ -84,7 +84,7 @@ def _part(source: Source, plots: Plots, dataset: str) -> dict[str, object]:
 
 
 def _importances(sensitivity: pd.DataFrame) -> list[list[str]]:
-    """Return the importance of each hyperparameter in percent, a row per cell with enough trials."""
+    """Return the importance of hyperparameters, a row per cell with enough trials."""
     known = sensitivity[sensitivity["importance"].notna()]
     return [
         [

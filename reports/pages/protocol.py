@@ -67,8 +67,8 @@ def _among(given: Range | Choices) -> str:
     """Format the values among which a field is searched."""
     if isinstance(given, Range):
         return f"{given.low:g} to {given.high:g}"
-    choices = given.choices
-    return " or ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in choices)
+    values = given.choices
+    return " or ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
 
 
 def _module(network: NetworkSpec) -> str:
@@ -91,9 +91,9 @@ def missing(source: Source) -> list[str]:
     if empty:
         names = [f"{method} on {dataset} ({sampler})" for method, dataset, sampler in empty]
         more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+        planned = text.plural(len(source.planned), "cell")
         sentences.append(
-            f"Without a confirmation run: {len(empty)} of {text.plural(len(source.planned), 'cell')}: "
-            f"{', '.join(names[:6])}{more}."
+            f"Without a confirmation run: {len(empty)} of {planned}: {', '.join(names[:6])}{more}."
         )
     if partial:
         sentences.append(
