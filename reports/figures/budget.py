@@ -62,10 +62,8 @@ def _search(
     _curve(axes[1], _times(search), best, colour, "")
     if np.isfinite(cell.mean):
         for axis, end in zip(axes, (len(trials), search.seconds.sum()), strict=True):
-            axis.plot(
-                [end], [cell.mean], marker, color=colour, markersize=4.5, zorder=4,
-                markeredgecolor=theme.paper, markeredgewidth=0.5,
-            )  # fmt: skip
+            mean, paper = [cell.mean], theme.paper
+            axis.plot([end], mean, marker, color=colour, ms=4.5, mec=paper, mew=0.5, zorder=4)
 
 
 def _times(search: Path) -> Array:

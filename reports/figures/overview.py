@@ -99,8 +99,7 @@ def _cell(
             [cell.mean], [y], xerr=[[half], [half]], color=colour, linewidth=1.8, capsize=3,
             capthick=1.4, zorder=3,
         )  # fmt: skip
-    edge = {"markeredgecolor": theme.paper, "markeredgewidth": 0.6}
-    axis.plot([cell.mean], [y], marker, color=colour, markersize=5.2, zorder=4, **edge)
+    axis.plot([cell.mean], [y], marker, color=colour, ms=5.2, mec=theme.paper, mew=0.6, zorder=4)
 
 
 def _references(axis: Axes, cells: Sequence[CellResults], theme: Theme, logarithmic: bool) -> None:

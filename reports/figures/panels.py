@@ -104,8 +104,7 @@ def paths_panel(axis: Axes, portrait: Portrait) -> None:
         colour = LIGHT.palette[i % len(LIGHT.palette)]
         axis.plot(path[:, 0], path[:, 1], color=colour, linewidth=0.7, alpha=0.85)
         for end, face in ((0, "white"), (-1, colour)):
-            mark = {"markersize": 3.2, "markerfacecolor": face, "markeredgewidth": 0.8}
-            axis.plot(*path[end], "o", color=colour, **mark)
+            axis.plot(*path[end], "o", color=colour, ms=3.2, mfc=face, mew=0.8)
     _frame(axis, portrait)
 
 
@@ -224,8 +223,8 @@ def _histogram(points: Points, edges: NDArray[np.float64]) -> NDArray[np.float64
 
 def _words(axis: Axes, words: str, portrait: Portrait) -> None:
     axis.set_facecolor("#2a303b")
-    style = {"fontsize": 9, "color": "#d0d5dd", "linespacing": 1.5}
-    axis.text(0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center", **style)
+    note = axis.text(0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center")
+    note.set(fontsize=9, color="#d0d5dd", linespacing=1.5)
     _frame(axis, portrait)
 
 

@@ -12,7 +12,6 @@ from ..ranking.statistics import Array
 from .style import LIGHT, Theme, drawing, fitting, grid_lines, limit_y, short
 
 _PER_ROW = 3
-_CROSS = {"markersize": 5, "markeredgewidth": 1.4}
 
 
 def slice_figure(
@@ -59,12 +58,10 @@ def _slice(axis: Axes, hyperparameter: Slice, theme: Theme) -> None:
     if not finite.all():
         top = np.full(int((~finite).sum()), axis.get_ylim()[1])
         colour = theme.palette[1]
-        axis.plot(at[~finite], top, "x", color=colour, clip_on=False, zorder=4, **_CROSS)
+        axis.plot(at[~finite], top, "x", color=colour, ms=5, mew=1.4, clip_on=False, zorder=4)
     winners = [i for i in hyperparameter.winners if finite[i]]
-    axis.plot(
-        at[winners], losses[winners], "o", markersize=9, markerfacecolor="none",
-        markeredgecolor=theme.ink, markeredgewidth=1.1, zorder=5,
-    )  # fmt: skip
+    x, y = at[winners], losses[winners]
+    axis.plot(x, y, "o", ms=9, mfc="none", mec=theme.ink, mew=1.1, zorder=5)
     importance = hyperparameter.importance
     share = "" if math.isnan(importance) else f" · {100 * importance:.0f} %"
     axis.set_xlabel(f"{hyperparameter.name}{share}")
@@ -79,7 +76,7 @@ def _map(axis: Axes, first: Slice, second: Slice, theme: Theme) -> None:
         return
     failed = np.isinf(first.losses)
     axis.plot(x[~failed], y[~failed], "o", color=theme.palette[0], markersize=3.5)
-    axis.plot(x[failed], y[failed], "x", color=theme.palette[1], **_CROSS)
+    axis.plot(x[failed], y[failed], "x", color=theme.palette[1], ms=5, mew=1.4)
     axis.set_xlabel(f"{first.name}, ✕ failed")
     axis.set_ylabel(second.name)
 

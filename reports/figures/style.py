@@ -68,7 +68,7 @@ def fitting(width: float) -> float:
     return 9.0 if width > 5 else 7.5
 
 
-def short(value: float, _: int | None = None) -> str:
+def short(value: float, _: float) -> str:
     """Format a tick without exponent or trailing zeros where possible."""
     return f"{value:g}"
 

@@ -1,6 +1,6 @@
 """The gallery as one figure."""
 
-from scorebench.reports.figures.gallery_figure import gallery_figure
+from scorebench.reports.figures.panels import gallery_figure
 from scorebench.reports.source import load
 
 

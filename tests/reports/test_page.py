@@ -147,7 +147,7 @@ def test_failures_and_gaps_are_told(make_directory: Callable[[pd.DataFrame], Pat
     study_file.write_text(study_file.read_text().replace("seeds = 5", "seeds = 4", 1))
     words = " ".join(" ".join(read(write_report(folder)).words).split())
     assert "This study is not finished." in words
-    assert "Without a confirmed run: 1 of 8 cells: deen on rings (langevin)." in words
+    assert "Without a confirmation run: 1 of 8 cells: deen on rings (langevin)." in words
     assert "deen is not ranked: nothing is confirmed on rings" in words
     assert words.count("train: the loss is not a number") == 2
     assert "1 of 4 failed" in words
