@@ -9,7 +9,7 @@ from ..ranking.budget import Path, path
 from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
 from ..ranking.statistics import Array, Estimate
-from .style import LIGHT, Theme, colours, drawing, fitting, grid_lines, limit_y
+from .style import LIGHT, Theme, colours, drawing, fit, fitting, grid_lines
 
 
 def budget_curves(
@@ -42,7 +42,7 @@ def budget_curves(
         for axis in axes:
             grid_lines(axis, theme)
         lines = [np.asarray(line.get_ydata(), float) for line in axes[0].lines]
-        limit_y(axes[0], np.concatenate([np.zeros(0), *lines]), below=1.5, above=1.5, pad=0.12)
+        fit(axes[0], np.concatenate([np.zeros(0), *lines]), below=1.5, above=1.5, pad=0.12)
         _legend(figure, axes[0], width)
     return figure
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ..ranking.pareto import Point, points
 from ..source import Source
-from .style import LIGHT, Theme, colours, drawing, error_bar, fitting, limit_y
+from .style import LIGHT, Theme, colours, drawing, error_bar, fit, fitting
 
 
 def front_figure(source: Source, dataset: str, theme: Theme = LIGHT, width: float = 4.6) -> Figure:
@@ -70,4 +70,4 @@ def _scale(axis: Axes, shown: list[Point], cost: str) -> None:
     if len(x) and np.nanmin(x) > 0 and np.nanmax(x) > 5 * np.nanmin(x):
         axis.set_xscale("log")
     y = np.array([p.quality.value for p in shown])
-    limit_y(axis, y, below=2, above=2, pad=0.4, ratio=5)
+    fit(axis, y, below=2, above=2, pad=0.4, ratio=5)

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from .. import text
 from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
-from .style import LIGHT, Theme, colours, drawing, short
+from .style import LIGHT, Theme, colours, decades, drawing, short
 
 _ROOMY = 2.5
 
@@ -161,10 +161,7 @@ def _logarithmic(axis: Axes, low: float, high: float) -> None:
     pad = (high / low) ** 0.06
     axis.set_xscale("log")
     axis.set_xlim(low / pad, high * pad)
-    subs = (1.0, 2.0, 5.0) if high < 300 * low else (1.0,)
-    axis.xaxis.set_major_locator(LogLocator(subs=subs))
-    axis.xaxis.set_major_formatter(short)
-    axis.xaxis.set_minor_locator(NullLocator())
+    decades(axis.xaxis, fine=high < 300 * low)
 
 
 def _linear_then_logarithmic(axis: Axes, low: float, high: float, bend: float) -> None:

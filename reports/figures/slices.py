@@ -5,11 +5,11 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from ..ranking.sensitivity import Slice
 from ..ranking.statistics import Array
-from .style import LIGHT, Theme, drawing, fitting, grid_lines, limit_y, short
+from .style import LIGHT, Theme, decades, drawing, fit, fitting, grid_lines, short
 
 _PER_ROW = 3
 
@@ -90,15 +90,14 @@ def _positions(axis: Axes, hyperparameter: Slice, vertical: bool = False) -> Arr
     low, high = hyperparameter.low, hyperparameter.high
     if hyperparameter.logarithmic:
         (axis.set_yscale if vertical else axis.set_xscale)("log")
-        line.set_major_locator(LogLocator(subs=(1.0,) if high > 90 * low else (1.0, 2, 5)))
-        line.set_minor_locator(NullLocator())
+        decades(line, fine=high <= 90 * low)
         pad = (high / low) ** 0.04
         limits(low / pad, high * pad)
     else:
         pad = 0.04 * (high - low or 1.0)
         limits(low - pad, high + pad)
         line.set_major_locator(MaxNLocator(3))
-    line.set_major_formatter(short)
+        line.set_major_formatter(short)
     return hyperparameter.values.astype(np.float64)
 
 
@@ -119,7 +118,5 @@ def _limits(axis: Axes, losses: Array) -> None:
     """Fit the y axis to the losses of the trials."""
     if not len(losses):
         axis.set_ylim(0.0, 1.0)
-        return
-    limit_y(axis, losses, above=1.4, pad=0.1)
-    if axis.get_yscale() == "linear":
+    elif not fit(axis, losses, above=1.4, pad=0.1):
         axis.yaxis.set_major_locator(MaxNLocator(4))

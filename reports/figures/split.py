@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from ..ranking.evidence import Evidence
 from ..ranking.split import Split, splits
 from ..ranking.statistics import Array, Estimate
-from .style import LIGHT, Theme, colours, drawing, error_bar, fitting, short
+from .style import LIGHT, Theme, colours, decades, drawing, error_bar, fit, fitting, short
 
 
 def split_figure(
@@ -69,20 +69,11 @@ def _scale(axis: Axes, rows: list[Split]) -> None:
     errors = [e for row in rows for e in (row.floor, row.learning, row.sampling, row.cell.loss)]
     values: Array = np.array([error.value for error in errors])
     values = values[np.isfinite(values)]
-    if not values.size:
-        return
-    low, high = float(values.min()), float(values.max())
-    if low > 0 and high > 5 * low:
-        axis.set_xscale("log")
-        axis.set_xlim(low / 1.3, high * 1.4)
-        subs = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
-        axis.xaxis.set_major_locator(LogLocator(subs=subs))
-        axis.xaxis.set_minor_locator(NullLocator())
-    else:
-        pad = 0.12 * (high - low or 1.0)
-        axis.set_xlim(low - pad, high + pad)
+    if fit(axis, values, along="x", ratio=5, above=1.4, pad=0.12):
+        decades(axis.xaxis, fine=values.max() < 100 * values.min())
+    elif values.size:
         axis.xaxis.set_major_locator(MaxNLocator(5))
-    axis.xaxis.set_major_formatter(short)
+        axis.xaxis.set_major_formatter(short)
 
 
 def _legend(theme: Theme) -> list[Line2D | Patch]:

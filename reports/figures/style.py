@@ -10,8 +10,10 @@ from typing import Any, Literal
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from ..ranking.statistics import Array, Estimate
 
@@ -79,9 +81,17 @@ def error_bar(value: Estimate) -> list[list[float]] | None:
     return None if math.isnan(half) else [[half], [half]]
 
 
-def limit_y(axis: Axes, values: Array, *, above: float, pad: float, below: float = 1.3,
-            ratio: float = 8) -> None:  # fmt: skip
-    """Fit the y axis to values; make it logarithmic where positive values span a wide range.
+def fit(
+    axis: Axes,
+    values: Array,
+    *,
+    above: float,
+    pad: float,
+    below: float = 1.3,
+    ratio: float = 8,
+    along: Literal["x", "y"] = "y",
+) -> bool:
+    """Fit an axis to values; make it logarithmic where positive values span a wide range.
 
     Args:
         axis: Axes to change.
@@ -90,17 +100,37 @@ def limit_y(axis: Axes, values: Array, *, above: float, pad: float, below: float
         pad: Free space at each end of a linear axis, as a share of the range.
         below: Factor of free space below the smallest value on a logarithmic axis.
         ratio: The axis is logarithmic if the largest value exceeds this multiple of the smallest.
+        along: Which axis.
+
+    Returns:
+        Whether the axis is logarithmic.
     """
     values = values[np.isfinite(values)]
     if not values.size:
-        return
+        return False
     low, high = float(values.min()), float(values.max())
-    if low > 0 and high > ratio * low:
-        axis.set_yscale("log")
-        axis.set_ylim(low / below, high * above)
+    logarithmic = low > 0 and high > ratio * low
+    if logarithmic:
+        axis.set(**{f"{along}scale": "log"})
+        limits = low / below, high * above
     else:
         margin = pad * (high - low or abs(high) or 1.0)
-        axis.set_ylim(low - margin, high + margin)
+        limits = low - margin, high + margin
+    axis.set(**{f"{along}lim": limits})
+    return logarithmic
+
+
+def decades(line: XAxis | YAxis, *, fine: bool, ticks: int | None = None) -> None:
+    """Label a logarithmic axis at powers of ten.
+
+    Args:
+        line: Axis to label.
+        fine: Whether to label twice and five times these, too.
+        ticks: Largest number of labels.
+    """
+    line.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if fine else (1.0,), numticks=ticks))
+    line.set_major_formatter(short)
+    line.set_minor_locator(NullLocator())
 
 
 def grid_lines(axis: Axes, theme: Theme) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from ..ranking.statistics import Array
 from ..source import Learned
-from .style import LIGHT, Theme, colours, drawing, fitting, grid_lines, short
+from .style import LIGHT, Theme, colours, decades, drawing, fitting, grid_lines
 
 _SMOOTHED = 9
 _NARROW = 5.0
@@ -72,10 +72,10 @@ def _panel(axis: Axes, runs: Learned, head: str, colour: str, theme: Theme) -> N
         # The excess is small compared with the noise of a loss: a longer mean shows it.
         window = max(_SMOOTHED, losses.shape[1] // 8)
         _lines(axis, steps, losses - runs.least, colour, window)
-        _decades(axis, _smooth(losses - runs.least, window))
+        _positive_limits(axis, _smooth(losses - runs.least, window))
     elif head == "gradient norm":
         _lines(axis, steps, norms, colour)
-        _decades(axis, _smooth(norms))
+        _positive_limits(axis, _smooth(norms))
     else:
         for run in runs.metric(head.lower()):
             axis.plot(run[:, 0], run[:, 1], "o-", color=colour, alpha=0.8, linewidth=0.9,
@@ -96,7 +96,7 @@ def _same_limits(axes: Sequence[Axes]) -> None:
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     for axis in axes:
         if low > 0 and high > 8 * low:
-            _decades(axis, values)
+            _positive_limits(axis, values)
         else:
             axis.set_ylim(min(0.0, 1.05 * low), 1.05 * high)
 
@@ -126,7 +126,7 @@ def _loss_limits(axis: Axes, losses: Array, least: float, theme: Theme) -> None:
     axis.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def _decades(axis: Axes, smooth: Array) -> None:
+def _positive_limits(axis: Axes, smooth: Array) -> None:
     """Fit a logarithmic axis to the positive values; noise can make an excess negative."""
     positive = smooth[np.isfinite(smooth) & (smooth > 0)]
     if not positive.size:
@@ -138,10 +138,7 @@ def _decades(axis: Axes, smooth: Array) -> None:
         return
     axis.set_yscale("log")
     axis.set_ylim(low / 1.4, high * 1.4)
-    subs = (1.0, 2.0, 5.0) if high < 30 * low else (1.0,)
-    axis.yaxis.set_major_locator(LogLocator(subs=subs, numticks=5))
-    axis.yaxis.set_major_formatter(short)
-    axis.yaxis.set_minor_locator(NullLocator())
+    decades(axis.yaxis, fine=high < 30 * low, ticks=5)
 
 
 def _smooth(runs: Array, window: int = _SMOOTHED) -> Array:

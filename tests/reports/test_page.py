@@ -53,7 +53,7 @@ def read(path: Path) -> Reader:
 
 @pytest.fixture(scope="module")
 def report(directory: Path) -> Path:
-    return write_report(directory)
+    return write_report(load(directory))
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_same_inputs_give_the_same_bytes(directory: Path, report: Path):
     before = {p.name: p.read_bytes() for p in (report, directory / "leaderboard.csv")}
     for name in before:
         (directory / name).unlink()
-    write_report(directory)
+    write_report(load(directory))
     assert {name: (directory / name).read_bytes() for name in before} == before
 
 
@@ -127,7 +127,7 @@ def test_nothing_from_files_is_taken_for_markup(make_directory: Callable[[pd.Dat
     fail(results, (results.method == "dsm") & (results.phase == "search"), f"train: {evil}")
     folder = make_directory(results)
     (folder / "environment.json").write_text('{"e0": {"<b>cpu</b>": "</style><script>1"}}')
-    text = write_report(folder).read_text()
+    text = write_report(load(folder)).read_text()
     assert evil not in text
     assert "<b>cpu</b>" not in text
     assert "&lt;script&gt;alert(" in text
@@ -145,7 +145,7 @@ def test_failures_and_gaps_are_told(make_directory: Callable[[pd.DataFrame], Pat
     folder = make_directory(results[~gone])
     study_file = folder / "study.toml"
     study_file.write_text(study_file.read_text().replace("seeds = 5", "seeds = 4", 1))
-    words = " ".join(" ".join(read(write_report(folder)).words).split())
+    words = " ".join(" ".join(read(write_report(load(folder))).words).split())
     assert "This study is not finished." in words
     assert "Without a confirmation run: 1 of 8 cells: deen on rings (langevin)." in words
     assert "deen is not ranked: nothing is confirmed on rings" in words
@@ -158,9 +158,9 @@ def test_an_unstarted_study_has_a_report_and_a_leaderboard(
 ):
     folder = make_directory(study(datasets=("rings",)))
     (folder / "runs.jsonl").write_text("")
-    page = read(write_report(folder))
+    page = read(write_report(load(folder)))
     assert any("no answer yet" in words for words in page.words)
-    assert "no answer yet" in leaderboard_table(folder)
+    assert "no answer yet" in leaderboard_table(load(folder))
 
 
 def test_a_browser_sorts_and_stays_offline(report: Path, browser: Any):
