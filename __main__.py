@@ -110,11 +110,12 @@ def run(
         typer.echo(f"scorebench: {why}; run the same command again to continue", err=True)
         # As a shell and timeout(1) say it.
         _leave(124 if late else 130)
-    of_reports.leaderboard(done.directory)
+    source = done.source
+    of_reports.print_board(source)
     if tensorboard:
         from .reports.tensorboard import write_tensorboard
 
-        typer.echo(f"\ntensorboard --logdir {write_tensorboard(done.directory)}")
+        typer.echo(f"\ntensorboard --logdir {write_tensorboard(source)}")
     typer.echo(f"\nreport: {done.directory / 'report.html'}")
 
 

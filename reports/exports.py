@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..datasets.errors import UsageError, unknown
 from ..studies.results import COLUMNS as RESULTS
-from .pages.tables import Table, exactly, table, to_json, to_latex, to_markdown
+from .pages.tables import ShownTable, exactly, table, to_json, to_latex, to_markdown
 from .ranking import budget
 from .ranking import sensitivity as hyperparameters
 from .ranking.board_columns import board_columns
@@ -38,7 +38,7 @@ class Export:
     """
 
     frame: Callable[[Source], pd.DataFrame]
-    shown: Callable[[Source], Table] | None
+    shown: Callable[[Source], ShownTable] | None
     summary: str
     columns: Mapping[str, str]
 

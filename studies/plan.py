@@ -17,8 +17,8 @@ from .engine import Engine
 from .front import front, spread
 from .rundir.rows import Row
 from .specs.check import resolve
-from .specs.entries import Entry
-from .specs.space import Common, Proposal, common, example, explore, propose
+from .specs.entries import Choices, Entry, Range
+from .specs.space import LEARNING_RATE, Common, Proposal, common, example, explore, propose
 from .specs.spec import IID, TRUTH, StudySpec
 from .specs.sweep import applied
 
@@ -297,7 +297,8 @@ class Plan:
     @cached_property
     def _free(self) -> dict[tuple[str, str], bool]:
         return {
-            (entry.label, label): bool(explore(self.engine, entry, shared).free)
+            (entry.label, label): _rate_is_open(entry, shared)
+            or bool(explore(self.engine, entry, shared).free)
             for entry in self.study.methods
             for label, shared in self._shared.items()
         }
@@ -322,3 +323,9 @@ class Plan:
     @cached_property
     def _samplers(self) -> dict[str, Plugin]:
         return {e.label: resolve("sampler", e, self.engine) for e in self.study.samplers}
+
+
+def _rate_is_open(entry: Entry, shared: Common) -> bool:
+    """Whether the learning rate is searched; asking the method for more would import torch."""
+    rate = entry.settings.get(LEARNING_RATE, shared.learning_rate)
+    return isinstance(rate, Range | Choices)

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from .. import text
-from ..figures.gallery import by_theme
+from ..pages.pictures import by_theme
 from ..pages.render import render
-from ..pages.tables import Field, Table, exactly, to_markdown
+from ..pages.tables import Field, ShownTable, exactly, to_markdown
 from .result import FindingResult
 
 _HEADERS = ("", "claim", "expected", "measured", "holds", "source")
@@ -52,7 +52,7 @@ def markdown(result: FindingResult) -> str:
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def claim_table(result: FindingResult) -> Table:
+def claim_table(result: FindingResult) -> ShownTable:
     """Claims as people read them."""
     rows = []
     for claim in result.claims.to_dict("records"):
@@ -66,7 +66,7 @@ def claim_table(result: FindingResult) -> Table:
             claim["source"],
         )
         rows.append(tuple(Field(field, field) for field in fields))
-    return Table(_HEADERS, ("",) * 6, (False, False, True, True, False, False), tuple(rows))
+    return ShownTable(_HEADERS, ("",) * 6, (False, False, True, True, False, False), tuple(rows))
 
 
 def _expected(claim: Mapping[Any, Any]) -> str:
@@ -96,11 +96,11 @@ def command(result: FindingResult) -> str:
     return shlex.join(words)
 
 
-def numbers(table: pd.DataFrame) -> Table:
+def numbers(table: pd.DataFrame) -> ShownTable:
     """The finding's table with the digits that people read."""
     whole = exactly(table.drop(columns="part"))
     rows = []
     for row in table.drop(columns="part").itertuples(index=False):
         shown = (text.number(value, 5) if isinstance(value, float) else str(value) for value in row)
         rows.append(tuple(Field("" if s == text.MISSING else s, s) for s in shown))
-    return Table(whole.headers, whole.helps, whole.numeric, tuple(rows))
+    return ShownTable(whole.headers, whole.helps, whole.numeric, tuple(rows))

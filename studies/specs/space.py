@@ -54,7 +54,8 @@ def common(engine: Engine, study: StudySpec, sampler: str) -> Common:
     """
     swept = {name: swept_field(name, given) for name, given in study.swept.items()}
     entry = next(entry for entry in study.samplers if entry.label == sampler)
-    options = swept_options(entry, _defaults(engine, entry)) if entry.settings else {}
+    opens = any(isinstance(given, Range | Choices) for given in entry.settings.values())
+    options = swept_options(entry, _defaults(engine, entry)) if opens else {}
     swept |= {f"{SAMPLER}.{name}": one for name, one in options.items()}
     return Common(study.training.learning_rate, swept)
 

@@ -53,7 +53,7 @@ def test_what_moved_is_told(make: Maker, tmp_path: Path):
     (new / "environment.json").write_text(
         json.dumps({"e0": {"python": "3.12.1", "packages": {"torch": "2.13.0"}, "threads": 1}})
     )
-    shown = plain(write_diff(old, new, tmp_path / "diff.html"))
+    shown = plain(write_diff(load(old), load(new), tmp_path / "diff.html"))
     assert max(map(len, shown.splitlines())) <= 80
     said = " ".join(shown.split())
     assert re.search(
