@@ -9,7 +9,6 @@ from . import text
 from .diff import Difference, Move, move_columns
 from .pages.render import render
 from .pages.tables import Table, table
-from .terminal import grid
 
 
 def diff_table(found: Difference) -> Table:
@@ -23,7 +22,7 @@ def diff_view(found: Difference) -> RenderableType:
     for title, lines in _sections(found):
         parts += [Text(), Text(f"{title}:"), *(Text(f"- {line}") for line in lines)]
     for where, moves in groupby(found.moves, key=lambda move: move.where):
-        shown = grid()
+        shown = text.grid()
         shown.add_column(where, no_wrap=True, min_width=18)
         for header in ("rank", "old", "new", "new − old", "moved"):
             shown.add_column(header, justify="right", no_wrap=True)

@@ -5,7 +5,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from . import text
@@ -25,7 +24,7 @@ def catalog_view(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
     """
     parts: list[RenderableType] = []
     for kind, group in groupby(entries, key=lambda entry: entry[0]):
-        shown = _grid()
+        shown = text.grid(header=False)
         shown.add_column(style="cyan", no_wrap=True, min_width=18)
         shown.add_column()
         for _, name, summary in group:
@@ -49,7 +48,7 @@ def findings_view(found: "Iterable[Finding]") -> RenderableType:
     """What a plug-in promises: kept, or what is wrong and what would be right."""
     parts: list[RenderableType] = []
     for plugin, group in groupby(found, key=lambda finding: finding.plugin):
-        shown = _grid()
+        shown = text.grid(header=False)
         shown.add_column(no_wrap=True, min_width=7)
         shown.add_column()
         kept = 0
@@ -63,7 +62,3 @@ def findings_view(found: "Iterable[Finding]") -> RenderableType:
         total = sum(cell != "" for cell in shown.columns[0].cells)
         parts += [Text(f"{plugin}: {kept} of {total} promises kept", style="bold"), shown]
     return Group(*parts)
-
-
-def _grid(*, show_header: bool = False) -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=show_header)

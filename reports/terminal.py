@@ -44,11 +44,10 @@ def status_view(source: Source) -> RenderableType:
         source: The run directory, read.
     """
     study = source.study
-    shown = grid()
-    for header in ("method", "dataset", "sampler"):
-        shown.add_column(header)
-    for header in ("trials", "best", "confirmed", study.objective.upper(), "failed"):
-        shown.add_column(header, justify="right")
+    shown = text.grid(
+        left=("method", "dataset", "sampler"),
+        right=("trials", "best", "confirmed", study.objective.upper(), "failed"),
+    )
     for cell in sorted(source.evidence.cells, key=lambda cell: cell.cell):
         trials = int((cell.search["replicate"] == 0).sum())
         states = cell.runs["state"]
@@ -86,18 +85,13 @@ def _board(evidence: Evidence) -> RichTable:
         widths = [max(map(len, column)) + 2 for column in zip(*entries, strict=True)]
         if max(map(len, [*labels, "method"])) + sum(widths) <= WIDTH:
             break
-    shown = grid()
+    shown = text.grid()
     shown.add_column("method", no_wrap=True)
     for header in board.headers:
         shown.add_column(header, justify="right", no_wrap=True)
     for label, row in zip(labels, board.rows, strict=True):
         shown.add_row(label, *(field.text for field in row))
     return shown
-
-
-def grid() -> RichTable:
-    """A table without lines."""
-    return RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
 
 
 def _side_by_side(evidence: Evidence) -> list[list[str]]:
@@ -117,7 +111,7 @@ def _side_by_side(evidence: Evidence) -> list[list[str]]:
 
 
 def _means(evidence: Evidence, datasets: list[str]) -> RichTable:
-    shown = grid()
+    shown = text.grid()
     shown.add_column(evidence.objective.upper(), no_wrap=True)
     for dataset in datasets:
         shown.add_column(dataset, justify="right", no_wrap=True)

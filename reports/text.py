@@ -1,7 +1,11 @@
-"""Numbers as people read them: as many digits as the error bar carries, and words for the rest."""
+"""Numbers as people read them, with as many digits as the error bar allows; lists and tables."""
 
 import math
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 MISSING = "–"
 
@@ -103,6 +107,24 @@ def listed(names: list[str]) -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def grid(left: Iterable[str] = (), right: Iterable[str] = (), *, header: bool = True) -> "Table":
+    """Return a table without lines for a terminal.
+
+    Args:
+        left: Headers of the columns that are aligned left; they come first.
+        right: Headers of the columns that are aligned right.
+        header: Whether the headers are shown.
+    """
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=header)
+    for name in left:
+        shown.add_column(name)
+    for name in right:
+        shown.add_column(name, justify="right")
+    return shown
 
 
 def _together(half: float, *values: float) -> list[str]:
