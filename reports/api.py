@@ -3,10 +3,9 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from ..datasets.errors import UsageError
-from ..datasets.registry import Registry
 from ..studies.specs.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
     from ..studies.certificate import Certificate
     from ..studies.execution.events import Listener
-
-Kind = Literal["dataset", "method", "sampler", "metric", "reference", "study", "finding"]
 
 
 class Study:
@@ -212,13 +209,6 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     return load(name_or_path, overrides)
 
 
-def registered() -> "pd.DataFrame":
-    """Everything that can be named in a study: columns kind, name and summary."""
-    import pandas as pd
-
-    return pd.DataFrame(catalog(), columns=["kind", "name", "summary"])
-
-
 def status(directory: str | Path) -> "pd.DataFrame":
     """How far each cell of a run directory is; see ``Study.status``."""
     return Study(directory).status()
@@ -284,23 +274,6 @@ def certify(
 def export(directory: str | Path, out: str | Path | None = None) -> Path:
     """Write one archive of a run directory that others can replay; see ``Study.export``."""
     return Study(directory).export(out)
-
-
-def catalog() -> list[tuple[Kind, str, str]]:
-    """Kind, name and summary of every plug-in, packaged study and finding; loads none of them."""
-    from ..bench.metrics import metrics
-    from ..datasets import datasets
-    from ..methods import methods, references, samplers
-    from ..studies.findings import findings
-    from ..studies.specs.load import presets
-
-    found: list[tuple[Kind, str, str]] = []
-    registries: tuple[Registry[Any], ...] = (methods, datasets, samplers, metrics, references)
-    kinds: tuple[Kind, ...] = ("method", "dataset", "sampler", "metric", "reference")
-    for kind, registry in zip(kinds, registries, strict=True):
-        found += [(kind, name, registry.summary(name)) for name in registry.names()]
-    found += [("study", name, summary) for name, summary in presets().items()]
-    return found + [("finding", name, findings.summary(name)) for name in findings.names()]
 
 
 def cores() -> int:

@@ -1,4 +1,4 @@
-"""How findings are run, kept, shown and refused; with one that costs nothing."""
+"""How findings are run, stored, shown and refused; with one that costs nothing."""
 
 import json
 import sys
@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 import scorebench as sb
 from scorebench.__main__ import main
-from scorebench.reports.findings import drawings
-from scorebench.studies.findings import findings
-from scorebench.studies.findings.base import Claim, Finding, Measured, one, row
-from scorebench.studies.findings.run import PARTS, compute, load_finding
+from scorebench.reports.findings import findings
+from scorebench.reports.findings.base import Claim, Finding, Measured, number, row
+from scorebench.reports.findings.run import PARTS, compute, load_finding
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -41,7 +40,7 @@ class Squares(Finding):
         return f"The largest is {table['value'].max():g}."
 
     claims = (
-        Claim("Q1", "2² is 4", "school", lambda t: one(t, "square", "square", n=2)),
+        Claim("Q1", "2² is 4", "school", lambda t: number(t, "square", "square", n=2)),
         Claim("Q2", "no square is negative", "school",
               lambda t: Measured(t["value"].min()), least=0),
     )  # fmt: skip
@@ -96,7 +95,7 @@ def test_finished_parts_are_kept_and_others_computed(tmp_path):
 
 def test_a_claim_can_fail(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Squares, "claims", (
-        Claim("Q3", "2² is 5", "nobody", lambda t: one(t, "square", "square", n=2)._replace(
+        Claim("Q3", "2² is 5", "nowhere", lambda t: number(t, "square", "square", n=2)._replace(
             expected=5.0), slack=0.5),
     ))  # fmt: skip
     assert run(monkeypatch, "finding", "squares", "--out", tmp_path, "-w", 1) == 1
@@ -148,7 +147,7 @@ def test_two_processes_do_not_share_a_directory(tmp_path):
 def test_built_in_findings_say_what_they_claim(name):
     kind = findings.get(name)
     finding = kind()
-    assert name in drawings.builtin
+    assert kind.panels
     assert kind.claims
     assert len({claim.says for claim in kind.claims}) == len(kind.claims)
     assert all(claim.source for claim in kind.claims)
