@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ class Panel:
     x: str = ""
     y: str = ""
     log: str = ""
-    legend: str = "best"
+    legend: Literal["best", "upper left", "upper right", "lower left", "lower right"] = "best"
 
     def fill(self, axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
         """Draw the panel into axes, with scales, labels and legend."""
