@@ -126,7 +126,7 @@ def train(
     mlp = MLP(dataset.dim, width=width, conditional=conditional)
     theta = mlp.init([generator(seed, k, "init") for k in range(seeds)])
     data = torch.stack([dataset.sample(points, generator(seed, k, "data")) for k in range(seeds)])
-    fitted = fit(
+    done = fit(
         objective,
         mlp,
         theta,
@@ -141,8 +141,8 @@ def train(
         schedule="cosine" if schedule == "cosine" else "constant",
     )
     level = objective.target(options)
-    models = [NetworkModel(mlp, fitted.theta[k : k + 1], level) for k in range(seeds)]
-    curve = [[float(passed.step), *passed.loss] for passed in fitted.curve]
+    models = [NetworkModel(mlp, done.theta[k : k + 1], level) for k in range(seeds)]
+    curve = [[float(passed.step), *passed.loss] for passed in done.curve]
     return Trained(models, torch.tensor(curve, dtype=torch.float64), data)
 
 
