@@ -6,7 +6,7 @@ from pathlib import Path
 from ..api import cores
 from .page import write
 from .result import FindingResult
-from .run import Listener, compute, load_finding
+from .run import PartListener, compute, load_finding
 
 HOME = Path("runs") / "findings"
 """Default directory of findings."""
@@ -18,7 +18,7 @@ def finding(
     *,
     workers: int | None = None,
     overrides: Sequence[str] = (),
-    listener: Listener | None = None,
+    listener: PartListener | None = None,
 ) -> FindingResult:
     """Reproduce a known result: compute the missing parts of its table, and write its page.
 

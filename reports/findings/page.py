@@ -65,11 +65,11 @@ def _markdown(result: FindingResult) -> str:
         "![figure](figure.png)",
         "## Claims",
         to_markdown(claim_table(result)),
-        "## What was done",
+        "## Protocol",
         *result.about[1:],
         settings,
         f"```sh\n{_command(result)}\n```",
-        "## Every number",
+        "## All numbers",
         to_markdown(_numbers(result.table)),
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"

@@ -47,7 +47,7 @@ class PartFinished:
     computed: int
 
 
-Listener = Callable[[PartFinished], None]
+PartListener = Callable[[PartFinished], None]
 
 
 def load_finding(name: str, overrides: Sequence[str] = ()) -> Finding:
@@ -82,7 +82,7 @@ def compute(
     finding: Finding,
     directory: Path | None = None,
     workers: int = 1,
-    listener: Listener | None = None,
+    listener: PartListener | None = None,
 ) -> "pd.DataFrame":
     """Compute the table of a finding; it depends only on the finding's settings.
 
@@ -122,7 +122,7 @@ def _continued(
     names: Sequence[str],
     directory: Path,
     workers: int,
-    listener: Listener | None,
+    listener: PartListener | None,
 ) -> dict[str, list[TableRow]]:
     """Rows by part: stored ones from the directory, the others computed and stored there."""
     path = directory / PARTS
@@ -152,7 +152,7 @@ def _computed(
     missing: Sequence[str],
     done: int,
     workers: int,
-    listener: Listener | None,
+    listener: PartListener | None,
 ) -> Iterator[tuple[str, list[TableRow]]]:
     """Compute parts and yield each with its rows; ``done`` parts were finished before."""
     if not missing:

@@ -61,13 +61,13 @@ def direction_variance(second: "Tensor", kind: str) -> "Tensor":
     on the sphere of radius √d.
     """
     dim = second.shape[-1]
-    whole = second.square().sum((-2, -1))
+    norm = second.square().sum((-2, -1))
     diagonal = second.diagonal(dim1=-2, dim2=-1)
     if kind == "gaussian":
-        return 2 * whole
+        return 2 * norm
     if kind == "rademacher":
-        return 2 * (whole - diagonal.square().sum(-1))
-    return 2 * dim / (dim + 2) * (whole - diagonal.sum(-1).square() / dim)
+        return 2 * (norm - diagonal.square().sum(-1))
+    return 2 * dim / (dim + 2) * (norm - diagonal.sum(-1).square() / dim)
 
 
 def _ratio(table: "pd.DataFrame", quantity: str, kind: str, dim: int) -> Measured:
