@@ -151,7 +151,7 @@ def test_bad_input_is_one_line(monkeypatch, capsys, tmp_path):
         (["finding", "squares", "-w", "0"], "at least 1 is needed"),
         (["run", "langevin"], "scorebench finding langevin"),
         (["show", "langevin"], "scorebench finding langevin"),
-        (["run", "langevln"], "there is no study"),
+        (["run", "langevln"], "langevln"),
     ]:
         assert run(monkeypatch, *words) == 2
         line = capsys.readouterr().err
