@@ -22,12 +22,12 @@ if TYPE_CHECKING:
         export,
         leaderboard,
         load_study,
-        registered,
         replay,
         report,
         run,
         status,
     )
+    from .reports.catalog import registered
     from .reports.findings.api import finding
 
 __all__ = [
@@ -53,6 +53,7 @@ _HOMES = {
     "UsageError": "datasets.errors",
     "finding": "reports.findings.api",
     "get_dataset": "datasets",
+    "registered": "reports.catalog",
 }
 
 

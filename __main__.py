@@ -10,7 +10,7 @@ import typer
 from . import __version__
 from .datasets.errors import UsageError
 from .reports import commands as of_reports
-from .reports.findings import command as of_findings
+from .reports.findings import command as finding_command
 from .studies import commands as of_studies
 from .studies.commands import SamplerLabel
 from .studies.specs.completion import complete_override, complete_study
@@ -30,7 +30,9 @@ Workers = Annotated[
 StudyName = Annotated[
     str,
     typer.Argument(
-        help="Name of a packaged study, or path of a TOML file.", autocompletion=complete_study
+        help="Name of a packaged study, or path of a TOML file.",
+        autocompletion=complete_study,
+        callback=finding_command.refuse_finding,
     ),
 ]
 Overrides = Annotated[
@@ -58,7 +60,7 @@ def common(
 @app.command("list", epilog="Example: scorebench list")
 def list_all() -> None:
     """List methods, datasets, samplers, metrics, reference rows, packaged studies and findings."""
-    from .reports.api import catalog
+    from .reports.catalog import catalog
     from .reports.listings import catalog_view
 
     of_reports.print_view(catalog_view(catalog()))
@@ -161,7 +163,9 @@ def show(
     study: Annotated[
         str | None,
         typer.Argument(
-            help="Name of a packaged study, or path of a TOML file.", autocompletion=complete_study
+            help="Name of a packaged study, or path of a TOML file.",
+            autocompletion=complete_study,
+            callback=finding_command.refuse_finding,
         ),
     ] = None,
     override: Overrides = None,
@@ -207,7 +211,7 @@ def check(
 
 app.add_typer(of_reports.commands)
 app.add_typer(of_studies.commands)
-app.add_typer(of_findings.commands)
+app.add_typer(finding_command.commands)
 
 
 def main() -> None:

@@ -3,10 +3,9 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from ..datasets.errors import UsageError
-from ..datasets.registry import Registry
 from ..studies.specs.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from ..studies.certificate import Certificate
     from ..studies.execution.events import Listener
     from .source import Source
-
-Kind = Literal["dataset", "method", "sampler", "metric", "reference", "study", "finding"]
 
 
 class Study:
@@ -228,13 +225,6 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     return load(name_or_path, overrides)
 
 
-def registered() -> "pd.DataFrame":
-    """List all names that a study can use: columns kind, name and summary."""
-    import pandas as pd
-
-    return pd.DataFrame(catalog(), columns=["kind", "name", "summary"])
-
-
 def status(directory: str | Path) -> "pd.DataFrame":
     """Return the progress of each cell of a run directory; see ``Study.status``."""
     return Study(directory).status()
@@ -300,30 +290,6 @@ def certify(
 def export(directory: str | Path, out: str | Path | None = None) -> Path:
     """Export a run directory as one replayable archive; see ``Study.export``."""
     return Study(directory).export(out)
-
-
-def catalog() -> list[tuple[Kind, str, str]]:
-    """List kind, name and summary of all plug-ins, packaged studies and findings, unloaded."""
-    from ..bench.metrics import metrics
-    from ..datasets import datasets
-    from ..methods import methods, references, samplers
-    from ..studies.findings import findings
-    from ..studies.specs.load import presets
-
-    registries: dict[Kind, Registry[Any]] = {
-        "method": methods,
-        "dataset": datasets,
-        "sampler": samplers,
-        "metric": metrics,
-        "reference": references,
-    }
-    entries: list[tuple[Kind, str, str]] = [
-        (kind, name, registry.summary(name))
-        for kind, registry in registries.items()
-        for name in registry.names()
-    ]
-    entries += [("study", name, summary) for name, summary in presets().items()]
-    return entries + [("finding", name, findings.summary(name)) for name in findings.names()]
 
 
 def cores() -> int:

@@ -12,7 +12,6 @@ from ...bench.plugins import read_plugin
 from ...bench.spec import PERCEPTRON
 from ...datasets.errors import UsageError, unknown
 from ..engine import Engine
-from ..findings import findings
 from ..trust import trust
 from .check import check_fit, check_names, check_options
 from .entries import reason, short
@@ -145,8 +144,6 @@ def _read(name: str) -> tuple[str, str, Path]:
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) and packaged.is_file():
         path, folder = packaged, Path()
     elif not name or (path.suffix != ".toml" and not _exists(path)):
-        if name in findings.names():
-            raise UsageError(f"{name!r} is a finding, not a study: scorebench finding {name}")
         raise unknown("study", name, presets())
     try:
         return path.read_text(encoding="utf-8"), f"study {name}", folder
