@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         run,
         status,
     )
-    from .reports.catalog import registered
+    from .reports.findings.catalog import registered
     from .reports.findings.api import finding
 
 __all__ = [
@@ -53,7 +53,7 @@ _HOMES = {
     "UsageError": "datasets.errors",
     "finding": "reports.findings.api",
     "get_dataset": "datasets",
-    "registered": "reports.catalog",
+    "registered": "reports.findings.catalog",
 }
 
 

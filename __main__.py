@@ -60,7 +60,7 @@ def common(
 @app.command("list", epilog="Example: scorebench list")
 def list_all() -> None:
     """List methods, datasets, samplers, metrics, reference rows, packaged studies and findings."""
-    from .reports.catalog import catalog
+    from .reports.findings.catalog import catalog
     from .reports.listings import catalog_view
 
     of_reports.print_view(catalog_view(catalog()))

@@ -5,20 +5,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..datasets.registry import Registry
+    from ...datasets.registry import Registry
 
 
 def catalog() -> list[tuple[str, str, str]]:
     """List kind, name and summary of every plug-in, packaged study and finding; load none."""
-    from ..bench.metrics import metrics
-    from ..datasets import datasets
-    from ..methods import methods, references, samplers
-    from ..studies.specs.load import presets
-    from .findings import findings
+    from ...bench.plugins import registries
+    from ...studies.specs.load import presets
+    from . import findings
 
-    plugins: tuple[Registry[Any], ...] = (methods, datasets, samplers, metrics, references)
     return [
-        *(entry for registry in plugins for entry in _entries(registry)),
+        *(entry for registry in registries().values() for entry in _entries(registry)),
         *(("study", name, summary) for name, summary in presets().items()),
         *_entries(findings),
     ]
