@@ -27,8 +27,8 @@ if TYPE_CHECKING:
         run,
         status,
     )
-    from .reports.findings.catalog import registered
     from .reports.findings.api import finding
+    from .reports.findings.catalog import registered
 
 __all__ = [
     "Study",
