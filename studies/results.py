@@ -16,8 +16,7 @@ from .progress import standing
 from .rundir.files import refused, write_atomically, write_if_changed
 from .rundir.read import read_rows, read_study
 from .rundir.rows import Row
-from .specs.space import LEARNING_RATE
-from .specs.sweep import value_of
+from .specs.open import value_in
 
 _COMPUTE = (
     "train_evaluations", "sample_evaluations", "train_seconds", "sample_seconds", "score_seconds",
@@ -91,7 +90,7 @@ def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
         plan: The study they belong to.
     """
     ordered = in_order(rows, plan)
-    records = [_record(row, plan.swept(row.slot.cell)) for row in ordered]
+    records = [_record(row, plan.templates[row.slot.cell].places) for row in ordered]
     metrics = _columns(plan.study.evaluation.metrics, (), (r.result.metrics for r in ordered))
     params = sorted({key for record in records for key in record if key.startswith("params.")})
     compute = _columns(_COMPUTE, (), (row.result.compute for row in ordered))
@@ -140,14 +139,13 @@ def _columns(
     return [*first, *sorted(others)]
 
 
-def _record(row: Row, swept: Iterable[str]) -> dict[str, Any]:
+def _record(row: Row, places: Iterable[str]) -> dict[str, Any]:
     slot: Slot = row.slot
     run = row.run
     params: dict[str, Any] = {}
     if slot.trial is not None:
         params = {f"params.{name}": value for name, value in run.method.options.items()}
-        params[f"params.{LEARNING_RATE}"] = run.training.learning_rate
-        params |= {f"params.{name}": value_of(run, name) for name in swept}
+        params |= {f"params.{name}": value_in(run, name) for name in places}
     return {
         "phase": slot.phase,
         **slot.cell._asdict(),

@@ -21,16 +21,12 @@ from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..bench.spec import Option
+from ..bench.spec import Option, RunSpec
 from ..datasets.errors import UsageError
-from .cell import Cell
-from .engine import Engine
 from .rundir.optuna_storage import PATIENCE, Database
 from .rundir.rows import Row
-from .specs.entries import Entry
-from .specs.searchers import sampler_for
-from .specs.space import Proposal, common, propose
-from .specs.spec import StudySpec
+from .specs.open import Template
+from .specs.searchers import searcher_for
 
 WORST = 1e9
 """What Optuna is told of a failed run: its samplers ignore FAIL, and take inf for a result."""
@@ -53,34 +49,26 @@ def _steadily(sampler: str) -> AbstractContextManager[None]:
 
 
 class Suggestion(NamedTuple):
-    """One configuration and Optuna's parameters that it was made of."""
+    """A run and Optuna's parameters that it was made of."""
 
-    proposal: Proposal
+    run: RunSpec
     suggested: dict[str, Option]
 
 
-class Search:
+class CellSearch:
     """The search of one cell.
 
     Args:
-        engine: Where methods are found.
-        study: For the objective, the search settings and the seed.
-        entry: The cell's method.
-        cell: The cell.
+        template: The runs of the cell.
         storage: Optuna storage that holds one study per cell.
     """
 
-    def __init__(
-        self, engine: Engine, study: StudySpec, entry: Entry, cell: Cell, storage: BaseStorage
-    ) -> None:
-        self._engine = engine
-        self._study = study
-        self._entry = entry
-        self._common = common(engine, study, cell.sampler)
-        self._cell = cell
+    def __init__(self, template: Template, storage: BaseStorage) -> None:
+        self._template = template
+        self._study = study = template.study
         self._storage = storage
         prefix = storage.prefix if isinstance(storage, Database) else ""
-        self._name = prefix + cell.stem
+        self._name = prefix + template.cell.stem
         self._objectives = (study.objective, *study.costs)
         self._optuna: optuna.Study | None = None
         # Trials of it that were compared with their rows, or told from them.
@@ -104,8 +92,8 @@ class Search:
                 trial = study.ask()
                 if trial.number != number:
                     raise StorageInternalError("somebody else wrote to the storage")
-                proposal = propose(self._engine, self._entry, self._common, trial)
-                suggestions.append(Suggestion(proposal, trial.params))
+                run = self._template.close(self._template.suggest(trial))
+                suggestions.append(Suggestion(run, trial.params))
         return suggestions
 
     def tell(self, start: int, rows: Sequence[Row]) -> None:
@@ -180,7 +168,7 @@ class Search:
         for row in history:
             # Ranges are not stored: the method tells them again when it meets the same values.
             trial = FixedTrial(dict(row.suggested or {}))
-            propose(self._engine, self._entry, self._common, trial)
+            self._template.suggest(trial)
             study.add_trial(
                 create_trial(
                     params=trial.params,
@@ -199,9 +187,9 @@ class Search:
 
     def _sampler(self, finished: int) -> optuna.samplers.BaseSampler:
         seed = int(np.random.SeedSequence([self._seed(), finished]).generate_state(1)[0])
-        return sampler_for(self._study.search, self._seed(), seed)
+        return searcher_for(self._study.search, self._seed(), seed)
 
     def _seed(self) -> int:
         """Each cell's own root, so that cells can be added without changing the others."""
-        text = "\n".join(("search", str(self._study.seed), *self._cell))
+        text = "\n".join(("search", str(self._study.seed), *self._template.cell))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

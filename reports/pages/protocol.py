@@ -1,7 +1,7 @@
 """What was run, in words, and what of it is not there yet."""
 
 from ...bench.spec import NetworkSpec
-from ...studies.specs.entries import Choices, Entry, Range
+from ...studies.specs.entries import Entry, Range, Setting, ends, is_open
 from ...studies.specs.spec import StudySpec
 from .. import text
 from ..source import Source
@@ -13,20 +13,11 @@ def protocol(study: StudySpec) -> list[str]:
     Args:
         study: What was asked for.
     """
-    training = study.training
-    network, swept = study.network, study.swept
-    learning = _learning(training.learning_rate)
-    width, depth, activation, steps, batch = (
-        _among(swept[name]) if name in swept else str(value)
-        for name, value in {
-            "network.width": network.width,
-            "network.depth": network.depth,
-            "network.activation": network.activation,
-            "training.steps": training.steps,
-            "training.batch_size": training.batch_size,
-        }.items()
+    training, network = study.training, study.network
+    inside = (
+        f"of {_among(network.depth)} hidden layers of {_among(network.width)} units "
+        f"({_among(network.activation)})"
     )
-    inside = f"of {depth} hidden layers of {width} units ({activation})"
     if network.module is not None:
         inside = _module(network)
     samples = text.plural(study.evaluation.samples, "point")
@@ -34,8 +25,9 @@ def protocol(study: StudySpec) -> list[str]:
         f"{_many(study.methods, 'method')}, {_many(study.datasets, 'dataset')} and "
         f"{_many(study.samplers, 'sampler')}. The objective is {study.objective.upper()} between "
         f"{samples} from the model and as many from the truth.",
-        f"Every run fits {_article(network.kind)} network {inside} with Adam, {learning}, for "
-        f"{steps} steps of {batch} points.",
+        f"Every run fits {_article(network.kind)} network {inside} with Adam, "
+        f"{_learning(training.learning_rate)}, for {_among(training.steps)} steps of "
+        f"{_among(training.batch_size)} points.",
         _searched(study),
         f"The winner of each cell was trained {_times(study.confirm.seeds)} on seeds that the "
         "search never used and scored on a truth sample that the search never saw. Only these "
@@ -50,17 +42,19 @@ def protocol(study: StudySpec) -> list[str]:
     ]
 
 
-def _learning(rate: float | Range | Choices) -> str:
-    if isinstance(rate, float):
-        return f"the learning rate {rate:g}"
-    return f"a learning rate of {_among(rate)}"
+def _learning(rate: Setting) -> str:
+    if is_open(rate):
+        return f"a learning rate of {_among(rate)}"
+    return f"the learning rate {_among(rate)}"
 
 
-def _among(given: Range | Choices) -> str:
-    """What a swept field is searched among."""
-    if isinstance(given, Range):
-        return f"{given.low:g} to {given.high:g}"
-    return " or ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in given.choices)
+def _among(setting: Setting) -> str:
+    """A value, or the values that are searched."""
+    if isinstance(setting, Range):
+        return f"{setting.low:g} to {setting.high:g}"
+    return " or ".join(
+        f"{value:g}" if isinstance(value, float) else str(value) for value in ends(setting)
+    )
 
 
 def _module(network: NetworkSpec) -> str:
