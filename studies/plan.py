@@ -91,10 +91,11 @@ class Plan:
         """Whether a cell has open places and trials to fill them."""
         return self.study.search.trials > 0 and self._open[cell.method, cell.sampler]
 
-    @cached_property
-    def templates(self) -> dict[Cell, Template]:
-        """The runs of each cell, with open places."""
-        return {cell: Template(self.engine, self.study, cell) for cell in self.cells}
+    def template(self, cell: Cell) -> Template:
+        """Give the runs of a cell, with open places."""
+        if cell not in self._templates:
+            self._templates[cell] = Template(self.engine, self.study, cell)
+        return self._templates[cell]
 
     def steps(self, cell: Cell, table: Table, storage: Callable[[], "BaseStorage"]) -> Steps:
         """Yield the runs of a cell, as lists of jobs.
@@ -110,7 +111,7 @@ class Plan:
 
     def example(self, cell: Cell) -> RunSpec:
         """Give a run from the middle of a cell's search space."""
-        template = self.templates[cell]
+        template = self.template(cell)
         run = template.close(template.middle())
         if cell in self._tuned:
             return run
@@ -158,7 +159,7 @@ class Plan:
             if search is None:
                 from .search import CellSearch
 
-                search = CellSearch(self.templates[cell], storage())
+                search = CellSearch(self.template(cell), storage())
             jobs = []
             suggestions = search.ask(trials, len(batch))
             for slot, row, suggestion in zip(batch, known, suggestions, strict=True):
@@ -237,11 +238,15 @@ class Plan:
         return frozenset(self.tuned)
 
     @cached_property
+    def _templates(self) -> dict[Cell, Template]:
+        return {}
+
+    @cached_property
     def _open(self) -> dict[tuple[str, str], bool]:
         """Whether a method with a sampler has open places; datasets make no difference."""
         dataset = self.study.datasets[0].label
         return {
-            (cell.method, cell.sampler): bool(self.templates[cell].open)
+            (cell.method, cell.sampler): bool(self.template(cell).open)
             for cell in self.tuned
             if cell.dataset == dataset
         }

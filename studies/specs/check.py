@@ -76,11 +76,6 @@ def check_options(study: StudySpec, engine: Engine) -> None:
     Raises:
         UsageError: One is unknown, unsuitable, or open although nothing is searched.
     """
-    dataset = study.datasets[0].label
-    for entry in study.methods:
-        for sampler in study.samplers:
-            cell = Cell(entry.label, dataset, sampler.label)
-            _check_method(Template(engine, study, cell), entry)
     for kind, entries in (
         ("dataset", study.datasets),
         ("sampler", study.samplers),
@@ -91,6 +86,11 @@ def check_options(study: StudySpec, engine: Engine) -> None:
             engine.make(kind, plugin)
             for changed in _ends(entry, plugin):
                 engine.make(kind, changed)
+    dataset = study.datasets[0].label
+    for entry in study.methods:
+        for sampler in study.samplers:
+            cell = Cell(entry.label, dataset, sampler.label)
+            _check_method(Template(engine, study, cell), entry)
 
 
 def _ends(entry: Entry, plugin: Plugin) -> Iterator[Plugin]:

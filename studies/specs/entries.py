@@ -159,8 +159,8 @@ class OpenTable(Frozen):
         cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
     ) -> Any:
         """Read a leaf; each end of an open one must be a possible value."""
-        forms = dict | list | tuple | Range | Choices
-        if info.field_name in cls.FIXED or not isinstance(value, forms):
+        written_open = isinstance(value, dict | list | tuple | Range | Choices)
+        if info.field_name in cls.FIXED or not written_open:
             return handler(value)
         given = setting(value)
         for end in ends(given):

@@ -29,7 +29,7 @@ def suggest(trial: "BaseTrial", name: str, setting: Setting, form: Any) -> Optio
         case Range(low=low, high=high, log=log):
             return trial.suggest_float(name, low, high, log=log)
         case Choices(choices=choices):
-            chosen: Option = trial.suggest_categorical(
+            chosen: Any = trial.suggest_categorical(
                 name, [typed(name, choice, form) for choice in choices]
             )
             return chosen
