@@ -14,16 +14,19 @@ from pydantic import BaseModel
 from ...bench.plugins import PluginFile
 from ...bench.spec import Evaluation, NetworkSpec, TrainingSpec
 from .entries import Choices, Entry, Range
-from .spec import Confirm, Limits, OpenNetwork, Reference, Search, StudySpec, Training
+from .spec import Confirm, Limits, OpenNetwork, ReferenceRows, Search, StudySpec, Training
 
 SCHEMA = Path(__file__).parents[1] / "schema.json"
 
 # Tables of the file, and tables of a run that describe fields which they share.
 _MODELS: dict[type[BaseModel], type[BaseModel] | None] = {
-    StudySpec: None, Training: TrainingSpec, Search: None, Confirm: None, Reference: None,
+    StudySpec: None, Training: TrainingSpec, Search: None, Confirm: None, ReferenceRows: None,
     Evaluation: None, Limits: None, OpenNetwork: NetworkSpec, PluginFile: None, Range: None,
     Choices: None,
 }  # fmt: skip
+
+_PUBLISHED: dict[type[BaseModel], str] = {OpenNetwork: "NetworkSpec", ReferenceRows: "Reference"}
+"""Names of tables in the schema, where the code has others."""
 
 
 def study_schema() -> dict[str, Any]:
@@ -48,8 +51,9 @@ def study_schema() -> dict[str, Any]:
             if "$ref" in field:
                 field.pop("default", None)
     about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "scorebench study"}
-    # Published schemas call the table by the name that it has in a run.
-    text = json.dumps(about | schema).replace(OpenNetwork.__name__, NetworkSpec.__name__)
+    text = json.dumps(about | schema)
+    for model, name in _PUBLISHED.items():
+        text = text.replace(model.__name__, name)
     published: dict[str, Any] = json.loads(text)
     return published
 

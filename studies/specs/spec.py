@@ -30,6 +30,7 @@ Entries = Annotated[tuple[Entry, ...], BeforeValidator(as_tuple)]
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 Plugins = Annotated[tuple[PluginSource, ...], BeforeValidator(as_tuple)]
 
+# Any, because type checkers know the leaves of a run, which are values.
 _RATES: Any = Range(low=1e-4, high=1e-2, log=True)
 
 
@@ -40,7 +41,7 @@ class Training(OpenTable, TrainingSpec):
         learning_rate: A number, or a range or list that is searched together with the method.
     """
 
-    # The schema states no bounds; reading a study checks them.
+    # The published schema has no bounds for it; a study is checked against them when it is read.
     learning_rate: Annotated[float, Field(gt=0, le=10), WithJsonSchema({"type": "number"})] = _RATES
 
 
@@ -83,7 +84,7 @@ class Confirm(Frozen):
     seeds: int = Field(5, ge=1, le=10_000)
 
 
-class Reference(Frozen):
+class ReferenceRows(Frozen):
     """Rows that say what the numbers mean.
 
     Attributes:
@@ -101,12 +102,12 @@ class Reference(Frozen):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What the reference methods are called in results."""
+        """Labels of the reference methods in results."""
         return tuple(entry.label for entry in self.methods)
 
 
 COMPUTE = ("train_evaluations", "sample_evaluations")
-"""Costs that can be objectives besides metrics: they are counted, so they are always the same."""
+"""Costs that can be objectives, like metrics: they are counts, so they are reproducible."""
 
 
 class Limits(Frozen):
@@ -153,7 +154,7 @@ class StudySpec(Frozen):
     training: Training = Training()
     search: Search = Search()
     confirm: Confirm = Confirm()
-    reference: Reference = Reference()
+    reference: ReferenceRows = ReferenceRows()
     evaluation: Evaluation = Evaluation()
     device: Device = "cpu"
     limits: Limits = Limits()
@@ -209,16 +210,16 @@ class StudySpec(Frozen):
         return self
 
     def to_toml(self) -> str:
-        """The study with every default written out; ``from_toml`` reads it back equal."""
+        """Write the study with every default; ``from_toml`` reads it back equal."""
         import tomli_w
 
-        # Code is easier on the eye over several lines, which read_text has ended with \n.
+        # Code is easier to read over several lines; read_text has ended them with \n.
         plain = self.model_dump(mode="json", exclude_none=True)
         return tomli_w.dumps(plain, multiline_strings=bool(self.plugins))
 
     @classmethod
     def from_toml(cls, text: str) -> Self:
-        """Read what ``to_toml`` wrote.
+        """Read the text of ``to_toml``.
 
         Raises:
             tomllib.TOMLDecodeError: The text is not TOML.
@@ -228,7 +229,7 @@ class StudySpec(Frozen):
 
 
 def _objectives(data: dict[str, Any]) -> dict[str, Any]:
-    """A list of objectives taken apart: the one that counts, and what it may cost."""
+    """Split a list of objectives into the ranking metric and the costs."""
     given = data.get("objective")
     if not isinstance(given, list | tuple):
         return data
@@ -236,15 +237,15 @@ def _objectives(data: dict[str, Any]) -> dict[str, Any]:
     if not names or not all(isinstance(name, str) for name in names):
         raise UsageError(f'objective = {short(given)} lists no metrics, for example ["mmd"]')
     if len(set(names)) < len(names):
-        raise UsageError(f"objective = {short(given)} names one twice")
+        raise UsageError(f"objective = {short(given)} names a metric twice")
     for name in names:
         if name.endswith("_seconds"):
             raise UsageError(
-                f"objective: {name} differs each time, so that no search could be repeated: "
-                f"count {' or '.join(COMPUTE)} instead"
+                f"objective: {name} varies between runs, so the search is not reproducible: "
+                f"use {' or '.join(COMPUTE)} instead"
             )
     if names[0] in COMPUTE:
-        raise UsageError(f"objective: {names[0]} is a cost: name what is to be good first")
+        raise UsageError(f"objective: {names[0]} is a cost: give a metric before it")
     return {**data, "objective": names[0], "costs": names[1:]}
 
 
