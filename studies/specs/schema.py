@@ -12,18 +12,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from ...bench.plugins import PluginFile
-from ...bench.spec import Evaluation, NetworkSpec, TrainingSpec
+from ...bench.spec import Evaluation
 from .entries import Choices, Entry, Range
 from .spec import Confirm, Limits, OpenNetwork, ReferenceRows, Search, StudySpec, Training
 
 SCHEMA = Path(__file__).parents[1] / "schema.json"
 
-# Tables of the file, and tables of a run that describe fields which they share.
-_MODELS: dict[type[BaseModel], type[BaseModel] | None] = {
-    StudySpec: None, Training: TrainingSpec, Search: None, Confirm: None, ReferenceRows: None,
-    Evaluation: None, Limits: None, OpenNetwork: NetworkSpec, PluginFile: None, Range: None,
-    Choices: None,
-}  # fmt: skip
+_TABLES: tuple[type[BaseModel], ...] = (
+    Training, Search, Confirm, ReferenceRows, Evaluation, Limits, OpenNetwork, PluginFile, Range,
+    Choices,
+)  # fmt: skip
 
 _PUBLISHED: dict[type[BaseModel], str] = {OpenNetwork: "NetworkSpec", ReferenceRows: "Reference"}
 """Names of tables in the schema, where the code has others."""
@@ -42,8 +40,9 @@ def study_schema() -> dict[str, Any]:
         fields = tables[open_table.__name__]["properties"]
         fields |= {name: _or_open(fields[name]) for name in open_table.leaves()}
     tables["Entry"] = _entry(tables["Entry"])
-    for model, base in _MODELS.items():
-        _describe(schema if model is StudySpec else tables[model.__name__], model, base)
+    _describe(schema, StudySpec)
+    for model in _TABLES:
+        _describe(tables[model.__name__], model)
     for table in (schema, *tables.values()):
         table.pop("title", None)
         for field in table.get("properties", {}).values():
@@ -93,8 +92,11 @@ def _entry(written_out: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _describe(table: dict[str, Any], model: type[BaseModel], base: type[BaseModel] | None) -> None:
-    about = ({} if base is None else attributes(base)) | attributes(model)
+def _describe(table: dict[str, Any], model: type[BaseModel]) -> None:
+    """Add the descriptions of a class and its fields; inherited ones stand where they are made."""
+    about: dict[str, str] = {}
+    for parent in reversed(model.__mro__):
+        about |= attributes(parent)
     table["description"] = summary(model).partition("; see `")[0].rstrip(".") + "."
     for name, field in table["properties"].items():
         if name in about:
@@ -106,7 +108,7 @@ def summary(model: type[BaseModel]) -> str:
     return _joined(inspect.cleandoc(model.__doc__ or "").split("\n\n")[0])
 
 
-def attributes(model: type[BaseModel]) -> dict[str, str]:
+def attributes(model: type) -> dict[str, str]:
     """Give the descriptions of attributes in a class's docstring."""
     text = inspect.cleandoc(model.__doc__ or "")
     listed = re.split(r"^Attributes:$", text, maxsplit=1, flags=re.MULTILINE)[1:]
