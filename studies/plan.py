@@ -115,7 +115,7 @@ class Plan:
         run = template.close(template.middle())
         if cell in self._tuned:
             return run
-        # References are not trained: training must not show in their keys.
+        # References are not trained: their keys must not depend on how the methods are.
         training = run.training.model_copy(update={"learning_rate": 1e-3, "steps": 0})
         return run.model_copy(update={"training": training})
 

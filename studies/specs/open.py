@@ -226,7 +226,8 @@ class Template:
             narrowed = NarrowedTrial(cast("BaseTrial", middle), settings)
             self._engine.space(self._method.name, cast("BaseTrial", narrowed))
             constants |= narrowed.constants
-            suggested |= {k: value for k, value in middle.values.items() if k not in suggested}
+            for name, value in middle.values.items():
+                suggested.setdefault(name, value)
             before = dict(decided)
             for name, others in middle.others.items():
                 pending += [{**before, name: other} for other in others]

@@ -29,10 +29,9 @@ def suggest(trial: "BaseTrial", name: str, setting: Setting, form: Any) -> Optio
         case Range(low=low, high=high, log=log):
             return trial.suggest_float(name, low, high, log=log)
         case Choices(choices=choices):
-            chosen: Any = trial.suggest_categorical(
-                name, [typed(name, choice, form) for choice in choices]
-            )
-            return chosen
+            values = [typed(name, choice, form) for choice in choices]
+            chosen: Any = trial.suggest_categorical(name, values)
+            return typed(name, chosen, form)
         case value:
             return typed(name, value, form)
 
