@@ -246,7 +246,7 @@ class Plan:
         """Whether a method with a sampler has open places; datasets make no difference."""
         dataset = self.study.datasets[0].label
         return {
-            (cell.method, cell.sampler): bool(self.template(cell).open)
+            (cell.method, cell.sampler): not self.template(cell).is_closed
             for cell in self.tuned
             if cell.dataset == dataset
         }

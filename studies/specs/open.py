@@ -112,13 +112,23 @@ class Template:
 
     @cached_property
     def open(self) -> list[str]:
-        """Names of all that is searched, over all branches of the method's space.
+        """Names of all open places, over all branches of the method's space.
 
         Raises:
             UsageError: A setting does not suit its hyperparameter.
         """
         own = [] if self._method is None else list(self._explore(self._method.settings)[0])
-        return own + [name for name, place in self.places.items() if is_open(place.setting)]
+        return own + self._open_fields
+
+    @cached_property
+    def is_closed(self) -> bool:
+        """Whether no place is open."""
+        # Fields first: asking a method for its space imports torch.
+        return not self._open_fields and not self.open
+
+    @cached_property
+    def _open_fields(self) -> list[str]:
+        return [name for name, place in self.places.items() if is_open(place.setting)]
 
     @cached_property
     def hyperparameters(self) -> dict[str, Option]:
