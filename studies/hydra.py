@@ -2,8 +2,8 @@
 
 The packaged studies are the config group ``study``, over a base of every field with its default, so
 any field can be overridden without a ``+`` and a misspelt one is refused. The composed study is run
-by ``scorebench run``: the same study is resumed in the same directory, budgets are totals, and
-Hydra neither changes the folder nor leaves output directories. ``--multirun`` runs one study per
+by ``scorebench run``: the same study resumes in the same directory, budgets are totals, and Hydra
+neither changes the current folder nor leaves output directories. ``--multirun`` runs one study per
 combination, each in its own directory.
 """
 
@@ -46,7 +46,7 @@ def register(place: str = ".") -> None:
     """Register the packaged studies with Hydra, and the fields of a study with their defaults.
 
     Args:
-        place: Folder for Hydra's own files of a multirun.
+        place: Folder for the files that Hydra writes about a multirun.
     """
     store = ConfigStore.instance()
     store.store(name="fields", node=_fields(), provider="scorebench")
@@ -63,12 +63,12 @@ def _toml(name: str) -> dict[str, Any]:
 
 
 def _fields() -> DictConfig:
-    """Every field of a study; those without a default must come from the group."""
+    """Collect the fields of a study; those without a default must come from the group."""
     fields: dict[str, Any] = {}
     for name, field in StudySpec.model_fields.items():
         value = field.get_default(call_default_factory=True)
         if isinstance(value, BaseModel):
-            # What a table leaves out when it is written can be overridden too.
+            # Fields that a table leaves out when it is written can be overridden too.
             value = dict(value) | value.model_dump(mode="json")
         fields[name] = "???" if field.is_required() else value
     return OmegaConf.create({**fields, **_CLI_OPTIONS, "plugins": []})
@@ -95,25 +95,25 @@ def _primary(place: str) -> DictConfig:
 
 
 def replacing(words: Iterable[str]) -> list[str]:
-    """Rewrite overrides for Hydra, so that a range or list replaces the old value.
+    """Rewrite overrides with ranges or lists so that they replace the field's former value.
 
-    Hydra would merge a new range into the old one, key by key, and refuses a list in its place.
+    Hydra would merge a new range into the old one, key by key, and refuses a list for a range.
     """
-    rewritten: list[str] = []
+    overrides: list[str] = []
     for word in words:
         key, _, value = word.partition("=")
         if key in FIELDS and value.startswith(("[", "{")):
-            rewritten += [f"~{key}", f"+{word}"]
+            overrides += [f"~{key}", f"+{word}"]
         else:
-            rewritten.append(word)
-    return rewritten
+            overrides.append(word)
+    return overrides
 
 
 def composed(config: DictConfig) -> tuple[StudySpec, dict[str, Any]]:
-    """Give the study that Hydra composed, and the values of ``out`` and ``workers``.
+    """Return the study that Hydra composed, and the values of ``out`` and ``workers``.
 
     Raises:
-        UsageError: It is not a study.
+        UsageError: The composed fields are not a study.
     """
     data: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     cli_options = {name: data.pop(name, None) for name in _CLI_OPTIONS}
@@ -122,28 +122,28 @@ def composed(config: DictConfig) -> tuple[StudySpec, dict[str, Any]]:
         raise UsageError(f"the composed study lacks {missing[0]}: give {missing[0]}=...")
     data = _without_null(data)
     if "module" in data["network"]:
-        # Hydra adds every field's default, but a module has none of the perceptron's fields.
+        # Hydra fills in every default, and a module has none of a perceptron's fields.
         data["network"] = {k: v for k, v in data["network"].items() if k not in PERCEPTRON}
     return checked(data, "the composed study", Path()), cli_options
 
 
 def _without_null(value: Any) -> Any:
-    """Drop null fields, which have their defaults; TOML has no null."""
+    """Drop null values, which TOML does not have; these fields keep their defaults."""
     if isinstance(value, Mapping):
         return {key: _without_null(item) for key, item in value.items() if item is not None}
     return [_without_null(item) for item in value] if isinstance(value, list) else value
 
 
 def directory(study: StudySpec, overrides: Iterable[str]) -> Path:
-    """Choose the run directory: the same for the same study, whatever its budgets.
+    """Choose the run directory; studies that differ in budgets only share it.
 
     Args:
         study: The composed study.
         overrides: Hydra's overrides, as ``key=value``.
     """
     keys = [override.partition("=")[0].lstrip("+~") for override in overrides]
-    apart = (*BUDGETS, *FREE, *_CLI_OPTIONS, _GROUP)
-    if all(any(key == name or key.startswith(f"{name}.") for name in apart) for key in keys):
+    same_runs = (*BUDGETS, *FREE, *_CLI_OPTIONS, _GROUP)
+    if all(any(key == name or key.startswith(f"{name}.") for name in same_runs) for key in keys):
         return Path("runs") / study.name
     data = study.model_dump(mode="json")
     for name in (*BUDGETS, *FREE):
@@ -157,10 +157,10 @@ def directory(study: StudySpec, overrides: Iterable[str]) -> Path:
 
 
 def run(config: DictConfig) -> int:
-    """Run a composed study with ``scorebench run``, and give its exit status.
+    """Run a composed study with ``scorebench run``; return its exit status.
 
     Raises:
-        UsageError: It is not a study.
+        UsageError: The composed fields are not a study.
     """
     study, cli_options = composed(config)
     out = cli_options["out"] or directory(study, HydraConfig.get().overrides.task)
@@ -170,22 +170,22 @@ def run(config: DictConfig) -> int:
         command = [sys.executable, "-m", "scorebench", "run", str(path), "--out", str(out)]
         if cli_options["workers"] is not None:
             command += ["--workers", str(cli_options["workers"])]
-        with subprocess.Popen(command) as process:  # noqa: S603 - our own command
+        with subprocess.Popen(command) as process:  # noqa: S603 - scorebench itself
             while True:
                 try:
                     return process.wait()
                 except KeyboardInterrupt:
-                    # The command receives Ctrl-C too, and ends by itself.
+                    # The command gets Ctrl-C too, and ends by itself.
                     continue
 
 
 @hydra.main(version_base="1.3", config_path=None, config_name=CONFIG)
 def main(config: DictConfig) -> None:
-    """Compose with Hydra, run with scorebench."""
+    """Compose a study with Hydra and run it with scorebench."""
     try:
         status = run(config)
     except UsageError as error:
-        print(f"scorebench: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"scorebench: {' '.join(str(error).split())}\n")
         status = 2
     if status:
         sys.exit(status)
