@@ -1,7 +1,7 @@
 """What was run, in words, and what of it is not there yet."""
 
 from ...bench.spec import NetworkSpec
-from ...studies.specs.entries import Entry, Range, Setting, ends, is_open
+from ...studies.specs.entries import Entry, Leaf, Range, ends, is_open
 from ...studies.specs.spec import StudySpec
 from .. import text
 from ..source import Source
@@ -42,18 +42,18 @@ def protocol(study: StudySpec) -> list[str]:
     ]
 
 
-def _learning(rate: Setting) -> str:
+def _learning(rate: Leaf) -> str:
     if is_open(rate):
         return f"a learning rate of {_among(rate)}"
     return f"the learning rate {_among(rate)}"
 
 
-def _among(setting: Setting) -> str:
+def _among(leaf: Leaf) -> str:
     """A value, or the values that are searched."""
-    if isinstance(setting, Range):
-        return f"{setting.low:g} to {setting.high:g}"
+    if isinstance(leaf, Range):
+        return f"{leaf.low:g} to {leaf.high:g}"
     return " or ".join(
-        f"{value:g}" if isinstance(value, float) else str(value) for value in ends(setting)
+        f"{value:g}" if isinstance(value, float) else str(value) for value in ends(leaf)
     )
 
 

@@ -61,7 +61,7 @@ class Choices(Frozen):
         return self
 
 
-Setting = Option | Range | Choices
+Leaf = Option | Range | Choices
 """A leaf of a study: a value is fixed; a range or choices are open, and searched."""
 
 
@@ -77,7 +77,7 @@ def as_tuple(value: Any) -> Any:
     return tuple(value)
 
 
-def setting(value: Any) -> Setting:
+def read_leaf(value: Any) -> Leaf:
     """Read a value, ``{low, high, log}``, ``{choices}`` or a list, which is short for choices.
 
     Raises:
@@ -104,8 +104,8 @@ def setting(value: Any) -> Setting:
     )
 
 
-def plain(value: Setting) -> Any:
-    """Write a leaf in the form that ``setting`` reads."""
+def plain(value: Leaf) -> Any:
+    """Write a leaf in the form that ``read_leaf`` reads."""
     return value.model_dump(mode="json") if is_open(value) else value
 
 
@@ -114,7 +114,7 @@ def is_open(value: object) -> TypeGuard[Range | Choices]:
     return isinstance(value, Range | Choices)
 
 
-def ends(value: Setting) -> tuple[Option, ...]:
+def ends(value: Leaf) -> tuple[Option, ...]:
     """Give the values between which all values of a leaf lie: both ends, or all choices."""
     match value:
         case Range(low=low, high=high):
@@ -162,7 +162,7 @@ class OpenTable(Frozen):
         written_open = isinstance(value, dict | list | tuple | Range | Choices)
         if info.field_name in cls.FIXED or not written_open:
             return handler(value)
-        given = setting(value)
+        given = read_leaf(value)
         for end in ends(given):
             try:
                 handler(int(end) if isinstance(end, float) and end.is_integer() else end)
@@ -190,7 +190,7 @@ class Entry(Frozen):
 
     name: str
     label: str
-    settings: dict[str, Setting] = Field(default_factory=dict)
+    settings: dict[str, Leaf] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -203,11 +203,11 @@ class Entry(Frozen):
             raise UsageError(f'the table {short(value)} needs a name, for example name = "dsm"')
         if isinstance(value.get("settings"), dict):
             return value
-        settings: dict[str, Setting] = {}
+        settings: dict[str, Leaf] = {}
         for key, given in value.items():
             if key not in {"name", "label"}:
                 try:
-                    settings[key] = setting(given)
+                    settings[key] = read_leaf(given)
                 except ValueError as error:
                     raise UsageError(f"{value['name']}.{key}: {reason(error)}") from error
         return {

@@ -25,7 +25,7 @@ from ...bench.spec import (
 from ...datasets.errors import UsageError, unknown
 from ..cell import Cell
 from ..engine import Engine
-from .entries import Entry, Setting, is_open, reason
+from .entries import Entry, Leaf, is_open, reason
 from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
 from .trials import MiddleTrial, NarrowedTrial, suggest
 
@@ -56,13 +56,13 @@ class Place(NamedTuple):
     Attributes:
         table: ``training``, ``network`` or ``sampler``.
         field: Its name there.
-        setting: The leaf of the study.
+        leaf: Its value, range or list in the study.
         form: Type of its values.
     """
 
     table: str
     field: str
-    setting: Setting
+    leaf: Leaf
     form: Any
 
 
@@ -91,20 +91,20 @@ class Template:
         """The learning rate and all open fields, by name in Optuna; no hyperparameters."""
         training, network = self.study.training, self.study.network
         places = [
-            Place(table, field, setting, fields.leaves()[field])
+            Place(table, field, leaf, fields.leaves()[field])
             for table, fields in (("training", training), ("network", network))
-            for field, setting in fields.open_leaves().items()
+            for field, leaf in fields.open_leaves().items()
             if field != LEARNING_RATE
         ]
         if self._sampler is not None and any(map(is_open, self._sampler.settings.values())):
             parameters = self._engine.options("sampler", self._sampler.name).items()
             defaults = {option: parameter.default for option, parameter in parameters}
             places += [
-                Place("sampler", option, setting, type(defaults.get(option)))
-                for option, setting in self._sampler.settings.items()
-                if is_open(setting)
+                Place("sampler", option, leaf, type(defaults.get(option)))
+                for option, leaf in self._sampler.settings.items()
+                if is_open(leaf)
             ]
-        rate: Setting = training.learning_rate
+        rate: Leaf = training.learning_rate
         if self._method is not None:
             rate = self._method.settings.get(LEARNING_RATE, rate)
         first = {LEARNING_RATE: Place("training", LEARNING_RATE, rate, float)}
@@ -115,7 +115,7 @@ class Template:
         """Names of all open places, over all branches of the method's space.
 
         Raises:
-            UsageError: A setting does not suit its hyperparameter.
+            UsageError: A setting of the study does not suit its hyperparameter.
         """
         own = [] if self._method is None else list(self._explore(self._method.settings)[0])
         return own + self._open_fields
@@ -128,7 +128,7 @@ class Template:
 
     @cached_property
     def _open_fields(self) -> list[str]:
-        return [name for name, place in self.places.items() if is_open(place.setting)]
+        return [name for name, place in self.places.items() if is_open(place.leaf)]
 
     @cached_property
     def hyperparameters(self) -> dict[str, Option]:
@@ -140,10 +140,10 @@ class Template:
         """Choose a value for each open place.
 
         Args:
-            trial: Decides.
+            trial: Chooses values of ranges and lists.
 
         Raises:
-            UsageError: A setting does not suit its hyperparameter.
+            UsageError: A setting of the study does not suit its hyperparameter.
         """
         return {"method": self.suggest_hyperparameters(trial), **self.suggest_fields(trial)}
 
@@ -157,15 +157,15 @@ class Template:
     def suggest_fields(self, trial: "BaseTrial") -> Values:
         """Choose the learning rate and a value for each open field."""
         values: Values = {"training": {}, "network": {}, "sampler": {}}
-        for name, (table, field, setting, form) in self.places.items():
-            values[table][field] = suggest(trial, name, setting, form)
+        for name, (table, field, leaf, form) in self.places.items():
+            values[table][field] = suggest(trial, name, leaf, form)
         return values
 
     def middle(self) -> Values:
         """Give the middle of each range and the first of each list.
 
         Raises:
-            UsageError: A setting does not suit its hyperparameter.
+            UsageError: A setting of the study does not suit its hyperparameter.
         """
         return self.suggest(cast("BaseTrial", MiddleTrial()))
 
@@ -221,9 +221,7 @@ class Template:
         entry = next(e for e in self.study.reference.methods if e.label == self.cell.method)
         return resolve("reference", entry, self._engine)
 
-    def _explore(
-        self, settings: Mapping[str, Setting]
-    ) -> tuple[dict[str, Option], dict[str, Option]]:
+    def _explore(self, settings: Mapping[str, Leaf]) -> tuple[dict[str, Option], dict[str, Option]]:
         """Collect what is suggested and what is constant, over all branches that choices open."""
         suggested: dict[str, Option] = {}
         constants: dict[str, Option] = {}
@@ -309,8 +307,8 @@ def resolve(kind: str, entry: Entry, engine: Engine) -> Plugin:
     options: dict[str, Option] = {}
     for name, parameter in known.items():
         if name in entry.settings:
-            setting, form = entry.settings[name], type(parameter.default)
-            options[name] = suggest(middle, f"{entry.label}.{name}", setting, form)
+            leaf, form = entry.settings[name], type(parameter.default)
+            options[name] = suggest(middle, f"{entry.label}.{name}", leaf, form)
         elif parameter.default is inspect.Parameter.empty:
             raise UsageError(f"{kind} {entry.label!r} needs a value for {name}")
         elif isinstance(parameter.default, bool | int | float | str):

@@ -5,25 +5,25 @@ from typing import TYPE_CHECKING, Any
 
 from ...bench.spec import Option
 from ...datasets.errors import UsageError
-from .entries import Choices, Range, Setting
+from .entries import Choices, Leaf, Range
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 
-def suggest(trial: "BaseTrial", name: str, setting: Setting, form: Any) -> Option:
+def suggest(trial: "BaseTrial", name: str, leaf: Leaf, form: Any) -> Option:
     """Choose a value of a leaf: a fixed value is returned, and the trial is not asked.
 
     Args:
-        trial: Decides.
-        name: What the trial calls it.
-        setting: The leaf.
+        trial: Chooses values of ranges and lists.
+        name: Name of the leaf in the trial.
+        leaf: A value, a range or a list.
         form: Type of its values.
 
     Raises:
         UsageError: A value of the leaf is of another type.
     """
-    match setting:
+    match leaf:
         case Range(low=low, high=high, log=log) if form is int:
             return trial.suggest_int(name, _whole(name, low), _whole(name, high), log=log)
         case Range(low=low, high=high, log=log):
@@ -68,11 +68,11 @@ class NarrowedTrial:
     """A trial as a method sees it: fixed values are returned, open leaves replace its own ranges.
 
     Attributes:
-        constants: What the method suggests between two equal ends without a setting: it has that
-            value, and the trial is not asked.
+        constants: Hyperparameters that the study does not set and whose ends are equal: they have
+            that value, and the trial is not asked.
     """
 
-    def __init__(self, trial: "BaseTrial", settings: Mapping[str, Setting]) -> None:
+    def __init__(self, trial: "BaseTrial", settings: Mapping[str, Leaf]) -> None:
         self._trial = trial
         self._settings = settings
         self.constants: dict[str, Option] = {}
@@ -139,8 +139,8 @@ class MiddleTrial:
         decided: Other choices to take, by name.
 
     Attributes:
-        values: What was taken.
-        others: Choices that were not taken, where none was decided.
+        values: Values by name.
+        others: By name, the choices that were neither taken nor decided.
     """
 
     def __init__(self, decided: Mapping[str, Option] | None = None) -> None:
