@@ -94,7 +94,7 @@ def check_options(study: StudySpec, engine: Engine) -> None:
 
 
 def _ends(entry: Entry, plugin: Plugin) -> Iterator[Plugin]:
-    """The plug-in at both ends of each range, and with all values of each list."""
+    """Yield the plug-in at both ends of each range, and with all values of each list."""
     for name, setting in entry.settings.items():
         if is_open(setting):
             form = type(plugin.options[name])
@@ -127,7 +127,7 @@ def check_fit(study: StudySpec, engine: Engine) -> None:
 
 
 def _uses(study: StudySpec, entry: Entry) -> Iterator[tuple[str, str, str]]:
-    """Kind and name of each plug-in that a method is used with, and the error if it is unfit."""
+    """Yield kind and name of each plug-in that a method is used with, and the error if it is unfit."""
     yield "method", entry.name, f"method {entry.label!r} cannot be used"
     for sampler in study.samplers:
         complaint = f"sampler {sampler.label!r} cannot be used with {entry.label!r}"
@@ -164,7 +164,7 @@ def _check_method(template: Template, entry: Entry) -> None:
 
 
 def _example(entry: Entry, searched: list[str], hyperparameters: dict[str, Option]) -> str:
-    """How to fix one of the open places."""
+    """Show how to fix an open place."""
     for name in searched:
         # The learning rate is usually shared, so it is shown where it is set for all methods.
         if name in hyperparameters and name != LEARNING_RATE:
@@ -174,7 +174,7 @@ def _example(entry: Entry, searched: list[str], hyperparameters: dict[str, Optio
 
 
 def _grid_size(template: Template) -> int:
-    """Number of combinations that a grid search of a cell tries."""
+    """Count the combinations that a grid search of a cell tries."""
     import optuna
 
     from .searchers import GridSearcher, grid_size

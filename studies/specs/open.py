@@ -252,7 +252,7 @@ def evaluation(study: StudySpec, phase: Phase) -> EvaluationSpec:
 
 
 def _closed(model: type[AnyTable], table: AnyTable, values: Mapping[str, Option]) -> AnyTable:
-    """The table of a run: that of a study, with a value for each open leaf."""
+    """Make the table of a run: that of a study, with a value for each open leaf."""
     return model.model_validate({**table.model_dump(), **values})
 
 
@@ -297,7 +297,7 @@ def resolve(kind: str, entry: Entry, engine: Engine) -> Plugin:
         UsageError: An option is unknown, of the wrong type, or has no value.
     """
     parameters = engine.options(kind, entry.name)
-    known = {name: one for name, one in parameters.items() if one.kind in _NAMED}
+    known = {name: option for name, option in parameters.items() if option.kind in _NAMED}
     for name in entry.settings:
         if name not in known:
             if not known:
