@@ -127,7 +127,7 @@ def check_fit(study: StudySpec, engine: Engine) -> None:
 
 
 def _uses(study: StudySpec, entry: Entry) -> Iterator[tuple[str, str, str]]:
-    """Yield kind and name of each plug-in that a method is used with, and the error if it is unfit."""
+    """Yield kind and name of each plug-in that a method meets, and the error if it is unfit."""
     yield "method", entry.name, f"method {entry.label!r} cannot be used"
     for sampler in study.samplers:
         complaint = f"sampler {sampler.label!r} cannot be used with {entry.label!r}"
