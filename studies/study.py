@@ -26,7 +26,7 @@ from .rundir.files import refused
 from .rundir.read import JOURNAL
 from .rundir.rows import Row
 from .rundir.store import Store
-from .specs.check import check_names, check_options
+from .specs.check import check
 from .specs.spec import StudySpec
 from .trust import trust
 from .winners import confirmed
@@ -80,8 +80,7 @@ def run(
         where.check()
     engine = engine or Engine()
     trust(study.plugins)
-    check_names(study, engine)
-    check_options(study, engine)
+    check(study, engine)
     directory = Path(out)
     files = ArtifactFiles(directory)
 

@@ -1,7 +1,7 @@
 """Protocol of a study in words, and what an unfinished study lacks."""
 
 from ...bench.spec import NetworkSpec
-from ...studies.specs.entries import Choices, Entry, Range
+from ...studies.specs.entries import Entry, Leaf, Range, ends, is_open
 from ...studies.specs.spec import StudySpec
 from .. import text
 from ..source import Source
@@ -21,19 +21,11 @@ def protocol(study: StudySpec) -> list[str]:
     Args:
         study: The study.
     """
-    training, network, swept = study.training, study.network, study.swept
-    learning = _learning(training.learning_rate)
-    width, depth, activation, steps, batch = (
-        _among(swept[name]) if name in swept else str(value)
-        for name, value in {
-            "network.width": network.width,
-            "network.depth": network.depth,
-            "network.activation": network.activation,
-            "training.steps": training.steps,
-            "training.batch_size": training.batch_size,
-        }.items()
+    training, network = study.training, study.network
+    layers = (
+        f"of {_among(network.depth)} hidden layers of {_among(network.width)} units "
+        f"({_among(network.activation)})"
     )
-    layers = f"of {depth} hidden layers of {width} units ({activation})"
     if network.module is not None:
         layers = _module(network)
     samples = text.plural(study.evaluation.samples, "point")
@@ -41,8 +33,9 @@ def protocol(study: StudySpec) -> list[str]:
         f"{_many(study.methods, 'method')}, {_many(study.datasets, 'dataset')} and "
         f"{_many(study.samplers, 'sampler')}. The objective is {study.objective.upper()} between "
         f"{samples} from the model and as many from the truth.",
-        f"Every run fits {_article(network.kind)} network {layers} with Adam, {learning}, for "
-        f"{steps} steps of {batch} points.",
+        f"Every run fits {_article(network.kind)} network {layers} with Adam, "
+        f"{_learning(training.learning_rate)}, for {_among(training.steps)} steps of "
+        f"{_among(training.batch_size)} points.",
         _searched(study),
         f"The winner of each cell was trained {_times(study.confirm.seeds)} on seeds that no "
         "search used and scored on a test sample that no search saw. Only these confirmation runs "
@@ -57,18 +50,19 @@ def protocol(study: StudySpec) -> list[str]:
     ]
 
 
-def _learning(rate: float | Range | Choices) -> str:
-    if isinstance(rate, float):
-        return f"the learning rate {rate:g}"
-    return f"a learning rate of {_among(rate)}"
+def _learning(rate: Leaf) -> str:
+    if is_open(rate):
+        return f"a learning rate of {_among(rate)}"
+    return f"the learning rate {_among(rate)}"
 
 
-def _among(given: Range | Choices) -> str:
-    """Format the values among which a field is searched."""
-    if isinstance(given, Range):
-        return f"{given.low:g} to {given.high:g}"
-    values = given.choices
-    return " or ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+def _among(leaf: Leaf) -> str:
+    """Format a value, or the values that are searched."""
+    if isinstance(leaf, Range):
+        return f"{leaf.low:g} to {leaf.high:g}"
+    return " or ".join(
+        f"{value:g}" if isinstance(value, float) else str(value) for value in ends(leaf)
+    )
 
 
 def _module(network: NetworkSpec) -> str:

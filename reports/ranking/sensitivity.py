@@ -6,7 +6,8 @@ crowds where it is good, it speaks of the good region only; a random search spea
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ def slices(study: "StudySpec", cell: CellResults) -> list[Slice]:
         return []
     values = losses(rows, cell.objective)
     trials = [_parameters(row) for row in rows.to_dict("records")]
-    known = [_ranges(study, cell, t) for t in trials]
+    known = _ranges(study, cell, trials)
     importance = _importance(trials, known, values)
     winner = cell.parameters
     found = []
@@ -175,32 +176,29 @@ def _parameters(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _ranges(
-    study: "StudySpec", cell: CellResults, chosen: Mapping[str, Any]
-) -> dict[str, "BaseDistribution"]:
-    """Ranges that the method offers on the way to a configuration.
+    study: "StudySpec", cell: CellResults, trials: Sequence[Mapping[str, Any]]
+) -> list[dict[str, "BaseDistribution"]]:
+    """Ranges of the places that were open on the way to each configuration.
 
-    A plug-in that is gone or has changed since gives those that still hold.
+    A plug-in that is missing or has changed since gives those that still hold.
     """
-    from optuna.distributions import FloatDistribution
     from optuna.trial import FixedTrial
 
     from ...datasets.errors import UsageError
     from ...studies.engine import Engine
-    from ...studies.specs.entries import Range
-    from ...studies.specs.space import LEARNING_RATE, common, propose
+    from ...studies.specs.open import Template
 
-    entry = next((e for e in study.methods if e.label == cell.method), None)
-    if entry is None:
-        return {}
-    trial, engine = FixedTrial(dict(chosen)), Engine()
-    try:
-        propose(engine, entry, common(engine, study, cell.sampler), trial)
-    except (UsageError, ValueError):
-        rate = entry.settings.get(LEARNING_RATE, study.training.learning_rate)
-        if isinstance(rate, Range):
-            span = FloatDistribution(rate.low, rate.high, log=rate.log)
-            return {**trial.distributions, LEARNING_RATE: span}
-    return dict(trial.distributions)
+    if cell.method not in [entry.label for entry in study.methods]:
+        return [{} for _ in trials]
+    template = Template(Engine(), study, cell.cell)
+    ranges = []
+    for values in trials:
+        trial = FixedTrial(dict(values))
+        for suggest in (template.suggest_hyperparameters, template.suggest_fields):
+            with suppress(UsageError, ValueError):
+                suggest(trial)
+        ranges.append(dict(trial.distributions))
+    return ranges
 
 
 def _ends(distribution: "BaseDistribution") -> tuple[float, float, bool]:

@@ -217,7 +217,7 @@ def test_best_of_several_samplers(tmp_path, engine):
 def test_best_refuses(finished, engine):
     with pytest.raises(UsageError, match="did you mean 'alpha'"):
         best(finished, "alpa", "ring", engine=engine)
-    with pytest.raises(UsageError, match="no confirmed runs"):
+    with pytest.raises(UsageError, match="no confirmation runs"):
         best(finished, "delta", "ring", engine=engine)
 
 
