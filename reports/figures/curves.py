@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..ranking.budget import Path, path
+from ..ranking.budget import SearchPath, path
 from ..ranking.evidence import Evidence
 from ..ranking.statistics import Array, Estimate
 from .style import LIGHT, Theme, colours, drawing, fitting
@@ -65,7 +65,7 @@ def budget_curves(
     return figure
 
 
-def _times(one: Path) -> Array:
+def _times(one: SearchPath) -> Array:
     if one.independent:
         return np.linspace(one.seconds.mean(), one.seconds.sum(), len(one.losses))
     times: Array = np.cumsum(one.seconds)

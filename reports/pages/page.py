@@ -19,11 +19,10 @@ from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
 from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns, pairs
-from ..ranking.remarks import remarks
 from ..ranking.sensitivity import FEWEST_TRIALS, edge_sentences, sensitivity
 from ..ranking.split import split_columns, splits
 from ..ranking.statistics import estimate
-from ..ranking.verdict import answer, headline, verdict_on
+from ..ranking.verdict import answer, headline, remarks, verdict_on
 from ..source import Source
 from .protocol import missing, protocol
 from .render import render
