@@ -197,10 +197,10 @@ def check(
 ) -> None:
     """Try what a method, dataset or network promises; exit status 1 if a promise is broken."""
     from .bench.plugin_check import check as findings_of
-    from .reports.listings import findings_view
+    from .reports.listings import check_view
 
     found = list(findings_of(name))
-    of_reports.print_view(findings_view(found))
+    of_reports.print_view(check_view(found))
     if any(finding.complaint for finding in found):
         raise typer.Exit(1)
 
