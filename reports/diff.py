@@ -80,7 +80,7 @@ class Difference:
         ranks = [move for move in self.moves if move.rank_moved]
         values = [move for move in self.moves if move.value_moved and not move.rank_moved]
         if not self.moves:
-            return "The two studies have no contestant in common to compare."
+            return "The two studies share nothing that can be compared."
         if not ranks and not values:
             return "No rank and no value moved by more than its uncertainty."
         answer = "No rank moved by more than its uncertainty."

@@ -58,7 +58,7 @@ def test_the_front_is_of_the_means(source):
             and other.costs["train_evaluations"] <= point.costs["train_evaluations"]
         ]  # fmt: skip
         assert point.overall == (not better and math.isfinite(point.quality.value))
-        same = [other for other in better if other.cell.method == point.results.method]
+        same = [other for other in better if other.results.method == point.results.method]
         assert point.own == (not same and math.isfinite(point.quality.value))
     assert sum(point.overall for point in found) > 1
 
@@ -92,7 +92,7 @@ def test_the_figure_shows_every_point_and_the_page_has_it(source):
     assert len(figure(source, "front-ring", 3.35).axes) == 1
     html = page(source)
     assert "Quality against cost" in html
-    assert "Only winners are confirmed on the test truth" in front_sentence(good, "mmd")
+    assert "Only winners are confirmed on the test sample" in front_sentence(good, "mmd")
 
 
 def test_one_objective_has_no_front(tmp_path):
