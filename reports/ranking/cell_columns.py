@@ -108,7 +108,7 @@ def _floor_95(row: CellResults) -> float:
 
 @_on_cell("ratio_95", "÷ 95 % of floor")
 def _ratio_95(row: CellResults) -> float:
-    """Mean divided by the 95 % quantile of the floor; below 1, 1 of 20 true samples is worse."""
+    """Mean divided by the 95 % quantile of the floor; below 1 if 1 in 20 true samples is worse."""
     limit = _floor_95(row)
     return row.mean / limit if limit > 0 else math.nan
 

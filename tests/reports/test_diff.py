@@ -125,6 +125,6 @@ def test_what_cannot_be_compared_is_refused_with_the_reason(make: Maker, tmp_pat
         merge(tmp_path / "all", [first, make("drifted", drifted)])
     with pytest.raises(UsageError, match="two or more run directories"):
         merge(tmp_path / "all", [first])
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         merge(first, [first, longer])
     assert not (tmp_path / "all").exists(), "nothing was begun"
