@@ -200,12 +200,12 @@ def check(
     ],
 ) -> None:
     """Try what a method, dataset or network promises; exit status 1 if a promise is broken."""
-    from .bench.plugin_check import check as findings_of
-    from .reports.listings import findings_view
+    from .bench.plugin_check import check as check_plugin
+    from .reports.listings import check_view
 
-    found = list(findings_of(name))
-    of_reports.print_view(findings_view(found))
-    if any(result.problem for result in found):
+    results = list(check_plugin(name))
+    of_reports.print_view(check_view(results))
+    if any(result.problem for result in results):
         raise typer.Exit(1)
 
 

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..ranking.budget import Path, path
+from ..ranking.budget import SearchPath, path
 from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
 from ..ranking.statistics import Array, Estimate
@@ -49,7 +49,7 @@ def budget_curves(
 
 def _search(
     axes: "np.ndarray[tuple[int], np.dtype[np.object_]]",
-    search: Path,
+    search: SearchPath,
     cell: CellResults,
     colour: str,
     marker: str,
@@ -66,7 +66,7 @@ def _search(
             axis.plot([end], mean, marker, color=colour, ms=4.5, mec=paper, mew=0.5, zorder=4)
 
 
-def _times(search: Path) -> Array:
+def _times(search: SearchPath) -> Array:
     """Return the seconds after which each trial ends, shape (trials,)."""
     if search.independent:
         return np.linspace(search.seconds.mean(), search.seconds.sum(), len(search.losses))

@@ -68,7 +68,7 @@ def estimate(blocks: Sequence[Array]) -> Estimate:
     value = _mean([_mean(block) for block in blocks])
     if not math.isfinite(value) or any(len(block) < 2 for block in blocks):
         return Estimate(value, math.nan, math.nan)
-    variances = [np.var(block, ddof=1) / len(block) for block in blocks]
+    variances = [float(np.var(block, ddof=1)) / len(block) for block in blocks]
     total = welch(value, variances, [len(block) - 1 for block in blocks])
     return Estimate(value, total.error / len(blocks), total.freedom)
 

@@ -32,21 +32,21 @@ def test_errors_are_the_means_of_their_rows():
 
 
 def test_the_larger_error_is_named_where_the_seeds_decide_it():
-    errors = by_label(dsm=0.9, deen=0.9, ssm=math.nan)
-    assert "ssm" not in errors, "nothing was sampled exactly"
-    assert errors["dsm"].larger == "learning", "0.45 against 0.2 of the exact score"
-    assert errors["deen"].larger == "sampling"
-    words = split_sentence(list(errors.values()))
-    assert words.startswith("Learning makes the larger error for dsm")
-    assert "the sampler makes the larger error for" in words
+    found = by_label(dsm=0.9, deen=0.9, ssm=math.nan)
+    assert "ssm" not in found, "nothing was sampled exactly"
+    assert found["dsm"].larger == "learning", "0.45 against 0.2 of the exact score"
+    assert found["deen"].larger == "sampling"
+    words = split_sentence(list(found.values()))
+    assert words.startswith("Learning error is larger for dsm")
+    assert "sampling error is larger for" in words
     assert "deen" in words
 
 
-def test_a_sampler_that_hides_errors_is_named():
-    errors = by_label(dsm=2.0, deen=0.9)
-    assert errors["dsm"].hidden
-    assert not errors["deen"].hidden
-    assert "With dsm the sampler hides errors of learning" in split_sentence([*errors.values()])
+def test_a_sampler_that_hides_learning_error_is_named():
+    found = by_label(dsm=2.0, deen=0.9)
+    assert found["dsm"].hidden
+    assert not found["deen"].hidden
+    assert "With dsm the sampler hides learning error" in split_sentence([*found.values()])
 
 
 def test_a_failed_exact_score_is_the_larger_error():
