@@ -12,7 +12,7 @@ from . import text
 
 if TYPE_CHECKING:
     from ..bench.plugin_check import Finding
-    from ..studies.execution.estimate import Estimate
+    from ..studies.execution.estimate import StudyEstimate
 
 _PLURALS = {"study": "studies"}
 
@@ -34,7 +34,7 @@ def catalog_view(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
     return Group(*parts)
 
 
-def estimate_text(found: "Estimate") -> str:
+def estimate_text(found: "StudyEstimate") -> str:
     """Number of runs and their time, as comments of TOML."""
     counts = ", ".join(f"{count} {phase}" for phase, count in found.runs.items() if count)
     lines = [

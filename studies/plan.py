@@ -175,10 +175,10 @@ class Plan:
                 trials += finished
                 continue
             if search is None:
-                from .search import Search
+                from .search import CellSearch
 
                 entry = self._entries[cell.method]
-                search = Search(self.engine, self.study, entry, cell, storage())
+                search = CellSearch(self.engine, self.study, entry, cell, storage())
             jobs = []
             suggestions = search.ask(trials, len(batch))
             for slot, row, (proposal, suggested) in zip(batch, known, suggestions, strict=True):

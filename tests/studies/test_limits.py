@@ -147,7 +147,7 @@ def test_closing_does_not_wait_for_what_is_under_way():
 
 
 def test_in_this_process_nothing_can_be_stopped():
-    with pytest.raises(ValueError, match="cannot be stopped"):
+    with pytest.raises(ValueError, match="cannot have a time limit"):
         InProcess().submit(os.getpid, 1.0)
 
 

@@ -37,7 +37,7 @@ def test_mistakes_are_said(tiny_run, tmp_path):
     with pytest.raises(UsageError, match="n = 0"):
         sample(tiny_run, "dsm", "rings", n=0)
     (tmp_path / "study.toml").write_text((tiny_run / "study.toml").read_text())
-    with pytest.raises(UsageError, match="holds no model for this yet"):
+    with pytest.raises(UsageError, match="holds no model of this cell yet"):
         sample(tmp_path, "dsm", "rings")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "dsm-rings-langevin.safetensors").write_text("no")
