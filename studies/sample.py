@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from ..datasets.errors import UsageError
 from .engine import Engine
 from .rundir.read import read_study
 from .winners import pick_cells
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 
 def sample(
@@ -56,7 +59,7 @@ def sample(
     return _draw(spec, parameters, n, generator(seed, "points", cells[0].stem))
 
 
-def _read_model(file: Path, directory: Path) -> tuple[RunSpec, dict[str, Any]]:
+def _read_model(file: Path, directory: Path) -> tuple[RunSpec, dict[str, "Tensor"]]:
     """Read the settings and the parameters of a stored model."""
     from safetensors import safe_open
 
@@ -73,7 +76,9 @@ def _read_model(file: Path, directory: Path) -> tuple[RunSpec, dict[str, Any]]:
     return RunSpec.model_validate(run["spec"]), tensors
 
 
-def _draw(spec: RunSpec, parameters: dict[str, Any], n: int, noise: Any) -> npt.NDArray[np.float32]:
+def _draw(
+    spec: RunSpec, parameters: dict[str, "Tensor"], n: int, noise: "Generator"
+) -> npt.NDArray[np.float32]:
     from ..bench.from_spec import architecture, dataset_of, target_of
     from ..bench.process import one_thread
     from ..methods import samplers

@@ -47,7 +47,7 @@ def test_new_writes_something_small_that_keeps_all_promises(kind, tmp_path):
     assert tested.returncode == 0, tested.stdout
     again = scorebench("new", kind, "my_own", cwd=tmp_path)
     assert again.returncode == 2
-    assert "there already" in again.stderr
+    assert "already exists" in again.stderr
 
 
 BAD_NAMES = {

@@ -109,7 +109,7 @@ def test_certificates_are_written(archive, tmp_path):
     assert page == certificate_page(found)
     assert found.explanation in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
-    with pytest.raises(UsageError, match="must end in"):
+    with pytest.raises(UsageError, match=r"end in \.html"):
         write_certificate(found, tmp_path / "c.pdf")
 
 

@@ -5,12 +5,12 @@ import pytest
 from scorebench.bench.from_spec import stream_of
 from scorebench.bench.spec import RunSpec
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.sample import _draw, _stored, sample
+from scorebench.studies.sample import _draw, _read_model, sample
 
 
 def test_the_stored_model_repeats_the_stored_samples(tiny_run):
     """With the run's own stream of noise, the points are those that were scored, to the bit."""
-    spec, tensors = _stored(tiny_run / "models" / "dsm-rings-langevin.safetensors", tiny_run)
+    spec, tensors = _read_model(tiny_run / "models" / "dsm-rings-langevin.safetensors", tiny_run)
     assert isinstance(spec, RunSpec)
     with np.load(tiny_run / "samples" / "dsm-rings-langevin.npz") as stored:
         best = stored["samples"][stored["replicate"] == spec.replicate]
