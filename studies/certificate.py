@@ -85,13 +85,18 @@ class Certificate(NamedTuple):
         """Write the whole certificate as strict JSON."""
         runs = [_run(run) for run in self.runs]
         data = {
-            "certificate": CERTIFICATE_FORMAT, "study": self.study, "archive": self.archive,
-            "verdict": self.verdict, "counts": self.counts, "summary": self.summary,
+            "certificate": CERTIFICATE_FORMAT,
+            "study": self.study,
+            "archive": self.archive,
+            "verdict": self.verdict,
+            "counts": self.counts,
+            "summary": self.summary,
             "explanation": self.explanation,
-            "changed": [change._asdict() for change in self.changed], "runs": runs,
+            "changed": [change._asdict() for change in self.changed],
+            "runs": runs,
             "before": _distinct([dict(run.before) for run in self.runs]),
             "now": _distinct([dict(run.now) for run in self.runs]),
-        }  # fmt: skip
+        }
         return json.dumps(data, indent=1, allow_nan=False) + "\n"
 
 
@@ -137,10 +142,14 @@ def _run(run: Replayed) -> dict[str, Any]:
         for number in run.numbers
     ]
     return {
-        **slot.cell._asdict(), "trial": slot.trial, "replicate": slot.replicate,
-        "key": run.row.result.key, "state": {"stored": run.row.result.state,
-        "replayed": run.again.state}, "verdict": run.verdict, "numbers": numbers,
-    }  # fmt: skip
+        **slot.cell._asdict(),
+        "trial": slot.trial,
+        "replicate": slot.replicate,
+        "key": run.row.result.key,
+        "state": {"stored": run.row.result.state, "replayed": run.again.state},
+        "verdict": run.verdict,
+        "numbers": numbers,
+    }
 
 
 def _plain(value: float) -> float | str:

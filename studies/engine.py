@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ..bench.plugins import PluginSource, activate
 from ..bench.spec import Device, NetworkSpec, Option, Plugin, RunSpec
 from ..datasets.errors import UsageError
+from ..datasets.registry import Registry, options_of
+from .trust import require_trust
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -34,20 +36,13 @@ class Engine:
         Raises:
             UsageError: A plug-in cannot be imported, or was never run on this machine.
         """
-        from .trust import require_trust
-
         require_trust(plugins)
         self.plugins = tuple(plugins)
         activate(self.plugins)
 
     def names(self, kind: str) -> Sequence[str]:
         """List the registered names of a kind: ``method``, ``reference``, ``dataset``, ..."""
-        from ..bench.metrics import metrics
-        from ..datasets import datasets
-        from ..methods import methods, references, samplers
-
-        registries = (methods, references, datasets, samplers, metrics)
-        return next(registry.names() for registry in registries if registry.kind == kind)
+        return _registry(kind).names()
 
     def space(self, method: str, trial: "BaseTrial") -> dict[str, Option]:
         """Return the method's hyperparameters as it suggests them to ``trial``."""
@@ -57,14 +52,7 @@ class Engine:
 
     def options(self, kind: str, name: str) -> Mapping[str, inspect.Parameter]:
         """Return the options of a dataset, sampler or reference, with their defaults."""
-        from ..datasets import datasets
-        from ..methods import references, samplers
-
-        if kind == "dataset":
-            return inspect.signature(datasets.get(name)).parameters
-        if kind == "reference":
-            return inspect.signature(references.get(name)).parameters
-        return inspect.signature(samplers.get(name)).parameters
+        return inspect.signature(_registry(kind).get(name)).parameters
 
     def make(self, kind: str, plugin: Plugin) -> Any:
         """Create a dataset, sampler or reference.
@@ -73,15 +61,12 @@ class Engine:
             UsageError: An option has an invalid value.
         """
         from ..datasets import get_dataset
-        from ..datasets.registry import options_of
-        from ..methods import references, samplers
 
         try:
             if kind == "dataset":
                 return get_dataset(plugin.name, **plugin.options)
-            if kind == "reference":
-                return options_of(references.get(plugin.name), kind, plugin.name, plugin.options)
-            return options_of(samplers.get(plugin.name), kind, plugin.name, plugin.options)
+            factory = _registry(kind).get(plugin.name)
+            return options_of(factory, kind, plugin.name, plugin.options)
         except UsageError:
             raise
         except ValueError as error:
@@ -99,8 +84,7 @@ class Engine:
             method: The method that trains models, with the hyperparameters that the study fixes.
             network: The network of the models.
         """
-        from ..bench.metrics import metrics
-        from ..methods import methods, samplers
+        from ..methods import methods
         from ..methods.setting import Setting
 
         learner = methods.get(method.name)
@@ -110,8 +94,8 @@ class Engine:
             levels=learner.conditional,
             target=learner().target(method.options),
         )
-        registries = {"method": methods, "sampler": samplers, "metric": metrics}
-        return registries[kind].get(name).unfit(setting)  # type: ignore[attr-defined, no-any-return]
+        reason: str | None = _registry(kind).get(name).unfit(setting)
+        return reason
 
     def network_complaint(
         self, network: NetworkSpec, dataset: Plugin, method: Plugin
@@ -180,6 +164,15 @@ class Engine:
     def environment(self) -> tuple[str, dict[str, Any]]:
         """Return the identity and description of the machine and software of this process."""
         return _environment()
+
+
+def _registry(kind: str) -> Registry[Any]:
+    from ..bench.metrics import metrics
+    from ..datasets import datasets
+    from ..methods import methods, references, samplers
+
+    registries = (methods, references, datasets, samplers, metrics)
+    return next(registry for registry in registries if registry.kind == kind)
 
 
 @cache

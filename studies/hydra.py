@@ -189,7 +189,7 @@ def main(config: DictConfig) -> None:
     try:
         status = run(config)
     except UsageError as error:
-        print(f"scorebench: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"scorebench: {' '.join(str(error).split())}\n")
         status = 2
     if status:
         sys.exit(status)

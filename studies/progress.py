@@ -46,7 +46,7 @@ def progress(plan: Plan, cell: Cell, table: Table) -> Progress:
             jobs = steps.send([table[job.slot] for job in jobs])
     except StopIteration as stop:
         return Progress(True, stop.value, frozenset(asked))
-    except _Unfinished:
+    except _UnfinishedError:
         return Progress(False, None, frozenset(asked))
 
 
@@ -77,12 +77,12 @@ def _is_trial(slot: Slot) -> bool:
     return slot.phase == "search" and slot.replicate == 0
 
 
-class _Unfinished(Exception):  # noqa: N818
+class _UnfinishedError(Exception):
     """The search needs further trials."""
 
 
 def _no_storage() -> NoReturn:
-    raise _Unfinished
+    raise _UnfinishedError
 
 
 def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:

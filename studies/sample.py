@@ -66,7 +66,8 @@ def _read_model(file: Path, directory: Path) -> tuple[RunSpec, dict[str, "Tensor
     try:
         with safe_open(file, "pt") as model:
             run = json.loads(model.metadata()["run"])
-            tensors = {name: model.get_tensor(name) for name in model.keys()}  # noqa: SIM118
+            names = model.keys()
+            tensors = {name: model.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         raise UsageError(
             f"{str(directory)!r} holds no model of this cell yet (there is no models/{file.name})"

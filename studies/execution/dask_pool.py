@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from ...datasets.errors import UsageError
-from .pools import LostWorker, Pool, Processes
+from .pools import LostWorkerError, Pool, Processes
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ _RESERVE = 2
 
 
 class DaskPool(Pool):
-    """Workers of a Dask cluster; tasks that are lost on the way raise ``LostWorker``.
+    """Workers of a Dask cluster; tasks that are lost on the way raise ``LostWorkerError``.
 
     Args:
         scheduler: Address such as ``tcp://127.0.0.1:8786`` (default: start a cluster on this
@@ -80,7 +80,7 @@ class DaskPool(Pool):
         except UsageError:
             raise
         except Exception:  # the connection broke after it was checked
-            future.set_exception(LostWorker("the Dask scheduler is gone"))
+            future.set_exception(LostWorkerError("the Dask scheduler is gone"))
             return future
         dask_future.add_done_callback(lambda done: _copy(done, future))
         # Dask cancels a task whose future is garbage-collected: keep both alive together.
@@ -143,7 +143,7 @@ class DaskPool(Pool):
                     f"the Dask worker {address} cannot run scorebench ({error}): install it in "
                     "the environment of the workers, then run the same command again"
                 ) from error
-            except Exception:  # noqa: S112 - the worker is gone; its tasks become LostWorker
+            except Exception:  # noqa: S112 - the worker is gone; its tasks become LostWorkerError
                 continue
 
     def _threads(self) -> int:
@@ -176,17 +176,17 @@ def _copy(dask_future: Any, future: "Future[Any]") -> None:
     """Set a future to the outcome of a Dask future."""
     try:
         if dask_future.cancelled() or dask_future.status == "lost":
-            future.set_exception(LostWorker("the Dask scheduler is gone"))
+            future.set_exception(LostWorkerError("the Dask scheduler is gone"))
             return
         error = dask_future.exception()
         if error is None:
             future.set_result(dask_future.result())
         elif type(error).__module__.startswith(("distributed", "asyncio", "tornado")):
-            future.set_exception(LostWorker(str(error)))
+            future.set_exception(LostWorkerError(str(error)))
         else:
             future.set_exception(error)
     except Exception as problem:  # the connection broke while the result was fetched
-        future.set_exception(LostWorker(str(problem)))
+        future.set_exception(LostWorkerError(str(problem)))
 
 
 # The functions below run on the cluster's workers.

@@ -30,11 +30,11 @@ _PATIENCE = 1.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class OverTime(Exception):  # noqa: N818
+class TimeLimitError(Exception):
     """A task exceeded its time limit; its process was stopped."""
 
 
-class LostWorker(Exception):  # noqa: N818
+class LostWorkerError(Exception):
     """The process of a task has ended: killed, crashed, or out of memory."""
 
 
@@ -60,7 +60,7 @@ class Pool(ABC):
             seconds: Time limit, counted from when a worker starts the task.
 
         Returns:
-            A future of its result, or of its exception, ``LostWorker`` or ``OverTime``.
+            A future of its result, or of its exception, ``LostWorkerError`` or ``TimeLimitError``.
         """
 
     @abstractmethod
@@ -178,9 +178,9 @@ class Processes(Pool):
                 if wait([inner], timeout=ticket.seconds).done:
                     ticket.future.set_result(inner.result())
                     continue
-                error: Exception = OverTime(f"took longer than {ticket.seconds:g} s")
+                error: Exception = TimeLimitError(f"took longer than {ticket.seconds:g} s")
             except BrokenExecutor:
-                error = LostWorker("the worker process was lost")
+                error = LostWorkerError("the worker process was lost")
             except BaseException as raised:  # raised by the task, not by this thread
                 ticket.future.set_exception(raised)
                 continue

@@ -16,7 +16,7 @@ from ..engine import Engine
 from ..plan import Steps
 from ..rundir.rows import Row
 from .interrupt import Interrupt
-from .pools import LostWorker, OverTime, Pool
+from .pools import LostWorkerError, Pool, TimeLimitError
 
 if TYPE_CHECKING:
     from ...bench.artifacts import Artifacts
@@ -222,14 +222,14 @@ class Scheduler:
             error = future.exception()
             if error is None:
                 self._store(task, *future.result())
-            elif isinstance(error, LostWorker) and task.losses < RESENDS:
+            elif isinstance(error, LostWorkerError) and task.losses < RESENDS:
                 self._split(task, task.losses + 1)
-            elif isinstance(error, LostWorker):
+            elif isinstance(error, LostWorkerError):
                 self._fail(task, "failed", f"the worker process was lost {task.losses + 1} times")
             elif len(task.jobs) > 1:
                 # Run the members one by one, so that only the failing one becomes a failure.
                 self._split(task, task.losses)
-            elif isinstance(error, OverTime):
+            elif isinstance(error, TimeLimitError):
                 self._fail(task, "timeout", str(error))
             else:
                 self._fail(task, "failed", f"{type(error).__name__}: {error}")

@@ -44,10 +44,15 @@ class Row:
         """Write the row as one line of strict JSON, with non-finite numbers as strings."""
         cell, phase, trial, replicate = self.slot
         data = {
-            "cell": cell, "phase": phase, "trial": trial, "replicate": replicate,
-            "environment": self.environment, "suggested": self.suggested,
-            "result": self.result.model_dump(mode="python"), "spec": json.loads(self.spec),
-        }  # fmt: skip
+            "cell": cell,
+            "phase": phase,
+            "trial": trial,
+            "replicate": replicate,
+            "environment": self.environment,
+            "suggested": self.suggested,
+            "result": self.result.model_dump(mode="python"),
+            "spec": json.loads(self.spec),
+        }
         return json.dumps(_strict(data), separators=(",", ":"), allow_nan=False)
 
     @classmethod
