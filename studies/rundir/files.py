@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from ...datasets.errors import UsageError
 
 LOCK = ".lock"
@@ -20,6 +18,9 @@ def locked(directory: Path) -> Iterator[None]:
     Raises:
         UsageError: Another process is writing to it, or it cannot be created or written to.
     """
+    # Imported on first use: slow to load, and workers lock nothing.
+    from filelock import FileLock, Timeout
+
     lock = FileLock(directory / LOCK, blocking=False)
     try:
         directory.mkdir(parents=True, exist_ok=True)
