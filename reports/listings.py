@@ -11,7 +11,7 @@ from . import text
 
 if TYPE_CHECKING:
     from ..bench.plugin_check import CheckResult
-    from ..studies.execution.estimate import Estimate
+    from ..studies.execution.estimate import StudyEstimate
 
 _PLURALS = {"study": "studies"}
 
@@ -33,7 +33,7 @@ def catalog_view(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
     return Group(*parts)
 
 
-def estimate_text(estimate: "Estimate") -> str:
+def estimate_text(estimate: "StudyEstimate") -> str:
     """Return the number of runs and their time as TOML comments."""
     counts = ", ".join(f"{count} {phase}" for phase, count in estimate.runs.items() if count)
     lines = [

@@ -225,9 +225,9 @@ def test_best_is_a_study_that_repeats_the_confirmed_runs(tiny_run, tmp_path):
 def test_replay_says_identical_and_touches_nothing(tiny_run):
     before = snapshot(tiny_run)
     everything = scorebench("replay", tiny_run, "--all", check=0).stdout
-    assert "All 12 numbers of 4 runs are identical to the bit." in everything
+    assert "All 12 numbers of 4 runs are bitwise identical." in everything
     one = scorebench("replay", tiny_run, "ssm", "rings", check=0).stdout
-    assert "All 3 numbers of 1 run are identical to the bit." in one
+    assert "All 3 numbers of 1 run are bitwise identical." in one
     assert snapshot(tiny_run) == before
 
 

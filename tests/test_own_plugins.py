@@ -50,7 +50,7 @@ def test_new_writes_a_small_plugin_that_passes_all_checks(kind, tmp_path):
     assert tested.returncode == 0, tested.stdout
     again = scorebench("new", kind, "my_own", cwd=tmp_path)
     assert again.returncode == 2
-    assert "there already" in again.stderr
+    assert "already exists" in again.stderr
 
 
 BAD_NAMES = {

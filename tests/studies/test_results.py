@@ -278,7 +278,7 @@ def test_replay_that_diverges_differs(finished):
 def test_replay_refuses(finished, tmp_path, engine):
     with pytest.raises(UsageError, match="did you mean 'ring'"):
         replay(finished, "alpha", "rang", engine=engine)
-    with pytest.raises(UsageError, match="no confirmed runs"):
+    with pytest.raises(UsageError, match="no confirmation runs"):
         replay(finished, "delta", engine=engine)
     with pytest.raises(UsageError, match="does not exist"):
         replay(tmp_path / "nowhere", engine=engine)

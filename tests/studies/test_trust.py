@@ -60,7 +60,7 @@ def test_reading_executes_nothing(foreign, marker, reader):
         READERS[reader](foreign)
     assert not marker.exists()
     if reader not in ("sample", "merge"):
-        assert "never run on this machine (evil.py)" in str(caught.value)
+        assert "not yet trusted on this machine (evil.py)" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
