@@ -23,10 +23,6 @@ SAMPLES = 1000
 class Checkpoints:
     """Scores of members at a few training steps; taking them changes nothing in the training.
 
-    Args:
-        specs: The runs, members of one batch.
-        network: Their architecture.
-
     Attributes:
         steps: Steps at which to score, evenly spaced, the last step among them.
         seconds: Time spent on scoring, all members together.
@@ -45,12 +41,9 @@ class Checkpoints:
         self._rows: list[list[list[float]]] = [[] for _ in specs]
 
     def look(self, step: int, members: Sequence[int], theta: Tensor) -> None:
-        """Sample from members and score the samples.
+        """Sample from the members that are still in training, and score the samples.
 
-        Args:
-            step: Of the training.
-            members: Numbers of the runs that are still in training.
-            theta: Their parameters if training ended here, one row for each.
+        ``theta`` holds, in one row for each, their parameters if training ended here.
         """
         began = time.perf_counter()
         for k, row in zip(members, theta, strict=True):

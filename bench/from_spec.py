@@ -54,10 +54,7 @@ def target_of(spec: RunSpec) -> float:
 def model_of(spec: RunSpec, network: Network, theta: Tensor) -> Model | None:
     """Make the model that a run samples from; None if it samples from the dataset itself.
 
-    Args:
-        spec: The run.
-        network: Its architecture.
-        theta: Parameters, shape (1, network.size).
+    ``theta`` are the parameters of the network, (1, network.size).
     """
     if not is_reference(spec):
         return NetworkModel(network, theta, target_of(spec))

@@ -13,12 +13,7 @@ from .spec import NetworkSpec
 
 
 def network_of(spec: NetworkSpec, dim: int, *, conditional: bool) -> Network:
-    """Make the architecture that a study describes.
-
-    Args:
-        spec: The description.
-        dim: Dimension of the data.
-        conditional: Whether the noise level is an input of the network.
+    """Make a study's network for data in R^dim; the noise level is an input if ``conditional``.
 
     Raises:
         UsageError: The user's module is unknown or cannot be made.

@@ -105,10 +105,7 @@ def _of_either_kind(make: Callable[[Literal["energy", "score"]], Any]) -> Any:
 def network_complaint(spec: NetworkSpec, dim: int, method: Plugin) -> str | None:
     """The problem that the first failed check of a user's own network found; None if all pass.
 
-    Args:
-        spec: The network.
-        dim: Dimension of the data.
-        method: What it is to be trained by, hyperparameters decided.
+    ``method`` is what it is to be trained by, with hyperparameters decided.
 
     Raises:
         UsageError: The network cannot be found or made.

@@ -34,12 +34,7 @@ _active: dict[str, str] = {}
 
 
 class PluginFile(Frozen):
-    """A Python file that registers plug-ins.
-
-    Attributes:
-        file: Its name, without folders.
-        code: Its text.
-    """
+    """A Python file that registers plug-ins: its name without folders, and its text."""
 
     file: str
     code: str

@@ -164,13 +164,9 @@ class _Members:
             result.evaluations[k] = self.model.evaluations
 
     def drop_diverged(self, result: Fit, step: int, loss: Tensor, norm: Tensor) -> Tensor:
-        """Drop members without a finite gradient; the rest continue undisturbed.
+        """Drop members without a finite norm (alive, 1) of the gradient; ``loss`` is (alive,).
 
-        Args:
-            result: Receives the failures, and the parameters before them.
-            step: Of the training.
-            loss: Shape (alive,).
-            norm: Of the gradient, shape (alive, 1).
+        The rest continue undisturbed. ``result`` receives the failures and the parameters before.
 
         Returns:
             Rows of the members that stay.

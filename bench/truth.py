@@ -24,13 +24,7 @@ def split_of(spec: RunSpec) -> Split:
 
 
 class Judge:
-    """Metrics of samples and models against one truth sample.
-
-    Args:
-        dataset: The distribution.
-        truth: Sample of it, shape (n, d).
-        names: Metrics to measure.
-    """
+    """Metrics of samples and models against one truth sample, shape (n, d)."""
 
     def __init__(self, dataset: Dataset, truth: Tensor, names: Iterable[str]) -> None:
         self.metrics: dict[str, Measure] = {
@@ -40,12 +34,9 @@ class Judge:
     def score(
         self, samples: Tensor, model: Model | None = None, target: float = 0.0
     ) -> dict[str, float]:
-        """Measure every metric.
+        """Measure every metric of samples (n, d), and of their model (None for the truth itself).
 
-        Args:
-            samples: Points, shape (n, d).
-            model: Model that the points were sampled from; None for the truth itself.
-            target: Noise level of the density that the model should learn.
+        ``target`` is the noise level of the density that the model should learn.
         """
         subject = Subject(samples, model, target)
         return {name: metric.measure(subject) for name, metric in self.metrics.items()}

@@ -130,12 +130,8 @@ class Dataset(ABC):
     def mesh(self, sigma: float, step: float) -> tuple[Tensor, Tensor]:
         """Make a rule for integrals of p_sigma times a smooth function, d = 2.
 
-        Args:
-            sigma: Noise level.
-            step: Spacing in standard deviations of the blur.
-
         Returns:
-            Points (m, 2) and the area that each represents (m,).
+            Points (m, 2), ``step`` standard deviations of the blur apart, and the area of each.
         """
         axis, width = midpoints(self.extent, math.hypot(self.noise, sigma), step)
         points = torch.cartesian_prod(axis, axis)

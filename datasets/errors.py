@@ -12,13 +12,7 @@ class UsageError(ValueError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Build the error for an unknown name; it suggests the nearest valid one.
-
-    Args:
-        kind: What the name stands for, in the singular, for example ``"dataset"``.
-        name: The unknown name.
-        known: The valid names.
-    """
+    """Build the error for an unknown name of a kind, as ``"dataset"``; it suggests the nearest."""
     valid = sorted(known)
     near = difflib.get_close_matches(name.lower(), valid, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""

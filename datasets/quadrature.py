@@ -89,12 +89,9 @@ class DensityGrid:
 
 
 def grid(dataset: Density, sigma: float, step: float = _FINE) -> DensityGrid:
-    """Evaluate p_sigma on the dataset's own quadrature rule (default: midpoints).
+    """Evaluate p_sigma in the plane on the dataset's own quadrature rule (default: midpoints).
 
-    Args:
-        dataset: Two-dimensional.
-        sigma: Noise level.
-        step: Side of a cell in standard deviations of the blur.
+    ``step`` is the side of a cell in standard deviations of the blur.
     """
     return DensityGrid(dataset, sigma, *dataset.mesh(sigma, step))
 
@@ -120,9 +117,7 @@ def midpoints(extent: float, tau: float, step: float = _FINE) -> tuple[Tensor, f
 def panels(edges: Tensor, order: int) -> tuple[Tensor, Tensor]:
     """Make a composite Gauss–Legendre rule: nodes and weights, both of shape (panels * order,).
 
-    Args:
-        edges: Ends of the panels, ascending, shape (panels + 1,).
-        order: Nodes per panel.
+    ``edges`` are the ends of the panels, ascending, (panels + 1,); each has ``order`` nodes.
     """
     node, weight = (torch.from_numpy(v) for v in np.polynomial.legendre.leggauss(order))
     half = edges.diff()[:, None] / 2

@@ -43,10 +43,6 @@ def fast_score(dataset: Dataset, sigma: float = 0.0) -> Score:
     everything outside the box, are evaluated exactly. Deterministic, and as independent of the
     other rows as the exact score.
 
-    Args:
-        dataset: Any dataset.
-        sigma: Noise level.
-
     Raises:
         UsageError: The dataset has no score at ``sigma``.
     """
@@ -63,10 +59,6 @@ def _table(dataset: BlurredCurve, sigma: float) -> "ScoreTable":
 
 class ScoreTable:
     """Bicubic table of the score of a blurred curve at one noise level.
-
-    Args:
-        dataset: The curve.
-        sigma: Noise level.
 
     Attributes:
         trusted: Which cells of the grid are interpolated, shape (cells, cells).

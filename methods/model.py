@@ -30,12 +30,9 @@ class Model(ABC):
 
     @abstractmethod
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Compute the score at x, (K, B, d) -> (K, B, d).
+        """Compute the score at x, (K, B, d) -> (K, B, d), of the density smoothed by ``sigma``.
 
-        Args:
-            x: Points.
-            sigma: Noise level of the smoothed density; models with a single level ignore it, others
-                use the nearest that they have.
+        Models of a single level ignore ``sigma``, others use the nearest level that they have.
         """
 
     def noise(self, sigma: float) -> float:  # noqa: ARG002 (part of the interface)
@@ -52,12 +49,7 @@ class Model(ABC):
 
 
 class Slices(NamedTuple):
-    """First and second derivative of log p along directions v, each (K, M, B).
-
-    Attributes:
-        first: v·s.
-        second: v·∇s·v.
-    """
+    """First and second derivative, v·s and v·∇s·v, of log p along directions v, each (K, M, B)."""
 
     first: Tensor
     second: Tensor

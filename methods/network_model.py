@@ -62,10 +62,7 @@ class NetworkModel(Model):
     def score(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
         """Compute the score at x, shape (K, B, d).
 
-        Args:
-            x: Points.
-            sigma: Noise level, in training one per point (K, B, 1); ignored unless the network is
-                conditional.
+        In training ``sigma`` may be one per point, (K, B, 1). Unconditional networks ignore it.
         """
         if not self.network.conditional:
             return self._score(x)

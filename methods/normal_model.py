@@ -7,15 +7,10 @@ from .model import Model, Slices
 
 
 class NormalModel(Model):
-    """Energies and scores of N(0, spread² I), smoothed, multiplied by a factor per member.
+    """Energies and scores of N(0, spread² I), smoothed to ``level``, times a factor per member.
 
-    It has the same interface as a network model, so objectives accept it.
-
-    Args:
-        factors: Factors of the true score, shape (K, 1, 1).
-        spread: Standard deviation of the data.
-        level: Noise level of the smoothed density.
-        conditional: Whether it uses the noise level in each call.
+    It has the same interface as a network model, so objectives accept it. ``factors`` has shape
+    (K, 1, 1); a ``conditional`` model uses the noise level in each call.
     """
 
     has_energy = True

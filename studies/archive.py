@@ -131,15 +131,11 @@ def _pack(members: dict[str, bytes]) -> bytes:
 
 
 def unpack(archive: str | Path, folder: Path) -> Path:
-    """Unpack an archive into an empty folder, which becomes a run directory.
+    """Unpack an archive that ``export`` wrote into an empty folder: a run directory.
 
     Archives are not trusted: only members with expected names are written, never outside of the
     folder; none can be larger than the archive, since nothing in it is compressed; and each must
     have the hash that the manifest gives. Nothing in an archive is executed or unpickled.
-
-    Args:
-        archive: An archive that ``export`` wrote.
-        folder: An empty folder.
 
     Raises:
         UsageError: The file is not an archive, is damaged, or is of a newer format.
@@ -159,11 +155,7 @@ def unpack(archive: str | Path, folder: Path) -> Path:
 
 
 def _checked(file: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
-    """Read the members of an archive and check them.
-
-    Raises:
-        UsageError: The file is not an archive, is damaged, or is of a newer format.
-    """
+    """Read the members of an archive and check them; raises as ``unpack``."""
     entries = file.infolist()
     names = [entry.filename for entry in entries]
     for entry in entries:

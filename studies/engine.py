@@ -77,12 +77,7 @@ class Engine:
     ) -> str | None:
         """Say why a method, sampler or metric cannot be used in a study; None if it can.
 
-        Args:
-            kind: ``method``, ``sampler`` or ``metric``.
-            name: Name in its registry.
-            dataset: The dataset.
-            method: The method that trains models, with the hyperparameters that the study fixes.
-            network: The network of the models.
+        ``method`` trains the models, and has the hyperparameters that the study fixes.
         """
         from ..methods import methods
         from ..methods.setting import Setting
@@ -146,12 +141,7 @@ class Engine:
         return shape(spec)
 
     def execute(self, specs: Sequence[RunSpec], keep: bool) -> "Sequence[Outcome]":
-        """Execute runs of equal shape.
-
-        Args:
-            specs: The runs.
-            keep: Whether to return artifacts too.
-        """
+        """Execute runs of equal shape; return their artifacts too if ``keep``."""
         activate(self.plugins)
         from ..bench.run import execute
 

@@ -24,12 +24,7 @@ def _no_larger(a: Sequence[float], b: Sequence[float]) -> bool:
 
 
 def spread(indices: Sequence[int], count: int) -> list[int]:
-    """Pick ``count`` of the indices, evenly spaced and with both ends.
-
-    Args:
-        indices: Indices in order along a front.
-        count: At least 1, which picks the first.
-    """
+    """Pick ``count`` >= 1 of the indices, evenly spaced and with both ends; 1 picks the first."""
     if len(indices) <= count:
         return list(indices)
     if count == 1:

@@ -45,8 +45,7 @@ _CLI_OPTIONS = {"out": None, "workers": None}
 def register(place: str = ".") -> None:
     """Register the packaged studies with Hydra, and the fields of a study with their defaults.
 
-    Args:
-        place: Folder for the files that Hydra writes about a multirun.
+    Hydra writes files about a multirun to the folder ``place``.
     """
     store = ConfigStore.instance()
     store.store(name="fields", node=_fields(), provider="scorebench")
@@ -135,12 +134,7 @@ def _without_null(value: Any) -> Any:
 
 
 def directory(study: StudySpec, overrides: Iterable[str]) -> Path:
-    """Choose the run directory; studies that differ in budgets only share it.
-
-    Args:
-        study: The composed study.
-        overrides: Hydra's overrides, as ``key=value``.
-    """
+    """Choose the run directory; studies that differ in budgets only share it."""
     keys = [override.partition("=")[0].lstrip("+~") for override in overrides]
     same_runs = (*BUDGETS, *FREE, *_CLI_OPTIONS, _GROUP)
     if all(any(key == name or key.startswith(f"{name}.") for name in same_runs) for key in keys):

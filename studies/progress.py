@@ -97,10 +97,6 @@ def _no_storage() -> NoReturn:
 def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
     """Count the stored and missing runs of a study; works while it runs.
 
-    Args:
-        directory: A run directory.
-        engine: Provides methods and metrics (default: the real one).
-
     Returns:
         One line per cell, references first: method, dataset, sampler, done and total runs of each
         phase (``search_done``, ``search_total``, ...), ``finished``, ``failures``, ``winner``

@@ -50,10 +50,6 @@ _PHASES = ("reference", "search", "confirm")
 def read_results(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
     """Read the results table of a run directory, which may be incomplete.
 
-    Args:
-        directory: A run directory.
-        engine: Where metric names are found (default: the real one).
-
     Raises:
         UsageError: It is not a run directory, or cannot be read.
     """
@@ -81,14 +77,7 @@ def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
 
 
 def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
-    """Make the results table: one line per row, in the order of the study.
-
-    See ``COLUMNS``.
-
-    Args:
-        rows: The rows, in any order.
-        plan: Their study.
-    """
+    """Make the results table, with ``COLUMNS``: one line per row, in the order of the study."""
     ordered = in_order(rows, plan)
     records = [_record(row, plan.template(row.slot.cell).places) for row in ordered]
     metrics = _columns(plan.study.evaluation.metrics, (row.result.metrics for row in ordered))

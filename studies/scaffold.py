@@ -17,15 +17,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 def scaffold(
     kind: Literal["method", "dataset", "network"], name: str, folder: Path | None = None
 ) -> list[Path]:
-    """Write ``NAME.py``, ``test_NAME.py`` and ``NAME.toml``.
+    """Write ``NAME.py``, ``test_NAME.py`` and ``NAME.toml``; return them in this order.
 
-    Args:
-        kind: Kind of the plug-in.
-        name: Its name in the registry, and the name of its file without ``.py``.
-        folder: Folder to write to (default: the current one).
-
-    Returns:
-        The files, in this order.
+    The plug-in has this name in the registry. The folder is the current one by default.
 
     Raises:
         UsageError: The name is taken or invalid, or a file exists already.

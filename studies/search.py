@@ -56,12 +56,7 @@ class Suggestion(NamedTuple):
 
 
 class CellSearch:
-    """The search of one cell.
-
-    Args:
-        template: The runs of the cell, with open places.
-        storage: Optuna storage, which holds one Optuna study per cell.
-    """
+    """The search of one cell; the storage holds one Optuna study per cell."""
 
     def __init__(self, template: Template, storage: BaseStorage) -> None:
         self._template = template
@@ -75,11 +70,7 @@ class CellSearch:
         self._synced = 0
 
     def ask(self, history: Sequence[Row], count: int) -> list[Suggestion]:
-        """Propose the next configurations.
-
-        Args:
-            history: Rows of all earlier trials, in order; whole batches.
-            count: Number of configurations.
+        """Propose ``count`` configurations after all earlier trials, in order and in whole batches.
 
         Raises:
             UsageError: The storage does not respond.
@@ -100,12 +91,7 @@ class CellSearch:
         return suggestions
 
     def tell(self, start: int, rows: Sequence[Row]) -> None:
-        """Report a batch, in trial order.
-
-        Args:
-            start: Number of its first trial.
-            rows: One row per trial that was asked for.
-        """
+        """Report a batch in trial order from number ``start``: a row per trial asked for."""
         assert self._optuna is not None, "ask comes before tell"  # noqa: S101
         try:
             for number, row in enumerate(rows, start):

@@ -39,11 +39,7 @@ def trust(plugins: Iterable[PluginSource]) -> None:
 
 
 def require_trust(plugins: Iterable[PluginSource]) -> None:
-    """Refuse plug-in files that were never run on this machine.
-
-    Raises:
-        UsageError: A file is not trusted.
-    """
+    """Raise ``UsageError`` if a plug-in file was never run on this machine."""
     files = {_digest(plugin): plugin for plugin in plugins if isinstance(plugin, PluginFile)}
     untrusted = files.keys() - _trusted
     if untrusted and (untrusted := untrusted - _stored()):

@@ -53,11 +53,7 @@ class Measure(ABC):
     diagnostic: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse a metric of which larger values are better.
-
-        Raises:
-            UsageError: ``direction`` is ``"max"``.
-        """
+        """Raise ``UsageError`` for ``direction="max"``: smaller values must be better."""
         super().__init_subclass__(**kwargs)
         direction = getattr(cls, "direction", "min")
         if direction != "min":

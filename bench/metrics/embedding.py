@@ -66,11 +66,7 @@ def known(dataset: Dataset) -> bool:
 
 
 def embed(dataset: Dataset, ell: float) -> Embedding:
-    """Embed a dataset at bandwidth ``ell``.
-
-    Raises:
-        UsageError: As ``embeddings``.
-    """
+    """Embed a dataset at bandwidth ``ell``; raises as ``embeddings``."""
     if not known(dataset):
         raise UsageError(
             f"the kernel means of {type(dataset).__name__} are unknown for d = {dataset.dim}: they"

@@ -51,11 +51,7 @@ class KSD(Metric):
 def stein_kernel(x: Tensor, sx: Tensor, y: Tensor, sy: Tensor) -> Tensor:
     """Evaluate the Stein kernel between rows of x (a, d) and y (b, d), shape (a, b).
 
-    Args:
-        x: Points.
-        sx: Score of the truth at x, of the same shape.
-        y: Points.
-        sy: Score of the truth at y.
+    ``sx`` and ``sy`` are the scores of the truth there, of the same shapes.
     """
     square = torch.zeros(len(x), len(y), dtype=x.dtype)
     along = torch.zeros_like(square)

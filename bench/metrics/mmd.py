@@ -93,19 +93,12 @@ def median_distance(dataset: Dataset) -> float:
 
 
 def kernel_sums(x: Tensor, y: Tensor, levels: int) -> Tensor:
-    """Sum exp(-4^k |x - y|²) over all pairs, for k = 0 ... levels - 1.
+    """Sum exp(-4^k |x - y|²) over all pairs, for k = 0 ... levels - 1: shape (levels,), float64.
 
-    Extra memory is two tiles of half a megabyte, for any number of points. Kernel values are
-    float32 and their sums float64. A relative error of 1e-7 in the widest kernel grows by 4^k,
-    equally in each term of MMD², to about 1e-5 of the narrowest kernel's value.
-
-    Args:
-        x: Points as columns, shape (d, n), float32, contiguous.
-        y: Points as columns, shape (d, m), float32, contiguous.
-        levels: Number of bandwidths, each half the one before.
-
-    Returns:
-        Sums of shape (levels,), float64.
+    The points x (d, n) and y (d, m) are columns, float32, contiguous. Extra memory is two tiles of
+    half a megabyte, for any number of points. Kernel values are float32 and their sums float64. A
+    relative error of 1e-7 in the widest kernel grows by 4^k, equally in each term of MMD², to about
+    1e-5 of the narrowest kernel's value.
     """
     total = torch.zeros(levels, dtype=torch.float64)
     for tile, _, _ in _tiles(x, y, triangular=False):

@@ -45,9 +45,7 @@ class Nodes(NamedTuple):
 def nodes(dataset: Dataset, sigma: float) -> Nodes:
     """Make points and weights for expectations under p_sigma.
 
-    Args:
-        dataset: Outside the plane, 20,000 fixed random points replace the quadrature.
-        sigma: Noise level.
+    Outside the plane, 20,000 fixed random points replace the quadrature.
     """
     return Nodes(**cached("nodes", dataset, sigma, make=lambda: _nodes(dataset, sigma)._asdict()))
 

@@ -20,11 +20,7 @@ class CheckFailedError(Exception):
 
 
 def require(condition: object, problem: str) -> None:
-    """Fail the check unless ``condition`` is true.
-
-    Raises:
-        CheckFailedError: With ``problem`` as its message.
-    """
+    """Raise ``CheckFailedError`` with the problem as its message unless the condition is true."""
     if not condition:
         raise CheckFailedError(problem)
 

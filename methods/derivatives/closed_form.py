@@ -28,9 +28,7 @@ Pull = Callable[..., Tensor]
 class ClosedForm:
     """Energies, scores and their derivatives of K perceptrons.
 
-    Args:
-        mlp: Architecture.
-        theta: Flat parameters, shape (K, mlp.size); in-place changes take effect.
+    ``theta`` are the flat parameters, (K, mlp.size); in-place changes take effect.
     """
 
     def __init__(self, mlp: MLP, theta: Tensor) -> None:
@@ -89,8 +87,7 @@ class ClosedForm:
             training: Whether parameter gradients follow.
 
         Returns:
-            The four values, and the number of passes through the network, including those of the
-            gradient.
+            The values, and the passes through the network, including those of the gradient.
         """
         m = 0 if v is None else v.shape[1]
         none = x.new_empty((x.shape[0], 0, 0))

@@ -41,13 +41,9 @@ class _Recursion:
 
 
 class CompiledEnergyJet(_Recursion):
-    """An ``EnergyJet`` for one number of members, points and directions.
+    """An ``EnergyJet`` for one number of members, points B and directions M.
 
-    Args:
-        mlp: Architecture of kind ``energy``.
-        theta: Flat parameters, shape (K, size), contiguous; in-place changes take effect.
-        points: B.
-        directions: M.
+    ``theta`` are the flat parameters, (K, size), contiguous; in-place changes take effect.
     """
 
     def __init__(self, mlp: MLP, theta: Tensor, points: int, directions: int) -> None:
@@ -89,13 +85,9 @@ class CompiledEnergyJet(_Recursion):
 
 
 class CompiledScoreJet(_Recursion):
-    """A ``ScoreJet`` for one number of members, points and directions.
+    """A ``ScoreJet`` for one number of members, points B and directions M.
 
-    Args:
-        mlp: Architecture; of kind ``energy`` the output is its value.
-        theta: Flat parameters, shape (K, size), contiguous; in-place changes take effect.
-        points: B.
-        directions: M.
+    Of an ``mlp`` of kind ``energy`` the output is its value; ``theta`` is as for energies.
     """
 
     def __init__(self, mlp: MLP, theta: Tensor, points: int, directions: int) -> None:
@@ -119,9 +111,7 @@ class CompiledScoreJet(_Recursion):
 class Forward:
     """Outputs and scores of networks at any number of points, without gradients.
 
-    Args:
-        mlp: Architecture.
-        theta: Flat parameters, shape (K, size), contiguous; in-place changes take effect.
+    ``theta`` are the flat parameters, (K, size), contiguous; in-place changes take effect.
     """
 
     def __init__(self, mlp: MLP, theta: Tensor) -> None:

@@ -10,13 +10,9 @@ from ..module_network import ModuleNetwork
 
 
 class DoubleBackward:
-    """Energies, scores and their derivatives of K modules, one member after the other.
+    """Energies, scores and their derivatives of K modules, with flat parameters (K, network.size).
 
     A loop over members: batched kernels would round differently for different K.
-
-    Args:
-        network: Architecture.
-        theta: Flat parameters, shape (K, network.size).
     """
 
     def __init__(self, network: ModuleNetwork, theta: Tensor) -> None:

@@ -67,11 +67,9 @@ class _EnergyLayer(NamedTuple):
 
 
 class EnergyJet:
-    """One evaluation at a time: forward, then backward.
+    """One evaluation at a time of an ``mlp`` of kind ``energy``: forward, then backward.
 
-    Args:
-        mlp: Architecture of kind ``energy``.
-        layers: Weights and biases; in-place changes take effect.
+    In-place changes of the weights and biases in ``layers`` take effect.
     """
 
     def __init__(self, mlp: MLP, layers: Layers) -> None:
@@ -116,11 +114,7 @@ class EnergyJet:
     ) -> Tensor:
         """Compute the gradient of <energy, E> + <score, s> + <first, v·s> + <second, v·∇s·v>.
 
-        Args:
-            energy: Cotangent of E, shape (K, B), or None for zero.
-            score: Cotangent of s, shape (K, B, d), or None.
-            first: Cotangent of v·s, shape (K, M, B), or None.
-            second: Cotangent of v·∇s·v, shape (K, M, B), or None.
+        The cotangents have shapes (K, B), (K, B, d), (K, M, B) and (K, M, B); None stands for zero.
 
         Returns:
             Gradient with respect to the flat parameters, shape (K, size), zero in the padding;

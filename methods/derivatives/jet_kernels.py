@@ -202,16 +202,9 @@ def _adjoint(down, pushed, bars, second, m):
 def pull(sizes, theta, at, work, energy, score, first, second, gradient):
     """Compute the gradient of <energy, E> + <score, s> + <first, v·s> + <second, v·∇s·v>.
 
-    Args:
-        sizes: As in ``evaluate``, which must run before.
-        theta: As in ``evaluate``.
-        at: As in ``evaluate``.
-        work: As in ``evaluate``.
-        energy: Cotangent of E, (K, B); (K, 0) for zero.
-        score: Cotangent of s, (K, B, d); (K, 0, d) for zero.
-        first: Cotangent of v·s, (K, M, B); (K, 0, B) for zero.
-        second: Cotangent of v·∇s·v, (K, M, B); (K, 0, B) for zero.
-        gradient: Receives the gradient, (K, size); padding is left unchanged.
+    The first four arguments are those of ``evaluate``, which must run before. The cotangents have
+    shapes (K, B), (K, B, d), (K, M, B) and (K, M, B), or (K, 0), (K, 0, d), (K, 0, B) and (K, 0, B)
+    for zero. ``gradient`` receives the gradient, (K, size); padding is left unchanged.
     """
     wide()
     depth, m, points, width, dim = sizes

@@ -22,11 +22,9 @@ class _ScoreLayer(NamedTuple):
 
 
 class ScoreJet:
-    """One evaluation at a time: forward, then backward.
+    """One evaluation at a time: forward, then backward; the output of an energy is its value.
 
-    Args:
-        mlp: Architecture; of kind ``energy`` the output is its value.
-        layers: Weights and biases; in-place changes take effect.
+    In-place changes of the weights and biases in ``layers`` take effect.
     """
 
     def __init__(self, mlp: MLP, layers: Layers) -> None:
@@ -35,10 +33,9 @@ class ScoreJet:
         self.last = torch.empty(0)
 
     def evaluate(self, x: Tensor, v: Tensor | None) -> Tensor:
-        """Compute outputs at points (K, B, d), and derivatives along directions (K, M, B, d).
+        """Compute [N | ∇N·v₁ … ∇N·v_M], shape (K, 1 + M, B, outputs).
 
-        Returns:
-            [N | ∇N·v₁ … ∇N·v_M], shape (K, 1 + M, B, outputs).
+        N are the outputs at points x (K, B, d), differentiated along directions v (K, M, B, d).
         """
         phi = ACTIVATIONS[self.mlp.activation]
         below = x.unsqueeze(1) if v is None else torch.cat([x.unsqueeze(1), v], 1)
@@ -56,10 +53,7 @@ class ScoreJet:
         return out
 
     def backward(self, bars: Tensor) -> Tensor:
-        """Compute the parameter gradient of <bars, [N | ∇N·v₁ … ∇N·v_M]>.
-
-        Args:
-            bars: Cotangents, shape (K, 1 + M, B, outputs).
+        """Compute the parameter gradient of <bars, [N | ∇N·v₁ … ∇N·v_M]>, bars (K, 1 + M, B, outputs).
 
         Returns:
             Gradient with respect to the flat parameters, shape (K, size), zero in the padding;

@@ -44,16 +44,8 @@ def _ends(memory, depth, m, points, width, dim):
 def evaluate(kind, sizes, used, theta, at, work, x, v, out):
     """Compute outputs at points x and their derivatives along v, and prepare ``pull``.
 
-    Args:
-        kind: Kind of the activation.
-        sizes: Depth D, directions M, points B, width W and inputs d.
-        used: Units of a layer without padding.
-        theta: Parameters, (K, size).
-        at: Offset of each weight and bias in them.
-        work: The members' memory, (K, ``length``).
-        x: Points, (K, B, d).
-        v: Directions, (K, M, B, d).
-        out: Receives [N | ∇N·v₁ … ∇N·v_M], as rows (K, (1 + M) B, outputs).
+    The arguments are those of ``jet_kernels.evaluate``, but for ``out``, which receives
+    [N | ∇N·v₁ … ∇N·v_M] as rows (K, (1 + M) B, outputs).
     """
     depth, m, points, width, dim = sizes
     for k in range(theta.shape[0]):
@@ -98,13 +90,8 @@ def _adjoint(down, pushed, second, m):
 def pull(sizes, theta, at, work, bars, gradient):
     """Compute the gradient of <bars, [N | ∇N·v₁ … ∇N·v_M]> after ``evaluate``.
 
-    Args:
-        sizes: As in ``evaluate``.
-        theta: As in ``evaluate``.
-        at: As in ``evaluate``.
-        work: As in ``evaluate``.
-        bars: Cotangent of its result, (K, (1 + M) B, outputs).
-        gradient: Receives the gradient, (K, size); padding is left unchanged.
+    ``bars`` are cotangents of its result, in the same form. ``gradient`` receives the gradient,
+    (K, size); padding is left unchanged.
     """
     depth, m, points, width, dim = sizes
     for k in range(theta.shape[0]):

@@ -47,9 +47,7 @@ class ExactSmoothed(ReferenceMethod):
 class ExactScore(Model):
     """The true score of a dataset at any noise level above a lowest one; one member.
 
-    Args:
-        dataset: The dataset.
-        level: Lowest noise level (default: the lowest at which samplers can follow the score).
+    By default that is the lowest level at which samplers can follow the score.
     """
 
     members = 1

@@ -18,12 +18,7 @@ class GaussianFit(ReferenceMethod):
 
 
 class Gaussian(Model):
-    """N(mean, covariance) smoothed to any level; one member.
-
-    Args:
-        mean: Shape (d,), float64.
-        covariance: Shape (d, d), float64.
-    """
+    """N(mean, covariance), float64 of shapes (d,) and (d, d), smoothed to any level; one member."""
 
     members = 1
 

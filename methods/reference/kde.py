@@ -44,12 +44,7 @@ class KDE(ReferenceMethod):
 
 
 class KernelDensity(Model):
-    """Equal Gaussians at given points; one member.
-
-    Args:
-        centres: Shape (m, d).
-        sigma: Standard deviation of each.
-    """
+    """Equal Gaussians of standard deviation ``sigma`` at centres (m, d); one member."""
 
     members = 1
 

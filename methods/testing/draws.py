@@ -13,13 +13,7 @@ from ..random import MemberRandom
 def streams(
     members: int | Iterable[int], seed: int = 0, dtype: torch.dtype = torch.float32
 ) -> MemberRandom:
-    """Make streams of members, each seeded with its number plus ``seed``.
-
-    Args:
-        members: How many, or their numbers.
-        seed: Seed of member 0.
-        dtype: Of the numbers they draw.
-    """
+    """Make streams of so many members, or of these; each is seeded with its number plus a seed."""
     numbers = range(members) if isinstance(members, int) else members
     return MemberRandom([seeded(seed + k) for k in numbers], "cpu", dtype)
 

@@ -164,12 +164,7 @@ curvature, see ``uses_curvature``."""
 
 
 def uses_curvature(objective: type[ScoreMatching], options: Mapping[str, Any]) -> bool:
-    """Whether the loss of an objective asks networks for v·∇s·v.
-
-    Args:
-        objective: The objective.
-        options: Its hyperparameters, numbers as they are.
-    """
+    """Whether the loss of an objective, with these plain options, asks networks for v·∇s·v."""
     network = ModuleNetwork(_Plain, 2, "energy", conditional=objective.conditional)
     model = _CurvatureWatch(network, network.init([seeded(0)]).requires_grad_())
     rng = streams(1, 1)

@@ -207,14 +207,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 class _Batch(NamedTuple):
-    """Networks and points to evaluate a loss on.
-
-    Attributes:
-        members: Numbers of the members; their seeds follow from them.
-        size: Points per member.
-        kind: What the networks are.
-        dim: Dimension of the points.
-    """
+    """Networks to evaluate a loss on, seeded by their members' numbers; ``size`` points each."""
 
     members: Sequence[int] = _MEMBERS
     size: int = 8

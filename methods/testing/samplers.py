@@ -19,10 +19,6 @@ from .draws import streams
 class Normal(Model):
     """N(0, variance·I) smoothed to any level, one member: a model to try samplers on.
 
-    Args:
-        variance: Variance of each coordinate.
-        level: See ``Model``.
-
     Attributes:
         grad_seen: Whether any score was asked for with gradients enabled.
     """

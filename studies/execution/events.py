@@ -36,13 +36,7 @@ class StudyStarted:
 
 @dataclass(frozen=True)
 class RunsFinished:
-    """Rows were stored.
-
-    Attributes:
-        rows: Rows of one task.
-        done: Number of rows so far.
-        total: Expected number of rows at the end.
-    """
+    """The rows of a task were stored: ``done`` rows so far of an expected ``total``."""
 
     rows: Sequence[Row]
     done: int

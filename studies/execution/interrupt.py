@@ -56,21 +56,13 @@ class Interrupt:
             raise KeyboardInterrupt
 
     def check(self) -> None:
-        """Raise an interrupt that was deferred.
-
-        Raises:
-            KeyboardInterrupt: Ctrl-C was pressed.
-        """
+        """Raise ``KeyboardInterrupt`` if Ctrl-C was pressed and is deferred."""
         if self._pressed:
             raise KeyboardInterrupt
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Complete a block before Ctrl-C takes effect.
-
-        Raises:
-            KeyboardInterrupt: Ctrl-C was pressed in the block.
-        """
+        """Complete a block; only then raise ``KeyboardInterrupt`` if Ctrl-C was pressed in it."""
         self._deferrals += 1
         try:
             yield
@@ -81,14 +73,7 @@ class Interrupt:
     def wait(
         self, futures: Collection["Future[T]"], seconds: float | None = None
     ) -> "set[Future[T]]":
-        """Wait until one of the futures is done.
-
-        Args:
-            futures: The futures.
-            seconds: Longest time to wait (default: no limit).
-
-        Returns:
-            Futures that are done; empty if the time is over.
+        """Wait, for ``seconds`` at most, until a future is done; return all that are (else none).
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed.

@@ -53,11 +53,7 @@ class Pool(ABC):
 
     @abstractmethod
     def submit(self, task: Callable[[], T], seconds: float | None = None) -> "Future[T]":
-        """Submit a task.
-
-        Args:
-            task: A call that can be pickled.
-            seconds: Time limit, counted from when a worker starts the task.
+        """Submit a call that can be pickled; ``seconds`` limits its time from when it starts.
 
         Returns:
             A future of its result, or of its exception, ``LostWorkerError`` or ``TimeLimitError``.
@@ -65,11 +61,7 @@ class Pool(ABC):
 
     @abstractmethod
     def close(self, *, kill: bool) -> None:
-        """Stop the workers.
-
-        Args:
-            kill: Do not wait for running tasks.
-        """
+        """Stop the workers; with ``kill``, without waiting for running tasks."""
 
     def __enter__(self) -> Self:
         """Return the pool."""
@@ -122,11 +114,7 @@ class Processes(Pool):
     """Worker processes of joblib's loky, with one compute thread each.
 
     Every worker is an executor of its own, fed by a thread, so that a lost or stopped process loses
-    exactly one task and does not affect the others.
-
-    Args:
-        workers: Number of processes.
-        prepare: Called once in every new process.
+    exactly one task and does not affect the others. Every new process calls ``prepare`` once.
     """
 
     def __init__(self, workers: int, prepare: Callable[[], object] | None = None) -> None:

@@ -37,12 +37,7 @@ Environment = tuple[str, dict[str, Any]]
 def work(
     engine: Engine, specs: Sequence[RunSpec], keep: bool
 ) -> tuple[list[Finished], Environment]:
-    """Execute the runs of a task; called in a worker.
-
-    Args:
-        engine: Executes the runs.
-        specs: Runs of equal shape.
-        keep: Whether to return artifacts too.
+    """Execute the runs of a task, which have equal shape; called in a worker.
 
     Raises:
         RuntimeError: A run called ``sys.exit``, or the engine did not return one result per run.
@@ -110,12 +105,7 @@ class Scheduler:
     Earlier cells go first and later ones fill idle workers, so few cells are open at a time and
     they finish one after the other. The order does not affect any result.
 
-    Args:
-        engine: Executes runs.
-        pool: The workers.
-        sink: Stores rows.
-        interrupt: Catches Ctrl-C.
-        run_seconds: Time limit of a run; needs a pool that can stop tasks.
+    ``run_seconds`` limits the time of a run, and needs a pool that can stop tasks.
     """
 
     def __init__(
@@ -137,11 +127,7 @@ class Scheduler:
         self._numbers = itertools.count()
 
     def run(self, cells: Iterable[tuple[Cell, Steps]], seconds: float | None = None) -> None:
-        """Finish every cell.
-
-        Args:
-            cells: Each cell with its steps; opened one by one when workers are idle.
-            seconds: Time limit of all runs together.
+        """Finish every cell in ``seconds``; cells are opened one by one when workers are idle.
 
         Raises:
             OutOfTime: The limit is reached; unfinished runs are given up.

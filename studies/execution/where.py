@@ -19,11 +19,7 @@ class Where(NamedTuple):
     scheduler: str | None = None
 
     def check(self) -> None:
-        """Check that the fields fit together.
-
-        Raises:
-            UsageError: The backend is unknown, or takes no scheduler.
-        """
+        """Raise ``UsageError`` if the backend is unknown, or takes no scheduler."""
         if self.backend not in ("local", "dask"):
             raise unknown("backend", self.backend, ["local", "dask"])
         if self.scheduler is not None and self.backend != "dask":

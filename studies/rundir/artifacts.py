@@ -45,11 +45,7 @@ _LEARNING = "learning/"
 
 
 class ArtifactFiles:
-    """The artifact files of a run directory.
-
-    Args:
-        directory: The run directory; only the process that holds its lock may use this.
-    """
+    """The artifact files of a run directory, for the process that holds its lock."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -79,10 +75,8 @@ class ArtifactFiles:
     def assemble(self, cell: Cell, ranked: Sequence[Row], extent: float) -> None:
         """Write the cell's files from its parts and from the files that it already has.
 
-        Args:
-            cell: The cell.
-            ranked: Its confirmation runs that are ok, best first.
-            extent: Half the side of the box that the fields cover.
+        ``ranked`` are its confirmation runs that are ok, best first; the fields cover a box of half
+        side ``extent``.
         """
         if ranked and self._keys(cell) != [row.result.key for row in ranked]:
             best = self._part(ranked[0])

@@ -38,12 +38,7 @@ _SEARCH_ONLY = ("objective", "search", "training.steps", "training.learning_rate
 
 
 class Conflict(NamedTuple):
-    """A change that existing rows do not fit.
-
-    Attributes:
-        text: The change, as ``field: old -> new``.
-        cells: Cells of the old study whose rows do not fit.
-    """
+    """A change, ``field: old -> new``, and the cells of the old study whose rows do not fit it."""
 
     text: str
     cells: frozenset[Cell]
@@ -55,12 +50,7 @@ def difference(old: StudySpec, new: StudySpec) -> list[str]:
 
 
 def conflicts(old: StudySpec, new: StudySpec) -> list[Conflict]:
-    """List the changes that existing rows do not fit; empty if the new study contains the old one.
-
-    Args:
-        old: The study that made the rows.
-        new: The study that is to continue with them.
-    """
+    """List the changes that rows of the old study do not fit; empty if the new one contains it."""
     anchors = _grid(old.reference.methods, old)
     floors = frozenset(Cell(TRUTH, dataset.label, IID) for dataset in old.datasets)
     tuned = _grid(old.methods, old)
@@ -154,11 +144,7 @@ _NAMED = ("method", "dataset", "sampler")
 
 
 def write_code(directory: Path, code: Mapping[str, CodeParts]) -> None:
-    """Write ``code.json``: which code made the rows of each cell.
-
-    Args:
-        directory: The run directory.
-        code: Fingerprints of the parts of the code, by stem of the cell.
+    """Write ``code.json``: fingerprints of the code that made the rows of each cell, by its stem.
 
     Raises:
         OSError: The disk is full or not writable.
@@ -172,10 +158,7 @@ def changed_code(
 ) -> list[Conflict]:
     """List the code that has changed since rows were made; old and new rows must not be mixed.
 
-    Args:
-        rows: The table.
-        code: The code behind each cell, as far as it was recorded.
-        engine: Gives the keys and fingerprints that runs have now.
+    ``code`` is the code behind each cell, as far as it was recorded.
     """
     last = {row.slot.cell: row for row in rows if engine.key(row.run) != row.result.key}
     changed: dict[str, set[Cell]] = {}
@@ -244,13 +227,10 @@ def changes(
     now: Mapping[str, Any],
     code: tuple[CodeParts, CodeParts] | None = None,
 ) -> tuple[Change, ...]:
-    """List everything that differs, the code first.
+    """List everything that differs in the environment of a run and of its replay, the code first.
 
-    Args:
-        before: Record of the environment that a run was made in.
-        now: Record of the environment of its replay.
-        code: Old and new fingerprints of the code if the run's key has changed; the old ones are
-            empty if they are not known.
+    ``code`` are its old and new fingerprints if the run's key has changed; the old ones are empty
+    if they are not known.
     """
     environment = (
         Change(field, old, new, _cause(field)) for field, old, new in _fields(before, now, "")

@@ -39,14 +39,11 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:
-    """Append lines to a file; when this returns they survive a power cut.
+    """Append lines, without line ends, to a file; when this returns they survive a power cut.
 
-    A line that a kill cut short is ended first, so that it stays apart from the new ones. If
-    writing fails, the file is left as it was.
-
-    Args:
-        path: The file; created if it does not exist. Only one process may write to it.
-        lines: Without their line ends.
+    The file is created if it does not exist; only one process may write to it. A line that a kill
+    cut short is ended first, so that it stays apart from the new ones. If writing fails, the file
+    is left as it was.
 
     Raises:
         UsageError: The disk is full or the file cannot be written to.
@@ -89,11 +86,7 @@ def truncate(path: Path, size: int) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file through a draft beside it, so that no reader sees half of it.
-
-    Args:
-        path: The file; its folder exists.
-        content: All of its bytes.
+    """Replace a file in an existing folder through a draft, so that no reader sees half of it.
 
     Raises:
         OSError: The disk is full or the file cannot be written.
@@ -135,11 +128,5 @@ def clear_locks(path: Path) -> None:
 
 
 def refused(path: Path, action: str, error: OSError) -> UsageError:
-    """Build the error for a file or folder that the system does not let us use.
-
-    Args:
-        path: The file or folder.
-        action: What failed, such as ``write to``.
-        error: What the system raised.
-    """
+    """Build the error for an action, as ``write to``, that the system does not allow on a path."""
     return UsageError(f"cannot {action} {str(path)!r}: {error.strerror or error}")

@@ -22,11 +22,7 @@ PATIENCE = 60.0
 
 
 class Database(RDBStorage):
-    """A database that several studies may share.
-
-    Attributes:
-        prefix: Beginning of the names that this run directory's studies have in it.
-    """
+    """A database that several studies may share, each with a prefix of the names in it."""
 
     prefix: str = ""
 

@@ -108,11 +108,7 @@ class Scan(NamedTuple):
 
 
 def scan(path: Path, version: int = FORMAT) -> Scan:
-    """Read the table's file.
-
-    Args:
-        path: The file.
-        version: Format of its directory.
+    """Read the table's file, of a directory in format ``version``.
 
     Raises:
         UsageError: A damaged line is followed by rows, which no kill can cause.

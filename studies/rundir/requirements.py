@@ -11,10 +11,8 @@ _GROUPS = ("scorebench_methods", "scorebench_datasets", "scorebench_samplers", "
 def requirements(environment: Mapping[str, Any], modules: Iterable[str] = ()) -> str:
     """Write a requirements file with the packages of an environment and all their dependencies.
 
-    Args:
-        environment: Record of the environment. Packages that it does not name get the versions
-            that are installed now.
-        modules: Plug-in modules whose packages belong to the study too.
+    Packages that the environment does not name get the versions that are installed now. Packages
+    of plug-in ``modules`` belong to the study too.
     """
     packages = environment["packages"].items()
     recorded = {_canonical(name): version for name, version in packages if version}

@@ -99,11 +99,9 @@ class Store:
         self._lock.close()
 
     def append(self, rows: Sequence[Row], environments: Mapping[str, dict[str, Any]]) -> None:
-        """Add rows; when this returns they survive a power cut.
+        """Add rows at free slots, and the environments that they refer to, by identity.
 
-        Args:
-            rows: Rows at slots that have none.
-            environments: The environments that the rows refer to, by identity.
+        When this returns they survive a power cut.
 
         Raises:
             UsageError: The disk is full or not writable.
@@ -120,10 +118,9 @@ class Store:
         self.rows |= {row.slot: row for row in rows}
 
     def note_code(self, code: Mapping[str, CodeParts]) -> None:
-        """Record the code behind the rows; call before adding them, so a crash cannot lose it.
+        """Record the code behind the rows, by the cell's stem and name of the part.
 
-        Args:
-            code: Fingerprints of the parts of the code by name, by stem of the cell.
+        Call this before adding the rows, so that a crash cannot lose it.
 
         Raises:
             UsageError: The disk is full or not writable.

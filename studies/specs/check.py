@@ -14,11 +14,7 @@ from .trials import typed
 
 
 def check(study: StudySpec, engine: Engine) -> None:
-    """Check that a study can be run.
-
-    Raises:
-        UsageError: It cannot; one line says why.
-    """
+    """Raise ``UsageError`` unless a study can be run; one line says why."""
     check_names(study, engine)
     check_options(study, engine)
     check_fit(study, engine)
@@ -57,11 +53,7 @@ def check_names(study: StudySpec, engine: Engine) -> None:
 
 
 def check_device(study: StudySpec, engine: Engine) -> None:
-    """Check that this machine has the device of the study.
-
-    Raises:
-        UsageError: It has not.
-    """
+    """Raise ``UsageError`` unless this machine has the device of the study."""
     reason = engine.missing_device(study.device)
     if reason is not None:
         raise UsageError(
@@ -104,11 +96,7 @@ def _ends(entry: Entry, plugin: Plugin) -> Iterator[Plugin]:
 
 
 def check_fit(study: StudySpec, engine: Engine) -> None:
-    """Check that each method, sampler and metric suits each dataset.
-
-    Raises:
-        UsageError: One does not; the reason is given.
-    """
+    """Raise ``UsageError`` unless each method, sampler and metric suits each dataset."""
     for dataset in study.datasets:
         for entry in study.methods:
             cell = Cell(entry.label, dataset.label, study.samplers[0].label)

@@ -58,13 +58,9 @@ def load_study(
 def checked(
     data: dict[str, Any], source: str, folder: Path, engine: Engine | None = None
 ) -> StudySpec:
-    """Make a study of its tables, and check that it can be run.
+    """Make a study of the tables of a file called ``source``, and check that it can be run.
 
-    Args:
-        data: Tables of the study file.
-        source: Its name in errors.
-        folder: Folder that paths of its plug-in files start from.
-        engine: Where hyperparameters and options are looked up (default: the real one).
+    Paths of its plug-in files start from the folder.
 
     Raises:
         UsageError: The study cannot be read or run; one line says why.
@@ -81,11 +77,7 @@ def checked(
 
 
 def parse(data: Mapping[str, Any], source: str) -> StudySpec:
-    """Validate the tables of a study file; names are not looked up.
-
-    Args:
-        data: Tables of the study file.
-        source: Its name in the error.
+    """Validate the tables of a study file called ``source``; names are not looked up.
 
     Raises:
         UsageError: A field is unknown, missing or impossible.

@@ -67,17 +67,7 @@ class Place(NamedTuple):
 
 
 class Template:
-    """The runs of a cell, with open places.
-
-    Args:
-        engine: Where methods, datasets and samplers are found.
-        study: The study.
-        cell: One of its cells; cells of references have no hyperparameters.
-
-    Attributes:
-        study: The study.
-        cell: The cell.
-    """
+    """The runs of a cell of a study, with open places; those of references have no parameters."""
 
     def __init__(self, engine: Engine, study: StudySpec, cell: Cell) -> None:
         self.study = study
@@ -137,10 +127,7 @@ class Template:
         return {LEARNING_RATE: 1e-3, **suggested, **constants}
 
     def suggest(self, trial: "BaseTrial") -> Values:
-        """Choose a value for each open place.
-
-        Args:
-            trial: Chooses values of ranges and lists.
+        """Let a trial choose a value for each open place.
 
         Raises:
             UsageError: A setting of the study does not suit its hyperparameter.
@@ -170,10 +157,7 @@ class Template:
         return self.suggest(cast("BaseTrial", MiddleTrial()))
 
     def close(self, values: Values) -> RunSpec:
-        """Make a run: of the search, or of the reference rows.
-
-        Args:
-            values: A value for each open place.
+        """Make a run, of the search or of the reference rows, with a value for each open place.
 
         Raises:
             UsageError: A value is impossible.
@@ -261,12 +245,7 @@ def _entry(entries: Sequence[Entry], label: str) -> Entry | None:
 
 
 def value_in(run: RunSpec, place: str) -> Option | None:
-    """Give the value of a place (``learning_rate``, ``network.width``) in a run, None without it.
-
-    Args:
-        run: The run.
-        place: Name of a place that is not a hyperparameter.
-    """
+    """Give the value of a place (``learning_rate``, ``network.width``) in a run, or None."""
     table, _, name = place.rpartition(".")
     if table == "sampler":
         return run.sampler.options.get(name)
@@ -275,11 +254,7 @@ def value_in(run: RunSpec, place: str) -> Option | None:
 
 
 def by_table(suggested: Mapping[str, Option]) -> Values:
-    """Sort Optuna's parameters by the tables that they belong to.
-
-    Args:
-        suggested: Values by name of the place.
-    """
+    """Sort Optuna's parameters, by name of the place, by the tables that they belong to."""
     values: Values = {"method": {}, "training": {}, "network": {}, "sampler": {}}
     for place, value in suggested.items():
         table, _, name = place.rpartition(".")

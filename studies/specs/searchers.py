@@ -19,13 +19,7 @@ from .spec import Search
 
 
 def searcher_for(search: Search, cell_seed: int, batch_seed: int) -> BaseSampler:
-    """Make the searcher of the next batch.
-
-    Args:
-        search: The study's settings of the search.
-        cell_seed: Seed of the cell, the same for all its batches.
-        batch_seed: Seed of the batch.
-    """
+    """Make the searcher of the next batch; ``cell_seed`` is the same for all batches of a cell."""
     match search.sampler:
         case "random":
             return optuna.samplers.RandomSampler(seed=batch_seed)

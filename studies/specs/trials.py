@@ -12,13 +12,7 @@ if TYPE_CHECKING:
 
 
 def suggest(trial: "BaseTrial", name: str, leaf: Leaf, form: Any) -> Option:
-    """Choose a value of a leaf: a fixed value is returned, and the trial is not asked.
-
-    Args:
-        trial: Chooses values of ranges and lists.
-        name: Name of the leaf in the trial.
-        leaf: A value, a range or a list.
-        form: Type of its values.
+    """Let a trial choose a value of a leaf of type ``form``; a fixed value is returned unasked.
 
     Raises:
         UsageError: A value of the leaf is of another type.
