@@ -40,11 +40,8 @@ class Adam:
     ) -> tuple[Tensor, bool]:
         """Move ``theta`` of shape (K, size) in place, unless a gradient is not finite.
 
-        Args:
-            theta: The parameters.
-            gradient: Of the same shape.
-            factor: Multiplies the step sizes.
-            clip: Largest norm of a gradient; longer gradients are scaled down to it.
+        Step sizes are multiplied by ``factor``. Gradients (K, size) whose norm exceeds ``clip`` are
+        scaled down to it.
 
         Returns:
             Norm of each member's gradient before clipping, (K, 1), and whether all are finite: if

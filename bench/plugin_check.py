@@ -15,12 +15,9 @@ from .spec import NetworkSpec, Plugin
 
 
 class CheckResult(NamedTuple):
-    """The result of one check of a plug-in.
+    """The result of one check, a property, of a plug-in such as ``method 'mine'``.
 
-    Attributes:
-        plugin: The plug-in, for example ``method 'mine'``.
-        check: The property that was checked.
-        problem: The problem and its fix; None if the check passed.
+    ``problem`` names the problem and its fix; it is None if the check passed.
     """
 
     plugin: str

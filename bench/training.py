@@ -75,13 +75,11 @@ def fit(
         data: Training sets, shape (K, N, d).
         options: Hyperparameters of the loss; those that differ between members have shape
             (K, 1, 1).
-        training: Settings that the members share; of ``learning_rate`` and ``points`` nothing
-            is read.
+        training: Settings that the members share, but for ``learning_rate`` and ``points``.
         learning_rate: Adam's step size of each member, shape (K, 1).
         batches: Stream of the points that each step sees.
         noise: Stream of the loss.
-        checkpoints: Scores members at some steps, on the parameters that they would have if
-            training ended there.
+        checkpoints: Scores members on the parameters that they would have if training ended.
     """
     steps, ema = training.steps, training.ema
     result = Fit.untrained(theta.clone())

@@ -110,12 +110,9 @@ class Mixture(Dataset):
 
 
 class GaussianMixture(Mixture):
-    """Isotropic Gaussians of one standard deviation, in any dimension.
+    """Isotropic Gaussians of standard deviation ``noise`` around centres (k, d), in any dimension.
 
-    Args:
-        centres: Means, shape (k, d).
-        noise: Standard deviation of every component.
-        weights: Their probabilities up to a factor (default: equal).
+    ``weights`` are their probabilities up to a factor (default: equal).
     """
 
     def __init__(

@@ -40,15 +40,13 @@ class Density(Protocol):
 
 @dataclass(frozen=True)
 class DensityGrid:
-    """A density of the plane at the points of a quadrature rule.
+    """A density p_sigma of the plane at the points of a quadrature rule.
 
     For a smooth density that vanishes at the border the midpoint rule converges faster than any
     power: with steps of 0.8 standard deviations of the blur the mass is accurate to 1e-13.
     Integrals of the logarithm or of the squared score, which are less smooth, need 0.3.
 
     Attributes:
-        dataset: Source of the density.
-        sigma: Its noise level.
         x: Points of the rule, shape (m, 2).
         area: Area that each point represents, shape (m,).
     """

@@ -10,14 +10,10 @@ from .base import Dataset
 
 
 class Circles(Dataset):
-    """Equally likely circles around the origin, blurred by N(0, noise² I).
+    """Equally likely circles of the given radii around the origin, blurred by N(0, noise² I).
 
     With t² = noise² + sigma² and r = |x|, a circle of radius R has
     log p = -log(2πt²) - (r - R)²/(2t²) + log i0e(rR/t²), i0e the scaled Bessel function.
-
-    Args:
-        radii: R of each circle.
-        noise: Standard deviation of the blur.
     """
 
     def __init__(self, radii: tuple[float, ...], noise: float) -> None:

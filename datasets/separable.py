@@ -20,13 +20,8 @@ def log_derivatives(
 ) -> Tensor:
     """Compute L = log density of each arm, L1, L2 (L11, L12, L22, L112, L122) on axis × axis.
 
-    Args:
-        centres: c of each arm, shape (arms, k, 2).
-        weights: w of each arm, shape (arms, k).
-        axis: Coordinates of the grid, shape (g,).
-        width: Width of the box part of f.
-        tau: Standard deviation of its Gaussian part.
-        full: Whether to compute second and third derivatives.
+    The arms have centres (arms, k, 2), weights (arms, k), and the density f of a box of side
+    ``width`` blurred by ``tau``. Second and third derivatives are computed if ``full``.
 
     Returns:
         Shape (arms, g, g, 8, or 3 unless ``full``). Where an arm is so far away that its density

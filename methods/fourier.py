@@ -10,17 +10,10 @@ from torch import Tensor, nn
 class Fourier(nn.Module):
     """A perceptron with sines and cosines of its inputs as further inputs.
 
-    Perceptrons learn slow variation long before fast variation; with sin(2ᵏπx) and cos(2ᵏπx) as
-    inputs they learn both at similar speed (Tancik et al. 2020, "Fourier features let networks
-    learn high frequency functions in low dimensional domains"; here one feature per axis and
-    octave).
-
-    Args:
-        inputs: Number of input columns.
-        outputs: Number of output columns.
-        width: Units of each hidden layer.
-        depth: Hidden layers.
-        octaves: Number of frequencies, k = 0, 1, …
+    Perceptrons learn slow variation long before fast variation; with sin(2ᵏπx) and cos(2ᵏπx), k
+    from 0 to ``octaves`` - 1, as inputs they learn both at similar speed (Tancik et al. 2020,
+    "Fourier features let networks learn high frequency functions in low dimensional domains"; here
+    one feature per axis and octave).
     """
 
     frequencies: Tensor

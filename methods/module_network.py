@@ -17,12 +17,9 @@ class WrongShapeError(ValueError):
 
 
 class Part(NamedTuple):
-    """Position of a parameter or buffer in a member's flat parameters.
+    """Position of a parameter or buffer in a member's flat parameters, from index ``offset`` on.
 
     Attributes:
-        name: Its name in the module.
-        offset: Index of its first number.
-        shape: Its shape.
         trained: Whether it is a parameter; buffers and frozen parameters keep their initial
             values.
         dtype: Type of a buffer of integers or booleans, otherwise None.

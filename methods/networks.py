@@ -23,13 +23,9 @@ Layers = list[tuple[Tensor, Tensor]]
 
 
 class WeightSlot(NamedTuple):
-    """Position of one weight or bias in a member's flat parameters.
+    """Position of one weight or bias (``weight0``, ``bias0``, …) in a member's flat parameters.
 
-    Attributes:
-        name: ``weight0``, ``bias0``, ``weight1``, …
-        offset: Index of its first number.
-        shape: Its shape.
-        room: Padded shape, of which it is the top left corner.
+    It begins at index ``offset`` and is the top left corner of the padded shape ``room``.
     """
 
     name: str

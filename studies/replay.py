@@ -58,16 +58,7 @@ class Number(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """A run and its replay.
-
-    Attributes:
-        row: The run.
-        again: Result of the replay.
-        numbers: The metrics of both.
-        changed: Changes of the code and the environment since the run.
-        before: Description of the environment of the run.
-        now: Description of the environment of the replay.
-    """
+    """A run and its replay: the metrics of both, and changes of code and environment between."""
 
     row: Row
     again: RunResult

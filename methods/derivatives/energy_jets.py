@@ -48,12 +48,8 @@ class _EnergyLayer(NamedTuple):
     Attributes:
         below: Inputs of its weights as rows [h | ḣ₁…ḣ_M], shape (K, 1 + M, B, inputs).
         da: ȧ, shape (K, M, B, W).
-        h: φ, shape (K, B, W).
-        slope: φ', same shape.
-        second: φ'', same shape.
-        bent: φ''n, same shape.
-        third: φ'''n, same shape.
-        through: φ'n, same shape.
+        h, slope, second: φ, φ' and φ'', shape (K, B, W).
+        bent, third, through: φ''n, φ'''n and φ'n, same shape.
     """
 
     below: Tensor

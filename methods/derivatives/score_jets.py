@@ -53,7 +53,7 @@ class ScoreJet:
         return out
 
     def backward(self, bars: Tensor) -> Tensor:
-        """Compute the parameter gradient of <bars, [N | ∇N·v₁ … ∇N·v_M]>, bars (K, 1 + M, B, outputs).
+        """Compute the gradient of <bars, [N | ∇N·v₁ … ∇N·v_M]>, shapes (K, 1 + M, B, outputs).
 
         Returns:
             Gradient with respect to the flat parameters, shape (K, size), zero in the padding;

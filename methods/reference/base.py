@@ -28,10 +28,8 @@ class ReferenceMethod(ABC):
     ) -> Model | None:
         """Make the model to sample from; None for new points of the dataset, without a sampler.
 
-        Args:
-            dataset: The distribution.
-            network: Makes the study's network with its initial parameters.
-            data: Draws the training set of methods in the same replicate, shape (N, d).
+        ``network`` makes the study's network with its initial parameters; ``data`` draws the
+        training set of methods in the same replicate, shape (N, d).
         """
 
     def target(self, dataset: Dataset) -> float:

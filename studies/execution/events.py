@@ -68,12 +68,8 @@ class CellFinished:
 class StudyFinished:
     """All cells are finished and the tables are written.
 
-    Attributes:
-        directory: The run directory.
-        rows: Number of rows of the results table.
-        failures: Rows that are not ok.
-        ran: Runs that were executed in this session.
-        seconds: Duration of this session.
+    ``rows`` and ``failures``, rows that are not ok, are those of the table; ``ran``, the runs that
+    were executed, and ``seconds`` those of this session.
     """
 
     directory: Path

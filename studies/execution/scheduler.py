@@ -86,11 +86,7 @@ class _OpenCell:
 class _Task(NamedTuple):
     """Runs that are sent to a worker together; tasks of earlier cells sort first.
 
-    Attributes:
-        cell: Index of the cell that asked for the runs.
-        number: Counts all tasks.
-        jobs: The runs.
-        losses: Workers that were lost with these runs.
+    ``losses`` counts the workers that were lost with these runs.
     """
 
     cell: int

@@ -35,11 +35,8 @@ def open_pool(
 ) -> Pool:
     """Open a pool of ``workers`` processes; one worker runs in this process unless ``isolated``.
 
-    Args:
-        workers: Number of tasks at a time.
-        prepare: Called once in every new process, before any time is counted.
-        isolated: Give even a single worker its own process, which can be stopped.
-        where: Machines to run on (default: this one).
+    Every new process calls ``prepare`` once, before any time is counted. A single worker that is
+    isolated can be stopped.
 
     Raises:
         UsageError: The cluster cannot be reached.

@@ -94,12 +94,9 @@ def read_rows(directory: Path) -> list[Row]:
 
 
 class Scan(NamedTuple):
-    """The content of the table's file up to the first line that is cut short.
+    """The content of the table's file up to the first line that is cut short, at byte ``size``.
 
-    Attributes:
-        rows: Rows that count, by slot.
-        discarded: Cells of which rows were excluded.
-        size: Bytes up to there.
+    ``rows`` are those that count, by slot; of the cells in ``discarded`` rows were excluded.
     """
 
     rows: dict[Slot, Row]

@@ -38,11 +38,9 @@ class Store:
     """A run directory, opened for writing.
 
     Use as a context manager: entering locks the directory, reads its table and checks that the rows
-    fit the study. An empty or new directory becomes the study's.
+    fit the study. An empty or new directory becomes the study's; it may hold a part of the study.
 
     Args:
-        directory: The run directory; created if it does not exist.
-        study: The study to run in it; the directory may hold a part of it.
         discard: Patterns of cells (``dsm-rings-langevin``, ``dsm-*``) whose rows may be excluded
             if they no longer fit. Rows that fit are never excluded.
         engine: Gives the keys and code fingerprints that runs have now; without it, rows are not

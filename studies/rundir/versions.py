@@ -30,12 +30,7 @@ Table = dict[str, Any]
 
 
 class Step(NamedTuple):
-    """An upgrade from one format to the next; applying it twice is the same as once.
-
-    Attributes:
-        study: Upgrades the tables of ``study.toml``.
-        row: Upgrades a line of the table of runs.
-    """
+    """An upgrade of ``study.toml`` and of a line of runs to the next format; safe to repeat."""
 
     study: Callable[[Table], Table]
     row: Callable[[Table], Table]

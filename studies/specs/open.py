@@ -51,13 +51,9 @@ AnyTable = TypeVar("AnyTable", bound=Frozen)
 
 
 class Place(NamedTuple):
-    """A field of a run that may be open.
+    """A field of a run that may be open, and its table: ``training``, ``network`` or ``sampler``.
 
-    Attributes:
-        table: ``training``, ``network`` or ``sampler``.
-        field: Its name there.
-        leaf: Its value, range or list in the study.
-        form: Type of its values.
+    ``leaf`` is its value, range or list in the study, ``form`` the type of its values.
     """
 
     table: str

@@ -127,10 +127,7 @@ def _listed(choices: Sequence[Any]) -> str:
 
 
 class MiddleTrial:
-    """A trial that takes the middle of ranges and the first of lists.
-
-    Args:
-        decided: Other choices to take, by name.
+    """A trial that takes the middle of ranges, decided choices, and the first of other lists.
 
     Attributes:
         values: Values by name.
