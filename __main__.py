@@ -27,14 +27,11 @@ app = typer.Typer(
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", help="Processes; all cores unless given.")
 ]
-StudyName = Annotated[
-    str,
-    typer.Argument(
-        help="Name of a packaged study, or path of a TOML file.",
-        autocompletion=complete_study,
-        callback=finding_command.refuse_finding,
-    ),
-]
+_STUDY = typer.Argument(
+    help="Name of a packaged study, or path of a TOML file.",
+    autocompletion=complete_study,
+    callback=finding_command.refuse_finding,
+)
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -68,7 +65,7 @@ def list_all() -> None:
 
 @app.command(epilog="Example: scorebench run quick -o training.steps=500 -o 'datasets=[\"rings\"]'")
 def run(
-    study: StudyName,
+    study: Annotated[str, _STUDY],
     out: Annotated[Path | None, typer.Option(help="Run directory; runs/NAME unless given.")] = None,
     workers: Workers = None,
     override: Overrides = None,
@@ -160,14 +157,7 @@ def replay(
 
 @app.command(epilog="Example: scorebench show quick -o training.steps=500 > my.toml")
 def show(
-    study: Annotated[
-        str | None,
-        typer.Argument(
-            help="Name of a packaged study, or path of a TOML file.",
-            autocompletion=complete_study,
-            callback=finding_command.refuse_finding,
-        ),
-    ] = None,
+    study: Annotated[str | None, _STUDY] = None,
     override: Overrides = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of study files instead.")
@@ -223,7 +213,7 @@ def main() -> None:
     except typer.Abort:
         _refuse("interrupted")
     except BrokenPipeError:
-        # Whoever read our output has left, as in `scorebench list | head`.
+        # The reader of our output has left, as in `scorebench list | head`.
         sys.stderr.close()
         raise SystemExit(141) from None
     except typer.TyperException as error:

@@ -31,14 +31,14 @@ def environment() -> dict[str, Any]:
     from ..datasets.steady import THREADS
 
     return {
-        "scorebench": _version("scorebench"),
+        "scorebench": version_of("scorebench"),
         "code": checkout(_ROOT),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         # Not the kernel's release: it often contains a private name, and changes no number.
         "platform": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]).strip(),
         "cpu": {"model": cpu_model(), "cores": os.cpu_count()},
         "threads": THREADS,
-        "packages": {name: _version(name) for name in _requirements()},
+        "packages": {name: version_of(name) for name in _requirements()},
         "torch": _torch(),
     }
 
@@ -100,7 +100,8 @@ def _requirements() -> tuple[str, ...]:
     return tuple(sorted(name.group().lower() for name in names if name))
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Return the installed version of a package; None without it."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

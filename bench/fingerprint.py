@@ -27,7 +27,7 @@ from ..datasets.registry import Registry
 from ..methods import methods, references, samplers
 from .metrics import metrics
 from .plugins import module_of, registries
-from .spec import SPLIT_SAMPLER, NetworkSpec, RunSpec
+from .spec import SPLIT_SAMPLER, RunSpec
 from .syntax import dump
 
 _PACKAGE = __name__.split(".")[0]
@@ -51,6 +51,8 @@ _APART = {
         "bench.syntax",
     )
 }
+
+_PARTS = ("method", "dataset", "sampler", "metrics", "network")
 
 # The sampler of the ``truth`` reference: fresh points of the dataset, no code of its own.
 _NO_SAMPLER = "iid"
@@ -80,15 +82,15 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
     known = references if spec.phase == "reference" else methods
     method = _module(known, spec.method.name)
     used = {spec.sampler.name, *([SPLIT_SAMPLER] if spec.evaluation.split else [])} - {_NO_SAMPLER}
-    return dict(
-        _fingerprints(
-            (method,),
-            (_module(datasets, spec.dataset.name),),
-            tuple(_module(samplers, name) for name in sorted(used)),
-            tuple(_module(metrics, name) for name in sorted(spec.evaluation.metrics)),
-            _of_network(spec.network),
-        )
-    )
+    plugins = [
+        (method,),
+        (_module(datasets, spec.dataset.name),),
+        tuple(_module(samplers, name) for name in sorted(used)),
+        tuple(_module(metrics, name) for name in sorted(spec.evaluation.metrics)),
+    ]
+    if spec.network.module is not None:
+        plugins.append((module_of(spec.network.module.partition(":")[0]).__name__,))
+    return dict(_fingerprints(*plugins))
 
 
 def parts_of(spec: RunSpec) -> dict[str, str]:
@@ -111,19 +113,10 @@ def code_behind(module: str) -> str:
 
 
 @cache
-def _fingerprints(
-    method: tuple[str, ...],
-    dataset: tuple[str, ...],
-    sampler: tuple[str, ...],
-    measures: tuple[str, ...],
-    network: tuple[str, ...],
-) -> tuple[tuple[str, str], ...]:
+def _fingerprints(*plugins: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     # Cached for the life of the process: what it executes is what it has imported.
     core = _closure([_CORE])
-    plugins = {"method": method, "dataset": dataset, "sampler": sampler, "metrics": measures}
-    if network:
-        plugins["network"] = network
-    parts = {part: _closure(modules) - core for part, modules in plugins.items()}
+    parts = {part: _closure(names) - core for part, names in zip(_PARTS, plugins, strict=False)}
     return tuple((part, _digest_of(modules)) for part, modules in {"core": core, **parts}.items())
 
 
@@ -132,13 +125,6 @@ def _module(registry: Registry[Any], name: str) -> str:
     if name in registry.builtin:
         return registry.builtin[name].module
     return str(registry.get(name).__module__)
-
-
-def _of_network(network: NetworkSpec) -> tuple[str, ...]:
-    """Import name of the module that defines a network of the user's own, if there is one."""
-    if network.module is None:
-        return ()
-    return (module_of(network.module.partition(":")[0]).__name__,)
 
 
 def _closure(modules: Iterable[str]) -> frozenset[str]:

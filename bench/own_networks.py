@@ -8,7 +8,7 @@ from ..datasets.errors import UsageError, unknown
 from ..methods.module_network import ModuleNetwork
 from ..methods.network_model import Network
 from ..methods.networks import MLP
-from .plugins import module_of
+from .plugins import first_line, module_of
 from .spec import NetworkSpec
 
 
@@ -27,9 +27,9 @@ def network_of(spec: NetworkSpec, dim: int, *, conditional: bool) -> Network:
         raise
     except Exception as error:
         options = ", ".join(f"{key} = {value!r}" for key, value in spec.options.items())
-        problem = f"{type(error).__name__}: {error}".split("\n")[0]
         raise UsageError(
-            f"network {spec.module!r} cannot be made with {options or 'no options'}: {problem}"
+            f"network {spec.module!r} cannot be made with {options or 'no options'}: "
+            f"{first_line(error)}"
         ) from error
 
 

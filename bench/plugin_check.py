@@ -4,13 +4,13 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from unittest import SkipTest
 
 from ..datasets import datasets, get_dataset
 from ..datasets.errors import UsageError, unknown
 from ..methods import methods
-from .plugins import activate, read_plugin, registered_by
+from .plugins import activate, first_line, read_plugin, registered_by
 from .spec import NetworkSpec, Plugin
 
 
@@ -73,7 +73,7 @@ def _dataset(name: str) -> Iterator[CheckResult]:
 
 
 def _network(name: str) -> Iterator[CheckResult]:
-    from ..methods.testing.networks import CHECKS
+    from ..methods.testing.networks import CHECKS, output_has_the_right_shape
     from .own_networks import network_of
 
     path, _, attribute = name.rpartition(":")
@@ -81,22 +81,13 @@ def _network(name: str) -> Iterator[CheckResult]:
         plugin = read_plugin(Path(path))
         activate([plugin])
         name = f"{plugin.file}:{attribute}"
-    network = _of_either_kind(
-        lambda kind: network_of(NetworkSpec(module=name, kind=kind), 2, conditional=False)
-    )
+    specs = NetworkSpec(module=name, kind="energy"), NetworkSpec(module=name, kind="score")
+    energy, score = (network_of(spec, 2, conditional=False) for spec in specs)
+    fits = [_problem(output_has_the_right_shape, "", made) is None for made in (energy, score)]
+    # An energy, unless the output only suits a score.
+    network: Any = score if fits == [False, True] else energy
     module = type(network.module).__module__
     yield from _results(f"{network.kind} {name!r}", CHECKS, module, network)
-
-
-def _of_either_kind(make: Callable[[Literal["energy", "score"]], Any]) -> Any:
-    """An energy, unless what comes out only suits a score."""
-    from ..methods.testing.networks import output_has_the_right_shape
-
-    energy, score = make("energy"), make("score")
-    fits = [
-        _problem(output_has_the_right_shape, "", network) is None for network in (energy, score)
-    ]
-    return score if fits == [False, True] else energy
 
 
 def network_complaint(spec: NetworkSpec, dim: int, method: Plugin) -> str | None:
@@ -153,4 +144,4 @@ def _raised(error: Exception, module: str) -> str:
     file = getattr(sys.modules.get(module), "__file__", None)
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     where = f"line {lines[-1]}: " if lines else ""
-    return f"{where}{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return f"{where}{first_line(error)}"

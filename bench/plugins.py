@@ -127,7 +127,7 @@ def _execute(plugin: PluginFile) -> None:
     except UsageError as error:
         raise UsageError(f"{plugin.file}: {error}") from error
     except Exception as error:
-        raise UsageError(f"{plugin.file}{_line(error, shown)}: {_first_line(error)}") from error
+        raise UsageError(f"{plugin.file}{_line(error, shown)}: {first_line(error)}") from error
     _active[stem] = name
 
 
@@ -171,5 +171,6 @@ def _line(error: Exception, shown: str) -> str:
     return f" line {lines[-1]}" if lines else ""
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Describe an exception by its type and the first line of its message."""
     return f"{type(error).__name__}: {error}".split("\n")[0]

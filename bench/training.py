@@ -177,10 +177,6 @@ class _Members:
                 result.failures[k] = Failure(stage="train", step=step, reason=reason)
                 result.evaluations[k] = self.model.evaluations
         rest = finite.nonzero().squeeze(1)
-        self._keep(rest)
-        return rest
-
-    def _keep(self, rest: Tensor) -> None:
         rows = rest.tolist()
         self.alive = [self.alive[i] for i in rows]
         theta = self.weights[rest].requires_grad_()
@@ -199,6 +195,7 @@ class _Members:
         self._ahead = [batch[rest] for batch in self._ahead]
         self._batches.keep(rows)
         self._noise.keep(rows)
+        return rest
 
     def curve_point(self, step: int, members: int) -> NDArray[np.float64]:
         """Average the path and clear it: step, loss and norm, shape (members, 3)."""

@@ -11,9 +11,9 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 from ..datasets.errors import UsageError
@@ -22,7 +22,7 @@ from .plan import Plan
 from .progress import standing
 from .results import frame, in_order
 from .rundir.artifacts import FOLDERS
-from .rundir.files import locked, refused, write_atomically
+from .rundir.files import locked, refusing, write_atomically
 from .rundir.read import (
     CODE,
     ENVIRONMENT,
@@ -34,7 +34,6 @@ from .rundir.read import (
     read_study,
 )
 from .rundir.requirements import requirements
-from .rundir.rows import Row
 from .rundir.versions import ARCHIVE_FORMAT, FORMAT, FORMAT_FILE, too_new
 from .specs.spec import StudySpec
 
@@ -75,10 +74,8 @@ def export(
     # A directory that is not writable needs no lock, and cannot be locked.
     with locked(folder) if os.access(folder, os.W_OK) else nullcontext():
         members = _members(folder, study, engine or Engine())
-    try:
+    with refusing(target, "write"):
         write_atomically(target, _pack(members))
-    except OSError as error:
-        raise refused(target, "write", error) from error
     return target
 
 
@@ -87,7 +84,8 @@ def _members(folder: Path, study: StudySpec, engine: Engine) -> dict[str, bytes]
     rows = in_order(standing(plan, read_rows(folder)), plan)
     if not rows:
         raise UsageError(f"{str(folder)!r} holds no runs yet: there is nothing to export")
-    used = {row.environment for row in rows}
+    used = sorted(row.environment for row in rows)
+    most_used = mode(used)
     stored = read_environments(folder).items()
     environments = {name: description for name, description in stored if name in used}
     modules = [plugin for plugin in study.plugins if isinstance(plugin, str)]
@@ -98,7 +96,7 @@ def _members(folder: Path, study: StudySpec, engine: Engine) -> dict[str, bytes]
         CODE: _json(read_code(folder)),
         ROWS: "".join(f"{row.to_json()}\n" for row in rows).encode(),
         "results.csv": frame(rows, plan).to_csv(index=False, lineterminator="\n").encode(),
-        "requirements.txt": requirements(environments[_most_used(rows)], modules).encode(),
+        "requirements.txt": requirements(environments[most_used], modules).encode(),
     }
     stems = {row.slot.cell.stem for row in rows if row.slot.phase == "confirm"}
     for kind in FOLDERS:
@@ -106,12 +104,6 @@ def _members(folder: Path, study: StudySpec, engine: Engine) -> dict[str, bytes]
             if path.stem in stems and _MEMBER.fullmatch(f"{kind}/{path.name}"):
                 members[f"{kind}/{path.name}"] = path.read_bytes()
     return members
-
-
-def _most_used(rows: Sequence[Row]) -> str:
-    """Return the environment that most rows were made in."""
-    names = [row.environment for row in rows]
-    return max(sorted(set(names)), key=names.count)
 
 
 def _json(value: Any) -> bytes:
@@ -142,15 +134,13 @@ def unpack(archive: str | Path, folder: Path) -> Path:
     """
     path = Path(archive)
     try:
-        with zipfile.ZipFile(path) as file:
+        with refusing(path, "unpack"), zipfile.ZipFile(path) as file:
             members = _checked(file, path)
             for name, content in members.items():
                 (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_bytes(content)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise UsageError(f"{str(path)!r} is not an archive of a study: {error}") from error
-    except OSError as error:
-        raise refused(path, "unpack", error) from error
     return folder
 
 

@@ -115,9 +115,7 @@ def certify(
     path = Path(source)
     digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     with opened(path, trust=trust) as folder:
-        runs = replayed(
-            folder, method, dataset, sampler, replicates=replicates, workers=workers, engine=engine
-        )
+        runs = replayed(folder, (method, dataset, sampler), replicates, workers, engine)
         return Certificate(read_study(folder).name, digest, tuple(runs))
 
 

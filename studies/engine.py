@@ -9,10 +9,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..bench.plugins import PluginSource, activate
+from ..bench.plugins import PluginSource, activate, registries
 from ..bench.spec import Device, NetworkSpec, Option, Plugin, RunSpec
 from ..datasets.errors import UsageError
-from ..datasets.registry import Registry, options_of
+from ..datasets.registry import options_of
 from .trust import require_trust
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Engine:
 
     def names(self, kind: str) -> Sequence[str]:
         """List the registered names of a kind: ``method``, ``reference``, ``dataset``, ..."""
-        return _registry(kind).names()
+        return registries()[kind].names()
 
     def space(self, method: str, trial: "BaseTrial") -> dict[str, Option]:
         """Return the method's hyperparameters as it suggests them to ``trial``."""
@@ -52,7 +52,7 @@ class Engine:
 
     def options(self, kind: str, name: str) -> Mapping[str, inspect.Parameter]:
         """Return the options of a dataset, sampler or reference, with their defaults."""
-        return inspect.signature(_registry(kind).get(name)).parameters
+        return inspect.signature(registries()[kind].get(name)).parameters
 
     def make(self, kind: str, plugin: Plugin) -> Any:
         """Create a dataset, sampler or reference.
@@ -65,7 +65,7 @@ class Engine:
         try:
             if kind == "dataset":
                 return get_dataset(plugin.name, **plugin.options)
-            factory = _registry(kind).get(plugin.name)
+            factory = registries()[kind].get(plugin.name)
             return options_of(factory, kind, plugin.name, plugin.options)
         except UsageError:
             raise
@@ -89,7 +89,7 @@ class Engine:
             levels=learner.conditional,
             target=learner().target(method.options),
         )
-        reason: str | None = _registry(kind).get(name).unfit(setting)
+        reason: str | None = registries()[kind].get(name).unfit(setting)
         return reason
 
     def network_complaint(
@@ -154,15 +154,6 @@ class Engine:
     def environment(self) -> tuple[str, dict[str, Any]]:
         """Return the identity and description of the machine and software of this process."""
         return _environment()
-
-
-def _registry(kind: str) -> Registry[Any]:
-    from ..bench.metrics import metrics
-    from ..datasets import datasets
-    from ..methods import methods, references, samplers
-
-    registries = (methods, references, datasets, samplers, metrics)
-    return next(registry for registry in registries if registry.kind == kind)
 
 
 @cache

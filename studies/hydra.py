@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,10 @@ def register(place: str = ".") -> None:
     store = ConfigStore.instance()
     store.store(name="fields", node=_fields(), provider="scorebench")
     for name in presets():
-        tables = OmegaConf.create(_toml(name))
+        text = (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
+        tables = OmegaConf.create(tomllib.loads(text))
         store.store(group=_GROUP, name=name, node=tables, package="_global_", provider="scorebench")
     store.store(name=CONFIG, node=_primary(place), provider="scorebench")
-
-
-def _toml(name: str) -> dict[str, Any]:
-    import tomllib
-
-    return tomllib.loads((PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def _fields() -> DictConfig:

@@ -64,13 +64,10 @@ def standing(plan: Plan, rows: Iterable[Row]) -> list[Row]:
 
     Rows of cells that are not in the study are included; building a table from them fails.
     """
-    by_cell: dict[Cell, list[Row]] = {}
-    for row in rows:
-        by_cell.setdefault(row.slot.cell, []).append(row)
     cells = set(plan.cells)
     return [
         row
-        for cell, stored in by_cell.items()
+        for cell, stored in _by_cell(rows).items()
         for row in (standing_in(plan, cell, stored) if cell in cells else stored)
     ]
 
@@ -80,6 +77,13 @@ def standing_in(plan: Plan, cell: Cell, rows: Iterable[Row]) -> list[Row]:
     table = {row.slot: row for row in rows}
     asked = progress(plan, cell, table).asked
     return [row for slot, row in table.items() if slot in asked or _is_trial(slot)]
+
+
+def _by_cell(rows: Iterable[Row]) -> dict[Cell, list[Row]]:
+    by_cell: dict[Cell, list[Row]] = {}
+    for row in rows:
+        by_cell.setdefault(row.slot.cell, []).append(row)
+    return by_cell
 
 
 def _is_trial(slot: Slot) -> bool:
@@ -109,17 +113,14 @@ def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
     path = Path(directory)
     study = read_study(path)
     plan = Plan(study, engine or Engine())
-    rows = standing(plan, read_rows(path))
-    table = {row.slot: row for row in rows}
-    by_cell: dict[Cell, list[Row]] = {cell: [] for cell in plan.cells}
-    for row in rows:
-        by_cell.setdefault(row.slot.cell, []).append(row)
-    lines = [_line(plan, cell, by_cell[cell], table) for cell in plan.cells]
+    by_cell = _by_cell(read_rows(path))
+    lines = [_line(plan, cell, by_cell.get(cell, [])) for cell in plan.cells]
     return pd.DataFrame(lines).astype({"winner": "Int64", "objective": "float64"})
 
 
-def _line(plan: Plan, cell: Cell, rows: list[Row], table: Table) -> dict[str, object]:
+def _line(plan: Plan, cell: Cell, stored: list[Row]) -> dict[str, object]:
     size = plan.size(cell)
+    rows = standing_in(plan, cell, stored)
     counts: dict[str, int] = {}
     for phase, total in size._asdict().items():
         counts[f"{phase}_done"] = sum(row.slot.phase == phase for row in rows)
@@ -129,7 +130,7 @@ def _line(plan: Plan, cell: Cell, rows: list[Row], table: Table) -> dict[str, ob
     return {
         **cell._asdict(),
         **counts,
-        "finished": progress(plan, cell, table).finished,
+        "finished": progress(plan, cell, {row.slot: row for row in rows}).finished,
         "failures": sum(not row.ok for row in rows),
         "winner": confirmed[0].slot.trial if confirmed else None,
         "objective": sum(values) / len(values) if values else None,

@@ -35,6 +35,9 @@ RELATIVE = 1e-3
 FLOOR_SHARE = 0.01
 """Absolute part: this share of the metric's standard deviation between samples of the truth."""
 
+Labels = tuple[str | None, str | None, str | None]
+"""Labels of a method, dataset and sampler; None for all."""
+
 VERDICTS = ("identical", "within tolerance", "differs")
 """From best to worst."""
 
@@ -108,9 +111,7 @@ def replay(
             yet, or an archive contains code that is not trusted.
     """
     with opened(directory, trust=trust) as folder:
-        runs = replayed(
-            folder, method, dataset, sampler, replicates=replicates, workers=workers, engine=engine
-        )
+        runs = replayed(folder, (method, dataset, sampler), replicates, workers, engine)
     return pd.DataFrame([line for run in runs for line in _lines(run)])
 
 
@@ -139,21 +140,14 @@ def opened(source: str | Path, *, trust: bool = False) -> Iterator[Path]:
 
 
 def replayed(
-    directory: Path,
-    method: str | None = None,
-    dataset: str | None = None,
-    sampler: str | None = None,
-    *,
-    replicates: bool = False,
-    workers: int = 1,
-    engine: Engine | None = None,
+    directory: Path, labels: Labels, replicates: bool, workers: int, engine: Engine | None
 ) -> list[Replayed]:
     """Replay runs of a directory; arguments and errors are those of ``replay``."""
     engine = engine or Engine()
     study = read_study(directory)
     check_device(study, engine)
     rows = standing(Plan(study, engine), read_rows(directory))
-    chosen = _chosen(study, rows, (method, dataset, sampler), replicates=replicates)
+    chosen = _chosen(study, rows, labels, replicates)
     if not chosen:
         raise UsageError(f"{str(directory)!r} has no confirmation runs to replay there yet")
     environments, code = read_environments(directory), read_code(directory)
@@ -169,26 +163,15 @@ def replayed(
     return runs
 
 
-def _chosen(
-    study: StudySpec,
-    rows: Sequence[Row],
-    labels: tuple[str | None, str | None, str | None],
-    *,
-    replicates: bool,
-) -> list[Row]:
+def _chosen(study: StudySpec, rows: Sequence[Row], labels: Labels, replicates: bool) -> list[Row]:
     """Select the best confirmation run of each cell, or all of them, the failed ones last."""
     chosen: list[Row] = []
     for cell in pick_cells(study, *labels):
         ranked = confirmed(rows, cell, study.objective)
+        chosen += ranked if replicates else ranked[:1]
         if replicates:
-            chosen += ranked
-            chosen += [
-                row
-                for row in rows
-                if row.slot.cell == cell and row.slot.phase == "confirm" and not row.ok
-            ]
-        else:
-            chosen += ranked[:1]
+            failed = (row for row in rows if row.slot.cell == cell and not row.ok)
+            chosen += (row for row in failed if row.slot.phase == "confirm")
     return chosen
 
 

@@ -13,7 +13,7 @@ from .cell import Slot
 from .engine import Engine
 from .plan import Plan
 from .progress import standing
-from .rundir.files import refused, write_atomically, write_if_changed
+from .rundir.files import refusing, write_atomically, write_if_changed
 from .rundir.read import read_rows, read_study
 from .rundir.rows import Row
 from .specs.open import value_in
@@ -66,14 +66,12 @@ def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
     """
     table = frame(rows, plan)
     parquet = directory / "results.parquet"
-    try:
+    with refusing(directory, "write to"):
         text = table.to_csv(index=False, lineterminator="\n")
         if write_if_changed(directory / "results.csv", text.encode()) or not parquet.exists():
             buffer = io.BytesIO()
             table.to_parquet(buffer, index=False)
             write_atomically(parquet, buffer.getvalue())
-    except OSError as error:
-        raise refused(directory, "write to", error) from error
 
 
 def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Literal
 from ..datasets import datasets
 from ..datasets.errors import UsageError
 from ..methods import methods
-from .rundir.files import refused
+from .rundir.files import refusing
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -41,13 +41,11 @@ def scaffold(
         raise UsageError(f"{name!r} is a Python module already: choose another name")
     sources = files("scorebench.studies").joinpath("templates")
     templates = [f"{kind}.py.txt", f"{kind}_test.py.txt", f"{kind}.toml.txt"]
-    try:
+    with refusing(folder, "write"):
         for path, template in zip(paths, templates, strict=True):
             text = sources.joinpath(template).read_text(encoding="utf-8")
             text = text.replace("NAME", name).replace("Name", title_of(name))
             path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise refused(folder, "write", error) from error
     return paths
 
 

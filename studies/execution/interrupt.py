@@ -5,7 +5,6 @@ import threading
 from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Self, TypeVar
 
 T = TypeVar("T")
@@ -40,12 +39,7 @@ class Interrupt:
             signal.signal(signal.SIGINT, self._note)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Restore Python's handler."""
         if self._installed:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -53,11 +47,6 @@ class Interrupt:
     def _note(self, *_: object) -> None:
         self._pressed = True
         if not self._deferrals:
-            raise KeyboardInterrupt
-
-    def check(self) -> None:
-        """Raise ``KeyboardInterrupt`` if Ctrl-C was pressed and is deferred."""
-        if self._pressed:
             raise KeyboardInterrupt
 
     @contextmanager
@@ -68,7 +57,8 @@ class Interrupt:
             yield
         finally:
             self._deferrals -= 1
-        self.check()
+        if self._pressed:
+            raise KeyboardInterrupt
 
     def wait(
         self, futures: Collection["Future[T]"], seconds: float | None = None

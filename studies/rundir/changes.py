@@ -51,9 +51,9 @@ def difference(old: StudySpec, new: StudySpec) -> list[str]:
 
 def conflicts(old: StudySpec, new: StudySpec) -> list[Conflict]:
     """List the changes that rows of the old study do not fit; empty if the new one contains it."""
-    anchors = _grid(old.reference.methods, old)
+    anchors = all_cells(old.reference.methods, old)
     floors = frozenset(Cell(TRUTH, dataset.label, IID) for dataset in old.datasets)
-    tuned = _grid(old.methods, old)
+    tuned = all_cells(old.methods, old)
     groups = {_TUNED: tuned, _FLOORS: floors, _ANCHORS: anchors}
     everything = tuned | floors | anchors
     problems: list[Conflict] = []
@@ -77,7 +77,8 @@ def conflicts(old: StudySpec, new: StudySpec) -> list[Conflict]:
 _AXES = {"methods": 0, "datasets": 1, "samplers": 2}
 
 
-def _grid(methods: Iterable[Entry], study: StudySpec) -> frozenset[Cell]:
+def all_cells(methods: Iterable[Entry], study: StudySpec) -> frozenset[Cell]:
+    """Combine methods with the datasets and samplers of a study."""
     entries = itertools.product(methods, study.datasets, study.samplers)
     return frozenset(Cell(*(entry.label for entry in labels)) for labels in entries)
 
@@ -165,7 +166,9 @@ def changed_code(
     for cell, row in last.items():
         before = code.get(cell.stem, {})
         parts = _changed_parts(before, engine.parts(row.run)) if before else []
-        for name in [_part_of(part, row.run) for part in parts] or [_all_of(row.run)]:
+        run = row.run
+        everything = f"behind {run.method.name} on {run.dataset.name} with {run.sampler.name}"
+        for name in [_part_of(part, run) for part in parts] or [everything]:
             changed.setdefault(name, set()).add(cell)
     return [
         Conflict(f"the code {name} has changed since its rows were made", frozenset(cells))
@@ -181,10 +184,6 @@ def _part_of(part: str, run: RunSpec) -> str:
     if part == "core":
         return "that all runs share"
     return f"of {part} {getattr(run, part).name}" if part in _NAMED else f"of {part}"
-
-
-def _all_of(run: RunSpec) -> str:
-    return f"behind {run.method.name} on {run.dataset.name} with {run.sampler.name}"
 
 
 # Fields of an environment's record that numbers depend on, and what the reader knows them as. Other

@@ -49,7 +49,7 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
         UsageError: The disk is full or the file cannot be written to.
     """
     data = "".join(f"{line}\n" for line in lines).encode()
-    try:
+    with refusing(path, "write to"):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             end = os.lseek(file, 0, os.SEEK_END)
@@ -63,8 +63,6 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
             os.fsync(file)
         finally:
             os.close(file)
-    except OSError as error:
-        raise refused(path, "write to", error) from error
 
 
 def _write_all(file: int, data: bytes) -> None:
@@ -125,6 +123,15 @@ def clear_locks(path: Path) -> None:
     """Remove the locks that a killed writer of a file left; no other process may be writing."""
     for lock in path.parent.glob(f"{path.name}.lock*"):
         lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def refusing(path: Path, action: str) -> Iterator[None]:
+    """Turn an ``OSError`` of a block into the error of ``refused``."""
+    try:
+        yield
+    except OSError as error:
+        raise refused(path, action, error) from error
 
 
 def refused(path: Path, action: str, error: OSError) -> UsageError:

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from ...datasets.errors import UsageError
 from ..cell import Cell, Slot
 from ..specs.load import parse
 from ..specs.spec import StudySpec
-from .files import refused
+from .files import refused, refusing
 from .rows import Discard, Row, parse_line
 from .versions import FORMAT, read_format, upgrade_study
 
@@ -85,12 +86,9 @@ def read_rows(directory: Path) -> list[Row]:
     """
     path = directory / ROWS
     version = read_format(directory)
-    try:
+    with refusing(path, "read"), suppress(FileNotFoundError):
         return list(scan(path, version).rows.values())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise refused(path, "read", error) from error
+    return []
 
 
 class Scan(NamedTuple):

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata
 from typing import Any
 
+from ...bench.environment import version_of
+
 _GROUPS = ("scorebench_methods", "scorebench_datasets", "scorebench_samplers", "scorebench_metrics")
 
 
@@ -17,7 +19,7 @@ def requirements(environment: Mapping[str, Any], modules: Iterable[str] = ()) ->
     packages = environment["packages"].items()
     recorded = {_canonical(name): version for name, version in packages if version}
     closure = _closure([*recorded, *_plugin_packages(modules)])
-    versions = {name: _installed(name) for name in closure} | recorded
+    versions = {name: version_of(name) for name in closure} | recorded
     code = environment.get("code") or {}
     commit = f", commit {code['commit']}" if code else ""
     changed = " (with uncommitted changes)" if code.get("modified") else ""
@@ -69,10 +71,3 @@ def _plugin_packages(modules: Iterable[str]) -> set[str]:
 
 def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

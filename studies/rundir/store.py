@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from ...datasets.errors import UsageError, unknown
@@ -18,14 +17,14 @@ from ..cell import Cell, Slot
 from ..engine import Engine
 from ..specs.spec import StudySpec
 from .artifacts import ArtifactFiles
-from .changes import CodeParts, Conflict, changed_code, conflicts, write_code
+from .changes import CodeParts, Conflict, all_cells, changed_code, conflicts, write_code
 from .files import (
     LOCK,
     append_lines,
     clear_drafts,
     clear_locks,
     locked,
-    refused,
+    refusing,
     truncate,
     write_atomically,
 )
@@ -88,12 +87,7 @@ class Store:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.close()
 
     def append(self, rows: Sequence[Row], environments: Mapping[str, dict[str, Any]]) -> None:
@@ -107,10 +101,8 @@ class Store:
         if not environments.keys() <= self.environments.keys():
             together = {**environments, **self.environments}
             text = json.dumps(together, indent=2, sort_keys=True) + "\n"
-            try:
+            with refusing(self.directory, "write to"):
                 write_atomically(self.directory / ENVIRONMENT, text.encode())
-            except OSError as error:
-                raise refused(self.directory, "write to", error) from error
             self.environments = together
         append_lines(self.directory / ROWS, [row.to_json() for row in rows])
         self.rows |= {row.slot: row for row in rows}
@@ -125,14 +117,12 @@ class Store:
         """
         if code == self.code:
             return
-        try:
+        with refusing(self.directory, "write to"):
             write_code(self.directory, code)
-        except OSError as error:
-            raise refused(self.directory, "write to", error) from error
         self.code = code
 
     def _open(self) -> None:
-        try:
+        with refusing(self.directory, "use"):
             clear_drafts(self.directory)
             # Also needed where nothing is left to search and the journal is never opened.
             clear_locks(self.directory / JOURNAL)
@@ -154,8 +144,6 @@ class Store:
                 self._take_over(old, stored.discarded)
             if version < FORMAT:
                 self._upgrade(table, version)
-        except OSError as error:
-            raise refused(self.directory, "use", error) from error
 
     def _old_study(self) -> StudySpec | None:
         if (self.directory / STUDY).exists():
@@ -193,13 +181,7 @@ class Store:
 
     def _permitted(self, stored: set[Cell]) -> set[Cell]:
         """Cells that the patterns of ``discard`` match, among those stored or in the study."""
-        study = self.study
-        cells = stored | {
-            Cell(method.label, dataset.label, sampler.label)
-            for method in study.methods
-            for dataset in study.datasets
-            for sampler in study.samplers
-        }
+        cells = stored | all_cells(self.study.methods, self.study)
         permitted: set[Cell] = set()
         for pattern in self._discard:
             matches = {cell for cell in cells if fnmatch.fnmatchcase(cell.stem, pattern)}
@@ -213,7 +195,7 @@ def _create(directory: Path) -> list[Path]:
     """Create the directory; return the folders that did not exist before, innermost first."""
     if "\0" in str(directory):
         raise UsageError(f"{str(directory)!r} cannot be the name of a directory")
-    try:
+    with refusing(directory, "make the run directory"):
         if directory.is_dir():
             if not (directory / STUDY).exists():
                 # Checked before the lock file is created, so that no trace is left in it.
@@ -221,8 +203,6 @@ def _create(directory: Path) -> list[Path]:
             return []
         created = [path for path in (directory, *directory.parents) if not path.exists()]
         directory.mkdir(parents=True)
-    except OSError as error:
-        raise refused(directory, "make the run directory", error) from error
     return created
 
 
