@@ -49,12 +49,18 @@ def smoothing_composes(dataset: Dataset, _: Expected) -> None:
 
 def constants_are_as_stated(dataset: Dataset, expected: Expected) -> None:
     """Entropy, Fisher information and KL divergence are as stated."""
-    for sigma, value in expected.entropy.items():
-        _check_constant("entropy", dataset.entropy(sigma), value, sigma, expected)
-    for sigma, value in expected.fisher.items():
-        _check_constant("fisher", dataset.fisher_information(sigma), value, sigma, expected)
-    for sigma, value in expected.kl.items():
-        _check_constant("kl", _grid(dataset, 0.0, 0.4).kl_to(sigma), value, sigma, expected)
+    constants: list[tuple[str, dict[float, float], Callable[[float], float]]] = [
+        ("entropy", expected.entropy, dataset.entropy),
+        ("fisher", expected.fisher, dataset.fisher_information),
+        ("kl", expected.kl, lambda sigma: _grid(dataset, 0.0, 0.4).kl_to(sigma)),
+    ]
+    for name, values, constant in constants:
+        for sigma, stated in values.items():
+            measured = constant(sigma)
+            require(
+                abs(measured - stated) <= expected.digits * max(1.0, abs(stated)),
+                f"{name} at sigma = {sigma:g} is {measured:.9g}, and the test states {stated:.9g}",
+            )
 
 
 def entropy_and_fisher_information_are_means(dataset: Dataset, _: Expected) -> None:
@@ -231,16 +237,6 @@ CHECKS: tuple[Check, ...] = (
 def _levels(dataset: Dataset, levels: Iterable[float]) -> list[float]:
     """The lowest level that has a score, and those of ``levels`` above it."""
     return [dataset.score_from, *(sigma for sigma in levels if sigma > dataset.score_from)]
-
-
-def _check_constant(
-    name: str, measured: float, stated: float, sigma: float, expected: Expected
-) -> None:
-    slack = expected.digits * max(1.0, abs(stated))
-    require(
-        abs(measured - stated) <= slack,
-        f"{name} at sigma = {sigma:g} is {measured:.9g}, and the test states {stated:.9g}",
-    )
 
 
 def _check_score(dataset: Dataset, x: Tensor, sigma: float, tolerance: float) -> None:

@@ -19,7 +19,9 @@ from .energy_jets import EnergyJet, Values
 from .score_jets import ScoreJet
 
 if TYPE_CHECKING:
-    from .compiled_jets import CompiledEnergyJet, CompiledScoreJet, Forward
+    from .compiled_jets import Forward
+
+Jet = EnergyJet | ScoreJet
 
 # From cotangents of (E, s, v·s, v·∇s·v), None for zero, to the gradient of the parameters.
 Pull = Callable[..., Tensor]
@@ -39,7 +41,7 @@ class ClosedForm:
         supported = theta.dtype in (torch.float32, torch.float64)
         self.compiled = supported and theta.device.type == "cpu" and theta.is_contiguous()
         # Idle jets for the next evaluation, by kind, number of points and of directions.
-        self.idle: dict[tuple[type, int, int], list[Any]] = {}
+        self.idle: dict[tuple[type[Jet], int, int], list[Any]] = {}
         self._forward: Forward | None = None
 
     def score(self, x: Tensor) -> tuple[Tensor, int]:
@@ -59,21 +61,14 @@ class ClosedForm:
             self._forward = Forward(self.mlp, self.theta)
         return self._forward
 
-    def energy_jet(self, points: int, directions: int) -> EnergyJet | CompiledEnergyJet:
-        """Make the fastest jet of an energy for these parameters."""
+    def new_jet(self, kind: type[Jet], points: int, directions: int) -> Any:
+        """Make the fastest jet of an energy, or of a network's output, for these parameters."""
         if not self.compiled:
-            return EnergyJet(self.mlp, self.layers)
-        from .compiled_jets import CompiledEnergyJet
+            return kind(self.mlp, self.layers)
+        from .compiled_jets import CompiledEnergyJet, CompiledScoreJet
 
-        return CompiledEnergyJet(self.mlp, self.theta, points, directions)
-
-    def score_jet(self, points: int, directions: int) -> ScoreJet | CompiledScoreJet:
-        """Make the fastest jet of a network's output for these parameters."""
-        if not self.compiled:
-            return ScoreJet(self.mlp, self.layers)
-        from .compiled_jets import CompiledScoreJet
-
-        return CompiledScoreJet(self.mlp, self.theta, points, directions)
+        make = CompiledEnergyJet if kind is EnergyJet else CompiledScoreJet
+        return make(self.mlp, self.theta, points, directions)
 
     def jet(
         self, x: Tensor, v: Tensor | None, wanted: tuple[str, ...], *, training: bool
@@ -183,10 +178,9 @@ def _sliced(
 class _Lease:
     """A jet that one evaluation uses until its graph is freed; then it becomes idle again."""
 
-    def __init__(self, owner: ClosedForm, kind: type, points: int, directions: int) -> None:
+    def __init__(self, owner: ClosedForm, kind: type[Jet], points: int, directions: int) -> None:
         self._idle = owner.idle.setdefault((kind, points, directions), [])
-        make = owner.energy_jet if kind is EnergyJet else owner.score_jet
-        self.jet: Any = self._idle.pop() if self._idle else make(points, directions)
+        self.jet = self._idle.pop() if self._idle else owner.new_jet(kind, points, directions)
 
     def __del__(self) -> None:
         self._idle.append(self.jet)

@@ -1,8 +1,10 @@
 """Seeded draws for checks: streams of members, points, hyperparameters."""
 
 from collections.abc import Iterable, Mapping
+from random import getstate
 from typing import Any
 
+import numpy as np
 import torch
 
 from ...datasets.testing.conformance import seeded
@@ -25,6 +27,11 @@ def draw_options(objective: type[ScoreMatching], seed: int) -> dict[str, Any]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     return dict(objective().space(study.ask()))
+
+
+def other_generators() -> tuple[object, ...]:
+    """Return the states of NumPy's and of Python's global generator."""
+    return np.random.get_state()[1].tolist(), getstate()  # type: ignore[index]  # noqa: NPY002
 
 
 def as_tensors(options: Mapping[str, Any], members: int) -> dict[str, Any]:

@@ -1,10 +1,8 @@
 """Checks of networks: any ``torch.nn.Module`` that is to be trained here."""
 
 from collections.abc import Mapping, Sequence
-from random import getstate
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +11,7 @@ from ..derivatives.double_backward import DoubleBackward
 from ..module_network import ModuleNetwork, WrongShapeError
 from ..network_model import NetworkModel
 from ..objectives.base import ScoreMatching
-from .draws import as_tensors, streams
+from .draws import as_tensors, other_generators, streams
 
 _POINTS = 12
 
@@ -43,10 +41,10 @@ def output_has_the_right_shape(network: ModuleNetwork) -> None:
 
 def parameters_come_from_torch(network: ModuleNetwork) -> None:
     """Parameters are drawn from torch's generator, or not drawn at all."""
-    before = _generators()
+    before = other_generators()
     first, second = (network.init([seeded(5)]) for _ in range(2))
     require(
-        torch.equal(first, second) and _generators() == before,
+        torch.equal(first, second) and other_generators() == before,
         "its parameters are drawn from NumPy's or Python's generator, so no run could be "
         "repeated: use torch.nn.init or torch.rand",
     )
@@ -63,12 +61,12 @@ def points_are_left_alone(network: ModuleNetwork) -> None:
 def nothing_is_random_or_remembered(network: ModuleNetwork) -> None:
     """The same point has the same value in every call."""
     x = _points(network)
-    torch_state, other_states = torch.get_rng_state(), _generators()
+    torch_state, other_states = torch.get_rng_state(), other_generators()
     tensors = network.tensors(network.init([seeded(0)])[0])
     originals = {name: tensor.clone() for name, tensor in tensors.items()}
     with torch.no_grad():
         first, second = (network(tensors, x) for _ in range(2))
-    if not torch.equal(torch_state, torch.get_rng_state()) or _generators() != other_states:
+    if not torch.equal(torch_state, torch.get_rng_state()) or other_generators() != other_states:
         torch.set_rng_state(torch_state)
         raise CheckFailedError(
             "it draws random numbers when it is called, as Dropout does, so the score would be "
@@ -204,11 +202,6 @@ def _output(network: ModuleNetwork, x: Tensor) -> Tensor:
 
 def _points(network: ModuleNetwork) -> Tensor:
     return torch.randn(_POINTS, network.dim + network.conditional, generator=seeded(3))
-
-
-def _generators() -> tuple[object, ...]:
-    """States of NumPy's and of Python's generator."""
-    return np.random.get_state()[1].tolist(), getstate()  # type: ignore[index]  # noqa: NPY002
 
 
 def _first_line(error: Exception) -> str:

@@ -5,10 +5,9 @@ Whether a loss is the intended one needs tests of its own: a closed form, a deri
 
 import inspect
 from collections.abc import Mapping, Sequence
-from random import getstate
+from itertools import product
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from ..normal_model import NormalModel
 from ..objectives.base import ScoreMatching
 from ..random import MemberRandom
 from ..setting import Setting
-from .draws import as_tensors, draw_options, streams
+from .draws import as_tensors, draw_options, other_generators, streams
 
 Objective = type[ScoreMatching]
 Options = Mapping[str, Any]
@@ -94,10 +93,10 @@ def points_are_left_alone(objective: Objective, options: Options) -> None:
 def randomness_comes_from_rng(objective: Objective, options: Options) -> None:
     """`loss` draws random numbers from `rng` alone, and stores nothing between calls."""
     instance, batch = objective(), _Batch(kind=_kinds(objective)[0])
-    before = _global_generators()
+    before = torch.get_rng_state(), other_generators()
     first, second = (_evaluate(objective, options, batch, instance=instance) for _ in range(2))
     require(
-        _global_generators() == before,
+        torch.equal(torch.get_rng_state(), before[0]) and other_generators() == before[1],
         "`loss` draws from a global generator, so no run can be repeated: take rng.normal_like(x), "
         "rng.uniform(...) or rng.slices(...) instead",
     )
@@ -110,46 +109,43 @@ def randomness_comes_from_rng(objective: Objective, options: Options) -> None:
 
 def parameters_are_trained(objective: Objective, options: Options) -> None:
     """The gradient with respect to the network's parameters is finite and not zero."""
-    for kind in _kinds(objective):
-        for size in _SIZES:
-            result = _evaluate(objective, options, _Batch(_MEMBERS, size, kind))
-            for k, gradient in enumerate(result.gradient()):
-                require(
-                    gradient.isfinite().all(),
-                    f"the gradient of member {k} is not finite: look for a square root or a "
-                    "division at zero",
-                )
-                require(
-                    gradient.any(),
-                    "the loss does not depend on the network's parameters, so nothing would be "
-                    "trained: use model.score(x), and no .detach()",
-                )
+    for kind, size in product(_kinds(objective), _SIZES):
+        result = _evaluate(objective, options, _Batch(_MEMBERS, size, kind))
+        for k, gradient in enumerate(result.gradient()):
+            require(
+                gradient.isfinite().all(),
+                f"the gradient of member {k} is not finite: look for a square root or a "
+                "division at zero",
+            )
+            require(
+                gradient.any(),
+                "the loss does not depend on the network's parameters, so nothing would be "
+                "trained: use model.score(x), and no .detach()",
+            )
 
 
 def members_do_not_affect_each_other(objective: Objective, options: Options) -> None:
     """A member's loss and gradient are bitwise independent of the other members."""
-    for kind in _kinds(objective):
-        for size in _SIZES:
-            together = _evaluate(objective, options, _Batch(_MEMBERS, size, kind))
-            gradients = together.gradient()
-            for k in _MEMBERS:
-                alone = _evaluate(objective, options, _Batch([k], size, kind))
-                if torch.equal(alone.loss[0], together.loss[k]):
-                    require(
-                        torch.equal(alone.gradient()[0], gradients[k]),
-                        "the gradient of a member depends on the other members: keep members "
-                        "apart, as .mean(-1) does",
-                    )
-                    continue
-                require(
-                    not torch.allclose(alone.loss[0], together.loss[k], rtol=1e-4),
-                    "the loss of a member differs in its last digits from when it is alone: sum "
-                    "over the points of each member, not over a transposed or flattened batch",
-                )
-                raise CheckFailedError(
-                    "the loss of a member depends on the other members: a mean, maximum or norm "
-                    "runs over the first axis"
-                )
+    for kind, size in product(_kinds(objective), _SIZES):
+        together = _evaluate(objective, options, _Batch(_MEMBERS, size, kind))
+        gradients = together.gradient()
+        for k in _MEMBERS:
+            alone = _evaluate(objective, options, _Batch([k], size, kind))
+            require(
+                torch.allclose(alone.loss[0], together.loss[k], rtol=1e-4),
+                "the loss of a member depends on the other members: a mean, maximum or norm "
+                "runs over the first axis",
+            )
+            require(
+                torch.equal(alone.loss[0], together.loss[k]),
+                "the loss of a member differs in its last digits from when it is alone: sum "
+                "over the points of each member, not over a transposed or flattened batch",
+            )
+            require(
+                torch.equal(alone.gradient()[0], gradients[k]),
+                "the gradient of a member depends on the other members: keep members apart, as "
+                ".mean(-1) does",
+            )
 
 
 def gradient_is_that_of_the_loss(objective: Objective, options: Options) -> None:
@@ -272,12 +268,6 @@ def _kinds(objective: Objective, dataset: Dataset | None = None) -> list[Kind]:
         for kind in kinds
         if objective.unfit(Setting(dataset, kind == "energy", objective.conditional)) is None
     ]
-
-
-def _global_generators() -> tuple[object, ...]:
-    """States of the global generators of torch, NumPy and Python."""
-    state = torch.get_rng_state().tolist()
-    return state, np.random.get_state()[1].tolist(), getstate()  # type: ignore[index]  # noqa: NPY002
 
 
 def _check_scale(objective: Objective, options: Options) -> None:

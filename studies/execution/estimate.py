@@ -1,7 +1,6 @@
 """Estimate how many runs a study takes, and for how long, on this machine."""
 
 import time
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from ...bench.spec import RunSpec
@@ -73,42 +72,35 @@ class _Timer:
         if sampler != IID:
             total += self._part(("sample_seconds", method, sampler), cell)
         if cell in self._plan.tuned:
-            total += self._train(method, cell)
+            total += self._part(("train_seconds", method), cell)
         return total
 
     def _part(self, part: tuple[str, ...], cell: Cell) -> float:
         if part not in self._times:
-            spec = self._plan.example(cell)
-            scale = 1.0
-            if part[0] == "sample_seconds":
-                # Sampling from a briefly trained network takes as long as from a fully trained one.
-                scale = max(1.0, spec.evaluation.samples / _POINTS)
-                spec = _shortened(spec, min(_SHORT, spec.training.steps))
-            self._times[part] = scale * self._run(spec).get(part[0], 0.0)
+            self._times[part] = self._measure(part[0], self._plan.example(cell))
         return self._times[part]
 
-    def _train(self, method: str, cell: Cell) -> float:
-        part = ("train_seconds", method)
-        if part not in self._times:
-            spec = self._plan.example(cell)
-            steps = spec.training.steps
-            short, long = (
-                self._run(_shortened(spec, min(count, steps))).get(part[0], 0.0)
-                for count in (_SHORT, _LONG)
-            )
-            per_step = max(0.0, long - short) / (_LONG - _SHORT)
-            self._times[part] = long + per_step * max(0, steps - _LONG)
-        return self._times[part]
+    def _measure(self, field: str, spec: RunSpec) -> float:
+        if field == "score_seconds":
+            return self._run(spec, field)
+        short = self._run(_shortened(spec, _SHORT), field)
+        if field == "sample_seconds":
+            # Sampling from a briefly trained network takes as long as from a fully trained one.
+            return max(1.0, spec.evaluation.samples / _POINTS) * short
+        long = self._run(_shortened(spec, _LONG), field)
+        per_step = max(0.0, long - short) / (_LONG - _SHORT)
+        return long + per_step * max(0, spec.training.steps - _LONG)
 
-    def _run(self, spec: RunSpec) -> Mapping[str, float]:
+    def _run(self, spec: RunSpec, field: str) -> float:
         if not self._warm:
             self._plan.engine.execute([spec], False)
             self._warm = True
-        return self._plan.engine.execute([spec], False)[0].result.compute
+        return self._plan.engine.execute([spec], False)[0].result.compute.get(field, 0.0)
 
 
-def _shortened(spec: RunSpec, steps: int) -> RunSpec:
+def _shortened(spec: RunSpec, most_steps: int) -> RunSpec:
     samples = min(spec.evaluation.samples, _POINTS)
     evaluation = spec.evaluation.model_copy(update={"metrics": ("sw1",), "samples": samples})
+    steps = min(spec.training.steps, most_steps)
     training = spec.training.model_copy(update={"steps": steps})
     return spec.model_copy(update={"training": training, "evaluation": evaluation})

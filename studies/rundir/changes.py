@@ -46,7 +46,7 @@ class Conflict(NamedTuple):
 
 def difference(old: StudySpec, new: StudySpec) -> list[str]:
     """List the fields that differ, as ``field: old -> new``; empty if the studies are equal."""
-    return [text for _, text in _differences(old, new)]
+    return [_text(*change) for change in _differences(old, new)]
 
 
 def conflicts(old: StudySpec, new: StudySpec) -> list[Conflict]:
@@ -57,12 +57,12 @@ def conflicts(old: StudySpec, new: StudySpec) -> list[Conflict]:
     groups = {_TUNED: tuned, _FLOORS: floors, _ANCHORS: anchors}
     everything = tuned | floors | anchors
     problems: list[Conflict] = []
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
-    for field, text in _differences(old, new):
+    for field, before, after in _differences(old, new):
+        text = _text(field, before, after)
         if _within(field, FREE) or field in _AXES or field == "reference.methods":
             continue
         if field in BUDGETS:
-            if after[field] < before[field]:
+            if after < before:
                 problems.append(Conflict(text, groups[BUDGETS[field]]))
         else:
             problems.append(Conflict(text, tuned if _within(field, _SEARCH_ONLY) else everything))
@@ -110,22 +110,12 @@ def _within(field: str, parents: tuple[str, ...]) -> bool:
     return any(field == parent or field.startswith(f"{parent}.") for parent in parents)
 
 
-def _differences(old: StudySpec, new: StudySpec) -> list[tuple[str, str]]:
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
-    return [
-        (key, f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}")
-        for key in sorted({*before, *after})
-        if before.get(key) != after.get(key)
-    ]
+def _differences(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any]]:
+    return _fields(old.model_dump(mode="json"), new.model_dump(mode="json"), "")
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= _flat(inner, f"{prefix}.{key}" if prefix else key)
-    return flat
+def _text(field: str, before: Any, after: Any) -> str:
+    return f"{field}: {_shown(before)} -> {_shown(after)}"
 
 
 def _shown(value: Any) -> str:

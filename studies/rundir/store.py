@@ -126,7 +126,9 @@ class Store:
             clear_drafts(self.directory)
             # Also needed where nothing is left to search and the journal is never opened.
             clear_locks(self.directory / JOURNAL)
-            old = self._old_study()
+            old = read_study(self.directory) if (self.directory / STUDY).exists() else None
+            if old is None:
+                _require_empty(self.directory)
             self.environments = read_environments(self.directory)
             self.code = read_code(self.directory)
             table = self.directory / ROWS
@@ -144,12 +146,6 @@ class Store:
                 self._take_over(old, stored.discarded)
             if version < FORMAT:
                 self._upgrade(table, version)
-
-    def _old_study(self) -> StudySpec | None:
-        if (self.directory / STUDY).exists():
-            return read_study(self.directory)
-        _require_empty(self.directory)
-        return None
 
     def _take_over(self, old: StudySpec, discarded: set[Cell]) -> None:
         """Make the directory the new study's, if its rows fit or may be excluded."""
