@@ -56,10 +56,11 @@ class BlurredCurve(Mixture):
         u, weights = _rule(panels)
         return self.curve(u).flatten(0, 1), weights.repeat(self.arms) / self.arms
 
-    def by_arm(self, tau: float) -> tuple[Tensor, Tensor]:
-        """Return the nodes (arms, k, 2) and weights (arms, k) of each arm."""
+    def on_grid(self, axis: Tensor, tau: float, *, full: bool = False) -> Tensor:
+        """Compute ``log_derivatives`` of each arm, smoothed to ``tau``, on axis × axis."""
         nodes, weights = self.nodes(tau)
-        return nodes.view(self.arms, -1, 2), weights.view(self.arms, -1)
+        centres, weights = nodes.view(self.arms, -1, 2), weights.view(self.arms, -1)
+        return log_derivatives(centres, weights, axis, self.width, tau, full=full)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw a position along the curve, an arm, then the box and the Gaussian."""
@@ -71,7 +72,7 @@ class BlurredCurve(Mixture):
         """Integrate on a grid, where curves are thousands of times faster than point by point."""
         tau = self.tau(sigma)
         axis, step = midpoints(self.extent, tau)
-        arms = log_derivatives(*self.by_arm(tau), axis, self.width, tau, full=False)
+        arms = self.on_grid(axis, tau)
         log_prob = arms[..., 0].logsumexp(0)
         score = mix(arms[..., 0], arms[..., 1:])
         p = log_prob.exp() * step**2

@@ -31,11 +31,9 @@ class BuiltIn:
 
 
 class Registry(Generic[T]):
-    """Plug-ins of one kind, by name.
+    """Plug-ins of one kind, by name; the built-in ones are registered by modules of a package.
 
-    Args:
-        kind: What the plug-ins are, in the singular: ``"dataset"``, ``"method"``.
-        package: Import name of the package whose modules register the built-in ones.
+    The kind is in the singular, as ``"dataset"``.
     """
 
     def __init__(self, kind: str, package: str) -> None:

@@ -21,7 +21,9 @@ DATA_SCALE = 2.0
 class NetworkModel(Model):
     """K networks of one architecture, differentiable once with respect to ``theta``.
 
-    A conditional network N has the noise level as one more input, (log σ)/4, and gives
+    Perceptrons are differentiated in closed form, all others by autograd; ``theta`` are the flat
+    parameters, shape (K, network.size). A conditional network N has the noise level as one more
+    input, (log σ)/4, and gives
 
         E(x, σ) = |x|²/2(σ² + 4) + (2/σ) N(x/√(σ² + 4), log σ),
 
@@ -29,12 +31,6 @@ class NetworkModel(Model):
     at high noise the score is then right without training, and the network's part is of order one
     at every level. The other common choice, N(x)/σ without the input (Song and Ermon
     2020), requires that x reveals its noise level, which points of the plane do not.
-
-    Args:
-        network: Architecture. Perceptrons are differentiated in closed form, all others by
-            autograd.
-        theta: Flat parameters, shape (K, network.size).
-        level: See ``Model``.
     """
 
     def __init__(self, network: Network, theta: Tensor, level: float = 0.0) -> None:

@@ -14,7 +14,7 @@ from ...datasets.base import Dataset
 from ...datasets.cache import cached
 from ...datasets.curve import BlurredCurve
 from ...datasets.quadrature import grid, midpoints, panels
-from ...datasets.separable import log_derivatives, mix
+from ...datasets.separable import mix
 
 _PROBE = 20_000
 _SEED = 19_991_231
@@ -59,7 +59,7 @@ def _nodes(dataset: Dataset, sigma: float) -> Nodes:
         return Nodes(x, mass, dataset.log_prob(x, sigma), _score(dataset, x, sigma))
     if isinstance(dataset, BlurredCurve):
         axis, side = midpoints(dataset.extent, dataset.tau(sigma))
-        arms = _arms(dataset, sigma, axis)
+        arms = dataset.on_grid(axis, dataset.tau(sigma))
         log_prob = arms[..., 0].logsumexp(0).flatten()
         mass = log_prob.exp() * side**2
         near = mass > _FAINT
@@ -89,13 +89,7 @@ def log_prob_on(dataset: Dataset, axis: Tensor) -> Tensor:
 
 def curve_log_prob(dataset: BlurredCurve, sigma: float, axis: Tensor) -> Tensor:
     """Evaluate the log density of a blurred curve at axis × axis; inexact below -600."""
-    return _arms(dataset, sigma, axis)[..., 0].logsumexp(0)
-
-
-def _arms(dataset: BlurredCurve, sigma: float, axis: Tensor) -> Tensor:
-    """Evaluate log density (weighted by mass) and gradient of each arm: (arms, g, g, 3)."""
-    tau = dataset.tau(sigma)
-    return log_derivatives(*dataset.by_arm(tau), axis, dataset.width, tau, full=False)
+    return dataset.on_grid(axis, dataset.tau(sigma))[..., 0].logsumexp(0)
 
 
 def _score(dataset: Dataset, x: Tensor, sigma: float) -> Tensor:

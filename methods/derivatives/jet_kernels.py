@@ -202,9 +202,9 @@ def _adjoint(down, pushed, bars, second, m):
 def pull(sizes, theta, at, work, energy, score, first, second, gradient):
     """Compute the gradient of <energy, E> + <score, s> + <first, v·s> + <second, v·∇s·v>.
 
-    The first four arguments are those of ``evaluate``, which must run before. The cotangents have
-    shapes (K, B), (K, B, d), (K, M, B) and (K, M, B), or (K, 0), (K, 0, d), (K, 0, B) and (K, 0, B)
-    for zero. ``gradient`` receives the gradient, (K, size); padding is left unchanged.
+    ``sizes``, ``theta``, ``at`` and ``work`` are those of ``evaluate``, which must run before. The
+    cotangents have shapes (K, B), (K, B, d), (K, M, B) and (K, M, B); for zero (K, 0), (K, 0, d),
+    (K, 0, B) and (K, 0, B). ``gradient`` receives the gradient, (K, size), but for the padding.
     """
     wide()
     depth, m, points, width, dim = sizes

@@ -88,7 +88,7 @@ def _adjoint(down, pushed, second, m):
 
 @compiled
 def pull(sizes, theta, at, work, bars, gradient):
-    """Compute the gradient of <bars, [N | ∇N·v₁ … ∇N·v_M]> after ``evaluate``.
+    """Compute the gradient of <bars, [N | ∇N·v₁ … ∇N·v_M]> after ``evaluate``, with its arguments.
 
     ``bars`` are cotangents of its result, in the same form. ``gradient`` receives the gradient,
     (K, size); padding is left unchanged.

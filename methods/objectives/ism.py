@@ -18,12 +18,7 @@ class ISM(Implicit):
         return self.noise(trial)
 
     def loss(
-        self,
-        model: NetworkModel,
-        x: Tensor,
-        rng: MemberRandom,
-        *,
-        data_noise: Tensor | float = 0.0,
+        self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, data_noise: Tensor | float = 0.0
     ) -> Tensor:
         x = self.noisy(x, rng, data_noise)
         members, points, dim = x.shape

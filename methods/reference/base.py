@@ -21,10 +21,7 @@ class ReferenceMethod(ABC):
 
     @abstractmethod
     def model(
-        self,
-        dataset: Dataset,
-        network: Callable[[], NetworkModel],
-        data: Callable[[], Tensor],
+        self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
     ) -> Model | None:
         """Make the model to sample from; None for new points of the dataset, without a sampler.
 

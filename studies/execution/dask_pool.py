@@ -39,10 +39,7 @@ class DaskPool(Pool):
     """
 
     def __init__(
-        self,
-        scheduler: str | None,
-        workers: int,
-        prepare: Callable[[], object] | None = None,
+        self, scheduler: str | None, workers: int, prepare: Callable[[], object] | None = None
     ) -> None:
         try:
             # Imported by name, since the module has no type annotations.

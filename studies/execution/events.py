@@ -13,15 +13,9 @@ from ..specs.spec import StudySpec
 class StudyStarted:
     """The run directory is open and runs begin.
 
-    Attributes:
-        study: The study.
-        directory: Its run directory.
-        total: Runs of the whole study if every cell finds a winner.
-        done: Runs that the directory already holds.
-        cells: Number of cells, including those of reference rows.
-        workers: Number of processes.
-        left: Missing runs of each cell.
-        trained: The cells that are not references.
+    The directory holds ``done`` of the ``total`` runs that the study has if every cell finds a
+    winner; ``left`` are missing, by cell. ``cells`` counts references too, ``trained`` lists the
+    others.
     """
 
     study: StudySpec

@@ -33,11 +33,9 @@ def open_storage(directory: Path, url: str | None) -> BaseStorage:
 
 
 def open_database(url: str, directory: Path) -> Database:
-    """Open an Optuna storage in a database.
+    """Open an Optuna storage in a database, where the directory distinguishes studies of one name.
 
-    Args:
-        url: ``postgresql+psycopg://user@host/database``; passwords are never written anywhere.
-        directory: The run directory, which distinguishes studies of one name.
+    URLs are ``postgresql+psycopg://user@host/database``; passwords are never written anywhere.
 
     Raises:
         UsageError: The URL is invalid, its driver is missing, or the database does not respond.

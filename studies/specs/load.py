@@ -188,7 +188,7 @@ def parse_overrides(texts: Sequence[str]) -> list[Override]:
             )
         new = Override(key, _value(text, value.strip()), text)
         old = overrides.get(key)
-        if old is not None and not _same(old.value, new.value):
+        if old and (type(old.value) is not type(new.value) or old.value != new.value):
             raise UsageError(f"the overrides {old.text!r} and {new.text!r} contradict each other")
         overrides[key] = new
     for key in overrides:
@@ -201,10 +201,6 @@ def parse_overrides(texts: Sequence[str]) -> list[Override]:
                     f"the overrides {texts} contradict each other: {key} is part of {parent.key}"
                 )
     return list(overrides.values())
-
-
-def _same(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and bool(a == b)
 
 
 def _value(text: str, value: str) -> Any:
