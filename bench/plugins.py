@@ -34,7 +34,12 @@ _active: dict[str, str] = {}
 
 
 class PluginFile(Frozen):
-    """A Python file that registers plug-ins: its name without folders, and its text."""
+    """A Python file that registers plug-ins.
+
+    Attributes:
+        file: Its name, without folders.
+        code: Its text.
+    """
 
     file: str
     code: str
