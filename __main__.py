@@ -200,7 +200,7 @@ def check(
 
     found = list(findings_of(name))
     of_reports.print_view(findings_view(found))
-    if any(finding.complaint for finding in found):
+    if any(result.problem for result in found):
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Adam, and the length of gradients, for K members side by side."""
+"""Adam with decoupled weight decay, and the norms of gradients, for K members side by side."""
 
 import math
 from dataclasses import dataclass
@@ -16,12 +16,16 @@ class Adam:
         learning_rate: Shape (K, 1).
         first: Running mean of the gradients, shape (K, size).
         second: Running mean of their squares, shape (K, size).
-        compiled: Whether to use compiled loops where they fit.
+        weight_decay: λ of decoupled decay (Loshchilov and Hutter 2019, algorithm 2), in units of
+            the learning rate as in ``torch.optim.AdamW``: a step also subtracts λ times its
+            step size times the parameters before the step. It enters neither running mean.
+        compiled: Whether to use compiled loops where they apply.
     """
 
     learning_rate: Tensor
     first: Tensor
     second: Tensor
+    weight_decay: float = 0.0
     steps: int = 0
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -39,17 +43,20 @@ class Adam:
         Args:
             theta: The parameters.
             gradient: Of the same shape.
-            factor: What the step sizes are multiplied by.
-            clip: Longest gradient; longer ones are scaled down to it.
+            factor: Multiplies the step sizes.
+            clip: Largest norm of a gradient; longer gradients are scaled down to it.
 
         Returns:
-            Length of each member's gradient before that, (K, 1), and whether all are finite: if
-            one is not, nothing was moved and the step does not count.
+            Norm of each member's gradient before clipping, (K, 1), and whether all are finite: if
+            one is not, nothing is moved and the step does not count.
         """
         b1, b2 = self.betas
         # The bias corrections are moved to the small factors: fewer passes over the parameters.
         root = math.sqrt(1 - b2 ** (self.steps + 1))
         scale = factor * root / (1 - b1 ** (self.steps + 1))
+        decay = None
+        if self.weight_decay:
+            decay = theta * (self.learning_rate * (factor * self.weight_decay))
         if self.compiled and gradient.device.type == "cpu" and gradient.is_contiguous():
             norm = gradient.new_empty((len(gradient), 1))
             arrays = self._loops(theta), gradient.numpy(), *self._arrays, norm.numpy()
@@ -65,6 +72,8 @@ class Adam:
                 theta.sub_(
                     torch.div(self.first, spread, out=spread).mul_(self.learning_rate * scale)
                 )
+        if moved and decay is not None:
+            theta.sub_(decay)
         self.steps += moved
         return norm, moved
 
@@ -75,7 +84,7 @@ class Adam:
         self.__post_init__()
 
     def _loops(self, theta: Tensor) -> Any:
-        """The parameters as an array, with all that stays the same from step to step."""
+        """Return the parameters as an array; cache all arrays that stay from step to step."""
         if theta is not self._theta:
             # Imported here: numba takes a third of a second, and only training needs it.
             from .adam_loops import move

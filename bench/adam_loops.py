@@ -1,4 +1,4 @@
-"""The loops of ``adam``, compiled: one pass over the parameters, a member at a time."""
+"""Compiled loops of ``adam``: one pass over the parameters, member by member."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from ..methods.derivatives.vector_math import wide
 
 
 @compiled_sums
-def _length(row):
+def _norm(row):
     wide()
     total = row.dtype.type(0)
     for j in range(row.shape[0]):
@@ -16,12 +16,12 @@ def _length(row):
 
 
 @compiled_quotients
-def _advance(theta, gradient, first, second, factor, rate, eps, kept, decay, new):
+def _advance(theta, gradient, first, second, factor, rate, eps, new_first, old_second, new_second):
     wide()
     for j in range(theta.shape[0]):
         g = factor * gradient[j]
-        m = first[j] + kept * (g - first[j])
-        v = decay * second[j] + new * (g * g)
+        m = first[j] + new_first * (g - first[j])
+        v = old_second * second[j] + new_second * (g * g)
         first[j] = m
         second[j] = v
         theta[j] -= rate * (m / (np.sqrt(v) + eps))
@@ -29,12 +29,12 @@ def _advance(theta, gradient, first, second, factor, rate, eps, kept, decay, new
 
 @compiled
 def move(theta, gradient, first, second, rates, norms, clip, scale, eps, b1, b2):
-    """One step, if all gradients are finite: whether they are. Writes their lengths to norms."""
+    """Step and return True if all gradients are finite; write their norms to ``norms``."""
     number = theta.dtype.type
     one, longest = number(1), number(clip)
     finite = True
     for k in range(theta.shape[0]):
-        norms[k, 0] = _length(gradient[k])
+        norms[k, 0] = _norm(gradient[k])
         finite = finite and np.isfinite(norms[k, 0])
     if not finite:
         return False

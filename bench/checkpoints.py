@@ -1,4 +1,4 @@
-"""Metrics of a run while it trains: small samples, with random numbers of their own."""
+"""Metrics of a run while it trains: on small samples, with random streams of their own."""
 
 import math
 import time
@@ -21,34 +21,36 @@ SAMPLES = 1000
 
 
 class Checkpoints:
-    """Looks at members at a few steps, and leaves no trace in what becomes of them.
+    """Scores of members at a few training steps; taking them changes nothing in the training.
 
     Args:
         specs: The runs, members of one batch.
         network: Their architecture.
 
     Attributes:
-        steps: When to look, evenly spaced, the last step among them.
-        seconds: Time that looking took, all members together.
+        steps: Steps at which to score, evenly spaced, the last step among them.
+        seconds: Time spent on scoring, all members together.
     """
 
     def __init__(self, specs: Sequence[RunSpec], network: Network) -> None:
-        given = specs[0].evaluation
-        small = given.model_copy(update={"samples": min(SAMPLES, given.samples), "split": False})
+        evaluation = specs[0].evaluation
+        small = evaluation.model_copy(
+            update={"samples": min(SAMPLES, evaluation.samples), "split": False}
+        )
         self._specs = [spec.model_copy(update={"evaluation": small}) for spec in specs]
         self._network = network
-        last, count = specs[0].training.steps, given.checkpoints
+        last, count = specs[0].training.steps, evaluation.checkpoints
         self.steps = frozenset(round(last * i / count) for i in range(1, count + 1)) - {0}
         self.seconds = 0.0
         self._rows: list[list[list[float]]] = [[] for _ in specs]
 
     def look(self, step: int, members: Sequence[int], theta: Tensor) -> None:
-        """Sample and score members.
+        """Sample from members and score the samples.
 
         Args:
             step: Of the training.
-            members: Which of the runs.
-            theta: What their parameters would be if training ended here, one row each.
+            members: Numbers of the runs that are still in training.
+            theta: Their parameters if training ended here, one row for each.
         """
         began = time.perf_counter()
         for k, row in zip(members, theta, strict=True):
@@ -56,7 +58,7 @@ class Checkpoints:
         self.seconds += time.perf_counter() - began
 
     def of(self, member: int) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-        """Names of the metrics, and the steps and values of one run, shape (c, 1 + metrics)."""
+        """Return metric names, and steps and values of one run, shape (c, 1 + metrics)."""
         if not self.steps:
             return (), np.zeros((0, 1))
         names = _names(judge_of(self._specs[member]))
@@ -69,14 +71,14 @@ class Checkpoints:
         sampler = cast("Callable[..., Sampler]", samplers.get(spec.sampler.name))
         try:
             rng = streams_of([spec], "checkpoint", model.device)
-            made = sampler(**spec.sampler.options).sample(model, spec.evaluation.samples, rng)
-            found = judge.score_samples(made.points[0])
+            samples = sampler(**spec.sampler.options).sample(model, spec.evaluation.samples, rng)
+            values = judge.score_samples(samples.points[0])
         except Exception:
-            # What a half-trained model cannot do says nothing of the run.
-            found = {}
-        return [found.get(name, math.nan) for name in _names(judge)]
+            # An error of a half-trained model says nothing about the run.
+            values = {}
+        return [values.get(name, math.nan) for name in _names(judge)]
 
 
 def _names(judge: Judge) -> tuple[str, ...]:
-    """Metrics that look at samples: those of models cost as much on a small sample."""
+    """Names of the metrics of samples: those of models cost as much on a small sample."""
     return tuple(name for name, metric in judge.metrics.items() if metric.needs == "samples")

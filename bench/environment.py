@@ -1,4 +1,4 @@
-"""What a result was computed with: the facts that may change its last bits, and nothing private.
+"""Machine and software of a result: everything that may change its last bits, nothing private.
 
 No host names, user names or absolute paths are recorded, so the record can be published.
 """
@@ -10,7 +10,6 @@ import platform
 import re
 import shutil
 import subprocess
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,17 +24,17 @@ def environment() -> dict[str, Any]:
 
     Returns:
         ``scorebench`` (version), ``code`` (git commit of the checkout and whether files differ
-        from it, None outside one), ``python``, ``platform``, ``cpu``, ``threads`` (of a run),
-        ``packages`` (version by name, None if missing) and ``torch`` (how it was built, and the
+        from it; None outside a checkout), ``python``, ``platform``, ``cpu``, ``threads`` (per run),
+        ``packages`` (version by name, None if missing) and ``torch`` (its build and the
         devices).
     """
     from ..datasets.steady import THREADS
 
     return {
         "scorebench": _version("scorebench"),
-        "code": _checkout(_ROOT),
+        "code": checkout(_ROOT),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        # Not the kernel's release: it is often somebody's own name for it, and changes no number.
+        # Not the kernel's release: it often contains a private name, and changes no number.
         "platform": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]).strip(),
         "cpu": {"model": cpu_model(), "cores": os.cpu_count()},
         "threads": THREADS,
@@ -45,13 +44,33 @@ def environment() -> dict[str, Any]:
 
 
 def environment_id(record: dict[str, Any]) -> str:
-    """Short name of an environment, 12 hexadecimal digits.
+    """Hash an environment to 12 hexadecimal digits.
 
-    The commit and version of scorebench are left out: what they change is in each run's key.
+    The commit and version of scorebench are left out: each run's key covers the code.
     """
     facts = {key: value for key, value in record.items() if key not in ("code", "scorebench")}
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def checkout(root: Path) -> dict[str, Any] | None:
+    """Return the commit of the working tree at ``root``; None outside a checkout or without git."""
+    git = shutil.which("git")
+    # Without this test a copy installed inside another checkout would report that checkout.
+    if git is None or not (root / ".git").exists():
+        return None
+
+    def answer(*command: str) -> str:
+        return subprocess.run(  # noqa: S603 - fixed arguments, no shell
+            [git, "-C", str(root), *command], capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+
+    try:
+        commit = answer("rev-parse", "HEAD")
+        changed = answer("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "modified": bool(changed)}
 
 
 def _torch() -> dict[str, Any]:
@@ -71,8 +90,8 @@ def _torch() -> dict[str, Any]:
     }
 
 
-@cache
 def _requirements() -> tuple[str, ...]:
+    """List the packages that scorebench requires."""
     try:
         lines = metadata.requires("scorebench") or []
     except metadata.PackageNotFoundError:
@@ -86,23 +105,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _checkout(root: Path) -> dict[str, Any] | None:
-    """Commit of the working tree at ``root``; None if it is none, or git is not to be had."""
-    git = shutil.which("git")
-    # Without this test a copy installed inside some other checkout would report that one.
-    if git is None or not (root / ".git").exists():
-        return None
-
-    def answer(*command: str) -> str:
-        return subprocess.run(  # noqa: S603 - fixed arguments, no shell
-            [git, "-C", str(root), *command], capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-
-    try:
-        commit = answer("rev-parse", "HEAD")
-        changed = answer("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"commit": commit, "modified": bool(changed)}

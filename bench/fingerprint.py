@@ -26,7 +26,7 @@ from ..datasets.errors import UsageError
 from ..datasets.registry import Registry
 from ..methods import methods, references, samplers
 from .metrics import metrics
-from .plugins import module_of
+from .plugins import module_of, registries
 from .spec import SPLIT_SAMPLER, NetworkSpec, RunSpec
 from .syntax import dump
 
@@ -106,8 +106,7 @@ def _apart(module: str) -> str:
 @cache
 def code_behind(module: str) -> str:
     """Fingerprint of a module, all that it imports, and every built-in plug-in it may ask for."""
-    registries: tuple[Registry[Any], ...] = (methods, references, datasets, samplers, metrics)
-    plugins = (entry.module for known in registries for entry in known.builtin.values())
+    plugins = (entry.module for known in registries().values() for entry in known.builtin.values())
     return _digest_of(_closure([_CORE, module, *plugins]))
 
 

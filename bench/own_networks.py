@@ -1,4 +1,4 @@
-"""From a study's ``network`` table to an architecture: a perceptron, or the user's own module."""
+"""Make an architecture from a study's ``network`` table: a perceptron, or the user's module."""
 
 import inspect
 from functools import partial
@@ -13,15 +13,15 @@ from .spec import NetworkSpec
 
 
 def network_of(spec: NetworkSpec, dim: int, *, conditional: bool) -> Network:
-    """The architecture that a study describes.
+    """Make the architecture that a study describes.
 
     Args:
         spec: The description.
         dim: Dimension of the data.
-        conditional: Whether the network is told the noise level.
+        conditional: Whether the noise level is an input of the network.
 
     Raises:
-        UsageError: A module of the user's own cannot be found or made.
+        UsageError: The user's module is unknown or cannot be made.
     """
     if spec.module is None:
         return MLP(dim, spec.kind, spec.width, spec.depth, spec.activation, conditional)
@@ -31,34 +31,35 @@ def network_of(spec: NetworkSpec, dim: int, *, conditional: bool) -> Network:
     except UsageError:
         raise
     except Exception as error:
-        given = ", ".join(f"{key} = {value!r}" for key, value in spec.options.items())
-        what = f"{type(error).__name__}: {error}".split("\n")[0]
+        options = ", ".join(f"{key} = {value!r}" for key, value in spec.options.items())
+        problem = f"{type(error).__name__}: {error}".split("\n")[0]
         raise UsageError(
-            f"network {spec.module!r} cannot be made with {given or 'no options'}: {what}"
+            f"network {spec.module!r} cannot be made with {options or 'no options'}: {problem}"
         ) from error
 
 
 def _maker(name: str, options: dict[str, Any]) -> Any:
-    where, _, attribute = name.partition(":")
-    module = module_of(where)
-    made = getattr(module, attribute, None)
-    if not callable(made):
-        raise unknown(f"class in {where} called", attribute, _classes(module))
+    """Find the class of a network and bind its options."""
+    module_name, _, attribute = name.partition(":")
+    module = module_of(module_name)
+    network_class = getattr(module, attribute, None)
+    if not callable(network_class):
+        raise unknown(f"class in {module_name} called", attribute, _classes(module))
     try:
-        parameters = inspect.signature(made).parameters
+        parameters = inspect.signature(network_class).parameters
     except (TypeError, ValueError):
-        return partial(made, **options)
-    several = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        return partial(network_class, **options)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for option in options:
-        if option not in parameters and not several:
-            own = [key for key in parameters if key not in ("inputs", "outputs")]
-            if not own:
+        if option not in parameters and not takes_any:
+            allowed = [key for key in parameters if key not in ("inputs", "outputs")]
+            if not allowed:
                 raise UsageError(f"network {name!r} takes no options, but was given {option!r}")
-            raise unknown(f"option of the network {name!r} called", option, own)
-    return partial(made, **options)
+            raise unknown(f"option of the network {name!r} called", option, allowed)
+    return partial(network_class, **options)
 
 
 def _classes(module: Any) -> list[str]:
-    """Classes that a module defines; those that it only imports are not meant."""
-    found = vars(module).items()
-    return [key for key, value in found if getattr(value, "__module__", "") == module.__name__]
+    """List the names that a module defines itself, without imported ones."""
+    names = vars(module).items()
+    return [name for name, value in names if getattr(value, "__module__", "") == module.__name__]

@@ -1,4 +1,4 @@
-"""Does a plug-in keep what its kind promises? Answers are sentences, for its author."""
+"""Checks of a plug-in; problems are sentences for its author."""
 
 import sys
 import traceback
@@ -13,29 +13,29 @@ from .plugins import activate, read_plugin, registered_by
 from .spec import NetworkSpec, Plugin
 
 
-class Finding(NamedTuple):
-    """A promise, and whether it is kept.
+class CheckResult(NamedTuple):
+    """The result of one check of a plug-in.
 
     Attributes:
-        plugin: Whose it is, for example ``method 'mine'``.
-        promise: What is promised.
-        complaint: What is wrong and what would be right; None if nothing is.
+        plugin: The plug-in, for example ``method 'mine'``.
+        check: The property that was checked.
+        problem: The problem and its fix; None if the check passed.
     """
 
     plugin: str
-    promise: str
-    complaint: str | None
+    check: str
+    problem: str | None
 
 
-def check(name_or_path: str) -> Iterator[Finding]:
-    """Try all that methods, datasets and networks promise.
+def check(name_or_path: str) -> Iterator[CheckResult]:
+    """Run all checks of a method, dataset or network.
 
     Args:
-        name_or_path: A name in the registry, the path of a plug-in file, or a network as a study
-            names it: ``mine.py:MyNet``.
+        name_or_path: A name in the registry, the path of a plug-in file, or a network as in a
+            study file: ``mine.py:MyNet``.
 
     Raises:
-        UsageError: There is no such thing, or it cannot even be loaded.
+        UsageError: The plug-in is unknown or cannot be loaded.
     """
     if ":" in name_or_path:
         yield from _network(name_or_path)
@@ -43,23 +43,23 @@ def check(name_or_path: str) -> Iterator[Finding]:
     if name_or_path.endswith(".py"):
         plugin = read_plugin(Path(name_or_path))
         activate([plugin])
-        found = [pair for pair in registered_by(plugin) if pair[0] in ("method", "dataset")]
-        if not found:
+        checked = [pair for pair in registered_by(plugin) if pair[0] in ("method", "dataset")]
+        if not checked:
             raise UsageError(
                 f"{name_or_path} registers no method and no dataset: put @methods.register("
-                f'"{plugin.file.removesuffix(".py")}") in front of its class; a network is checked '
-                f'by "{name_or_path}:MyNet"'
+                f'"{plugin.file.removesuffix(".py")}") before its class; to check a network, give '
+                f'"{name_or_path}:MyNet"'
             )
     else:
         known = {"method": methods.names(), "dataset": datasets.names()}
-        found = [(kind, name_or_path) for kind, names in known.items() if name_or_path in names]
-        if not found:
+        checked = [(kind, name_or_path) for kind, names in known.items() if name_or_path in names]
+        if not checked:
             raise unknown("method or dataset", name_or_path, (*known["method"], *known["dataset"]))
-    for kind, name in found:
+    for kind, name in checked:
         yield from _method(name) if kind == "method" else _dataset(name)
 
 
-def _method(name: str) -> Iterator[Finding]:
+def _method(name: str) -> Iterator[CheckResult]:
     from ..methods.promises import PROMISES, BrokenPromiseError
     from .process import one_thread
 
@@ -73,10 +73,10 @@ def _method(name: str) -> Iterator[Finding]:
             complaint = str(error)
         except Exception as error:
             complaint = _raised(error, str(objective.__module__))
-        yield Finding(f"method {name!r}", _sentence(promise), complaint)
+        yield CheckResult(f"method {name!r}", _sentence(promise), complaint)
 
 
-def _network(name: str) -> Iterator[Finding]:
+def _network(name: str) -> Iterator[CheckResult]:
     from ..methods.network_promises import PROMISES, energies_are_smooth
     from .own_networks import network_of
 
@@ -89,7 +89,7 @@ def _network(name: str) -> Iterator[Finding]:
         lambda kind: network_of(NetworkSpec(module=name, kind=kind), 2, conditional=False)
     )
     for promise in (*PROMISES, energies_are_smooth):
-        yield Finding(f"{network.kind} {name!r}", _sentence(promise), _kept(promise, network))
+        yield CheckResult(f"{network.kind} {name!r}", _sentence(promise), _kept(promise, network))
 
 
 def _of_either_kind(make: Callable[[Literal["energy", "score"]], Any]) -> Any:
@@ -142,12 +142,12 @@ def _sentence(promise: Callable[..., None]) -> str:
     return (promise.__doc__ or "").split("\n")[0].rstrip(".")
 
 
-def _dataset(name: str) -> Iterator[Finding]:
+def _dataset(name: str) -> Iterator[CheckResult]:
     from ..datasets.promises import broken
 
     get_dataset(name)
     for promise, complaint in broken(name):
-        yield Finding(f"dataset {name!r}", promise, complaint)
+        yield CheckResult(f"dataset {name!r}", promise, complaint)
 
 
 def _raised(error: Exception, module: str) -> str:

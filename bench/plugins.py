@@ -1,8 +1,8 @@
-"""Plug-ins that a study brings along: files of the user's own, and modules of other packages.
+"""Plug-ins of a study: the user's own files, and modules of other packages.
 
 A study carries the text of its plug-in files, not their paths. So a run directory, a winning
-configuration and a worker on another machine have all they need, and a file that is edited while
-a study runs changes nothing until the study is started again.
+configuration and a worker on another machine are complete, and editing a file while a study runs
+changes nothing until the study is started again.
 """
 
 import importlib
@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, field_validator
 
 from ..datasets import datasets
 from ..datasets.errors import UsageError
+from ..datasets.registry import Registry
 from ..methods import methods, references, samplers
 from .metrics import metrics
 from .spec import Frozen
@@ -28,7 +29,7 @@ _FILE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.py")
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _HOME = "scorebench_plugins"
 
-# Module of the code that was executed last, by file name.
+# Name of the module that was executed last, by file name without .py.
 _active: dict[str, str] = {}
 
 
@@ -52,8 +53,8 @@ class PluginFile(Frozen):
 def _file_name(file: str) -> str:
     if not _FILE.fullmatch(file):
         raise UsageError(
-            f"the plug-in file {file!r} becomes a module: its name has to be letters, digits "
-            "and _ that do not start with a digit, and .py"
+            f"the plug-in file {file!r} has no valid module name: use letters, digits and _, "
+            "not starting with a digit, then .py"
         )
     return file
 
@@ -61,8 +62,8 @@ def _file_name(file: str) -> str:
 def _source(value: Any) -> Any:
     if isinstance(value, str) and not _MODULE.fullmatch(value):
         raise UsageError(
-            f"{value!r} is not the name of a module; the name of a file ends with .py, "
-            'for example "mine.py"'
+            f"{value!r} is not the name of a module: give a module, or a file that ends with "
+            '.py, for example "mine.py"'
         )
     return value
 
@@ -75,7 +76,7 @@ def read_plugin(path: Path) -> PluginFile:
     """Read a plug-in file.
 
     Raises:
-        UsageError: It cannot be read, or has no name that a module can have.
+        UsageError: The file cannot be read, or its name is no module name.
     """
     try:
         code = path.read_text(encoding="utf-8")
@@ -84,15 +85,15 @@ def read_plugin(path: Path) -> PluginFile:
             f"the plug-in file {str(path)!r} cannot be read: {error.strerror}"
         ) from error
     except ValueError as error:
-        raise UsageError(f"the plug-in file {str(path)!r} is not text in UTF-8") from error
+        raise UsageError(f"the plug-in file {str(path)!r} is not UTF-8 text") from error
     return PluginFile(file=_file_name(path.name), code=code)
 
 
 def activate(plugins: Iterable[PluginSource]) -> None:
-    """Make the names known that these plug-ins register; done again, it does nothing.
+    """Register the names of plug-ins; a second call does nothing.
 
     Raises:
-        UsageError: A module cannot be imported, or a file fails; with the line where it does.
+        UsageError: A module cannot be imported, or a file fails; the message names the line.
     """
     for plugin in plugins:
         if isinstance(plugin, PluginFile):
@@ -103,7 +104,7 @@ def activate(plugins: Iterable[PluginSource]) -> None:
             except ImportError as error:
                 raise UsageError(
                     f"the plug-in module {plugin!r} cannot be imported: {error}; "
-                    "install its package, or name its file"
+                    "install its package, or give its file"
                 ) from error
 
 
@@ -116,7 +117,7 @@ def _execute(plugin: PluginFile) -> None:
     except (SyntaxError, ValueError) as error:
         line = f" line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise UsageError(f"{plugin.file}{line}: {error.args[0]}") from error
-    # The digest in the name tells the runs' keys of every change that is not a comment.
+    # The digest in the name changes the runs' keys with every change that is not a comment.
     name = f"{_HOME}.{stem}_{digest}"
     if _active.get(stem) == name:
         return
@@ -127,19 +128,19 @@ def _execute(plugin: PluginFile) -> None:
     linecache.cache[shown] = (len(plugin.code), None, lines, shown)
     sys.modules[name] = module
     try:
-        exec(code, module.__dict__)  # noqa: S102 (what a plug-in is for)
+        exec(code, module.__dict__)  # noqa: S102 (the user asks for this code)
     except UsageError as error:
         raise UsageError(f"{plugin.file}: {error}") from error
     except Exception as error:
-        raise UsageError(f"{plugin.file}{_line(error, shown)}: {_told(error)}") from error
+        raise UsageError(f"{plugin.file}{_line(error, shown)}: {_first_line(error)}") from error
     _active[stem] = name
 
 
 def module_of(name: str) -> ModuleType:
-    """The module of a plug-in file that is active (``mine.py``), or one that can be imported.
+    """Return the module of an active plug-in file (``mine.py``), or import a module by name.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such module.
     """
     if not name.endswith(".py"):
         try:
@@ -148,25 +149,32 @@ def module_of(name: str) -> ModuleType:
             raise UsageError(f"the module {name!r} cannot be imported: {error}") from error
     active = _active.get(name.removesuffix(".py"))
     if active is None:
-        raise UsageError(f"{name} is not among the plug-ins of this study")
+        raise UsageError(f"{name} is not a plug-in of this study: add it to plugins")
     return sys.modules[active]
 
 
+def registries() -> dict[str, Registry[Any]]:
+    """Registries of all kinds of plug-ins of a run, by kind: ``method``, ``dataset``, ..."""
+    every: tuple[Registry[Any], ...] = (methods, datasets, samplers, metrics, references)
+    return {registry.kind: registry for registry in every}
+
+
 def registered_by(plugin: PluginFile) -> list[tuple[str, str]]:
-    """Kind and name of all that an active plug-in file registered."""
+    """List kind and name of everything that an active plug-in file registered."""
     module = _active.get(plugin.file.removesuffix(".py"))
     return [
-        (registry.kind, name)
-        for registry in (methods, datasets, samplers, metrics, references)
+        (kind, name)
+        for kind, registry in registries().items()
         for name in registry.names()
         if name not in registry.builtin and registry.get(name).__module__ == module
     ]
 
 
 def _line(error: Exception, shown: str) -> str:
-    found = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == shown]
-    return f" line {found[-1]}" if found else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == shown]
+    return f" line {lines[-1]}" if lines else ""
 
 
-def _told(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".split("\n")[0]

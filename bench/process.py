@@ -1,4 +1,4 @@
-"""How a process is set while it runs: for equal bits, and for no time lost to memory."""
+"""Settings of a process during runs: for identical bits, and for fast memory."""
 
 import contextlib
 import ctypes
@@ -10,12 +10,12 @@ from ..datasets.steady import steady
 
 # Parameters of mallopt(3), and a size that no tensor of a run exceeds.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT = 1 << 28
+_LARGEST = 1 << 28
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch as ``steady`` does, and keep the memory that it frees."""
+    """Run torch as ``steady`` does, and reuse the memory that it frees."""
     _keep_freed_memory()
     with steady():
         yield
@@ -23,12 +23,12 @@ def one_thread() -> Iterator[None]:
 
 @functools.cache
 def _keep_freed_memory() -> None:
-    """Keep freed memory in the process instead of giving it back at every step.
+    """Keep freed memory in the process instead of returning it to the system at every step.
 
     A training step allocates and frees the same few megabytes thousands of times a second; with
-    the C library's defaults each time costs a page fault for every 4 kB.
+    the C library's defaults each allocation costs a page fault for every 4 kB.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, _KEPT)
-        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT)
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST)
+        libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST)

@@ -3,22 +3,24 @@
 import math
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from ..methods import methods, references, samplers
+from ..datasets.errors import UsageError
+from ..methods import methods, samplers
 from ..methods.model import Model
-from ..methods.network_model import NetworkModel
+from ..methods.network_model import Network, NetworkModel
 from ..methods.sampling.base import Sampler
-from .artifacts import Artifacts, artifacts, learning_of
+from .artifacts import Artifacts, Learning, Outcome
 from .checkpoints import Checkpoints
 from .fingerprint import run_key
 from .from_spec import (
     architecture,
     dataset_of,
-    is_reference,
+    is_trained,
+    model_of,
     stream_of,
     streams_of,
     target_of,
@@ -29,23 +31,13 @@ from .spec import SPLIT_SAMPLER, Failure, Option, RunResult, RunSpec
 from .training import Fit, fit
 from .truth import judge_of
 
-
-class Outcome(NamedTuple):
-    """A result, and what it leaves if that was asked for."""
-
-    result: RunResult
-    artifacts: Artifacts | None
-
-
-class _Learned(NamedTuple):
-    model: NetworkModel
-    fit: Fit | None
-    checkpoints: Checkpoints
-    seconds: float
+ENERGY_GRID = 100
+ARROW_GRID = 24
+PATHS = 8
 
 
 def shape(spec: RunSpec) -> Hashable:
-    """Runs of equal shape can be members of one batched program."""
+    """Describe the program of a run: runs of equal shape can be members of one batch."""
     training = spec.training.model_copy(update={"learning_rate": 1.0})
     same = [name for name in spec.method.options if not _varies(spec.method.options[name])]
     return (
@@ -63,8 +55,8 @@ def shape(spec: RunSpec) -> Hashable:
 def execute(specs: Sequence[RunSpec], keep: bool = False) -> list[Outcome]:
     """Train, sample and score runs of equal ``shape`` side by side.
 
-    Each result is the same to the bit as if the run had been alone. What goes wrong inside a run
-    is its result, never an exception.
+    Each result is bitwise identical to that of the run alone. Errors inside a run are stored in
+    its result, not raised.
 
     Args:
         specs: The runs.
@@ -72,60 +64,59 @@ def execute(specs: Sequence[RunSpec], keep: bool = False) -> list[Outcome]:
     """
     with one_thread():
         try:
-            learned = _learn(specs)
+            network, trained, checkpoints = _train(specs)
         except Exception as error:
             if len(specs) > 1:
                 # One member's options may have broken the batch; alone, the others stay whole.
                 return [outcome for spec in specs for outcome in execute([spec], keep)]
             return [_failed(specs[0], "train", error)]
-        return [_finish(spec, learned, k, keep) for k, spec in enumerate(specs)]
+        return [
+            _finish(spec, k, network, trained, checkpoints, keep) for k, spec in enumerate(specs)
+        ]
 
 
-def _learn(specs: Sequence[RunSpec]) -> _Learned:
+def _train(specs: Sequence[RunSpec]) -> tuple[Network, Fit, Checkpoints]:
     started = time.perf_counter()
     spec = specs[0]
-    name = spec.method.name
     network = architecture(spec, dataset_of(spec).dim)
     device = torch.device(spec.device)
     theta = network.init([stream_of(s, "init") for s in specs]).to(device)
     checkpoints = Checkpoints(specs, network)
-    if is_reference(spec) or spec.training.steps == 0:
-        return _Learned(NetworkModel(network, theta), None, checkpoints, 0.0)
+    if not is_trained(spec):
+        return network, Fit.untrained(theta), checkpoints
     trained = fit(
-        methods.get(name)(),
+        methods.get(spec.method.name)(),
         network,
         theta,
         torch.stack([training_set(s) for s in specs]).to(device),
         _member_options([s.method.options for s in specs], device),
+        spec.training,
+        torch.tensor([[s.training.learning_rate] for s in specs], device=device),
         batches=streams_of(specs, "batches", device),
         noise=streams_of(specs, "noise", device),
-        steps=spec.training.steps,
-        batch_size=spec.training.batch_size,
-        learning_rate=torch.tensor([[s.training.learning_rate] for s in specs], device=device),
-        clip=spec.training.clip,
-        schedule=spec.training.schedule,
-        ema=spec.training.ema,
-        checkpoints=checkpoints.steps,
-        look=checkpoints.look,
+        checkpoints=checkpoints,
     )
-    seconds = (time.perf_counter() - started - checkpoints.seconds) / len(specs)
-    return _Learned(NetworkModel(network, trained.theta), trained, checkpoints, seconds)
+    trained.seconds = (time.perf_counter() - started - checkpoints.seconds) / len(specs)
+    return network, trained, checkpoints
 
 
-def _finish(spec: RunSpec, learned: _Learned, k: int, keep: bool) -> Outcome:
-    compute = {"train_seconds": learned.seconds}
-    if learned.fit is not None:
-        compute["train_evaluations"] = float(learned.fit.evaluations[k])
-        failure = learned.fit.failures[k]
-        if failure is not None:
-            result = RunResult(
-                key=run_key(spec), state="diverged", failure=failure, compute=compute
-            )
-            return Outcome(result, None)
+def _finish(
+    spec: RunSpec, k: int, network: Network, trained: Fit, checkpoints: Checkpoints, keep: bool
+) -> Outcome:
+    """Sample and score member k of a batch."""
+    compute = {"train_seconds": trained.seconds}
+    if is_trained(spec):
+        compute["train_evaluations"] = float(trained.evaluations[k])
+    failure = trained.failures[k]
+    if failure is not None:
+        return Outcome(
+            RunResult(key=run_key(spec), state="diverged", failure=failure, compute=compute)
+        )
     stage = "sample"
     try:
         started = time.perf_counter()
-        model = _member(spec, learned.model, k)
+        # One network at a time: the activations of its chains then stay in the cache.
+        model = model_of(spec, network, trained.theta[k : k + 1])
         points, failure, acceptance = _sample(spec, model)
         compute["sample_seconds"] = time.perf_counter() - started
         if model is not None:
@@ -138,7 +129,10 @@ def _finish(spec: RunSpec, learned: _Learned, k: int, keep: bool) -> Outcome:
         if failure is None:
             _require_numbers(metrics)
         compute["score_seconds"] = time.perf_counter() - started
-        left = _left(spec, learned, k, model, points) if keep else None
+        artifacts = None
+        if keep:
+            learning = _learning(spec, k, trained, checkpoints) if is_trained(spec) else None
+            artifacts = _artifacts(spec, model, points, learning)
     except Exception as error:
         return _failed(spec, stage, error, compute)
     result = RunResult(
@@ -148,72 +142,98 @@ def _finish(spec: RunSpec, learned: _Learned, k: int, keep: bool) -> Outcome:
         failure=failure,
         compute=compute,
     )
-    return Outcome(result, left)
+    return Outcome(result, artifacts)
 
 
 def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None, float | None]:
-    """Points of one member (n, d), why they are not all usable, and the share of accepted steps."""
+    """Sample one member: points (n, d), a failure if chains were lost, the acceptance rate."""
     n = spec.evaluation.samples
     if model is None:
         return dataset_of(spec).sample(n, stream_of(spec, "sampler")).float(), None, None
     sampler = samplers.get(spec.sampler.name)(**spec.sampler.options)
-    made = sampler.sample(model, n, streams_of([spec], "sampler", model.device))
-    # Counted here as well: a sampler of somebody's own may not have looked.
-    lost = max(int(made.lost[0]), int((~made.points[0].isfinite().all(-1)).sum()))
-    acceptance = None if made.acceptance is None else float(made.acceptance[0])
+    samples = sampler.sample(model, n, streams_of([spec], "sampler", model.device))
+    points = samples.points[0]
+    # Counted here as well: a user's sampler may not have counted.
+    lost = max(int(samples.lost[0]), int((~points.isfinite().all(-1)).sum()))
+    acceptance = None if samples.acceptance is None else float(samples.acceptance[0])
     if not lost:
-        return made.points[0], None, acceptance
+        return points, None, acceptance
     reason = f"{lost} of {n} chains left every bound"
-    step = int(made.step[0])
+    step = int(samples.step[0])
     failure = Failure(stage="sample", step=step if step >= 0 else None, reason=reason)
-    return made.points[0], failure, acceptance
+    return points, failure, acceptance
 
 
 def _score(spec: RunSpec, model: Model | None, points: Tensor) -> dict[str, float]:
-    """All metrics of a run, and of a sample without a sampler's error if that is asked for."""
+    """Measure all metrics of a run, and ``split`` metrics of an exact sample if asked for."""
     judge = judge_of(spec)
-    found = judge.score(points, model, target_of(spec))
+    values = judge.score(points, model, target_of(spec))
     if spec.evaluation.split and model is not None:
-        exactly = cast("Callable[..., Sampler]", samplers.get(SPLIT_SAMPLER))(
+        exact_sampler = cast("Callable[..., Sampler]", samplers.get(SPLIT_SAMPLER))(
             box=1.5 * dataset_of(spec).extent
         )
-        made = exactly.sample(model, len(points), streams_of([spec], "split", model.device))
-        clean = judge.score_samples(made.points[0])
-        found |= {f"split.{name}": value for name, value in clean.items()}
-    return found
+        rng = streams_of([spec], "split", model.device)
+        exact = exact_sampler.sample(model, len(points), rng).points[0]
+        values |= {f"split.{name}": value for name, value in judge.score_samples(exact).items()}
+    return values
 
 
 def _require_numbers(metrics: Mapping[str, float]) -> None:
-    unknown = [name for name, value in metrics.items() if math.isnan(value)]
-    if unknown:
-        raise ArithmeticError(f"{', '.join(unknown)} came out as no number")
+    missing = [name for name, value in metrics.items() if math.isnan(value)]
+    if missing:
+        raise ArithmeticError(f"{', '.join(missing)}: not a number")
 
 
-def _left(
-    spec: RunSpec, learned: _Learned, k: int, model: Model | None, points: Tensor
+def _learning(spec: RunSpec, k: int, trained: Fit, checkpoints: Checkpoints) -> Learning:
+    names, scores = checkpoints.of(k)
+    try:
+        least = methods.get(spec.method.name)().least(dataset_of(spec), spec.method.options)
+    except UsageError:
+        # Where a density jumps there is no exact score to compare with.
+        least = math.nan
+    return Learning(trained.curves[k], least, names, scores)
+
+
+def _artifacts(
+    spec: RunSpec, model: Model | None, points: Tensor, learning: Learning | None
 ) -> Artifacts:
-    learning = None
-    if learned.fit is not None:
-        learning = learning_of(spec, learned.fit, learned.checkpoints, k)
-    return artifacts(spec, model, points, learning)
+    """Evaluate the fields and paths of one model, and gather all artifacts.
+
+    Args:
+        spec: The run.
+        model: Its model, one member; None for the dataset itself.
+        points: Its samples, shape (n, d).
+        learning: Curves of its training.
+    """
+    energy = field = paths = None
+    dataset = dataset_of(spec)
+    if model is not None and dataset.dim == 2:
+        with torch.no_grad():
+            values = model.energy(_grid(dataset.extent, ENERGY_GRID).to(model.device))
+            if values is not None:
+                energy = values.reshape(ENERGY_GRID, ENERGY_GRID).cpu().numpy()
+            arrows = model.score(_grid(dataset.extent, ARROW_GRID).to(model.device))
+            field = arrows.reshape(ARROW_GRID, ARROW_GRID, 2).cpu().numpy()
+        sampler = cast("Callable[..., Sampler]", samplers.get(spec.sampler.name))
+        rng = streams_of([spec], "paths", model.device)
+        chains = sampler(**spec.sampler.options).paths(model, PATHS, rng)
+        paths = None if chains is None else chains[0].cpu().numpy()
+    parameters = {}
+    if isinstance(model, NetworkModel):
+        named = model.network.named(model.theta)
+        parameters = {name: part.contiguous().cpu().numpy() for name, part in named.items()}
+    return Artifacts(points.cpu().numpy(), energy, field, paths, parameters, learning)
 
 
-def _member(spec: RunSpec, networks: NetworkModel, k: int) -> Model | None:
-    """The model of one run; None if the dataset itself is to be sampled."""
-
-    def network() -> NetworkModel:
-        # One network at a time: the activations of its chains then stay in the cache.
-        return NetworkModel(networks.network, networks.theta[k : k + 1], level)
-
-    if is_reference(spec):
-        level = 0.0
-        known = references.get(spec.method.name)(**spec.method.options)
-        return known.model(dataset_of(spec), network, lambda: training_set(spec))
-    level = target_of(spec)
-    return network()
+def _grid(extent: float, side: int) -> Tensor:
+    """Centres of a grid over [-extent, extent]², shape (1, side², 2), x running fastest."""
+    ticks = (torch.arange(side) + 0.5) * (2 * extent / side) - extent
+    y, x = torch.meshgrid(ticks, ticks, indexing="ij")
+    return torch.stack([x, y], -1).reshape(1, -1, 2)
 
 
 def _varies(value: Option) -> bool:
+    """Check whether members of one batch may have different values of an option."""
     return isinstance(value, float)
 
 
@@ -235,5 +255,5 @@ def _failed(
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
     failure = Failure(stage=stage, reason=reason)
     return Outcome(
-        RunResult(key=run_key(spec), state="failed", failure=failure, compute=compute or {}), None
+        RunResult(key=run_key(spec), state="failed", failure=failure, compute=compute or {})
     )

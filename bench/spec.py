@@ -113,6 +113,9 @@ class TrainingSpec(Frozen):
             the last 15 % falls as 1 - √u, u being the share of them that is over.
         ema: Decay β of the average of the weights that is kept instead of the last ones,
             Σ_t β^(T - t) θ_t, normalised; 0 keeps the last ones.
+        weight_decay: Decoupled weight decay λ (Loshchilov and Hutter 2019, algorithm 2, in the
+            units of ``torch.optim.AdamW``): each step also subtracts λ times its learning rate,
+            schedule included, times the parameters, biases included; 0 for none.
     """
 
     steps: int = Field(ge=0, le=10_000_000)
@@ -122,6 +125,13 @@ class TrainingSpec(Frozen):
     points: int = Field(100_000, ge=1, le=100_000_000)
     schedule: Schedule = "constant"
     ema: float = Field(0.0, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0, le=1000)
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a weight decay of 0: specs without one have the text of earlier versions."""
+        fields = handler(self)
+        return {name: value for name, value in fields.items() if name != "weight_decay" or value}
 
 
 class EvaluationSpec(Frozen):

@@ -1,51 +1,55 @@
 """Fitting K networks side by side with Adam."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..methods.network_model import Network, NetworkModel
 from ..methods.objectives.base import ScoreMatching
 from ..methods.random import MemberRandom
 from .adam import Adam
-from .spec import Failure, Schedule
+from .checkpoints import Checkpoints
+from .spec import Failure, Schedule, TrainingSpec
 
-# Shares of the steps by which a rate that warms up has risen, and begins to fall.
+# Fractions of the steps at which a rate that warms up has risen, and begins to fall.
 _WARM, _STAY = 0.02, 0.85
 
-# Loss of a member is kept at about this many places of its path.
 CURVE_POINTS = 200
-
-
-class Passed(NamedTuple):
-    """A point of the path of training, with a number for each of the K members."""
-
-    step: int
-    loss: list[float]
-    gradient: list[float]
+"""Approximate number of points of a training curve."""
 
 
 @dataclass
 class Fit:
-    """What training left.
+    """K networks after training.
 
     Attributes:
         theta: Parameters of each member, shape (K, size); those of a diverged member are the
             last before it diverged.
         failures: Why a member was dropped, None for those that finished.
         evaluations: Points pushed through each member.
-        curve: Points of the path: the step, and each member's mean loss and mean norm of its
-            gradient (before clipping) since the point before; NaN after a member was dropped.
+        curves: Shape (K, points, 3): step, and the means of the loss and of the norm of its
+            gradient (before clipping) over the steps since the point before; NaN after a member
+            was dropped.
+        seconds: Time of the training, per member; 0 unless it was measured.
     """
 
     theta: Tensor
     failures: list[Failure | None]
     evaluations: list[int]
-    curve: list[Passed] = field(default_factory=list)
+    curves: NDArray[np.float64]
+    seconds: float = 0.0
+
+    @classmethod
+    def untrained(cls, theta: Tensor) -> "Fit":
+        """Networks as they were initialised, shape (K, size)."""
+        members = len(theta)
+        return cls(theta, [None] * members, [0] * members, np.zeros((members, 0, 3)))
 
 
 @torch.no_grad()  # objectives that need a graph ask for it
@@ -55,117 +59,171 @@ def fit(
     theta: Tensor,
     data: Tensor,
     options: Mapping[str, Any],
+    training: TrainingSpec,
+    learning_rate: Tensor,
     *,
     batches: MemberRandom,
     noise: MemberRandom,
-    steps: int,
-    batch_size: int,
-    learning_rate: Tensor,
-    clip: float,
-    schedule: Schedule = "constant",
-    ema: float = 0.0,
-    checkpoints: Collection[int] = (),
-    look: Callable[[int, list[int], Tensor], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Fit:
     """Train every member on its own data; one that diverges leaves without touching the rest.
 
     Args:
-        objective: Whose loss is minimised.
+        objective: The loss.
         network: Architecture.
         theta: Initial parameters, shape (K, network.size).
         data: Training sets, shape (K, N, d).
         options: Hyperparameters of the loss; those that differ between members have shape
             (K, 1, 1).
-        batches: Which points each step sees.
-        noise: What the loss draws.
-        steps: Number of Adam steps.
-        batch_size: Points per step, drawn with replacement.
-        learning_rate: Shape (K, 1).
-        clip: Largest gradient norm; longer gradients are scaled down to it.
-        schedule: How the learning rate falls: see ``bench.spec.TrainingSpec``.
-        ema: Decay of the average of the weights; 0 for the last weights.
-        checkpoints: Steps at which to call ``look``
-        look: with the step, the members that are left, and what would be kept of them if
+        training: Settings that the members share; of ``learning_rate`` and ``points`` nothing
+            is read.
+        learning_rate: Adam's step size of each member, shape (K, 1).
+        batches: Stream of the points that each step sees.
+        noise: Stream of the loss.
+        checkpoints: Scores members at some steps, on the parameters that they would have if
             training ended there.
     """
-    members = len(theta)
-    done = Fit(theta.clone(), [None] * members, [0] * members)
-    alive = list(range(members))
-    theta = theta.clone().requires_grad_()
-    model, weights = NetworkModel(network, theta), theta.data
-    adam = Adam(learning_rate, torch.zeros_like(theta.data), torch.zeros_like(theta.data))
-    options = dict(options)
-    average = torch.zeros_like(theta.data)
+    steps, ema = training.steps, training.ema
+    result = Fit.untrained(theta.clone())
+    members = _Members(network, theta, data, options, training, learning_rate, batches, noise)
     every = max(1, steps // CURVE_POINTS)
-    path: list[tuple[Tensor, Tensor]] = []
-    ahead: list[Tensor] = []
-
+    points: list[NDArray[np.float64]] = []
     for step in range(1, steps + 1):
-        if not ahead:
-            ahead = _batches_ahead(data, batches, batch_size)
-        x = ahead.pop()
-        loss, gradient = objective.gradient(model, x, noise, **options)
-        factor = rate(schedule, step, steps)
-        norm, moved = adam.step(weights, gradient, factor, clip)
+        x = members.next_batch(training.batch_size)
+        loss, gradient = objective.gradient(members.model, x, noise, **members.options)
+        factor = rate(training.schedule, step, steps)
+        norm, moved = members.adam.step(members.weights, gradient, factor, training.clip)
         if not moved:
-            good = torch.isfinite(norm).squeeze(1)
-            for i, k in enumerate(alive):
-                if not good[i]:
-                    done.theta[k] = weights[i]
-                    done.failures[k] = _divergence(step, loss[i].item())
-                    done.evaluations[k] = model.evaluations
-            stay = good.nonzero().squeeze(1)
-            alive = [alive[i] for i in stay.tolist()]
-            if not alive:
+            rest = members.drop_diverged(result, step, loss, norm)
+            if not members.alive:
                 break
-            theta = weights[stay].requires_grad_()
-            weights = theta.data
-            data, gradient, loss = data[stay], gradient[stay], loss[stay]
-            path = [(past[stay], length[stay]) for past, length in path]
-            adam.keep(stay)
-            norm, _ = adam.step(weights, gradient, factor, clip)
-            average = average[stay]
-            batches.keep(stay.tolist())
-            ahead = [x[stay] for x in ahead]
-            noise.keep(stay.tolist())
-            options = {
-                name: value[stay] if isinstance(value, Tensor) else value
-                for name, value in options.items()
-            }
-            evaluations = model.evaluations
-            model = NetworkModel(network, theta)
-            model.evaluations = evaluations
+            loss, gradient = loss[rest], gradient[rest]
+            norm, _ = members.adam.step(members.weights, gradient, factor, training.clip)
         if ema:
-            average.lerp_(weights, 1 - ema)
-        path.append((loss, norm))
+            members.average.lerp_(members.weights, 1 - ema)
+        members.path.append((loss, norm))
         if step % every == 0 or step == steps:
-            done.curve.append(_passed(step, members, alive, path))
-            path.clear()
-        if look is not None and step in checkpoints:
-            look(step, alive, average / (1 - ema**step) if ema else weights.clone())
-
-    final = average.div_(1 - ema**steps) if ema else weights
-    for i, k in enumerate(alive):
-        done.theta[k] = final[i]
-        done.evaluations[k] = model.evaluations
-    return done
+            points.append(members.curve_point(step, len(theta)))
+        if checkpoints is not None and step in checkpoints.steps:
+            reached = members.average / (1 - ema**step) if ema else members.weights.clone()
+            checkpoints.look(step, members.alive, reached)
+    members.report(result, members.average.div_(1 - ema**steps) if ema else members.weights)
+    if points:
+        result.curves = np.stack(points, 1)
+    return result
 
 
-def _passed(step: int, members: int, alive: list[int], path: list[tuple[Tensor, Tensor]]) -> Passed:
-    passed = Passed(step, [math.nan] * members, [math.nan] * members)
-    losses = torch.stack([loss for loss, _ in path], 1).flatten().tolist()
-    norms = torch.cat([norm for _, norm in path], 1).flatten().tolist()
-    over = len(path)
-    for place, k in enumerate(alive):
-        own = slice(place * over, (place + 1) * over)
-        # Sums that are exact: batched ones may depend on the number of members.
-        passed.loss[k] = math.fsum(losses[own]) / over
-        passed.gradient[k] = math.fsum(norms[own]) / over
-    return passed
+class _Members:
+    """The members still in training, and everything that has a row for each of them.
+
+    Attributes:
+        alive: Their numbers in the batch.
+        model: Their networks.
+        weights: Parameters, shape (alive, size).
+        options: Hyperparameters of the loss.
+        adam: Optimiser.
+        average: Running average of the parameters, not normalised, of the same shape.
+        path: Losses (alive,) and norms of gradients (alive, 1) since the last point of the curve.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        theta: Tensor,
+        data: Tensor,
+        options: Mapping[str, Any],
+        training: TrainingSpec,
+        learning_rate: Tensor,
+        batches: MemberRandom,
+        noise: MemberRandom,
+    ) -> None:
+        theta = theta.clone().requires_grad_()
+        self.alive = list(range(len(theta)))
+        self.model = NetworkModel(network, theta)
+        self.weights = theta.data
+        self.options = dict(options)
+        first, second = torch.zeros_like(theta.data), torch.zeros_like(theta.data)
+        self.adam = Adam(learning_rate, first, second, weight_decay=training.weight_decay)
+        self.average = torch.zeros_like(theta.data)
+        self.path: list[tuple[Tensor, Tensor]] = []
+        self._data = data
+        self._batches = batches
+        self._noise = noise
+        self._ahead: list[Tensor] = []
+
+    def next_batch(self, size: int) -> Tensor:
+        """Draw a batch of each member with replacement, shape (alive, size, d)."""
+        if not self._ahead:
+            self._ahead = _batches_ahead(self._data, self._batches, size)
+        return self._ahead.pop()
+
+    def report(self, result: Fit, theta: Tensor) -> None:
+        """Write final parameters (alive, size) and evaluations to the result."""
+        for i, k in enumerate(self.alive):
+            result.theta[k] = theta[i]
+            result.evaluations[k] = self.model.evaluations
+
+    def drop_diverged(self, result: Fit, step: int, loss: Tensor, norm: Tensor) -> Tensor:
+        """Drop members without a finite gradient; the rest continue undisturbed.
+
+        Args:
+            result: Receives the failures, and the parameters before them.
+            step: Of the training.
+            loss: Shape (alive,).
+            norm: Of the gradient, shape (alive, 1).
+
+        Returns:
+            Rows of the members that stay.
+        """
+        finite = torch.isfinite(norm).squeeze(1)
+        for i, k in enumerate(self.alive):
+            if not finite[i]:
+                reason = f"the gradient is no longer finite (loss {loss[i].item():.6g})"
+                result.theta[k] = self.weights[i]
+                result.failures[k] = Failure(stage="train", step=step, reason=reason)
+                result.evaluations[k] = self.model.evaluations
+        rest = finite.nonzero().squeeze(1)
+        self._keep(rest)
+        return rest
+
+    def _keep(self, rest: Tensor) -> None:
+        rows = rest.tolist()
+        self.alive = [self.alive[i] for i in rows]
+        theta = self.weights[rest].requires_grad_()
+        evaluations = self.model.evaluations
+        self.model = NetworkModel(self.model.network, theta)
+        self.model.evaluations = evaluations
+        self.weights = theta.data
+        self.options = {
+            name: value[rest] if isinstance(value, Tensor) else value
+            for name, value in self.options.items()
+        }
+        self.adam.keep(rest)
+        self.average = self.average[rest]
+        self.path = [(loss[rest], norm[rest]) for loss, norm in self.path]
+        self._data = self._data[rest]
+        self._ahead = [batch[rest] for batch in self._ahead]
+        self._batches.keep(rows)
+        self._noise.keep(rows)
+
+    def curve_point(self, step: int, members: int) -> NDArray[np.float64]:
+        """Average the path and clear it: step, loss and norm, shape (members, 3)."""
+        point = np.full((members, 3), math.nan)
+        point[:, 0] = step
+        losses = torch.stack([loss for loss, _ in self.path], 1).flatten().tolist()
+        norms = torch.cat([norm for _, norm in self.path], 1).flatten().tolist()
+        length = len(self.path)
+        for i, k in enumerate(self.alive):
+            own = slice(i * length, (i + 1) * length)
+            # Sums that are exact: batched ones may depend on the number of members.
+            point[k, 1] = math.fsum(losses[own]) / length
+            point[k, 2] = math.fsum(norms[own]) / length
+        self.path.clear()
+        return point
 
 
 def rate(schedule: Schedule, step: int, steps: int) -> float:
-    """What the learning rate of step 1 … ``steps`` is multiplied by.
+    """Return the factor of the learning rate at step 1 … ``steps``.
 
     ``wsd``, warm up, stay, decay, is that of Hägele et al. 2024 ("Scaling laws and
     compute-optimal training beyond fixed training durations", section 3): it keeps large steps for
@@ -181,15 +239,9 @@ def rate(schedule: Schedule, step: int, steps: int) -> float:
 
 
 def _batches_ahead(data: Tensor, batches: MemberRandom, size: int, steps: int = 32) -> list[Tensor]:
-    """The next batches of each member, last one first: (K, N, d) to a list of (K, B, d)."""
+    """Draw the next batches of each member, last first: (K, N, d) to a list of (K, B, d)."""
     members, points, dim = data.shape
     index = batches.integers(points, steps, size)
     offset = torch.arange(members, device=index.device).mul_(points).view(-1, 1, 1)
     flat = data.reshape(-1, dim).index_select(0, (index + offset).transpose(0, 1).reshape(-1))
     return list(flat.view(steps, members, size, dim).unbind())[::-1]
-
-
-def _divergence(step: int, loss: float) -> Failure:
-    return Failure(
-        stage="train", step=step, reason=f"the gradient is no longer finite (loss {loss:.6g})"
-    )

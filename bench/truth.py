@@ -1,4 +1,4 @@
-"""The truth that runs are scored on: one sample for tuning, another for the final word."""
+"""The truth samples that runs are scored on: validation for the search, test for the rest."""
 
 import functools
 import json
@@ -19,17 +19,17 @@ Split = Literal["validation", "test"]
 
 
 def split_of(spec: RunSpec) -> Split:
-    """Search sees the validation truth only; everything that is reported sees the test truth."""
+    """Return the truth sample of a run: search uses validation only, all other phases test."""
     return "validation" if spec.phase == "search" else "test"
 
 
 class Judge:
-    """Metrics against one truth sample.
+    """Metrics of samples and models against one truth sample.
 
     Args:
         dataset: The distribution.
         truth: Sample of it, shape (n, d).
-        names: Which metrics.
+        names: Metrics to measure.
     """
 
     def __init__(self, dataset: Dataset, truth: Tensor, names: Iterable[str]) -> None:
@@ -40,25 +40,28 @@ class Judge:
     def score(
         self, samples: Tensor, model: Model | None = None, target: float = 0.0
     ) -> dict[str, float]:
-        """Value of every metric for samples of shape (n, d) and the model behind them.
+        """Measure every metric.
 
         Args:
-            samples: Points.
-            model: What they were made from; None for the truth itself.
-            target: Noise level of the density that the model was to learn.
+            samples: Points, shape (n, d).
+            model: Model that the points were sampled from; None for the truth itself.
+            target: Noise level of the density that the model should learn.
         """
         subject = Subject(samples, model, target)
         return {name: metric.measure(subject) for name, metric in self.metrics.items()}
 
     def score_samples(self, samples: Tensor) -> dict[str, float]:
-        """Value of those metrics that look at samples alone."""
+        """Measure the metrics that need samples alone, shape (n, d)."""
         subject = Subject(samples)
-        found = {n: metric for n, metric in self.metrics.items() if metric.needs == "samples"}
-        return {name: metric.measure(subject) for name, metric in found.items()}
+        return {
+            name: metric.measure(subject)
+            for name, metric in self.metrics.items()
+            if metric.needs == "samples"
+        }
 
 
 def judge_of(spec: RunSpec) -> Judge:
-    """The judge of a run: equal for all runs of a study on the same dataset and split."""
+    """Return the judge of a run, the same for all runs of a study on one dataset and split."""
     return _judge(
         spec.dataset.name,
         json.dumps(spec.dataset.options, sort_keys=True),
@@ -74,5 +77,5 @@ def _judge(
     name: str, options: str, seed: int, split: Split, n: int, names: tuple[str, ...]
 ) -> Judge:
     dataset = get_dataset(name, **json.loads(options))
-    where = identity(Plugin(name=name, options=json.loads(options)))
-    return Judge(dataset, dataset.sample(n, generator(seed, split, where, "truth")), names)
+    plugin = identity(Plugin(name=name, options=json.loads(options)))
+    return Judge(dataset, dataset.sample(n, generator(seed, split, plugin, "truth")), names)

@@ -11,7 +11,7 @@ from rich.text import Text
 from . import text
 
 if TYPE_CHECKING:
-    from ..bench.plugin_check import Finding
+    from ..bench.plugin_check import CheckResult
     from ..studies.execution.estimate import Estimate
 
 _PLURALS = {"study": "studies"}
@@ -45,7 +45,7 @@ def estimate_text(found: "Estimate") -> str:
     return "\n".join(f"# {line}" for line in lines)
 
 
-def findings_view(found: "Iterable[Finding]") -> RenderableType:
+def findings_view(found: "Iterable[CheckResult]") -> RenderableType:
     """What a plug-in promises: kept, or what is wrong and what would be right."""
     parts: list[RenderableType] = []
     for plugin, group in groupby(found, key=lambda finding: finding.plugin):

@@ -16,7 +16,7 @@ from ..datasets.errors import UsageError
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-    from ..bench.run import Outcome
+    from ..bench.artifacts import Outcome
 
 
 class Engine:

@@ -34,7 +34,7 @@ from .winners import confirmed
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-    from ..bench.run import Outcome
+    from ..bench.artifacts import Outcome
 
 
 def run(

@@ -1,4 +1,4 @@
-"""A method or dataset of one's own: written by `new`, and told by `check` what is wrong with it."""
+"""A user's own method, dataset or network: written by `new`, checked by `check`."""
 
 import re
 import subprocess
@@ -26,7 +26,7 @@ def lines_of_code(text):
 
 
 @pytest.mark.parametrize("kind", LIMITS)
-def test_new_writes_something_small_that_keeps_all_promises(kind, tmp_path):
+def test_new_writes_a_small_plugin_that_passes_all_checks(kind, tmp_path):
     done = scorebench("new", kind, "my_own", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     checked = "my_own.py:MyOwn" if kind == "network" else "my_own.py"
@@ -36,9 +36,9 @@ def test_new_writes_something_small_that_keeps_all_promises(kind, tmp_path):
     for text in (plugin.read_text(), study.read_text(), (tmp_path / "test_my_own.py").read_text()):
         assert "NAME" not in text
         assert "Name" not in text
-    findings = list(check(str(tmp_path / checked)))
-    assert len(findings) >= 8
-    assert [f for f in findings if f.complaint] == []
+    results = list(check(str(tmp_path / checked)))
+    assert len(results) >= 8
+    assert [result for result in results if result.problem] == []
     assert load_study(study).name == "my_own"
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist"],
@@ -61,13 +61,13 @@ BAD_NAMES = {
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_names_that_cannot_be(name, tmp_path):
+def test_invalid_names_are_refused(name, tmp_path):
     with pytest.raises(UsageError, match=BAD_NAMES[name]):
         scaffold("method", name, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-# What is changed in the template, and what the one complaint has to say.
+# A change of the template, and a part of the first problem that it causes.
 BROKEN_METHODS = {
     ("square().sum(-1).mean(-1)", "square().mean()"): r"returned \(\) for 3 members",
     ("square().sum(-1).mean(-1)", "square().sum(-1)"): r"returned \(3, 8\)",
@@ -88,12 +88,12 @@ BROKEN_METHODS = {
 
 
 @pytest.mark.parametrize("change", BROKEN_METHODS, ids=lambda change: change[1])
-def test_broken_methods_are_told_why(change, tmp_path):
+def test_broken_methods_fail_with_the_reason(change, tmp_path):
     plugin = scaffold("method", "broken", tmp_path)[0]
     text = plugin.read_text()
     assert change[0] in text
     plugin.write_text(text.replace(*change))
-    first = next(f.complaint for f in check(str(plugin)) if f.complaint)
+    first = next(result.problem for result in check(str(plugin)) if result.problem)
     assert re.search(BROKEN_METHODS[change], first), first
 
 
@@ -139,7 +139,7 @@ BROKEN_DATASETS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", BROKEN_DATASETS, ids=lambda change: change[1])
-def test_broken_datasets_are_told_why(change, tmp_path):
+def test_broken_datasets_fail_with_the_reason(change, tmp_path):
     plugin = tmp_path / "broken.py"
     plugin.write_text(OWN_DATASET.replace(*change) if change[0] else OWN_DATASET)
     # The conformance tests run pytest; in a process of their own they cannot disturb this one.
@@ -158,7 +158,7 @@ def test_every_conformance_test_of_datasets_has_its_sentence():
     assert tests == set(PROMISES)
 
 
-def test_what_cannot_be_checked(tmp_path):
+def test_unknown_plugins_cannot_be_checked(tmp_path):
     (tmp_path / "empty.py").write_text("x = 1\n")
     with pytest.raises(UsageError, match="registers no method and no dataset"):
         list(check(str(tmp_path / "empty.py")))

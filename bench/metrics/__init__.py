@@ -1,4 +1,4 @@
-"""Distances between samples, or models, and ground truth: one small file each."""
+"""Distances of samples or models from the truth, one file per family."""
 
 from typing import TYPE_CHECKING
 

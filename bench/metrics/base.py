@@ -1,4 +1,4 @@
-"""What every metric offers: made once per reference sample, called once per model."""
+"""Base classes of metrics: made once per reference sample, called once per model."""
 
 import math
 from abc import ABC, abstractmethod
@@ -16,12 +16,12 @@ __all__ = ["Measure", "Metric", "Model", "ModelMetric", "Setting", "Subject"]
 
 
 class Subject(NamedTuple):
-    """What is measured.
+    """Samples, and the model behind them.
 
     Attributes:
         samples: Points made by a sampler, shape (n, d).
-        model: What they were made from, one member; None for points of the truth itself.
-        target: Noise level of the density that the model was to learn.
+        model: Model that they were sampled from, one member; None for points of the truth itself.
+        target: Noise level of the density that the model should learn.
     """
 
     samples: Tensor
@@ -30,20 +30,21 @@ class Subject(NamedTuple):
 
 
 class Measure(ABC):
-    """A number that says how far samples, or the model behind them, are from the truth.
+    """A distance of samples, or of the model behind them, from the truth; smaller is better.
 
-    Whatever depends on the dataset and the reference alone is prepared by the constructor;
-    nothing may be fitted to the samples, or a bad model could soften its own score.
+    The constructor prepares everything that depends on the dataset and the reference alone;
+    nothing may be fitted to the samples, so a bad model cannot improve its own score.
 
     Args:
         dataset: The distribution the samples should follow.
         reference: Truth sample that samples are compared with, shape (m, d), m >= 2.
 
     Attributes:
-        worst: Value of what cannot be scored, such as samples that are not finite.
-        needs: What is looked at: the ``samples``, or the ``score`` or ``energy`` of the model.
-        cost: What it costs, in words.
-        diagnostic: Whether it is blind to something that matters, so that it should not rank.
+        worst: Value of subjects that cannot be scored, such as samples that are not finite.
+        needs: Part of the subject that is used: its ``samples``, or the ``score`` or ``energy``
+            of its model.
+        cost: Computing cost, in words.
+        diagnostic: Whether it misses an important kind of error, so that it should not rank.
     """
 
     worst: ClassVar[float] = math.inf
@@ -67,16 +68,16 @@ class Measure(ABC):
 
     def __init__(self, dataset: Dataset, reference: Tensor) -> None:
         self.dataset = dataset
-        self.reference = _points(reference, dataset.dim, "the reference")
+        self.reference = _points(reference, dataset.dim, "the reference points")
 
     @classmethod
-    def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003 - others look at it
-        """Why the metric has no value in this setting; None if it has."""
+    def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003 - used by overrides
+        """Return why the metric has no value in this setting; None if it has one."""
         return None
 
     @abstractmethod
     def measure(self, subject: Subject) -> float:
-        """Value for one subject; NaN where it does not apply."""
+        """Measure one subject; NaN where the metric does not apply."""
 
 
 class Metric(Measure):
@@ -105,14 +106,14 @@ class Metric(Measure):
 
 
 class ModelMetric(Measure):
-    """A distance between a model and the truth that no sampler has a part in."""
+    """A distance between a model and the truth, independent of any sampler."""
 
     def measure(self, subject: Subject) -> float:
-        """Score the model alone; ``worst`` where that is no number."""
+        """Score the model alone; ``worst`` where the value is NaN."""
         if subject.model is None or subject.model.is_truth:
             return self.of_truth()
         with torch.no_grad():
-            # Looking at a model is no part of what sampling from it costs.
+            # Measuring a model does not count as a cost of sampling from it.
             evaluations = subject.model.evaluations
             value = self.of_model(subject.model, subject.target)
             subject.model.evaluations = evaluations
@@ -120,17 +121,18 @@ class ModelMetric(Measure):
 
     @abstractmethod
     def of_model(self, model: Model, target: float) -> float:
-        """Score a model of one member; NaN if anything of it is not finite."""
+        """Score a model of one member; NaN if any of its values is not finite."""
 
     def of_truth(self) -> float:
-        """Value of the truth itself."""
+        """Return the value of the truth itself."""
         return 0.0
 
 
-def _points(x: Tensor, dim: int, what: str) -> Tensor:
+def _points(x: Tensor, dim: int, name: str) -> Tensor:
+    """Check the shape of points and return them in double precision on the CPU."""
     if x.ndim != 2 or x.shape[0] < 2 or x.shape[1] != dim:
         raise UsageError(
-            f"{what} of a metric have shape {tuple(x.shape)}: at least 2 points of dimension {dim}"
-            f" are needed, shape (n, {dim})"
+            f"{name} of a metric have shape {tuple(x.shape)}: give at least 2 points of dimension"
+            f" {dim}, shape (n, {dim})"
         )
     return x.detach().to("cpu", torch.float64)

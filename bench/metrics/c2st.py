@@ -1,4 +1,4 @@
-"""Classifier two-sample test: can samples be told from the truth?"""
+"""Classifier two-sample test: can a classifier distinguish samples from the truth?"""
 
 import math
 from typing import ClassVar
@@ -18,11 +18,11 @@ _SEED = 20_161_020
 
 @metrics.register("c2st")
 class C2ST(Metric):
-    """Accuracy of a nearest-neighbour classifier that tells samples from truth: 0.5 at best.
+    """Accuracy of a nearest-neighbour classifier of samples and truth: 0.5 at best.
 
     The k-neighbour test of Lopez-Paz and Oquab 2017, with k = √n of a training fold, by five-fold
     cross-validation, after scaling by the reference. Equally many points of both kinds are used.
-    Neighbours rather than a network: nothing to tune, and the same bits everywhere.
+    Unlike a network, neighbours need no tuning and give the same bits everywhere.
     """
 
     cost: ClassVar[str] = "nearest neighbours: about 1 s for 10,000 samples"
@@ -34,7 +34,7 @@ class C2ST(Metric):
         points = ((torch.cat([samples[:count], truth]) - centre) / scale).numpy()
         labels = np.repeat([0, 1], count)
         order = np.random.default_rng(_SEED).permutation(count)
-        # Both kinds are dealt to the folds alike, so that no fold favours one of them.
+        # Both kinds are assigned to the folds in the same way, so that no fold favours one.
         fold = np.empty(2 * count, dtype=np.int64)
         fold[order] = fold[count + order] = np.arange(count) % min(FOLDS, count)
         right = sum(_right(points, labels, fold == f) for f in range(min(FOLDS, count)))
@@ -42,7 +42,7 @@ class C2ST(Metric):
 
 
 def _right(points: NDArray[np.float64], labels: NDArray[np.int64], held: NDArray[np.bool_]) -> int:
-    """Number of held-out points that most of their neighbours among the others agree with."""
+    """Count the held-out points whose label most of their neighbours in the other folds share."""
     known = labels[~held]
     # An odd number of voters cannot tie.
     k = max(1, math.isqrt(len(known))) | 1

@@ -1,8 +1,8 @@
-"""How well an energy, normalised on a grid, describes the data: exact in the plane.
+"""Likelihood and divergences of an energy that is normalised on a grid in the plane.
 
 With log Z = log ∫ exp(-E) over a box the model is a density, and likelihood and Kullback-Leibler
-divergences are integrals. The box is half as large again as the dataset's; an energy that puts
-mass on its border (see ``edge_mass``) is one that should not have been normalised.
+divergences are integrals. The box is 1.5 times as large as the dataset's; an energy with mass on
+its border (see ``edge_mass``) cannot be normalised on it.
 """
 
 import math
@@ -22,7 +22,7 @@ SIDE = 600
 
 _BEYOND = 1.5
 _ROWS = 16_384
-# Quick densities of curves underflow below this.
+# The fast densities of curves underflow below this.
 _FAINT = -600.0
 
 
@@ -45,23 +45,23 @@ class Normalised(NamedTuple):
         return float(self.axis[1] - self.axis[0]) ** 2
 
 
-# One entry per model that is being scored: several metrics look at the same grid.
-_made: "WeakKeyDictionary[Model, Normalised]" = WeakKeyDictionary()
+# One entry per model that is being scored: several metrics use the same grid.
+_grids: "WeakKeyDictionary[Model, Normalised]" = WeakKeyDictionary()
 
 
 def normalise(model: Model, dataset: Dataset) -> Normalised:
-    """Integrate exp(-E) over the square of half side 1.5 · extent."""
-    if model not in _made:
+    """Integrate exp(-E) over the square of half side 1.5 · extent, once per model."""
+    if model not in _grids:
         half = _BEYOND * dataset.extent
         axis = (torch.arange(SIDE, dtype=torch.float64) + 0.5) * (2 * half / SIDE) - half
         energy = energy_at(model, torch.cartesian_prod(axis, axis))
         log_z = float(torch.logsumexp(-energy, 0)) + 2 * math.log(2 * half / SIDE)
-        _made[model] = Normalised(axis, (-energy - log_z).view(SIDE, SIDE), log_z)
-    return _made[model]
+        _grids[model] = Normalised(axis, (-energy - log_z).view(SIDE, SIDE), log_z)
+    return _grids[model]
 
 
 def energy_at(model: Model, x: Tensor) -> Tensor:
-    """Energy of a model of one member at points (n, d): float64, shape (n,)."""
+    """Evaluate the energy of a model of one member at points (n, d): float64, shape (n,)."""
     parts = []
     for part in x.split(_ROWS):
         energy = model.energy(part.float().unsqueeze(0).to(model.device))
@@ -73,12 +73,12 @@ def energy_at(model: Model, x: Tensor) -> Tensor:
 
 class _Density(ModelMetric):
     needs: ClassVar[Literal["samples", "score", "energy"]] = "energy"
-    cost: ClassVar[str] = "the energy at 400,000 points, once for all metrics of this kind"
+    cost: ClassVar[str] = "the energy at 360,000 points, once for all metrics of this kind"
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
         if setting.dataset.dim != 2:
-            return f"it needs a grid over the plane, and the data have d = {setting.dataset.dim}"
+            return f"it needs a grid over the plane, but the data have d = {setting.dataset.dim}"
         if not setting.energy:
             return 'it needs an energy: network.kind = "energy"'
         return None
@@ -107,15 +107,15 @@ class NLL(KL):
 
 @metrics.register("kl_reverse")
 class ReverseKL(_Density):
-    """Kullback-Leibler divergence of the data from the model, KL(model, p): sees junk.
+    """Kullback-Leibler divergence of the data from the model, KL(model, p): sensitive to junk.
 
-    Log densities of the data below -600 count as -600: mass out there is junk by any measure.
+    Log densities of the data below -600 count as -600.
     """
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
         if setting.dataset.score_from > 0:
-            return "the density is 0 between the modes, so every smooth model is infinitely far"
+            return "the density is 0 between the modes, so every smooth model scores infinity"
         return super().unfit(setting)
 
     def of_model(self, model: Model, target: float) -> float:  # noqa: ARG002
@@ -127,7 +127,7 @@ class ReverseKL(_Density):
 
 @metrics.register("edge_mass")
 class EdgeMass(_Density):
-    """Share of the model's mass on the border of the grid: above 1e-6 it has no right log Z."""
+    """Share of the model's mass on the border of the grid: above 1e-6 its log Z is wrong."""
 
     diagnostic: ClassVar[bool] = True
 

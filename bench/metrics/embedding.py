@@ -1,4 +1,4 @@
-"""What Gaussian kernels know of the truth, without a sample of it.
+"""Mean embeddings of the truth under Gaussian kernels, without a sample of it.
 
 With k(x, y) = exp(-|x - y|²/2ℓ²) the mean embedding of p is one of its smoothed densities,
 
@@ -30,7 +30,7 @@ _STEPS = 10
 
 
 class Embedding(NamedTuple):
-    """A dataset as one Gaussian kernel sees it.
+    """The embedding of a dataset under one Gaussian kernel.
 
     Attributes:
         bandwidth: ℓ.
@@ -45,40 +45,45 @@ class Embedding(NamedTuple):
     spread: float
 
     def null_sd(self, n: int) -> float:
-        """Standard deviation of MMD² between the truth and n points of it."""
+        """Return the standard deviation of MMD² between the truth and n points of it."""
         return math.sqrt(2 * self.spread) / n
 
 
 @lru_cache(maxsize=16)
 def embeddings(dataset: Dataset) -> tuple[Embedding, ...]:
-    """The dataset at the bandwidths of ``mmd``, from wide to narrow.
+    """Embed a dataset at the bandwidths of ``mmd``, from wide to narrow.
 
     Raises:
-        UsageError: The integral c is known neither in closed form nor by quadrature.
+        UsageError: The integral c has neither a closed form nor a quadrature rule.
     """
     widest = median_distance(dataset)
-    return tuple(_embed(dataset, widest * 0.5**k) for k in range(LEVELS))
+    return tuple(embed(dataset, widest * 0.5**k) for k in range(LEVELS))
 
 
 def known(dataset: Dataset) -> bool:
-    """Whether ``embeddings`` can be had."""
+    """Check whether ``embeddings`` supports a dataset."""
     return dataset.dim == 2 or isinstance(dataset, GaussianMixture)
 
 
-def _embed(dataset: Dataset, ell: float) -> Embedding:
+def embed(dataset: Dataset, ell: float) -> Embedding:
+    """Embed a dataset at bandwidth ``ell``.
+
+    Raises:
+        UsageError: As ``embeddings``.
+    """
     if not known(dataset):
         raise UsageError(
-            f"kernel means of {type(dataset).__name__} are known in the plane only, not for d ="
-            f" {dataset.dim}"
+            f"the kernel means of {type(dataset).__name__} are unknown for d = {dataset.dim}: they"
+            " are known for d = 2 and for Gaussian mixtures"
         )
     mean = kernel_mean(dataset, ell)
 
     def make() -> dict[str, Tensor]:
         constant = _constant(dataset, ell)
         rule = nodes(dataset, 0.0)
-        seen = float((mean(rule.x).square() * rule.mass).sum())
+        square = float((mean(rule.x).square() * rule.mass).sum())
         # The square of a Gaussian kernel is the kernel of width ℓ/√2.
-        spread = _constant(dataset, ell / math.sqrt(2)) - 2 * seen + constant**2
+        spread = _constant(dataset, ell / math.sqrt(2)) - 2 * square + constant**2
         return {"both": torch.tensor([constant, spread], dtype=torch.float64)}
 
     constant, spread = kept("embedding", dataset, ell, make=make)["both"].tolist()
@@ -86,6 +91,7 @@ def _embed(dataset: Dataset, ell: float) -> Embedding:
 
 
 def _constant(dataset: Dataset, ell: float) -> float:
+    """Compute c, the mean of the kernel over independent pairs of points."""
     if isinstance(dataset, GaussianMixture):
         width = ell**2 + 2 * dataset.noise**2
         gaps = torch.cdist(dataset.centres, dataset.centres).square()
@@ -98,7 +104,7 @@ def _constant(dataset: Dataset, ell: float) -> float:
 
 @lru_cache(maxsize=32)
 def kernel_mean(dataset: Dataset, ell: float) -> Callable[[Tensor], Tensor]:
-    """μ of a Gaussian kernel of width ``ell``: quick to call, from points (n, d) to (n,)."""
+    """Make μ of a Gaussian kernel of width ``ell``: a fast function from points (n, d) to (n,)."""
     log_norm = dataset.dim / 2 * math.log(2 * math.pi * ell**2)
 
     def exact(x: Tensor) -> Tensor:
@@ -108,7 +114,7 @@ def kernel_mean(dataset: Dataset, ell: float) -> Callable[[Tensor], Tensor]:
 
 
 class _Spline:
-    """The mean embedding of a blurred curve read from a table; exact outside of it."""
+    """The mean embedding of a blurred curve by a spline; exact outside the spline's square."""
 
     def __init__(
         self, dataset: BlurredCurve, ell: float, exact: Callable[[Tensor], Tensor]

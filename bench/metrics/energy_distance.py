@@ -1,4 +1,4 @@
-"""Energy distance: a discrepancy without a parameter."""
+"""Energy distance: a discrepancy without parameters."""
 
 from functools import cached_property
 from typing import ClassVar
@@ -16,8 +16,8 @@ _ROWS = 256
 class EnergyDistance(Metric):
     """Energy distance 2 E|x - y| - E|x - x'| - E|y - y'|, unbiased (Székely and Rizzo 2013).
 
-    It is MMD² with the kernel -|x - y|, and sees what moves mass far; like MMD² it may come out
-    slightly negative.
+    It is MMD² with the kernel -|x - y|, and sensitive to mass that is far from its place; like MMD²
+    it may be slightly negative.
     """
 
     cost: ClassVar[str] = "square of the number of samples: about 2 s for 10,000"
@@ -34,7 +34,7 @@ class EnergyDistance(Metric):
 
 
 def _distances(x: Tensor, y: Tensor) -> float:
-    """Sum of all distances between rows of x and rows of y."""
+    """Sum all distances between rows of x and rows of y."""
     exact = "donot_use_mm_for_euclid_dist"
     rows = (torch.cdist(part, y, compute_mode=exact).sum(1) for part in x.split(_ROWS))
     return float(torch.cat(list(rows)).sum())

@@ -1,4 +1,4 @@
-"""Fisher divergences: how wrong a score is, whatever sampler it is given to."""
+"""Fisher divergences: errors of a score, independent of any sampler."""
 
 from typing import ClassVar, Literal
 
@@ -17,7 +17,7 @@ class _Fisher(ModelMetric):
     cost: ClassVar[str] = "the model's score at about 50,000 points"
 
     def divergence(self, model: Model, sigma: float) -> float:
-        """½ E |s(x) - ∇log p_sigma(x)|² over x ~ p_sigma, s the model's score of that level."""
+        """Integrate ½ E |s(x) - ∇log p_sigma(x)|², x ~ p_sigma, s the model's score at sigma."""
         x, mass, _, exact = nodes(self.dataset, sigma)
         return 0.5 * float(((score_at(model, x, sigma) - exact).square().sum(1) * mass).sum())
 
@@ -29,7 +29,7 @@ class Fisher(_Fisher):
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
         if setting.dataset.score_from > 0:
-            return "the density jumps, so the data have no score: fisher_target compares with p_σ"
+            return "the density jumps, so the data have no score: use fisher_target"
         return None
 
     def of_model(self, model: Model, target: float) -> float:  # noqa: ARG002
@@ -38,18 +38,18 @@ class Fisher(_Fisher):
 
 @metrics.register("fisher_target")
 class FisherTarget(_Fisher):
-    """Fisher divergence from what the model was to learn: its loss beyond the least possible.
+    """Fisher divergence from the score the model should learn: its loss beyond the least possible.
 
-    For denoising score matching that is the score of p_sigma, for implicit score matching that
-    of the data, or of the data with the noise that was added to them.
+    Denoising score matching learns the score of p_sigma; implicit score matching that of the
+    data, or of the data with the noise that was added to them.
     """
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
         if setting.target is not None and setting.target < setting.dataset.score_from:
             return (
-                f"the density jumps, so what is to be learned has no score at sigma ="
-                f" {setting.target:g}: objectives with data_noise, or denoising ones, have one"
+                f"the density jumps, so it has no score at the target sigma ="
+                f" {setting.target:g}: use a denoising objective, or one with data_noise"
             )
         return None
 
@@ -58,7 +58,7 @@ class FisherTarget(_Fisher):
 
 
 def score_at(model: Model, x: Tensor, sigma: float) -> Tensor:
-    """Score of a model of one member at points (n, d): float64, n at a time that fit a cache."""
+    """Evaluate the score of a model of one member at points (n, d), in parts: float64."""
     parts = [
         model.score(part.float().unsqueeze(0).to(model.device), sigma)[0].cpu()
         for part in x.split(_ROWS)

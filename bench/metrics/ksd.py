@@ -1,6 +1,7 @@
-"""Kernel Stein discrepancy: needs the score of the truth and no sample of it."""
+"""Kernel Stein discrepancy: uses the score of the truth instead of a sample."""
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import ClassVar
 
@@ -18,8 +19,8 @@ _ROWS = 256
 class KSD(Metric):
     """Kernel Stein discrepancy, squared, with the kernel (1 + |x - y|²)^(-1/2): a diagnostic.
 
-    Unbiased (Gorham and Mackey 2017). It sees the score only, so it is blind to how much mass far
-    modes have: samples all in one of two far modes score as well as the truth.
+    Unbiased (Gorham and Mackey 2017). It uses the score only, so it is blind to the mass of far
+    modes: samples that miss one of two far modes score as well as the truth.
     """
 
     cost: ClassVar[str] = "square of the number of samples: about 5 s for 10,000"
@@ -32,14 +33,14 @@ class KSD(Metric):
         return None
 
     @cached_property
-    def _score(self):  # type: ignore[no-untyped-def]
+    def _score(self) -> Callable[[Tensor], Tensor]:
         return fast_score(self.dataset, 0.0)
 
     def value(self, samples: Tensor) -> float:
         n = len(samples)
         score = self._score(samples)
         total = sum(
-            float(_stein(x, s, samples, score).sum())
+            float(stein_kernel(x, s, samples, score).sum())
             for x, s in zip(samples.split(_ROWS), score.split(_ROWS), strict=True)
         )
         own = float((score.square().sum(1) + self.dataset.dim).sum())
@@ -47,8 +48,15 @@ class KSD(Metric):
         return value if math.isfinite(value) else self.worst
 
 
-def _stein(x: Tensor, sx: Tensor, y: Tensor, sy: Tensor) -> Tensor:
-    """Stein kernel of the truth between rows of x (a, d) and of y (b, d): (a, b)."""
+def stein_kernel(x: Tensor, sx: Tensor, y: Tensor, sy: Tensor) -> Tensor:
+    """Evaluate the Stein kernel between rows of x (a, d) and y (b, d), shape (a, b).
+
+    Args:
+        x: Points.
+        sx: Score of the truth at x, of the same shape.
+        y: Points.
+        sy: Score of the truth at y.
+    """
     square = torch.zeros(len(x), len(y), dtype=x.dtype)
     along = torch.zeros_like(square)
     product = torch.zeros_like(square)

@@ -29,8 +29,8 @@ _PROBE_SEED = 20_110_415
 _TILE = 1 << 17
 _COLUMNS = 1 << 11
 
-# Exponentials that underflow take a path up to five hundred times slower; far outliers, as of a
-# sampler that diverges, would make every pair one of them. exp(-80) is as good as nothing.
+# Exponentials that underflow take a path up to five hundred times slower, and every pair of a far
+# outlier, as of a diverging sampler, underflows. exp(-80) is negligible.
 _FARTHEST = -80.0
 
 # Squaring kernel values ends below the smallest normal float32, where processors are a hundred
@@ -43,7 +43,7 @@ class MMD(Metric):
     """Unbiased MMD² of a Gaussian kernel averaged over six bandwidths fixed by the dataset.
 
     The mean of MMD² over bandwidths is MMD² of the averaged kernel. It is an unbiased estimate
-    of a number that is 0 only for the right distribution, so it may come out negative.
+    of a number that is 0 only for the right distribution, so it may be negative.
 
     Attributes:
         bandwidths: Kernel widths from wide to narrow, shape (6,), in the units of the data.
@@ -58,11 +58,11 @@ class MMD(Metric):
         self._reference = self._prepare(self.reference)
 
     def value(self, samples: Tensor) -> float:
-        """Mean of ``per_bandwidth``."""
+        """Average ``per_bandwidth``."""
         return float(self.per_bandwidth(samples).mean())
 
     def per_bandwidth(self, samples: Tensor) -> Tensor:
-        """MMD² at each of ``bandwidths``: shape (6,), float64, for samples of shape (n, d)."""
+        """Compute MMD² at each of ``bandwidths``: shape (6,), float64, for samples (n, d)."""
         x, y = self._prepare(samples), self._reference
         cross = kernel_sums(x, y, LEVELS) / (x.shape[1] * y.shape[1])
         return _mean_of_pairs(x, LEVELS) + self._within_reference - 2 * cross
@@ -72,12 +72,12 @@ class MMD(Metric):
         return _mean_of_pairs(self._reference, LEVELS)
 
     def _prepare(self, points: Tensor) -> Tensor:
-        """Coordinates as contiguous rows, in units where the widest kernel is exp(-|x - y|²)."""
+        """Return coordinates as rows, in units where the widest kernel is exp(-|x - y|²)."""
         return ((points.double() - self._centre) / self._scale).float().T.contiguous()
 
 
 def median_distance(dataset: Dataset) -> float:
-    """Median distance between two of 1000 points of the dataset, always the same ones.
+    """Compute the median distance between 1000 points of the dataset, always the same points.
 
     Raises:
         UsageError: The dataset has no spread.
@@ -86,18 +86,18 @@ def median_distance(dataset: Dataset) -> float:
     median = float(torch.nn.functional.pdist(probe.double()).median())
     if not 0 < median < float("inf"):
         raise UsageError(
-            f"MMD needs a positive, finite bandwidth: the median distance between points of"
-            f" {type(dataset).__name__} is {median}"
+            f"the median distance between points of {type(dataset).__name__} is {median}: MMD"
+            " needs a positive, finite bandwidth"
         )
     return median
 
 
 def kernel_sums(x: Tensor, y: Tensor, levels: int) -> Tensor:
-    """Sum over all pairs of exp(-4^k |x - y|²), for k = 0 ... levels - 1.
+    """Sum exp(-4^k |x - y|²) over all pairs, for k = 0 ... levels - 1.
 
-    Extra memory is two tiles of half a megabyte, whatever the sizes. Kernel values are float32
-    and their sums float64. A relative error of 1e-7 in the widest kernel grows by 4^k, the same
-    way in each term of MMD², to about 1e-5 of the narrowest kernel's value.
+    Extra memory is two tiles of half a megabyte, for any number of points. Kernel values are
+    float32 and their sums float64. A relative error of 1e-7 in the widest kernel grows by 4^k,
+    equally in each term of MMD², to about 1e-5 of the narrowest kernel's value.
 
     Args:
         x: Points as columns, shape (d, n), float32, contiguous.
@@ -114,7 +114,7 @@ def kernel_sums(x: Tensor, y: Tensor, levels: int) -> Tensor:
 
 
 def pair_sums(x: Tensor, levels: int) -> Tensor:
-    """Sum over unordered pairs i < j of exp(-4^k |x_i - x_j|²): see ``kernel_sums``."""
+    """Sum exp(-4^k |x_i - x_j|²) over pairs i < j: see ``kernel_sums``."""
     total = torch.zeros(levels, dtype=torch.float64)
     for tile, row, column in _tiles(x, x, triangular=True):
         if row == column:
@@ -129,10 +129,10 @@ def _mean_of_pairs(x: Tensor, levels: int) -> Tensor:
 
 
 def _tiles(x: Tensor, y: Tensor, *, triangular: bool) -> Iterator[tuple[Tensor, int, int]]:
-    """Kernel matrix of the widest bandwidth in pieces, each with its first row and column.
+    """Yield the kernel matrix of the widest bandwidth in tiles, with their first row and column.
 
-    ``triangular`` leaves out what lies wholly below the diagonal; rows then start on it. The
-    memory of a piece is used again for the next.
+    ``triangular`` leaves out tiles wholly below the diagonal; rows then start on it. The next
+    tile overwrites the memory of the one before.
     """
     dim, n = x.shape
     m = y.shape[1]
@@ -160,7 +160,7 @@ def _tiles(x: Tensor, y: Tensor, *, triangular: bool) -> Iterator[tuple[Tensor, 
 
 
 def _add_powers(tile: Tensor, total: Tensor) -> None:
-    """Add the sums of the tile to the powers 1, 4, 16, ... to ``total``; spoils the tile."""
+    """Add the sums of the powers 1, 4, 16, ... of a tile to ``total``; overwrites the tile."""
     tiny = torch.tensor(_TINY)
     for level in range(len(total)):
         if level:

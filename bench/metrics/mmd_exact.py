@@ -17,7 +17,7 @@ from .mmd import pair_sums
 
 
 class _Exact(Metric):
-    """MMD² at some of the bandwidths: ``first`` to ``last``, each half the one before."""
+    """MMD² at some bandwidths: numbers ``first`` to ``last``, each half the bandwidth before."""
 
     cost: ClassVar[str] = "square of the number of samples: about 1 s for 10,000"
     first: ClassVar[int] = 0
@@ -31,15 +31,15 @@ class _Exact(Metric):
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
         if not known(setting.dataset):
-            return "kernel means of the truth are known for d = 2 and Gaussian mixtures only"
+            return "the kernel means of the truth are known for d = 2 and Gaussian mixtures only"
         return None
 
     def value(self, samples: Tensor) -> float:
-        """Mean of ``per_bandwidth``."""
+        """Average ``per_bandwidth``."""
         return float(self.per_bandwidth(samples).mean())
 
     def per_bandwidth(self, samples: Tensor) -> Tensor:
-        """MMD² at each of ``bandwidths``, float64, for samples of shape (n, d)."""
+        """Compute MMD² at each of ``bandwidths``, float64, for samples of shape (n, d)."""
         n = len(samples)
         scaled = (samples / (float(self.bandwidths[0]) * 2**0.5)).float().T.contiguous()
         within = pair_sums(scaled, len(self.embeddings)) * 2 / (n * (n - 1))
@@ -57,8 +57,8 @@ class ExactMMD(_Exact):
 class StandardisedMMD(_Exact):
     """MMD² from the truth itself in units of its noise, averaged over six bandwidths.
 
-    At each bandwidth it is divided by the standard deviation that it has for as many points of
-    the truth, so that no bandwidth drowns the others. Unlike ``mmd_exact`` it grows with n.
+    At each bandwidth it is divided by its standard deviation for as many points of the truth, so
+    that no bandwidth dominates. Unlike ``mmd_exact`` it grows with n.
     """
 
     def value(self, samples: Tensor) -> float:
@@ -68,7 +68,7 @@ class StandardisedMMD(_Exact):
 
 @metrics.register("mmd_1")
 class MMD1(_Exact):
-    """MMD² from the truth itself at the median distance: blind to all but coarse errors."""
+    """MMD² from the truth itself at the median distance: sees only coarse errors."""
 
     first, last = 0, 0
 
@@ -103,6 +103,6 @@ class MMD16(_Exact):
 
 @metrics.register("mmd_32")
 class MMD32(_Exact):
-    """MMD² from the truth itself at the median distance / 32: sees sharpness."""
+    """MMD² from the truth itself at the median distance / 32: sees fine errors."""
 
     first, last = 5, 5

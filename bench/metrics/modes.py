@@ -1,4 +1,4 @@
-"""Are all modes there, with their share of the mass, and nothing else?"""
+"""Missing modes, wrong mode weights, and points outside the data."""
 
 from functools import lru_cache
 
@@ -20,7 +20,7 @@ _SEED = 20_170_331
 
 @metrics.register("mode_error")
 class ModeError(Metric):
-    """Mass that is in the wrong mode: total variation between true and found mode weights."""
+    """Mass in the wrong mode: total variation between true and sampled mode weights."""
 
     def value(self, samples: Tensor) -> float:
         return 0.5 * float((shares(self.dataset, samples) - self.dataset.weights).abs().sum())
@@ -28,7 +28,7 @@ class ModeError(Metric):
 
 @metrics.register("missed_mass")
 class MissedMass(Metric):
-    """True mass of the modes that got less than a quarter of the points that they should have."""
+    """True mass of the modes with less than a quarter of their expected points."""
 
     def value(self, samples: Tensor) -> float:
         weights = self.dataset.weights
@@ -37,9 +37,9 @@ class MissedMass(Metric):
 
 @metrics.register("junk_mass")
 class JunkMass(Metric):
-    """Share of the points in places where only one in a thousand true points is.
+    """Share of the points where the density is so low that only 0.001 of true points lie there.
 
-    Places are judged by the density of the data smoothed by 0.1; 0.001 is what the truth has.
+    The density is that of the data smoothed by 0.1; the truth itself has the value 0.001.
     """
 
     def value(self, samples: Tensor) -> float:
@@ -48,14 +48,14 @@ class JunkMass(Metric):
 
 
 def shares(dataset: Dataset, samples: Tensor) -> Tensor:
-    """Share of the points that is nearest to each mode, shape (modes,)."""
+    """Compute the share of the points that is nearest to each mode, shape (modes,)."""
     counts = torch.bincount(dataset.assign(samples), minlength=len(dataset.weights))
     return counts.double() / len(samples)
 
 
 @lru_cache(maxsize=64)
 def threshold(dataset: Dataset) -> float:
-    """Density of the blurred data, up to a factor, that one in a thousand true points is below."""
+    """Estimate the 0.001 quantile of the smoothed density at true points, up to a factor."""
 
     def make() -> dict[str, Tensor]:
         probe = dataset.sample(_PROBE, torch.Generator().manual_seed(_SEED))

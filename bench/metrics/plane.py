@@ -1,7 +1,6 @@
-"""Expectations under the truth: by quadrature in the plane, elsewhere over always the same points.
+"""Expectations under the truth: by quadrature in the plane, elsewhere over a fixed sample.
 
-The density of a blurred curve is slow point by point and quick on a grid, so grids are what is
-asked for here.
+The density of a blurred curve is slow at single points and fast on a grid, so this file uses grids.
 """
 
 import math
@@ -19,10 +18,10 @@ from ...datasets.separable import log_derivatives, mix
 
 _PROBE = 20_000
 _SEED = 19_991_231
-# Nodes in each quarter of a unit for a density with edges: what is constant in the truth is not so
-# in a learned density, which changes most right at the edges.
+# Nodes in each quarter of a unit for a density with edges: between them the true density is
+# constant, but a learned density is not, and it changes most at the edges.
 _ORDER = 8
-# A point whose share of the mass is below this is left out.
+# Points with less mass than this are left out.
 _FAINT = 1e-14
 
 
@@ -31,9 +30,9 @@ class Nodes(NamedTuple):
 
     Attributes:
         x: Points, shape (m, d).
-        mass: Probability that each stands for, shape (m,), summing to 1 but for the rule's error.
+        mass: Probability of each point, shape (m,), summing to 1 up to the error of the rule.
         log_prob: Log density at the points.
-        score: Score at the points, shape (m, d); empty where there is none.
+        score: Score at the points, shape (m, d); empty if the density has none.
     """
 
     x: Tensor
@@ -44,11 +43,10 @@ class Nodes(NamedTuple):
 
 @lru_cache(maxsize=12)
 def nodes(dataset: Dataset, sigma: float) -> Nodes:
-    """Points and weights for expectations under p_sigma.
+    """Make points and weights for expectations under p_sigma.
 
     Args:
-        dataset: In the plane, or of any dimension: there 20,000 random points, always the same,
-            take the place of quadrature.
+        dataset: Outside the plane, 20,000 fixed random points replace the quadrature.
         sigma: Noise level.
     """
     return Nodes(**kept("nodes", dataset, sigma, make=lambda: _nodes(dataset, sigma)._asdict()))
@@ -85,19 +83,19 @@ def _nodes(dataset: Dataset, sigma: float) -> Nodes:
 
 
 def log_prob_on(dataset: Dataset, axis: Tensor) -> Tensor:
-    """Log density of the data at axis × axis, shape (g, g); below -600 it may be off."""
+    """Evaluate the log density of the data at axis × axis, (g, g); inexact below -600."""
     if isinstance(dataset, BlurredCurve):
         return curve_log_prob(dataset, 0.0, axis)
     return dataset.log_prob(torch.cartesian_prod(axis, axis)).view(len(axis), len(axis))
 
 
 def curve_log_prob(dataset: BlurredCurve, sigma: float, axis: Tensor) -> Tensor:
-    """Log density of a blurred curve at axis × axis, shape (g, g); below -600 it may be off."""
+    """Evaluate the log density of a blurred curve at axis × axis; inexact below -600."""
     return _arms(dataset, sigma, axis)[..., 0].logsumexp(0)
 
 
 def _arms(dataset: BlurredCurve, sigma: float, axis: Tensor) -> Tensor:
-    """Log density of each arm with its share of the mass, and gradient: (arms, g, g, 3)."""
+    """Evaluate log density (weighted by mass) and gradient of each arm: (arms, g, g, 3)."""
     tau = dataset.tau(sigma)
     return log_derivatives(*dataset.by_arm(tau), axis, dataset.width, tau, full=False)
 

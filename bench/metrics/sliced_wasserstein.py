@@ -34,7 +34,7 @@ class _Sliced(Metric):
         self._reference = _sorted_projections(self._directions, self.reference)
 
     def value(self, samples: Tensor) -> float:
-        """Distance between samples of shape (n, d) and the reference, any two sizes."""
+        """Compute the distance of samples (n, d) from the reference, which may differ in size."""
         n, m = len(samples), self._reference.shape[1]
         match = None if n == m else quantile_coupling(n, m)
         total = 0.0
@@ -53,24 +53,24 @@ class _Sliced(Metric):
 
 @metrics.register("sw1")
 class SW1(_Sliced):
-    """Sliced Wasserstein distance of order 1: mean distance that mass has to move."""
+    """Sliced Wasserstein distance of order 1: mean distance that mass must move."""
 
     p = 1
 
 
 @metrics.register("sw2")
 class SW2(_Sliced):
-    """Sliced Wasserstein distance of order 2: far moves weigh more."""
+    """Sliced Wasserstein distance of order 2: weights long distances more."""
 
     p = 2
 
 
 def directions(dim: int) -> Tensor:
-    """Unit vectors that stand for all directions of R^dim, always the same, shape (L, dim).
+    """Make fixed unit vectors that represent all directions of R^dim, shape (L, dim).
 
-    On the line there is one. In the plane, equispaced angles (k + 1/2)π/64: the integrand is
-    smooth and periodic, so this beats any random choice of as many. Above, rows of random
-    orthogonal matrices, at least 256.
+    One on the line. In the plane, equispaced angles (k + 1/2)π/64: the integrand is smooth and
+    periodic, so they are more accurate than as many random ones. In more dimensions, rows of
+    random orthogonal matrices, at least 256.
     """
     if dim == 1:
         return torch.ones(1, 1, dtype=torch.float64)
@@ -85,22 +85,22 @@ def directions(dim: int) -> Tensor:
 
 
 def quantile_coupling(n: int, m: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Optimal coupling of n equally likely sorted points with m of them.
+    """Couple n equally likely sorted points optimally with m others.
 
     Returns:
-        Indices into the n, indices into the m, and the probability that moves between the two,
-        three tensors of one length that is less than n + m; probabilities sum to 1.
+        Indices into the n points, indices into the m points, and the probability that moves
+        between the two: three tensors of one length below n + m; probabilities sum to 1.
     """
-    # Quantile levels in units of 1 / (n m) are integers: no level is missed or doubled.
+    # Quantile levels in units of 1 / (n m) are integers, so comparing them is exact.
     levels = torch.cat([torch.arange(1, n + 1) * m, torch.arange(1, m + 1) * n]).unique()
     lower = torch.cat([torch.zeros(1, dtype=torch.int64), levels[:-1]])
     return lower // m, lower // n, (levels - lower).double() / (n * m)
 
 
 def _sorted_projections(directions: Tensor, points: Tensor) -> Tensor:
-    """Points projected on each direction, sorted: shape (directions, points), float32."""
+    """Project points on each direction and sort: shape (directions, points), float32."""
     projected = (directions @ points.T).float().contiguous()
-    # NumPy sorts float32 rows with vector instructions, an order of magnitude before torch.
+    # NumPy sorts float32 rows with vector instructions, ten times as fast as torch.
     projected.numpy().sort(axis=1)
     return projected
 

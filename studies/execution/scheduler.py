@@ -19,7 +19,7 @@ from .interrupt import Interrupt
 from .pools import LostWorker, OverTime, Pool
 
 if TYPE_CHECKING:
-    from ...bench.run import Outcome
+    from ...bench.artifacts import Outcome
 
 MEMBERS = {"cpu": 8, "cuda": 512}
 """Runs that travel as one task at most: as many as fit into a core's caches, or fill a GPU."""

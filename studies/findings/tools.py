@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...bench.metrics import metrics
 from ...bench.metrics.base import Subject
+from ...bench.spec import Schedule, TrainingSpec
 from ...bench.streams import generator
 from ...bench.training import fit
 from ...datasets.base import Dataset
@@ -115,7 +117,7 @@ def train(
     points: int = 100_000,
     batch: int = 100,
     learning_rate: float = 1e-3,
-    schedule: str = "constant",
+    schedule: Schedule = "constant",
 ) -> Trained:
     """Train some networks on a dataset as a study does, side by side.
 
@@ -131,18 +133,15 @@ def train(
         theta,
         data.float(),
         {k: full(seeds, v) if isinstance(v, float) else v for k, v in options.items()},
+        TrainingSpec(steps=steps, batch_size=batch, schedule=schedule),
+        torch.full((seeds, 1), learning_rate),
         batches=MemberRandom([generator(seed, k, "batches") for k in range(seeds)]),
         noise=MemberRandom([generator(seed, k, "noise") for k in range(seeds)]),
-        steps=steps,
-        batch_size=batch,
-        learning_rate=torch.full((seeds, 1), learning_rate),
-        clip=100.0,
-        schedule="cosine" if schedule == "cosine" else "constant",
     )
     level = objective.target(options)
     models = [NetworkModel(mlp, done.theta[k : k + 1], level) for k in range(seeds)]
-    curve = [[float(passed.step), *passed.loss] for passed in done.curve]
-    return Trained(models, torch.tensor(curve, dtype=torch.float64), data)
+    curve = torch.from_numpy(np.vstack([done.curves[0, :, 0], done.curves[..., 1]]))
+    return Trained(models, curve.T.contiguous(), data)
 
 
 def draw(sampler: Sampler, model: Model, n: int, seed: int, *names: Names) -> Tensor:

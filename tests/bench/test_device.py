@@ -1,10 +1,11 @@
-"""Where tensors are: every one that meets a network is on the network's device.
+"""Devices of tensors: all tensors used with a network are on the network's device.
 
-Without a GPU that is held by tensors that have a device and a shape but no numbers, and refuse to
-meet those of another device. With one, runs on it are compared with runs on the CPU.
+Without a GPU this is tested with tensors that have a device and a shape but no numbers, and that
+refuse operations with another device. With a GPU, its runs are compared with runs on the CPU.
 """
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -96,36 +97,34 @@ def test_samples_and_paths_stay_on_the_device(fake, name, own):
     sampler = samplers.get(name)(**few.get(name, {}))
     model = model_of(network_for("ncsn", "energy", own))
     for size in (0, 1003):
-        made = sampler.sample(model, size, random())
-        assert {part.device for part in made if part is not None} == {ELSEWHERE}
+        samples = sampler.sample(model, size, random())
+        assert {part.device for part in samples if part is not None} == {ELSEWHERE}
     paths = sampler.paths(model, 5, random())
     assert paths is None or paths.device == ELSEWHERE
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize(("ema", "weight_decay"), [(0.0, 0.0), (0.9, 0.1)])
 @pytest.mark.parametrize("own", [False, True])
-def test_training_stays_on_the_device(fake, monkeypatch, own, ema):
-    # Numbers are asked for to see divergence and to write curves down; any will do.
+def test_training_stays_on_the_device(fake, monkeypatch, own, ema, weight_decay):
+    # Numbers are read to detect divergence and to store curves; any number serves.
     monkeypatch.setattr(torch.Tensor, "item", lambda self: 1.0)
     monkeypatch.setattr(torch.Tensor, "tolist", lambda self: [1.0] * self.numel())
     network, looked = network_for("dsm", "energy", own), []
-    done = fit(
+    fitted = fit(
         methods.get("dsm")(),
         network,
         model_of(network).theta.detach(),
         random().normal(50, 2),
         {"sigma": torch.full((3, 1, 1), 0.2, device=ELSEWHERE)},
+        TrainingSpec(steps=4, batch_size=10, clip=0.5, ema=ema, weight_decay=weight_decay),
+        torch.full((3, 1), 1e-3, device=ELSEWHERE),
         batches=random(),
         noise=random(),
-        steps=4,
-        batch_size=10,
-        learning_rate=torch.full((3, 1), 1e-3, device=ELSEWHERE),
-        clip=0.5,
-        ema=ema,
-        checkpoints=(2,),
-        look=lambda step, members, theta: looked.append(theta.device),
+        checkpoints=SimpleNamespace(
+            steps={2}, look=lambda step, members, theta: looked.append(theta.device)
+        ),
     )
-    assert done.theta.device == ELSEWHERE
+    assert fitted.theta.device == ELSEWHERE
     assert looked == [ELSEWHERE]
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from scorebench.bench import environment as module
-from scorebench.bench.environment import environment, environment_id
+from scorebench.bench.environment import checkout, environment, environment_id
 
 
 def test_is_plain_json_and_the_same_again() -> None:
@@ -20,7 +19,7 @@ def test_is_plain_json_and_the_same_again() -> None:
     assert environment() == record
 
 
-def test_tells_what_results_depend_on() -> None:
+def test_records_everything_that_results_depend_on() -> None:
     record = environment()
     assert record["python"].endswith(platform.python_version())
     assert record["packages"]["optuna"] == metadata.version("optuna")
@@ -48,7 +47,7 @@ def test_holds_nothing_private() -> None:
     assert not [text for text in texts for name in private if len(name) > 4 and name in text]
 
 
-def test_id_is_of_the_facts_and_not_of_the_commit() -> None:
+def test_the_id_depends_on_the_facts_and_not_on_the_commit() -> None:
     record = environment()
     short = environment_id(record)
     assert re.fullmatch(r"[0-9a-f]{12}", short)
@@ -60,26 +59,24 @@ def test_id_is_of_the_facts_and_not_of_the_commit() -> None:
 
 def test_commit_of_a_checkout(tmp_path: Path) -> None:
     def git(*command: str) -> str:
-        who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
-        done = subprocess.run(
-            ["git", "-C", str(tmp_path), *who, *command], check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
+        author = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        line = ["git", "-C", str(tmp_path), *author, *command]
+        return subprocess.run(line, check=True, capture_output=True, text=True).stdout.strip()
 
-    assert module._checkout(tmp_path) is None
+    assert checkout(tmp_path) is None
     git("init", "-q")
-    assert module._checkout(tmp_path) is None
+    assert checkout(tmp_path) is None
     (tmp_path / "file").write_text("1")
     git("add", "file")
     git("commit", "-q", "-m", "first")
-    assert module._checkout(tmp_path) == {"commit": git("rev-parse", "HEAD"), "modified": False}
+    assert checkout(tmp_path) == {"commit": git("rev-parse", "HEAD"), "modified": False}
     (tmp_path / "file").write_text("2")
-    assert module._checkout(tmp_path) == {"commit": git("rev-parse", "HEAD"), "modified": True}
+    assert checkout(tmp_path) == {"commit": git("rev-parse", "HEAD"), "modified": True}
     # A folder inside the checkout is not the checkout.
     (tmp_path / "inner").mkdir()
-    assert module._checkout(tmp_path / "inner") is None
+    assert checkout(tmp_path / "inner") is None
 
 
-def test_a_package_that_is_missing_is_told_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_requirements", lambda: ("no-such-package-anywhere",))
+def test_a_missing_package_is_recorded_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "requires", lambda package: ["no-such-package-anywhere>=1"])
     assert environment()["packages"] == {"no-such-package-anywhere": None}

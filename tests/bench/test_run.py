@@ -1,4 +1,4 @@
-"""One run: pure, independent of its company, and never raising for its own failure."""
+"""One run: pure, independent of its batch, with errors stored instead of raised."""
 
 import math
 
@@ -75,11 +75,11 @@ def test_every_method_runs_and_is_pure(method, kind):
     assert first.result.key == run_key(spec(method, kind=kind))
 
 
-def test_company_changes_nothing_to_the_bit():
-    company = [spec(options={"sigma": s}, rate=r, replicate=i)
+def test_runs_are_bitwise_independent_of_their_batch():
+    batch = [spec(options={"sigma": s}, rate=r, replicate=i)
                for i, (s, r) in enumerate([(0.1, 1e-3), (0.2, 1e-2), (0.5, 3e-2)])]  # fmt: skip
-    assert len({shape(one) for one in company}) == 1
-    for together, one in zip(execute(company, keep=True), company, strict=True):
+    assert len({shape(one) for one in batch}) == 1
+    for together, one in zip(execute(batch, keep=True), batch, strict=True):
         alone = execute([one], keep=True)[0]
         assert numbers(together) == numbers(alone)
         for name, values in alone.artifacts.parameters.items():
@@ -147,7 +147,7 @@ class Raises(ScoreMatching):
         return methods.get("dsm")().loss(model, x, rng, sigma=sigma)
 
 
-def test_an_exception_is_a_failed_row_and_its_company_survives():
+def test_an_exception_is_a_failed_row_and_the_rest_of_the_batch_survives():
     good, bad = spec("raises_in_test", {"sigma": 0.2}), spec("raises_in_test", {"sigma": 2.0})
     outcomes = execute([good, bad], keep=True)
     assert outcomes[0].result.state == "ok"
@@ -157,38 +157,38 @@ def test_an_exception_is_a_failed_row_and_its_company_survives():
     assert outcomes[1].artifacts is None
 
 
-def test_artifacts_are_what_the_pictures_need():
-    kept = execute([spec("dsm", phase="confirm")], keep=True)[0].artifacts
-    assert kept.energy.shape == (100, 100)
-    assert kept.score_field.shape == (24, 24, 2)
-    assert kept.parameters["weight0"].shape == (1, 2, 16)
-    assert kept.learning.curve.shape[1] == 3
-    assert kept.learning.curve[-1, 0] == 40
-    assert (kept.learning.curve[:, 2] > 0).all()
-    assert kept.paths.shape == (11, 8, 2)
-    assert kept.learning.checkpoints.shape == (0, 1)
+def test_artifacts_have_the_shapes_that_figures_need():
+    artifacts = execute([spec("dsm", phase="confirm")], keep=True)[0].artifacts
+    assert artifacts.energy.shape == (100, 100)
+    assert artifacts.score_field.shape == (24, 24, 2)
+    assert artifacts.parameters["weight0"].shape == (1, 2, 16)
+    assert artifacts.learning.curve.shape[1] == 3
+    assert artifacts.learning.curve[-1, 0] == 40
+    assert (artifacts.learning.curve[:, 2] > 0).all()
+    assert artifacts.paths.shape == (11, 8, 2)
+    assert artifacts.learning.checkpoints.shape == (0, 1)
     direct = execute([spec("dsm", kind="score")], keep=True)[0].artifacts
     assert direct.energy is None
 
 
-def test_exact_energy_lies_the_right_way_round():
+def test_fields_have_the_right_orientation():
     # Left mode of 8gaussians lighter than the centre: low energy where the data are.
-    kept = execute([spec("exact")], keep=True)[0].artifacts
+    artifacts = execute([spec("exact")], keep=True)[0].artifacts
     column, row = round((2.83 + 4) / 8 * 100), 50
-    assert kept.energy[row, column] < kept.energy[50, 50]
-    arrows = kept.score_field
+    assert artifacts.energy[row, column] < artifacts.energy[50, 50]
+    arrows = artifacts.score_field
     assert arrows[12, -1, 0] < 0
     assert arrows[-1, 12, 1] < 0
 
 
-def test_threads_are_given_back():
+def test_the_number_of_threads_is_restored():
     torch.set_num_threads(2)
     execute([spec("untrained")])
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)
 
 
-def test_only_what_is_asked_for_is_measured_and_only_its_code_counts():
+def test_only_requested_metrics_are_measured_and_fingerprinted():
     names = ("sw1", "mode_error")
     one = spec(evaluation=EvaluationSpec(samples=300, metrics=names))
     assert set(execute([one])[0].result.metrics) == set(names)
@@ -198,15 +198,15 @@ def test_only_what_is_asked_for_is_measured_and_only_its_code_counts():
 
 
 @pytest.mark.parametrize("method", ["dsm", "ncsn", "mle_grid"])
-def test_metrics_of_models_do_not_depend_on_company(method):
+def test_metrics_of_models_do_not_depend_on_the_batch(method):
     options = OPTIONS[method]
     evaluation = EvaluationSpec(samples=300, metrics=MODEL, split=True)
     first = next(name for name in options if isinstance(options[name], float))
-    company = [
+    batch = [
         spec(method, options | {first: options[first] * scale}, replicate=i, evaluation=evaluation)
         for i, scale in enumerate([0.7, 1.0, 1.4])
     ]
-    for together, one in zip(execute(company), company, strict=True):
+    for together, one in zip(execute(batch), batch, strict=True):
         assert numbers(together) == numbers(execute([one])[0])
         assert all(math.isfinite(value) for value in together.result.metrics.values())
 
@@ -215,11 +215,11 @@ def test_the_split_has_no_error_of_a_sampler():
     # One step of Langevin leaves the exact score's chains where they started.
     evaluation = EvaluationSpec(samples=2000, metrics=("mmd", "sw1", "kl"), split=True)
     one = spec("exact", sampler={"steps": 1}, evaluation=evaluation)
-    found = execute([one])[0].result.metrics
-    assert set(found) == {"mmd", "sw1", "kl", "split.mmd", "split.sw1"}
-    assert found["sw1"] > 0.3
-    assert found["split.sw1"] < 0.2
-    assert abs(found["split.mmd"]) < 1e-3
+    values = execute([one])[0].result.metrics
+    assert set(values) == {"mmd", "sw1", "kl", "split.mmd", "split.sw1"}
+    assert values["sw1"] > 0.3
+    assert values["split.sw1"] < 0.2
+    assert abs(values["split.mmd"]) < 1e-3
     assert fingerprints(one)["sampler"] != fingerprints(spec("exact"))["sampler"]
     # The truth itself has no model that could be sampled otherwise.
     truth = execute([spec("truth", evaluation=evaluation)])[0].result.metrics
@@ -254,17 +254,30 @@ def test_the_learning_rate_may_fall_and_weights_be_averaged():
     assert len(set(results.values())) == 6
 
 
+def test_weight_decay_is_part_of_a_run_only_if_it_is_used():
+    def run(**settings):
+        return spec(training=TrainingSpec(steps=40, batch_size=32, points=1000, **settings))
+
+    plain, zero, decayed = run(), run(weight_decay=0.0), run(weight_decay=0.5)
+    assert zero.canonical() == plain.canonical()
+    assert "weight_decay" not in plain.canonical()
+    assert RunSpec.parse(decayed.canonical()) == decayed
+    assert shape(decayed) != shape(plain)
+    values = [execute([one])[0].result.metrics for one in (plain, zero, decayed)]
+    assert values[0] == values[1] != values[2]
+
+
 @pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_checkpoints_leave_no_trace_and_end_at_the_model(ema):
+def test_checkpoints_change_nothing_and_end_at_the_model(ema):
     def run(checkpoints, rates):
         training = TrainingSpec(steps=40, batch_size=32, points=1000, ema=ema)
         evaluation = EvaluationSpec(samples=300, checkpoints=checkpoints, metrics=("sw1", "kl"))
-        company = [
+        batch = [
             spec(rate=rate, phase="confirm", evaluation=evaluation,
                  training=training.model_copy(update={"learning_rate": rate}))
             for rate in rates
         ]  # fmt: skip
-        return execute(company, keep=True)
+        return execute(batch, keep=True)
 
     rates = [1e-3, 3e-3]
     without, looked = run(0, rates), run(4, rates)
@@ -281,7 +294,7 @@ def test_checkpoints_leave_no_trace_and_end_at_the_model(ema):
         assert np.array_equal(alone.curve, learning.curve)
 
 
-def test_a_checkpoint_is_what_training_to_there_gives():
+def test_a_checkpoint_equals_a_shorter_training():
     evaluation = EvaluationSpec(samples=300, checkpoints=2, metrics=("mmd",))
     training = TrainingSpec(steps=40, batch_size=32, points=1000, learning_rate=3e-3, ema=0.9)
     half = training.model_copy(update={"steps": 20})
@@ -292,10 +305,10 @@ def test_a_checkpoint_is_what_training_to_there_gives():
     assert long.artifacts.learning.checkpoints[0, 1] == short.artifacts.learning.checkpoints[1, 1]
 
 
-def test_the_least_loss_is_kept_where_it_is_known():
+def test_the_least_loss_is_stored_where_it_is_known():
     dataset = dataset_of(spec())
-    kept = execute([spec(phase="confirm")], keep=True)[0].artifacts.learning
-    assert kept.least == methods.get("dsm")().least(dataset, OPTIONS["dsm"])
+    learning = execute([spec(phase="confirm")], keep=True)[0].artifacts.learning
+    assert learning.least == methods.get("dsm")().least(dataset, OPTIONS["dsm"])
     jumps = {"dataset": Plugin(name="checkerboard")}
     assert math.isnan(execute([spec("ssm", **jumps)], keep=True)[0].artifacts.learning.least)
     assert execute([spec("untrained")], keep=True)[0].artifacts.learning is None

@@ -1,4 +1,4 @@
-"""Named random streams: pinned for ever, and never two by the same seed."""
+"""Named random streams: pinned values, and no two streams with one seed."""
 
 import itertools
 
@@ -57,14 +57,14 @@ def test_same_name_same_numbers_and_apart_from_others() -> None:
 
 
 def test_all_bits_of_the_seed_reach_the_twister() -> None:
-    made = generator(5, "noise")
+    numbers = generator(5, "noise")
     twister = np.random.MT19937()
     words = np.random.SeedSequence(stream(5, "noise")).generate_state(624).astype(np.uint32)
     words[0] = 0x80000000
     twister.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": 624}}
-    drawn = torch.empty(2000, dtype=torch.int64).random_(0, 2**24, generator=made)
+    drawn = torch.empty(2000, dtype=torch.int64).random_(0, 2**24, generator=numbers)
     assert drawn.tolist() == (twister.random_raw(2000) % 2**24).tolist()
-    assert made.initial_seed() == stream(5, "noise")
+    assert numbers.initial_seed() == stream(5, "noise")
 
 
 def test_the_global_generator_is_left_alone() -> None:

@@ -1,10 +1,12 @@
-"""Adam equals torch's, members are independent, and divergence is contained and reported."""
+"""Adam equals torch's AdamW; members are independent; divergence is contained and reported."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scorebench.bench.adam import Adam
+from scorebench.bench.spec import TrainingSpec
 from scorebench.bench.training import fit, rate
 from scorebench.methods import methods
 from scorebench.methods.network_model import NetworkModel
@@ -19,7 +21,7 @@ def stream(seeds, offset=0):
     return MemberRandom([torch.Generator().manual_seed(seed + offset) for seed in seeds])
 
 
-def train(objective, seeds, *, rates=None, steps=30, clip=100.0, fitting=None, **options):
+def train(objective, seeds, *, rates=None, steps=30, clip=100.0, settings=None, **options):
     data = torch.stack(
         [torch.randn(20_000, 2, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     )
@@ -30,38 +32,57 @@ def train(objective, seeds, *, rates=None, steps=30, clip=100.0, fitting=None, *
         MLP16.init([torch.Generator().manual_seed(seed) for seed in seeds]),
         data,
         options,
+        TrainingSpec(steps=steps, batch_size=50, clip=clip, **(settings or {})),
+        torch.tensor(rates or [3e-3] * len(seeds)).unsqueeze(1),
         batches=stream(seeds, 100),
         noise=stream(seeds, 200),
-        steps=steps,
-        batch_size=50,
-        learning_rate=torch.tensor(rates or [3e-3] * len(seeds)).unsqueeze(1),
-        clip=clip,
-        **(fitting or {}),
     )
 
 
-def test_adam_equals_torch_adam():
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+def test_adam_equals_torch_adamw(weight_decay, compiled):
     generator = torch.Generator().manual_seed(0)
     theta = torch.randn(3, 20, generator=generator, dtype=torch.float64)
-    rates = [1e-3, 1e-2, 0.1]
+    rates = torch.tensor([1e-3, 1e-2, 0.1], dtype=torch.float64)
     mine = theta.clone()
-    adam = Adam(
-        torch.tensor(rates, dtype=torch.float64).unsqueeze(1),
-        torch.zeros_like(mine),
-        torch.zeros_like(mine),
-    )
+    zeros = torch.zeros_like(mine)
+    adam = Adam(rates.unsqueeze(1), zeros.clone(), zeros.clone(), weight_decay, compiled=compiled)
     rows = [row.clone().requires_grad_() for row in theta]
-    reference = torch.optim.Adam(
-        [{"params": [r], "lr": lr} for r, lr in zip(rows, rates, strict=True)]
-    )
-    for _ in range(50):
+    groups = [{"params": [row], "lr": lr} for row, lr in zip(rows, rates.tolist(), strict=True)]
+    reference = torch.optim.AdamW(groups, weight_decay=weight_decay)
+    for step in range(1, 51):
         gradient = torch.randn(3, 20, generator=generator, dtype=torch.float64)
-        adam.step(mine, gradient)
-        for row, g in zip(rows, gradient, strict=True):
-            row.grad = g.clone()
+        factor = rate("cosine", step, 50)
+        adam.step(mine, gradient, factor)
+        for row, own in zip(rows, gradient, strict=True):
+            row.grad = own.clone()
+        for group, lr in zip(reference.param_groups, rates.tolist(), strict=True):
+            group["lr"] = lr * factor
         reference.step()
-    for row, got in zip(rows, mine, strict=True):
-        assert torch.allclose(row.detach(), got, rtol=1e-12, atol=1e-14)
+    for row, result in zip(rows, mine, strict=True):
+        assert torch.allclose(row.detach(), result, rtol=1e-12, atol=1e-14)
+
+
+def test_a_gradient_that_is_not_finite_decays_nothing():
+    theta = torch.ones(2, 3)
+    adam = Adam(torch.full((2, 1), 0.1), torch.zeros(2, 3), torch.zeros(2, 3), weight_decay=0.5)
+    _, moved = adam.step(theta, torch.tensor([[0.0, 0, 0], [0, torch.nan, 0]]))
+    assert not moved
+    assert torch.equal(theta, torch.ones(2, 3))
+
+
+def test_weight_decay_shrinks_networks_and_is_left_out_of_specs_without_it():
+    plain, decayed = (
+        train(methods.get("dsm")(), [1, 2], steps=100, settings={"weight_decay": decay}).theta
+        for decay in (0.0, 1.0)
+    )
+    assert (decayed.norm(dim=1) < 0.95 * plain.norm(dim=1)).all()
+    assert torch.equal(plain, train(methods.get("dsm")(), [1, 2], steps=100).theta)
+    without, spec = TrainingSpec(steps=10, weight_decay=0), TrainingSpec(steps=10, weight_decay=0.1)
+    assert without.model_dump_json() == TrainingSpec(steps=10).model_dump_json()
+    assert "weight_decay" not in without.model_dump_json()
+    assert TrainingSpec.model_validate_json(spec.model_dump_json()) == spec
 
 
 def test_members_train_the_same_to_the_bit_alone():
@@ -70,10 +91,7 @@ def test_members_train_the_same_to_the_bit_alone():
     for k, seed in enumerate(seeds):
         alone = train(methods.get("dsm")(), [seed], rates=[rates[k]])
         assert torch.equal(together.theta[k], alone.theta[0])
-        assert [row.loss[k] for row in together.curve] == [row.loss[0] for row in alone.curve]
-        assert [row.gradient[k] for row in together.curve] == [
-            row.gradient[0] for row in alone.curve
-        ]
+        assert np.array_equal(together.curves[k], alone.curves[0])
 
 
 class FailsAt(ScoreMatching):
@@ -101,7 +119,7 @@ def test_a_diverging_member_leaves_without_disturbing_the_rest(step):
     failure = result.failures[1]
     assert (failure.stage, failure.step) == ("train", step)
     assert result.evaluations[1] < result.evaluations[0]
-    assert math.isnan(result.curve[-1].loss[1])
+    assert np.isnan(result.curves[1, -1, 1:]).all()
     for k in (0, 2):
         alone = train(FailsAt(step), [seeds[k]], steps=130, sigma=sigma[k : k + 1])
         assert torch.equal(result.theta[k], alone.theta[0])
@@ -137,12 +155,12 @@ def test_training_finds_the_score_of_a_gaussian(name, options):
     variance = 1 + (0.3**2 if name == "dsm" else 0)
     error = (score + x / variance).square().sum(-1).mean() / 2
     assert error < 0.12
-    assert result.curve[0].loss[0] > result.curve[-1].loss[0]
+    assert result.curves[0, 0, 1] > result.curves[0, -1, 1]
 
 
-@pytest.mark.parametrize("activation", ["swish", "softplus"])
+@pytest.mark.parametrize(("activation", "weight_decay"), [("swish", 0.0), ("softplus", 0.1)])
 @pytest.mark.parametrize("name", ["dsm", "ssm"])
-def test_what_fills_up_a_width_is_never_trained(activation, name):
+def test_padding_of_a_width_is_never_trained(activation, weight_decay, name):
     mlp = MLP(2, "energy", 21, 2, activation)
     given = {"sigma": torch.full((1, 1, 1), 0.2)}
     if name == "ssm":
@@ -150,8 +168,8 @@ def test_what_fills_up_a_width_is_never_trained(activation, name):
     start = mlp.init([torch.Generator().manual_seed(0)])
     fitted = fit(
         methods.get(name)(), mlp, start, torch.randn(1, 500, 2), given,
-        batches=stream([1]), noise=stream([2]), steps=30, batch_size=20,
-        learning_rate=torch.full((1, 1), 1e-2), clip=10.0,
+        TrainingSpec(steps=30, batch_size=20, clip=10.0, weight_decay=weight_decay),
+        torch.full((1, 1), 1e-2), batches=stream([1]), noise=stream([2]),
     )  # fmt: skip
     assert not torch.equal(fitted.theta, start)
     assert torch.equal(fitted.theta, mlp.pack(mlp.named(fitted.theta)))
@@ -184,30 +202,30 @@ def test_cosine_schedule_equals_torch_with_the_rate_of_each_step():
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 1000])
 def test_a_rate_warms_up_stays_and_decays(steps):
-    made = [rate("wsd", step, steps) for step in range(1, steps + 1)]
-    assert all(0 < value <= 1 for value in made)
-    top = made.index(max(made))
-    assert made[: top + 1] == sorted(made[: top + 1])
-    assert made[top:] == sorted(made[top:], reverse=True)
+    factors = [rate("wsd", step, steps) for step in range(1, steps + 1)]
+    assert all(0 < factor <= 1 for factor in factors)
+    top = factors.index(max(factors))
+    assert factors[: top + 1] == sorted(factors[: top + 1])
+    assert factors[top:] == sorted(factors[top:], reverse=True)
     if steps == 1000:
-        assert made[9] == pytest.approx(0.5)
-        assert made[19:851] == [1.0] * 832
-        assert made[925] == pytest.approx(1 - math.sqrt(0.5), abs=1e-12)
-        assert made[-1] == pytest.approx(1 - math.sqrt(149 / 150))
+        assert factors[9] == pytest.approx(0.5)
+        assert factors[19:851] == [1.0] * 832
+        assert factors[925] == pytest.approx(1 - math.sqrt(0.5), abs=1e-12)
+        assert factors[-1] == pytest.approx(1 - math.sqrt(149 / 150))
 
 
 def test_averaged_weights_are_the_weighted_mean_of_the_path():
     beta, steps = 0.7, 6
     path = [train(methods.get("dsm")(), [1, 2], steps=t).theta for t in range(1, steps + 1)]
     weights = [beta ** (steps - t) for t in range(1, steps + 1)]
-    wanted = sum(w * theta for w, theta in zip(weights, path, strict=True)) / sum(weights)
-    found = train(methods.get("dsm")(), [1, 2], steps=steps, fitting={"ema": beta}).theta
-    assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-6)
-    assert not torch.allclose(found, path[-1], rtol=1e-4, atol=1e-6)
+    mean = sum(w * theta for w, theta in zip(weights, path, strict=True)) / sum(weights)
+    average = train(methods.get("dsm")(), [1, 2], steps=steps, settings={"ema": beta}).theta
+    assert torch.allclose(average, mean, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(average, path[-1], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["dsm", "ism", "ncsn", "mle_grid"])
-def test_schedules_and_averages_leave_members_alone(name):
+def test_schedules_averages_and_decay_keep_members_independent(name):
     options = {
         "dsm": {"sigma": [0.1, 0.2, 0.4]},
         "ism": {"data_noise": [0.0, 0.1, 0.2]},
@@ -229,9 +247,9 @@ def test_schedules_and_averages_leave_members_alone(name):
             torch.stack([torch.randn(999, 2, generator=torch.Generator().manual_seed(s))
                          for s in seeds]),
             chosen_options,
-            batches=stream(seeds, 100), noise=stream(seeds, 200), steps=25, batch_size=50,
-            learning_rate=torch.full((len(seeds), 1), 3e-3), clip=100.0,
-            schedule="cosine", ema=0.9,
+            TrainingSpec(steps=25, batch_size=50, schedule="cosine", ema=0.9, weight_decay=0.1),
+            torch.full((len(seeds), 1), 3e-3),
+            batches=stream(seeds, 100), noise=stream(seeds, 200),
         ).theta  # fmt: skip
 
     together = run([0, 1, 2])
@@ -239,11 +257,10 @@ def test_schedules_and_averages_leave_members_alone(name):
         assert torch.equal(together[k], run([k])[0])
 
 
-def test_a_diverging_member_takes_its_average_along():
+def test_averages_and_decay_of_the_rest_outlast_a_diverging_member():
     seeds, sigma = [1, 2, 3], torch.tensor([0.2, 2.0, 0.3]).view(-1, 1, 1)
-    result = train(FailsAt(17), seeds, steps=40, sigma=sigma, fitting={"ema": 0.9})
+    settings = {"ema": 0.9, "weight_decay": 0.1}
+    result = train(FailsAt(17), seeds, steps=40, sigma=sigma, settings=settings)
     for k in (0, 2):
-        alone = train(
-            FailsAt(17), [seeds[k]], steps=40, sigma=sigma[k : k + 1], fitting={"ema": 0.9}
-        )
+        alone = train(FailsAt(17), [seeds[k]], steps=40, sigma=sigma[k : k + 1], settings=settings)
         assert torch.equal(result.theta[k], alone.theta[0])

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import torch
 from scorebench.bench.process import one_thread
+from scorebench.bench.spec import TrainingSpec
 from scorebench.bench.training import fit
 from scorebench.datasets import get_dataset
 from scorebench.methods import methods
@@ -33,9 +34,9 @@ def errors(name: str, *, steps: int, rate: float, schedule: str, ema: float) -> 
         methods.get("dsm")(), mlp, mlp.init(streams(0)),
         torch.stack([dataset.sample(50_000, g).float() for g in streams(100)]),
         {"sigma": torch.full((SEEDS, 1, 1), SIGMA)},
+        TrainingSpec(steps=steps, batch_size=BATCH, schedule=schedule, ema=ema),
+        torch.full((SEEDS, 1), rate),
         batches=MemberRandom(streams(200)), noise=MemberRandom(streams(300)),
-        steps=steps, batch_size=BATCH, learning_rate=torch.full((SEEDS, 1), rate),
-        clip=100.0, schedule=schedule, ema=ema,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(9)
     x = dataset.sample(20_000, generator)

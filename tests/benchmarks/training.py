@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from scorebench.bench.process import one_thread
+from scorebench.bench.spec import TrainingSpec
 from scorebench.bench.training import fit
 from scorebench.methods import methods
 from scorebench.methods.networks import MLP
@@ -46,8 +47,8 @@ def trainer(name: str, width: int, members: int, batch: int, kind: str = "energy
     def run() -> None:
         fit(
             methods.get(name)(), mlp, theta, data, options,
-            batches=batches, noise=noise, steps=STEPS, batch_size=batch,
-            learning_rate=torch.full((members, 1), 1e-3), clip=100.0,
+            TrainingSpec(steps=STEPS, batch_size=batch), torch.full((members, 1), 1e-3),
+            batches=batches, noise=noise,
         )  # fmt: skip
 
     return run

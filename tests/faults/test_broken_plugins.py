@@ -53,7 +53,7 @@ EXPECTED = {
         "killed": LOST,
     },
     "score": {
-        "nan": ("failed", "score", "broken_metric came out as no number"),
+        "nan": ("failed", "score", "broken_metric: not a number"),
         "inf": ("ok", None, ""),
         "exception": ("failed", "score", "ZeroDivisionError: a bug in two lines"),
         "exit": ("failed", "worker", "sys.exit(3)"),

@@ -1,4 +1,4 @@
-"""A normal distribution in any number of dimensions: whatever a metric says of it is known."""
+"""A normal distribution in any dimension: metrics of it have closed forms."""
 
 import math
 
@@ -33,4 +33,4 @@ class Normal(Dataset):
 
 SAMPLES = ("mmd", "sw1", "sw2", "energy_distance", "mode_error", "missed_mass", "junk_mass", "c2st",
            "ksd")  # fmt: skip
-"""Metrics of samples that need nothing of a dataset that a normal one has not in any dimension."""
+"""Metrics of samples that are defined for a normal distribution in any dimension."""

@@ -89,17 +89,16 @@ def test_expectation_for_normal_distributions(generator: torch.Generator, dim: i
 
     wanted = expected_kernel(2, 0) + expected_kernel(2 * 1.3**2, 0)
     wanted -= 2 * expected_kernel(1 + 1.3**2, 0.5)
-    found = torch.stack(values)
-    error = found.std(0) / math.sqrt(len(found))
-    assert ((found.mean(0) - wanted).abs() < 4 * error).all()
+    measured = torch.stack(values)
+    error = measured.std(0) / math.sqrt(len(measured))
+    assert ((measured.mean(0) - wanted).abs() < 4 * error).all()
     assert (wanted[:3] > 10 * error[:3]).all()
 
 
 def test_same_in_both_directions(generator: torch.Generator) -> None:
     dataset = Normal(2)
     x, y = dataset.sample(300, generator), dataset.sample(211, generator)
-    forth, back = MMD(dataset, y)(x), MMD(dataset, x)(y)
-    assert forth == pytest.approx(back, abs=2e-7)
+    assert MMD(dataset, y)(x) == pytest.approx(MMD(dataset, x)(y), abs=2e-7)
 
 
 def test_order_of_points_does_not_matter(generator: torch.Generator) -> None:
@@ -149,7 +148,7 @@ def test_the_same_bits_again(generator: torch.Generator) -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e39])
-def test_one_point_that_is_not_finite_is_the_worst(bad: float) -> None:
+def test_one_point_that_is_not_finite_gives_the_worst_value(bad: float) -> None:
     dataset = Normal(2)
     samples = dataset.sample(9, torch.Generator())
     samples[4, 1] = bad
@@ -171,7 +170,7 @@ def test_far_points_are_far_from_everything(generator: torch.Generator) -> None:
     )
 
 
-def test_shapes_that_cannot_be_scored() -> None:
+def test_wrong_shapes_are_refused() -> None:
     dataset = Normal(2)
     metric = MMD(dataset, dataset.sample(5, torch.Generator()))
     for shape in [(1, 2), (5, 3), (5,)]:
@@ -200,8 +199,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kilobytes on Linux only")
 def test_memory_does_not_grow_with_the_sample() -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True
     )
     # One matrix of all distances would be 400 MB.
-    assert int(done.stdout) < 20_000
+    assert int(process.stdout) < 20_000

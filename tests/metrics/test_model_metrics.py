@@ -65,12 +65,12 @@ def test_divergences_of_density_models_in_closed_form():
     dataset, centre = one_gaussian()
     v, w, shift = 0.25, 0.4, 0.3
     model = model_gaussian(centre + shift, w)
-    forth = 0.5 * (2 * v / w + 2 * shift**2 / w - 2 + 2 * math.log(w / v))
-    back = 0.5 * (2 * w / v + 2 * shift**2 / v - 2 + 2 * math.log(v / w))
-    assert measure("kl", dataset, model) == pytest.approx(forth, abs=1e-5)
-    assert measure("kl_reverse", dataset, model) == pytest.approx(back, abs=1e-5)
+    forward = 0.5 * (2 * v / w + 2 * shift**2 / w - 2 + 2 * math.log(w / v))
+    reverse = 0.5 * (2 * w / v + 2 * shift**2 / v - 2 + 2 * math.log(v / w))
+    assert measure("kl", dataset, model) == pytest.approx(forward, abs=1e-5)
+    assert measure("kl_reverse", dataset, model) == pytest.approx(reverse, abs=1e-5)
     entropy = math.log(2 * math.pi * math.e * v)
-    assert measure("nll", dataset, model) == pytest.approx(entropy + forth, abs=1e-5)
+    assert measure("nll", dataset, model) == pytest.approx(entropy + forward, abs=1e-5)
     assert measure("edge_mass", dataset, model) < 1e-6
 
 
@@ -81,7 +81,7 @@ def test_divergences_of_density_models_in_closed_form():
         ("checkerboard", 0.1, 0.09378), ("checkerboard", 0.2, 0.18412),
     ],
 )  # fmt: skip
-def test_divergence_of_smoothed_data_is_what_others_computed(name, sigma, wanted):
+def test_divergence_of_smoothed_data_equals_independent_values(name, sigma, wanted):
     dataset = get_dataset(name)
     value = measure("kl", dataset, ExactScore(dataset, sigma))
     assert value == pytest.approx(wanted, abs=3e-5)
@@ -101,7 +101,7 @@ def test_the_truth_has_the_value_of_the_truth(name):
             super().__init__(dataset)
             self.is_truth = False
 
-    # Not by being told: by integrating.
+    # The value comes from the integral, not from is_truth.
     assert measure(name, dataset, Disguised()) == pytest.approx(floor, abs=1e-5)
 
 
@@ -126,7 +126,7 @@ def test_a_flat_energy_is_uniform_and_shows_at_the_edge():
     assert measure("nll", dataset, Flat()) == pytest.approx(math.log(144), abs=1e-6)
 
 
-def test_without_an_energy_or_with_numbers_that_are_none_it_is_the_worst():
+def test_a_model_without_energy_or_with_nan_gets_the_worst_value():
     dataset = get_dataset("8gaussians")
 
     class Broken(Flat):
@@ -137,7 +137,7 @@ def test_without_an_energy_or_with_numbers_that_are_none_it_is_the_worst():
     assert measure("fisher", dataset, Broken()) == math.inf
 
 
-def test_looking_at_a_model_is_no_sampling_cost():
+def test_measuring_a_model_is_no_sampling_cost():
     dataset = get_dataset("8gaussians")
     mlp = MLP(2, "energy", 8, 1, "swish")
     model = NetworkModel(mlp, mlp.init([torch.Generator().manual_seed(0)]))

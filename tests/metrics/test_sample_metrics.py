@@ -8,7 +8,7 @@ from scorebench.bench.metrics import metrics
 from scorebench.bench.metrics.base import Measure
 from scorebench.bench.metrics.c2st import C2ST
 from scorebench.bench.metrics.energy_distance import EnergyDistance
-from scorebench.bench.metrics.ksd import KSD, _stein
+from scorebench.bench.metrics.ksd import KSD, stein_kernel
 from scorebench.bench.metrics.modes import JunkMass, MissedMass, ModeError
 from scorebench.datasets import get_dataset
 from scorebench.datasets.errors import UsageError
@@ -51,7 +51,7 @@ def test_modes_are_counted(generator):
     assert MissedMass(dataset, x)(left) == pytest.approx(0.8)
 
 
-def test_junk_is_what_lies_where_the_truth_does_not(generator):
+def test_junk_is_mass_outside_the_truth(generator):
     dataset = get_dataset("rings")
     truth = dataset.sample(20_000, generator)
     metric = JunkMass(dataset, truth)
@@ -61,7 +61,7 @@ def test_junk_is_what_lies_where_the_truth_does_not(generator):
     assert metric(mixed) == pytest.approx(metric(truth[:997]) * 0.997 + 0.003, abs=1e-9)
 
 
-def test_classifier_cannot_tell_the_truth_from_itself(generator):
+def test_classifier_cannot_distinguish_the_truth_from_itself(generator):
     dataset = get_dataset("8gaussians")
     values = [
         C2ST(dataset, dataset.sample(500, generator))(dataset.sample(500, generator))
@@ -96,8 +96,8 @@ def test_stein_kernel_equals_its_definition_by_autograd(generator):
             trace = sum(torch.autograd.grad(ga[c], b, retain_graph=True)[0][c] for c in range(2))
             sa, sb = dataset.score(x[i : i + 1])[0], dataset.score(y[j : j + 1])[0]
             wanted[i, j] = (k * (sa @ sb) + sa @ gb + sb @ ga + trace).detach()
-    found = _stein(x, dataset.score(x), y, dataset.score(y))
-    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+    kernel = stein_kernel(x, dataset.score(x), y, dataset.score(y))
+    torch.testing.assert_close(kernel, wanted, rtol=1e-10, atol=1e-10)
 
 
 def test_stein_discrepancy_is_blind_to_weights_and_not_to_shape(generator):
@@ -114,7 +114,7 @@ def test_stein_discrepancy_is_blind_to_weights_and_not_to_shape(generator):
     assert metric(x[:n] * 1.2) > 0.03
 
 
-def test_a_metric_of_which_more_is_better_is_refused_with_the_way_out():
+def test_a_metric_with_larger_is_better_is_refused_with_the_fix():
     with pytest.raises(UsageError, match=r"metrics are losses.* return the negative value"):
 
         class Accuracy(Measure):
@@ -124,7 +124,7 @@ def test_a_metric_of_which_more_is_better_is_refused_with_the_way_out():
         direction = "min"
 
 
-def test_every_metric_says_what_it_is():
+def test_every_metric_has_a_cost_and_a_summary():
     for name in metrics.names():
         metric = metrics.get(name)
         assert metric.cost

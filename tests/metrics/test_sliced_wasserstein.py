@@ -38,11 +38,11 @@ def test_order_one_equals_scipy_direction_by_direction(generator: torch.Generato
     dataset = Normal(2)
     x, y = dataset.sample(50, generator) + 1, dataset.sample(73, generator)
     angles = np.pi * (np.arange(64) + 0.5) / 64
-    each = [
+    distances = [
         wasserstein_distance(*(math.cos(a) * z[:, 0] + math.sin(a) * z[:, 1] for z in (x, y)))
         for a in angles
     ]
-    assert SW1(dataset, y)(x) == pytest.approx(np.mean(each), abs=1e-6)
+    assert SW1(dataset, y)(x) == pytest.approx(np.mean(distances), abs=1e-6)
 
 
 @pytest.mark.parametrize(("n", "m"), [(7, 7), (4, 6), (5, 8), (1, 9), (12, 3)])
@@ -56,8 +56,8 @@ def test_coupling_is_the_integral_over_quantiles(
     level = (np.arange(n * m) + 0.5) / (n * m)
     gap = a[np.floor(level * n).astype(int)] - b[np.floor(level * m).astype(int)]
     for p in (1, 2):
-        found = float((a[i] - b[j]).abs().pow(p) @ weight)
-        assert found == pytest.approx(float(gap.abs().pow(p).mean()), rel=1e-12)
+        integral = float((a[i] - b[j]).abs().pow(p) @ weight)
+        assert integral == pytest.approx(float(gap.abs().pow(p).mean()), rel=1e-12)
     assert float(weight.sum()) == pytest.approx(1, rel=1e-12)
     assert len(weight) < n + m
 
@@ -81,21 +81,22 @@ def test_translated_copy_in_many_dimensions(
     dataset = Normal(16)
     x = dataset.sample(40, generator)
     shift = torch.randn(16, generator=generator, dtype=torch.float64)
-    found = kind(dataset, x)(x + shift)
+    distance = kind(dataset, x)(x + shift)
     if p == 2:
         # Orthogonal bases make the mean of (direction · shift)² exact.
-        assert found == pytest.approx(float(shift.norm()) / 4, rel=1e-5)
+        assert distance == pytest.approx(float(shift.norm()) / 4, rel=1e-5)
     else:
         mean = math.gamma(8) / (math.sqrt(math.pi) * math.gamma(8.5))
-        assert found == pytest.approx(float(shift.norm()) * mean, rel=0.1)
+        assert distance == pytest.approx(float(shift.norm()) * mean, rel=0.1)
 
 
 def test_directions_are_units_and_always_the_same() -> None:
     for dim in (1, 2, 3, 5, 300):
-        found = directions(dim)
-        torch.testing.assert_close(found.norm(dim=1), torch.ones(len(found), dtype=torch.float64))
-        assert torch.equal(found, directions(dim))
-        assert len(found) >= {1: 1, 2: 64}.get(dim, 256)
+        vectors = directions(dim)
+        norms = vectors.norm(dim=1)
+        torch.testing.assert_close(norms, torch.ones_like(norms))
+        assert torch.equal(vectors, directions(dim))
+        assert len(vectors) >= {1: 1, 2: 64}.get(dim, 256)
     angle = torch.atan2(directions(2)[:, 1], directions(2)[:, 0])
     torch.testing.assert_close(angle.diff(), torch.full((63,), math.pi / 64, dtype=torch.float64))
     assert float(angle[0]) == pytest.approx(math.pi / 128)

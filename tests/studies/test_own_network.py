@@ -166,11 +166,11 @@ def test_check_tells_of_networks(folder, monkeypatch):
     monkeypatch.chdir(folder)
     good = list(check("nets/mine.py:MyNet"))
     assert len(good) >= 8
-    assert {finding.plugin for finding in good} == {"energy 'mine.py:MyNet'"}
-    assert [finding for finding in good if finding.complaint] == []
-    bad = [finding for finding in check("nets/mine.py:Kinked") if finding.complaint]
-    assert ["ReLU" in finding.complaint for finding in bad] == [True]
-    only_a_score = {finding.plugin for finding in check("nets/mine.py:Direct")}
+    assert {result.plugin for result in good} == {"energy 'mine.py:MyNet'"}
+    assert [result for result in good if result.problem] == []
+    bad = [result for result in check("nets/mine.py:Kinked") if result.problem]
+    assert ["ReLU" in result.problem for result in bad] == [True]
+    only_a_score = {result.plugin for result in check("nets/mine.py:Direct")}
     assert only_a_score == {"score 'mine.py:Direct'"}
     with pytest.raises(UsageError, match=r"nets/mine\.py:MyNet"):
         list(check("nets/mine.py"))
