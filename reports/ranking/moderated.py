@@ -50,7 +50,7 @@ class Means:
 
     def hall(self, tail: float) -> tuple[Array, Array]:
         """Hall's interval: the t interval straightened for skewness."""
-        bound = stats.t.isf(tail, self.freedom)
+        bound: Array = np.asarray(stats.t.isf(tail, self.freedom))
         low, high = (_straight(sign * bound, self.skew) * self.error for sign in (1, -1))
         return self.value - low, self.value - high
 
