@@ -118,7 +118,8 @@ def compare(losses: Array, over: slice = slice(None)) -> Comparisons:
         apart = np.where(run & ~sound, math.inf, a - b)
         found = spreads(apart, methods - 1, 0.5 * (methods - 2) / max(1, len(first) - 1))
         found = replace(found, third=_third(losses, found.variance, first, second)).on(over)
-        a, b, run, sound, apart = (x[..., over, :] for x in (a, b, run, sound, apart))
+        a, b, apart = a[..., over, :], b[..., over, :], apart[..., over, :]
+        run, sound = run[..., over, :], sound[..., over, :]
         value = (np.where(run, apart, 0.0).sum(-1) / run.sum(-1)).mean(-1)
         difference = found.means(value)
         p_value, direction = difference.p_value(), np.sign(value)
@@ -205,7 +206,7 @@ def probability_best(losses: Array, seed: int = 0, draws: int = 20_000) -> Array
     chances = np.zeros(methods)
     count = int(sound.sum())
     if count == 1:
-        return sound.astype(np.float64)
+        return np.asarray(sound, dtype=np.float64)
     found = compare(losses[sound])
     if not np.isfinite(found.difference.error).all():
         return np.where(sound, math.nan, 0.0)
