@@ -15,9 +15,9 @@ that are told apart, in %; in brackets the paired t test with Bonferroni:
 |---|---|---|---|---|---|---|
 | normal | 2.9 (4.0) | 3.6 (5.4) | 3.9 (4.8) | 49 (31) | 74 (57) | 85 (76) |
 | exponential | 1.5 (3.1) | 1.8 (2.6) | 2.9 (3.0) | 54 (38) | 70 (60) | 79 (79) |
-| normal, one method 5 times noisier | 2.1 (2.9) | 3.2 (5.4) | 2.9 (4.4) | 27 (31) | 56 (57) | 79 (76) |
-| exponential, one 5 times noisier | 4.8 (6.5) | 3.1 (6.5) | 3.9 (5.8) | 40 (38) | 61 (60) | 74 (79) |
-| log-normal (sigma 1), one 5 times noisier | 4.1 (7.4) | 6.0 (8.6) | 5.0 (9.0) | 47 (49) | 66 (74) | 73 (82) |
+| normal, one method 5× noisier | 2.1 (2.9) | 3.2 (5.4) | 2.9 (4.4) | 27 (31) | 56 (57) | 79 (76) |
+| exponential, one 5× | 4.8 (6.5) | 3.1 (6.5) | 3.9 (5.8) | 40 (38) | 61 (60) | 74 (79) |
+| log-normal, σ = 1, one 5× | 4.1 (7.4) | 6.0 (8.6) | 5.0 (9.0) | 47 (49) | 66 (74) | 73 (82) |
 
 It fails where one dataset is all there is and one method is both skewed and five times noisier:
 errors are 8 and 9 % (7 and 9 %) for exponential and log-normal luck at R = 3.
