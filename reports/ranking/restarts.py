@@ -46,7 +46,7 @@ class Comparisons:
             (..., pairs). The error is ``nan`` where a restart failed, or there is only one.
         p_value: Of "they are the same", for this pair alone; ``nan`` where nothing can be said.
         direction: -1 where the first looks better, 1 where the second does, 0 where neither.
-        spreads: Of the differences within a restart, for forecasts.
+        likely: Spreads of the differences within a restart as they probably are, for forecasts.
     """
 
     first: NDArray[np.intp]
@@ -54,7 +54,7 @@ class Comparisons:
     difference: Means
     p_value: Array
     direction: Array
-    spreads: Spreads
+    likely: Spreads
 
     @property
     def methods(self) -> int:
@@ -146,7 +146,16 @@ def compare(losses: Array, over: slice = slice(None)) -> Comparisons:
             p_value = np.where(failed, chance, p_value)
             direction = np.where(failed, towards, direction)
             difference = replace(difference, value=np.where(failed, gap, value))
-    return Comparisons(first, second, difference, p_value, direction, found)
+    likely = replace(found, variance=found.variance * _forecast(skewness(losses))[..., None, None])
+    return Comparisons(first, second, difference, p_value, direction, likely)
+
+
+def _forecast(skew: Array) -> Array:
+    """Probable over moderated variance, by simulation.
+
+    What is never drawn down is on average too large, what few skewed restarts show too small.
+    """
+    return 0.78 + 0.45 * np.clip(skew, 0.0, 2.0)
 
 
 def _third(

@@ -132,7 +132,7 @@ def restarts_needed(
     Returns:
         Shape (..., pairs); at least 1. ``nan`` where the pair is decided, or nothing can be said.
     """
-    now, found = comparisons.difference, comparisons.spreads
+    now, found = comparisons.difference, comparisons.likely
     decided = (comparisons.adjusted() <= share).sum(-1, keepdims=True)
     steps = still_possible(comparisons.methods)
     level = share / steps[np.minimum(decided, len(steps) - 1)]
