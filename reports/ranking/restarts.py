@@ -116,7 +116,8 @@ def compare(losses: Array, over: slice = slice(None)) -> Comparisons:
     Where a restart failed there is no t test, and the exact sign test over the common restarts
     decides. It cannot see that a method always fails on one of several datasets. For that counts
     the chance, whatever the rate of failure, that of two equal methods one fails n times in n and
-    the other never: 2·4⁻ⁿ at most (Barnard 1947, *Biometrika* 34), times the number of datasets.
+    the other never: 2·4⁻ⁿ at most (Barnard 1947, *Biometrika* 34), times the number of datasets, times two for there being
+    two tests.
 
     Args:
         losses: Shape (..., methods, datasets, restarts).
@@ -176,7 +177,7 @@ def _by_signs(a: Array, b: Array, run: NDArray[np.bool_]) -> tuple[Array, Array]
     chance = np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(wins, losses), wins + losses, 0.5))
     signs = np.sign(losses - wins).astype(np.float64)
     counts, datasets = run.sum(-1), run.shape[-2]
-    extreme = np.minimum(1.0, datasets * 2 * 0.25**counts)
+    extreme = np.minimum(1.0, 2 * datasets * 2 * 0.25**counts)
     for this, other, sign in ((a, b, 1.0), (b, a, -1.0)):
         always = (np.isinf(this) & run).sum(-1) == counts
         never = (np.isfinite(other) & run).sum(-1) == counts

@@ -123,12 +123,17 @@ def test_failures_leave_the_sign_test():
 
 
 def test_always_failing_on_one_dataset_is_seen():
-    losses = noise(2, 4, 5)
+    losses = noise(2, 4, 6)
     losses[0, 2] = math.inf
     found = compare(losses)
     assert found.direction.tolist() == [1]
-    assert found.p_value[0] <= 4 * 2 * 0.25**5
+    assert found.p_value[0] <= 4 * 4 * 0.25**6
     assert np.isinf(found.difference.value[0])
+
+
+def test_chance_failures_make_no_winner():
+    for restarts in (3, 5, 6):
+        assert calibration.failures(0.5, 4, restarts, 1000).mean() < 0.065
 
 
 def test_looks_spend_no_more_than_there_is():
