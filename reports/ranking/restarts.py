@@ -7,7 +7,7 @@ compared by their differences within a restart. Losses have the shape
 (..., methods, datasets, restarts): ``nan`` stands for a restart that was not run, ``inf`` for one
 that failed, and leading axes are studies of their own.
 
-Measured by ``python -m scorebench.tests.calibration.restarts`` for four methods (800 simulated
+Measured by ``python -m tests.calibration.restarts`` for four methods (800 simulated
 studies a figure). Studies of identical methods with a claim, and pairs 3.9 standard errors apart
 that are told apart, in %; in brackets the paired t test with Bonferroni:
 
@@ -116,8 +116,8 @@ def compare(losses: Array, over: slice = slice(None)) -> Comparisons:
     Where a restart failed there is no t test, and the exact sign test over the common restarts
     decides. It cannot see that a method always fails on one of several datasets. For that counts
     the chance, whatever the rate of failure, that of two equal methods one fails n times in n and
-    the other never: 2·4⁻ⁿ at most (Barnard 1947, *Biometrika* 34), times the number of datasets, times two for there being
-    two tests.
+    the other never: 2·4⁻ⁿ at most (Barnard 1947, *Biometrika* 34), times the number of datasets,
+    and twice that since there are two tests.
 
     Args:
         losses: Shape (..., methods, datasets, restarts).

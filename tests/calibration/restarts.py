@@ -1,7 +1,7 @@
 """How well the statistics of restarts keep their promises, on simulated studies.
 
-``python -m scorebench.tests.calibration.restarts [studies]`` prints the tables; 2,000 studies a
-line take some minutes. Losses are dataset scale × method scale × luck of the restart, plus what
+``python -m tests.calibration.restarts [studies]`` prints the tables; 2,000 studies
+a line take ten minutes. Losses are dataset scale × method scale × luck of the restart, plus what
 all methods share in a restart, of the same law.
 """
 
