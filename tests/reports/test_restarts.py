@@ -14,7 +14,8 @@ from scorebench.reports.ranking.restarts import (
     still_possible,
 )
 from scorebench.reports.ranking.until_decided import decide, parts, restarts_needed, rounds
-from scorebench.tests.calibration import restarts as calibration
+
+from ..calibration import restarts as calibration
 
 NORMAL, SKEWED = calibration.Law("normal"), calibration.Law("exponential")
 NOISY = calibration.Law("normal", "method")
