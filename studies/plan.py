@@ -61,9 +61,10 @@ class Plan:
 
     @cached_property
     def tuned(self) -> list[Cell]:
-        """Cells of the comparison, in the study's order."""
+        """Cells of the comparison, in the study's order, one restart after the other."""
         return [
-            Cell(method.label, dataset.label, sampler.label)
+            Cell(method.label, dataset.label, sampler.label, restart)
+            for restart in range(self.study.search.restarts)
             for method in self.study.methods
             for dataset in self.study.datasets
             for sampler in self.study.samplers

@@ -23,7 +23,7 @@ from ...bench.spec import (
     TrainingSpec,
 )
 from ...datasets.errors import UsageError, unknown
-from ..cell import Cell
+from ..cell import Cell, restart_seed
 from ..engine import Engine
 from .entries import Entry, Leaf, is_open, reason
 from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
@@ -184,7 +184,7 @@ class Template:
         try:
             return RunSpec(
                 phase=phase,
-                seed=study.seed,
+                seed=restart_seed(study.seed, self.cell.restart),
                 method=method,
                 dataset=dataset,
                 sampler=Plugin(name=sampler.name, options=sampler.options | values["sampler"]),

@@ -64,6 +64,9 @@ class Search(Frozen):
         startup: Random configurations before ``tpe`` and ``gp`` begin to learn.
         finalists: Best configurations that are trained again before the winner is chosen.
         repeats: Fresh validation runs of each finalist.
+        restarts: Independent repetitions of search and confirmation in each cell, each with its
+            own proposals, training seeds and truth. What a study says of methods rests on them:
+            one restart speaks of its configurations only.
     """
 
     trials: int = Field(20, ge=0, le=100_000)
@@ -72,6 +75,7 @@ class Search(Frozen):
     startup: int = Field(10, ge=1, le=100_000)
     finalists: int = Field(2, ge=1, le=100)
     repeats: int = Field(2, ge=0, le=100)
+    restarts: int = Field(1, ge=1, le=1000)
 
 
 class Confirm(Frozen):
