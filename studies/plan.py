@@ -230,7 +230,7 @@ class Plan:
         self, cell: Cell, phase: Phase, trial: int | None, replicate: int, spec: RunSpec
     ) -> Job:
         slot = Slot(cell, phase, trial, replicate)
-        scored = evaluation(self.study, phase)
+        scored = evaluation(self.study, phase, self.engine)
         update = {"phase": phase, "replicate": replicate, "evaluation": scored}
         return Job(slot, spec.model_copy(update=update))
 

@@ -136,7 +136,10 @@ def gather(results: pd.DataFrame, objective: str, expected: Iterable[Cell] = ())
     if "restart" not in results:
         results = results.assign(restart=0)
     rows = results[results["phase"] != "reference"]
-    seen = [*zip(rows["method"], rows["dataset"], rows["sampler"], strict=True), *expected]
+    seen = [
+        *zip(rows["method"], rows["dataset"], rows["sampler"], strict=True),
+        *(cell.labels for cell in expected),
+    ]
     pairs = sorted({(method, sampler) for method, _, sampler in seen})
     datasets = tuple(sorted({dataset for _, dataset, _ in seen} | set(results["dataset"])))
     several = len({sampler for _, sampler in pairs}) > 1

@@ -127,7 +127,8 @@ def parse_line(text: str | bytes, version: int = FORMAT) -> Row | Discard:
 def _cell(stored: Any) -> Cell:
     """Read what ``Cell.stored`` wrote."""
     cell = Cell(*stored)
-    if cell.stored != stored or not all(isinstance(label, str) for label in cell.labels):
+    strings = all(isinstance(label, str) for label in cell.labels)
+    if cell.stored != stored or not strings or type(cell.restart) is not int:
         raise TypeError(f"{stored!r} is no cell")
     return cell
 

@@ -110,6 +110,20 @@ class ReferenceRows(Frozen):
         return tuple(entry.label for entry in self.methods)
 
 
+class StudyEvaluation(Evaluation):
+    """How samples are scored.
+
+    Attributes:
+        also: Further samplers that every trained model is sampled by, with their options. Their
+            points are scored in columns ``<label>.<metric>``; the search and the ranking do not
+            see them. One that starts from the data (``start = "data"``) asks whether the model
+            keeps them, one that starts from the box whether it finds them, one that weighs
+            (``smc_langevin``) whether it weighs far regions rightly.
+    """
+
+    also: Entries = ()
+
+
 COMPUTE = ("train_evaluations", "sample_evaluations")
 """Costs that can be objectives, like metrics: they are counts, so they are reproducible."""
 
@@ -159,7 +173,7 @@ class StudySpec(Frozen):
     search: Search = Search()
     confirm: Confirm = Confirm()
     reference: ReferenceRows = ReferenceRows()
-    evaluation: Evaluation = Evaluation()
+    evaluation: StudyEvaluation = StudyEvaluation()
     device: Device = "cpu"
     limits: Limits = Limits()
     costs: Names = ()
@@ -204,7 +218,9 @@ class StudySpec(Frozen):
         _unique("methods", self.methods, (TRUTH, *self.reference.labels))
         _unique("datasets", self.datasets, ())
         _unique("samplers", self.samplers, (IID,))
-        for entry in (*self.datasets, *self.reference.methods):
+        if self.evaluation.also:
+            _unique("evaluation.also", self.evaluation.also, ("split", "params"))
+        for entry in (*self.datasets, *self.reference.methods, *self.evaluation.also):
             for key, value in entry.settings.items():
                 if is_open(value):
                     raise UsageError(
@@ -261,7 +277,7 @@ def _measured(data: dict[str, Any]) -> dict[str, Any]:
     given = evaluation.get("metrics")
     if given is None:
         costs = [name for name in data.get("costs", ()) if name not in COMPUTE]
-        given = dict.fromkeys([*Evaluation().metrics, data["objective"], *costs])
+        given = dict.fromkeys([*StudyEvaluation().metrics, data["objective"], *costs])
     elif not isinstance(given, list):
         return data
     return {**data, "evaluation": {**evaluation, "metrics": tuple(given)}}
