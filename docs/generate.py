@@ -42,7 +42,7 @@ def studies_page(schema: dict[str, Any]) -> str:
         if table is None:
             plain.append(row(name, field, required=required))
         else:
-            rows = [row(inner, said) for inner, said in table["properties"].items()]
+            rows = [row(inner, entry) for inner, entry in table["properties"].items()]
             nested += [f"### `[{name}]`", table["description"], listing(rows)]
     parts += [listing(plain), *nested, "## An example", "The packaged study `quick`:"]
     preset = (PRESETS / "quick.toml").read_text(encoding="utf-8")
@@ -101,32 +101,32 @@ def commands_page() -> str:
     command = get_command(app)
     usage = "Every command has `--help`; invalid input prints one line and exits with 2."
     parts = ["# Command line", usage]
-    for name, found in sorted(command.commands.items()):  # type: ignore[attr-defined]
-        parts += [f"## `scorebench {name}`", str(found.help)]
+    for name, subcommand in sorted(command.commands.items()):  # type: ignore[attr-defined]
+        parts += [f"## `scorebench {name}`", str(subcommand.help)]
         lines = []
-        for parameter in found.params:
+        for parameter in subcommand.params:
             if parameter.name == "help":
                 continue
-            said = (getattr(parameter, "help", None) or "").replace("|", "\\|")
+            meaning = (getattr(parameter, "help", None) or "").replace("|", "\\|")
             if parameter.param_type_name == "argument":
-                lines.append(f"| `{parameter.name}` | {said} |")
+                lines.append(f"| `{parameter.name}` | {meaning} |")
             else:
                 names = ", ".join(f"`{option}`" for option in parameter.opts)
-                lines.append(f"| {names} | {said} |")
+                lines.append(f"| {names} | {meaning} |")
         if lines:
             parts.append("\n".join(["| | |", "|---|---|", *lines]))
-        if found.epilog:
-            parts.append(f"`{found.epilog.removeprefix('Example: ')}`")
+        if subcommand.epilog:
+            parts.append(f"`{subcommand.epilog.removeprefix('Example: ')}`")
     return "\n\n".join([*parts, NOTE]) + "\n"
 
 
 def columns_page() -> str:
     """Describe every column of every table, and every metric."""
     parts = [COLUMNS.strip()]
-    for name, one in TABLES.items():
-        rows = [f"| `{column}` | {said} |" for column, said in one.columns.items()]
-        table = "\n".join(["| column | meaning |", "|---|---|", *rows])
-        parts += [f"## `{name}`: {one.summary}", table]
+    for name, table in TABLES.items():
+        rows = [f"| `{column}` | {meaning} |" for column, meaning in table.columns.items()]
+        listed = "\n".join(["| column | meaning |", "|---|---|", *rows])
+        parts += [f"## `{name}`: {table.summary}", listed]
     parts += ["## Metrics", METRICS.strip()]
     lines = ["| metric | of | meaning |", "|---|---|---|"]
     for name in builtin_metrics():
