@@ -22,13 +22,13 @@ if TYPE_CHECKING:
         export,
         leaderboard,
         load_study,
-        registered,
         replay,
         report,
         run,
         status,
     )
     from .reports.findings.api import finding
+    from .reports.findings.catalog import registered
 
 __all__ = [
     "Study",
@@ -53,6 +53,7 @@ _HOMES = {
     "UsageError": "datasets.errors",
     "finding": "reports.findings.api",
     "get_dataset": "datasets",
+    "registered": "reports.findings.catalog",
 }
 
 

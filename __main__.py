@@ -10,7 +10,7 @@ import typer
 from . import __version__
 from .datasets.errors import UsageError
 from .reports import commands as of_reports
-from .reports.findings import command as of_findings
+from .reports.findings import command as finding_command
 from .studies import commands as of_studies
 from .studies.commands import SamplerLabel
 from .studies.specs.completion import complete_override, complete_study
@@ -30,7 +30,9 @@ Workers = Annotated[
 StudyName = Annotated[
     str,
     typer.Argument(
-        help="Name of a packaged study, or path of a TOML file.", autocompletion=complete_study
+        help="Name of a packaged study, or path of a TOML file.",
+        autocompletion=complete_study,
+        callback=finding_command.refuse_finding,
     ),
 ]
 Overrides = Annotated[
@@ -58,7 +60,7 @@ def common(
 @app.command("list", epilog="Example: scorebench list")
 def list_all() -> None:
     """List methods, datasets, samplers, metrics, reference rows, packaged studies and findings."""
-    from .reports.api import catalog
+    from .reports.findings.catalog import catalog
     from .reports.listings import catalog_view
 
     of_reports.print_view(catalog_view(catalog()))
@@ -110,11 +112,12 @@ def run(
         typer.echo(f"scorebench: {why}; run the same command again to continue", err=True)
         # As a shell and timeout(1) say it.
         _leave(124 if late else 130)
-    of_reports.leaderboard(done.directory)
+    source = done.source
+    of_reports.print_board(source)
     if tensorboard:
         from .reports.tensorboard import write_tensorboard
 
-        typer.echo(f"\ntensorboard --logdir {write_tensorboard(done.directory)}")
+        typer.echo(f"\ntensorboard --logdir {write_tensorboard(source)}")
     typer.echo(f"\nreport: {done.directory / 'report.html'}")
 
 
@@ -160,7 +163,9 @@ def show(
     study: Annotated[
         str | None,
         typer.Argument(
-            help="Name of a packaged study, or path of a TOML file.", autocompletion=complete_study
+            help="Name of a packaged study, or path of a TOML file.",
+            autocompletion=complete_study,
+            callback=finding_command.refuse_finding,
         ),
     ] = None,
     override: Overrides = None,
@@ -195,18 +200,18 @@ def check(
     ],
 ) -> None:
     """Try what a method, dataset or network promises; exit status 1 if a promise is broken."""
-    from .bench.plugin_check import check as findings_of
-    from .reports.listings import findings_view
+    from .bench.plugin_check import check as check_plugin
+    from .reports.listings import check_view
 
-    found = list(findings_of(name))
-    of_reports.print_view(findings_view(found))
-    if any(result.problem for result in found):
+    results = list(check_plugin(name))
+    of_reports.print_view(check_view(results))
+    if any(result.problem for result in results):
         raise typer.Exit(1)
 
 
 app.add_typer(of_reports.commands)
 app.add_typer(of_studies.commands)
-app.add_typer(of_findings.commands)
+app.add_typer(finding_command.commands)
 
 
 def main() -> None:

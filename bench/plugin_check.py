@@ -2,9 +2,10 @@
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from unittest import SkipTest
 
 from ..datasets import datasets, get_dataset
 from ..datasets.errors import UsageError, unknown
@@ -60,24 +61,22 @@ def check(name_or_path: str) -> Iterator[CheckResult]:
 
 
 def _method(name: str) -> Iterator[CheckResult]:
-    from ..methods.promises import PROMISES, BrokenPromiseError
-    from .process import one_thread
+    from ..methods.testing.objectives import CHECKS
 
     objective = methods.get(name)
-    for promise in PROMISES:
-        complaint = None
-        try:
-            with one_thread():
-                promise(objective)
-        except BrokenPromiseError as error:
-            complaint = str(error)
-        except Exception as error:
-            complaint = _raised(error, str(objective.__module__))
-        yield CheckResult(f"method {name!r}", _sentence(promise), complaint)
+    yield from _results(f"method {name!r}", CHECKS, objective.__module__, objective, {})
+
+
+def _dataset(name: str) -> Iterator[CheckResult]:
+    from ..datasets.testing import CHECKS, Expected
+
+    dataset = get_dataset(name)
+    module = type(dataset).__module__
+    yield from _results(f"dataset {name!r}", CHECKS, module, dataset, Expected())
 
 
 def _network(name: str) -> Iterator[CheckResult]:
-    from ..methods.network_promises import PROMISES, energies_are_smooth
+    from ..methods.testing.networks import CHECKS
     from .own_networks import network_of
 
     path, _, attribute = name.rpartition(":")
@@ -88,21 +87,23 @@ def _network(name: str) -> Iterator[CheckResult]:
     network = _of_either_kind(
         lambda kind: network_of(NetworkSpec(module=name, kind=kind), 2, conditional=False)
     )
-    for promise in (*PROMISES, energies_are_smooth):
-        yield CheckResult(f"{network.kind} {name!r}", _sentence(promise), _kept(promise, network))
+    module = type(network.module).__module__
+    yield from _results(f"{network.kind} {name!r}", CHECKS, module, network)
 
 
 def _of_either_kind(make: Callable[[Literal["energy", "score"]], Any]) -> Any:
     """An energy, unless what comes out only suits a score."""
-    from ..methods.network_promises import output_has_the_right_shape
+    from ..methods.testing.networks import output_has_the_right_shape
 
     energy, score = make("energy"), make("score")
-    fits = [_kept(output_has_the_right_shape, network) is None for network in (energy, score)]
+    fits = [
+        _problem(output_has_the_right_shape, "", network) is None for network in (energy, score)
+    ]
     return score if fits == [False, True] else energy
 
 
 def network_complaint(spec: NetworkSpec, dim: int, method: Plugin) -> str | None:
-    """The first promise that a user's own network breaks, in words; None if it keeps all.
+    """The problem that the first failed check of a user's own network found; None if all pass.
 
     Args:
         spec: The network.
@@ -112,42 +113,45 @@ def network_complaint(spec: NetworkSpec, dim: int, method: Plugin) -> str | None
     Raises:
         UsageError: The network cannot be found or made.
     """
-    from ..methods import network_promises as promises
+    from ..methods.testing.networks import CHECKS, energies_are_smooth, uses_curvature
     from .own_networks import network_of
 
     objective = methods.get(method.name)
-    network: Any = network_of(spec, dim, conditional=objective.conditional)
-    asked = list(promises.PROMISES)
-    if spec.kind == "energy" and promises.looks_at_curvature(objective, method.options):
-        asked.append(promises.energies_are_smooth)
-    return next((said for promise in asked if (said := _kept(promise, network))), None)
+    network = network_of(spec, dim, conditional=objective.conditional)
+    curved = spec.kind == "energy" and uses_curvature(objective, method.options)
+    for check in CHECKS:
+        if check is not energies_are_smooth or curved:
+            problem = _problem(check, "", network)
+            if problem is not None:
+                return problem
+    return None
 
 
-def _kept(promise: Callable[[Any], None], network: Any) -> str | None:
-    """What is wrong, or None."""
-    from ..methods.promises import BrokenPromiseError
+def _results(
+    plugin: str, checks: Sequence[Callable[..., None]], module: str, *arguments: Any
+) -> Iterator[CheckResult]:
+    """Run each check and yield its result."""
+    from ..datasets.testing.conformance import property_of
+
+    for check in checks:
+        yield CheckResult(plugin, property_of(check), _problem(check, module, *arguments))
+
+
+def _problem(check: Callable[..., None], module: str, *arguments: Any) -> str | None:
+    """What a check finds wrong, or None; ``module`` is the plug-in's."""
+    from ..datasets.testing.conformance import CheckFailedError
     from .process import one_thread
 
     try:
         with one_thread():
-            promise(network)
-    except BrokenPromiseError as error:
+            check(*arguments)
+    except SkipTest:
+        return None
+    except CheckFailedError as error:
         return str(error)
     except Exception as error:
-        return f"{type(error).__name__}: {error}".split("\n")[0]
+        return _raised(error, module)
     return None
-
-
-def _sentence(promise: Callable[..., None]) -> str:
-    return (promise.__doc__ or "").split("\n")[0].rstrip(".")
-
-
-def _dataset(name: str) -> Iterator[CheckResult]:
-    from ..datasets.promises import broken
-
-    get_dataset(name)
-    for promise, complaint in broken(name):
-        yield CheckResult(f"dataset {name!r}", promise, complaint)
 
 
 def _raised(error: Exception, module: str) -> str:

@@ -20,7 +20,7 @@ Phase = Literal["reference", "search", "confirm"]
 SPLIT_SAMPLER = "grid"
 """Name of the sampler that has no error of its own, for models of the plane with an energy."""
 
-State = Literal["ok", "diverged", "failed", "timeout", "pruned"]
+State = Literal["ok", "diverged", "failed", "timeout"]
 Option = bool | int | float | str
 Device = Literal["cpu", "cuda"]
 
@@ -118,8 +118,8 @@ class TrainingSpec(Frozen):
             schedule included, times the parameters, biases included; 0 for none.
     """
 
-    steps: int = Field(ge=0, le=10_000_000)
-    batch_size: int = Field(100, ge=1, le=1_000_000)
+    steps: int = Field(2000, ge=0, le=10_000_000)
+    batch_size: int = Field(128, ge=1, le=1_000_000)
     learning_rate: float = Field(1e-3, gt=0, le=10)
     clip: float = Field(100.0, gt=0)
     points: int = Field(100_000, ge=1, le=100_000_000)
@@ -134,22 +134,30 @@ class TrainingSpec(Frozen):
         return {name: value for name, value in fields.items() if name != "weight_decay" or value}
 
 
-class EvaluationSpec(Frozen):
+class Evaluation(Frozen):
     """How samples are scored.
 
     Attributes:
         samples: Points sampled from the model, and points of the truth they are compared with.
         metrics: Names of what is measured.
-        split: Also score points that are drawn from the model's energy exactly, on a grid, in
-            columns ``split.<metric>``: they tell errors of learning from errors of sampling.
         checkpoints: How often confirmed runs are also scored while they train, at evenly spaced
             steps, on at most 1000 points that nothing else depends on; drawn in the report.
     """
 
-    samples: int = Field(10_000, ge=2, le=1_000_000)
+    samples: int = Field(2000, ge=2, le=1_000_000)
     metrics: tuple[str, ...] = ("mmd", "sw1", "sw2")
-    split: bool = False
     checkpoints: int = Field(0, ge=0, le=1000)
+
+
+class EvaluationSpec(Evaluation):
+    """How the samples of one run are scored.
+
+    Attributes:
+        split: Also score points that are drawn from the model's energy exactly, on a grid, in
+            columns ``split.<metric>``: they tell errors of learning from errors of sampling.
+    """
+
+    split: bool = False
 
 
 class RunSpec(Frozen):

@@ -12,21 +12,21 @@ __all__ = ["UsageError", "datasets", "get_dataset"]
 
 datasets: "Registry[type[Dataset]]" = Registry("dataset", "scorebench.datasets")
 
-_made: dict[tuple[object, str], "Dataset"] = {}
+_instances: dict[tuple[object, str], "Dataset"] = {}
 
 
 def get_dataset(name: str, **options: Any) -> "Dataset":
-    """The dataset called ``name``; asked again with equal options, the same object.
+    """Return the dataset called ``name``; equal options give the same object.
 
     Args:
         name: A name in the registry, for example ``"rings"``.
-        **options: What the dataset's constructor takes.
+        **options: Arguments of the dataset's constructor.
 
     Raises:
-        UsageError: There is no such dataset, or it does not take these options.
+        UsageError: The dataset is unknown, or does not take these options.
     """
     plugin = datasets.get(name)
     key = (plugin, repr(sorted(options.items())))
-    if key not in _made:
-        _made[key] = options_of(plugin, "dataset", name, options)
-    return _made[key]
+    if key not in _instances:
+        _instances[key] = options_of(plugin, "dataset", name, options)
+    return _instances[key]

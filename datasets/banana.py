@@ -20,22 +20,22 @@ class Banana(Chain):
     narrowest: ClassVar[float] = math.log(0.04)
 
     def log_first(self, v: Tensor) -> Tensor:
-        """Normal of standard deviation 2."""
+        """Compute the log density of N(0, 4)."""
         return log_normal(v, 2.0)
 
     def second(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """A parabola of mean 0, and a constant width."""
+        """Return a parabola of mean 0, and a constant log variance."""
         return 0.15 * (4 - v.square()), torch.full_like(v, self.narrowest)
 
     def draw_first(self, n: int, generator: torch.Generator) -> Tensor:
-        """Normal of standard deviation 2."""
+        """Draw from N(0, 4)."""
         return 2 * torch.randn(n, dtype=torch.float64, generator=generator)
 
     def mesh(self, sigma: float, step: float) -> tuple[Tensor, Tensor]:
-        """Even steps in x1 and, in units of the width there, in the distance from the parabola."""
+        """Use even steps in x1 and in the distance from the parabola over the local width."""
         spread = math.hypot(2, sigma)
         first = torch.arange(-7.5, 7.5, step / 4, dtype=torch.float64) * spread
-        # What x1 was before the noise, and how well that is known.
+        # Mean and standard deviation of x1 before the noise.
         past, doubt = first * (2 / spread) ** 2, 2 * sigma / spread
         tilt = 0.3 * doubt * past
         width = (0.04 + sigma**2 + tilt.square()).sqrt()

@@ -1,4 +1,4 @@
-"""What every toy distribution offers: iid samples, exact densities at every noise level, modes."""
+"""Base class of toy distributions: iid samples, exact densities at every noise level, modes."""
 
 import math
 import operator
@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .cache import kept
+from .cache import cached
 from .errors import UsageError
 from .quadrature import grid, midpoints, monte_carlo
 
@@ -17,23 +17,23 @@ from .quadrature import grid, midpoints, monte_carlo
 class Dataset(ABC):
     """A distribution p on R^d whose truth is known exactly.
 
-    People call ``sample``, ``log_prob`` and ``score``, which check what they are given; a plug-in
-    writes ``draw`` and ``log_density`` (and ``gradient`` where autograd is too slow or fails),
-    which may trust their arguments.
+    Users call ``sample``, ``log_prob`` and ``score``, which check their arguments; a plug-in
+    defines ``draw`` and ``log_density`` (and ``gradient`` where autograd is too slow or fails),
+    whose arguments are checked already.
 
     Everything is computed and returned in float64 on the CPU; points given in another floating
     precision are converted first. ``sigma`` is the standard deviation of added Gaussian noise:
     every density and score is that of p_sigma = p * N(0, sigma² I); ``sigma = 0`` is the data
-    itself. Rows are independent: what is returned for a point does not depend, in any bit, on the
-    points beside it, and a row with NaN spoils no other.
+    itself. Rows are independent: the value at a point is bitwise independent of the other points,
+    and a row with NaN affects no other.
 
     Attributes:
         dim: Dimension d of the space.
-        extent: Half the side of the box, centred at the origin, that pictures show and that
-            Langevin chains start in; holds nearly all of the mass.
-        noise: Standard deviation of the Gaussian noise that the data has already, the length
-            below which p is smooth; 0 for a density with edges.
-        score_from: Smallest sigma from which on the score exists (0 for smooth densities).
+        extent: Half the side of the box, centred at the origin, that figures show and Langevin
+            chains start in; it holds nearly all of the mass.
+        noise: Standard deviation of the Gaussian noise in the data themselves, the length below
+            which p is smooth; 0 for a density with edges.
+        score_from: Smallest sigma at which the score exists (0 for smooth densities).
         reference_sigma: Noise level whose exact score stands for the truth where a sampler needs
             one: 0, or the smallest that Langevin steps of ordinary size can follow.
     """
@@ -48,22 +48,22 @@ class Dataset(ABC):
         """Draw ``n`` >= 0 independent points, shape (n, d), from ``generator`` alone.
 
         Raises:
-            UsageError: ``n`` is negative or no integer, or there is no generator.
+            UsageError: ``n`` is negative or not an integer, or ``generator`` is not a generator.
         """
         try:
             count = operator.index(n)
         except TypeError:
-            raise UsageError(f"cannot sample {n!r} points: n has to be an integer >= 0") from None
+            raise UsageError(f"cannot sample {n!r} points: n must be an integer >= 0") from None
         if count < 0:
-            raise UsageError(f"cannot sample {count} points: n has to be >= 0")
+            raise UsageError(f"cannot sample {count} points: n must be >= 0")
         if not isinstance(generator, torch.Generator):
             raise UsageError(
-                f"sampling draws from a torch.Generator of your own, not from {generator!r}"
+                f"cannot sample from {generator!r}: generator must be a torch.Generator"
             )
         return self.draw(count, generator)
 
     def log_prob(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Log density of p_sigma at ``x`` of shape (n, d): shape (n,), in nats.
+        """Compute the log density of p_sigma at ``x`` of shape (n, d): shape (n,), in nats.
 
         Raises:
             UsageError: ``x`` is not an (n, d) tensor of floats, or ``sigma`` is negative.
@@ -71,27 +71,28 @@ class Dataset(ABC):
         return self.log_density(self._points(x), _level(sigma))
 
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Gradient of ``log_prob(x, sigma)`` with respect to ``x``: shape (n, d).
+        """Compute the gradient of ``log_prob(x, sigma)`` with respect to ``x``: shape (n, d).
 
         Raises:
-            UsageError: As for ``log_prob``, and where p_sigma has no score at this ``sigma``.
+            UsageError: As for ``log_prob``; or p_sigma has no score at this ``sigma``.
         """
         level = self._smooth_level(sigma)
         return self.gradient(self._points(x), level)
 
     def entropy(self, sigma: float = 0.0) -> float:
-        """-E log p_sigma(x) over x ~ p_sigma, in nats: the least loss of any density model.
+        """Compute -E log p_sigma(x) over x ~ p_sigma, in nats: the least loss of any density model.
 
-        Right to 1e-6 in the plane, by quadrature. In other dimensions it is a seeded Monte Carlo
-        mean with a standard error of at most 1e-3 (1 + |value|), unless the dataset knows better.
+        Accurate to 1e-6 in the plane, by quadrature. In other dimensions it is a seeded Monte
+        Carlo mean with a standard error of at most 1e-3 (1 + |value|), unless the dataset
+        overrides ``information``.
 
         Raises:
-            UsageError: ``sigma`` is negative or no number.
+            UsageError: ``sigma`` is negative or not a number.
         """
         return _information(self, _level(sigma))[0]
 
     def fisher_information(self, sigma: float = 0.0) -> float:
-        """E|score(x, sigma)|² over x ~ p_sigma, as right as ``entropy``, relative to its size.
+        """Compute E|score(x, sigma)|² over x ~ p_sigma, as accurate as ``entropy``, relatively.
 
         Minus half of it is the least loss of implicit score matching (Hyvärinen 2005), and
         (d/sigma² - I)/2 that of denoising score matching (Vincent 2011).
@@ -103,23 +104,23 @@ class Dataset(ABC):
 
     @abstractmethod
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """Do what ``sample`` promises, for an ``n`` >= 0 that was checked."""
+        """Draw ``n`` >= 0 points, as ``sample`` does; ``n`` is checked already."""
 
     @abstractmethod
     def log_density(self, x: Tensor, sigma: float) -> Tensor:
-        """Do what ``log_prob`` promises, for checked float64 points; differentiable in ``x``."""
+        """Compute ``log_prob`` at checked float64 points, differentiable in ``x``."""
 
     def gradient(self, x: Tensor, sigma: float) -> Tensor:
-        """Do what ``score`` promises, for checked points; by autograd unless overridden."""
+        """Compute ``score`` at checked points, by autograd unless overridden."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             (slope,) = torch.autograd.grad(self.log_density(x, sigma).sum(), x)
         return slope
 
     def information(self, sigma: float) -> tuple[float, float]:
-        """Entropy and Fisher information for a checked ``sigma``; asked for once, then kept.
+        """Compute entropy and Fisher information for a checked ``sigma``; the result is cached.
 
-        Where there is no score the second number is of no account.
+        The second number is ignored where there is no score.
         """
         if self.dim != 2:
             return monte_carlo(self, sigma)
@@ -127,14 +128,14 @@ class Dataset(ABC):
         return whole.entropy, whole.fisher if sigma >= self.score_from else math.nan
 
     def mesh(self, sigma: float, step: float) -> tuple[Tensor, Tensor]:
-        """A rule for integrals of p_sigma, d = 2, times something smooth: for ``quadrature.grid``.
+        """Make a rule for integrals of p_sigma times a smooth function, d = 2.
 
         Args:
             sigma: Noise level.
-            step: How fine, in standard deviations of the blur.
+            step: Spacing in standard deviations of the blur.
 
         Returns:
-            Points (m, 2) and the area that each stands for (m,).
+            Points (m, 2) and the area that each represents (m,).
         """
         axis, width = midpoints(self.extent, math.hypot(self.noise, sigma), step)
         points = torch.cartesian_prod(axis, axis)
@@ -153,18 +154,18 @@ class Dataset(ABC):
         level = _level(sigma)
         if level < self.score_from:
             raise UsageError(
-                f"{type(self).__name__} has no score at sigma = {level:g} (its density jumps); "
-                f"it has one from sigma = {self.score_from:g} on"
+                f"{type(self).__name__} has no score at sigma = {level:g} (its density jumps): "
+                f"use sigma >= {self.score_from:g}"
             )
         return level
 
     def _points(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor) or not x.is_floating_point():
             kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise UsageError(f"points have to be a tensor of floats, not {kind}")
+            raise UsageError(f"points must be a tensor of floats, not {kind}")
         if x.ndim != 2 or x.shape[1] != self.dim:
-            raise UsageError(f"points have shape (n, {self.dim}) here, not {tuple(x.shape)}")
-        # Sums over strided memory run in another order: the layout must not change a bit.
+            raise UsageError(f"points must have shape (n, {self.dim}), not {tuple(x.shape)}")
+        # Sums over strided memory run in another order; the layout must not change any bit.
         return x.double().contiguous()
 
 
@@ -173,7 +174,7 @@ def _information(dataset: Dataset, sigma: float) -> tuple[float, float]:
     def make() -> dict[str, Tensor]:
         return {"both": torch.tensor(dataset.information(sigma), dtype=torch.float64)}
 
-    entropy, fisher = kept("information", dataset, sigma, make=make)["both"].tolist()
+    entropy, fisher = cached("information", dataset, sigma, make=make)["both"].tolist()
     return entropy, fisher
 
 
@@ -183,5 +184,5 @@ def _level(sigma: float) -> float:
     except (TypeError, ValueError):
         level = math.nan
     if not 0 <= level < math.inf:
-        raise UsageError(f"sigma = {sigma!r} is no noise level: it has to be a number >= 0")
+        raise UsageError(f"sigma = {sigma!r} is not a noise level: it must be a number >= 0")
     return level

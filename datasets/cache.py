@@ -1,9 +1,9 @@
-"""Numbers that depend on a dataset alone and take long to make: made once, then read from disk.
+"""Arrays that follow from a dataset and are slow to compute: computed once, then read from disk.
 
-A file's name is a hash of all that its numbers follow from: the dataset with its parameters, what
-is asked of it, the code of the package, and the machine's arithmetic. So nothing ever has to be
-invalidated, and a number that was read is the number that would be made, bit for bit. Files hold
-arrays and nothing else; one that is damaged counts as absent. The folder may be deleted any time.
+A file's name is a hash of everything that its arrays depend on: the dataset with its parameters,
+the name and details of the value, the source of the code, and the machine's arithmetic. A file
+therefore never becomes stale: what is read is bitwise identical to what would be computed. Files
+hold nothing but arrays; a damaged file counts as absent. The folder may be deleted at any time.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,71 +30,74 @@ from .steady import steady
 VARIABLE = "SCOREBENCH_CACHE"
 """Environment variable with the folder to use; empty for no cache."""
 
-WORTH = 0.05
-"""Seconds that something has to take to be stored."""
+MIN_SECONDS = 0.05
+"""Values that take less than this to compute are not stored."""
 
-MOST = 1 << 30
-"""Bytes that the folder may hold; what was not asked for longest goes first."""
+MAX_BYTES = 1 << 30
+"""Size limit of the folder; the least recently used files are deleted first."""
 
 _PACKAGE = __name__.split(".")[0]
 _SUFFIX = ".safetensors"
 
 
-def kept(
-    what: str, dataset: Any, *details: float, make: Callable[[], Mapping[str, Tensor]]
+def cached(
+    name: str, dataset: Any, *details: float, make: Callable[[], Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """What ``make`` gives, from the disk if it was made before.
+    """Return the arrays that ``make`` computes, from disk if they were computed before.
 
     Args:
-        what: Name of what is asked for.
-        dataset: What it is about; hashed by its class and attributes.
-        details: Further arguments that the numbers follow from.
-        make: Makes them; called on one thread.
+        name: Name of the value.
+        dataset: The dataset it follows from; hashed by its class and attributes.
+        details: Further arguments that it depends on.
+        make: Computes the arrays, on one thread. A function of the module that defines the value:
+            the source of all modules beside it is part of the hash, as that of this package is.
     """
-    path = _path(what, dataset, details)
-    found = _read(path) if path is not None else None
-    if found is not None:
-        return found
-    began = time.perf_counter()
+    function = make.func if isinstance(make, partial) else make
+    path = _path(name, dataset, details, function.__module__)
+    stored = _read(path) if path is not None else None
+    if stored is not None:
+        return stored
+    start = time.perf_counter()
     with steady():
-        made = {name: tensor.contiguous() for name, tensor in make().items()}
-    if path is not None and time.perf_counter() - began >= WORTH:
-        _write(path, made)
-    return made
+        arrays = {key: tensor.contiguous() for key, tensor in make().items()}
+    if path is not None and time.perf_counter() - start >= MIN_SECONDS:
+        _write(path, arrays)
+    return arrays
 
 
 def folder() -> Path | None:
-    """Where the files are; None if nothing is to be stored."""
+    """Return the folder of the files; None if the cache is turned off."""
     given = os.environ.get(VARIABLE)
     if given is not None:
         return Path(given) if given else None
     return Path(platformdirs.user_cache_dir(_PACKAGE, appauthor=False))
 
 
-def _path(what: str, dataset: Any, details: tuple[float, ...]) -> Path | None:
-    """The file of something; None where it cannot be told from other things."""
+def _path(name: str, dataset: Any, details: tuple[float, ...], maker: str) -> Path | None:
+    """The file of a value; None if the cache is off, or something cannot be hashed."""
     home = folder()
     if home is None:
         return None
     try:
-        code = _code(tuple(base.__module__ for base in type(dataset).__mro__[:-1]))
-        identity = [what, *map(repr, details), code, _machine(), *_content(dataset)]
+        code = _code(maker, tuple(base.__module__ for base in type(dataset).__mro__[:-1]))
+        identity = [name, *map(repr, details), code, _machine(), *_content(dataset)]
     except _UnhashableError:
         return None
     return home / (hashlib.sha256(json.dumps(identity).encode()).hexdigest() + _SUFFIX)
 
 
 class _UnhashableError(Exception):
-    """Something has no content that could be hashed."""
+    """A value has no content that can be hashed."""
 
 
 def _content(dataset: Any) -> list[str]:
-    """The attributes of a dataset, those of its class among them."""
+    """The attributes of a dataset and of its class, hashed."""
     kind = type(dataset)
     shared = {name: value for base in kind.__mro__[::-1] for name, value in vars(base).items()}
     plain = {name: value for name, value in shared.items() if isinstance(value, int | float | str)}
-    own = plain | vars(dataset)
-    return [kind.__qualname__, *(f"{name}={_hashed(own[name])}" for name in sorted(own))]
+    attributes = plain | vars(dataset)
+    hashes = (f"{name}={_hashed(attributes[name])}" for name in sorted(attributes))
+    return [kind.__qualname__, *hashes]
 
 
 def _hashed(value: Any) -> str:
@@ -110,17 +113,15 @@ def _hashed(value: Any) -> str:
 
 
 @cache
-def _code(modules: tuple[str, ...]) -> str:
-    """Hash of the package's rooms that numbers of datasets come from, and of further modules."""
-    root = Path(__file__).resolve().parent
-    files = [*root.glob("*.py"), *(root.parent / "bench" / "metrics").glob("*.py")]
+def _code(maker: str, modules: tuple[str, ...]) -> str:
+    """Hash of the sources: this package, that of the module ``maker``, the dataset's modules."""
     digest = hashlib.sha256()
-    for path in sorted(files):
+    for path in sorted({*_beside(__name__), *_beside(maker)}):
         digest.update(path.read_bytes())
     for module in modules:
         if module.split(".")[0] in (_PACKAGE, "abc"):
             continue
-        # A module of another package may depend on what is not seen here.
+        # A module of another package may depend on further files; carried code is self-contained.
         source = getattr(sys.modules.get(module), "__source__", None)
         if source is None:
             raise _UnhashableError
@@ -128,16 +129,24 @@ def _code(modules: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
+def _beside(module: str) -> list[Path]:
+    """The sources in the folder of a module."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        raise _UnhashableError
+    return list(Path(file).resolve().parent.glob("*.py"))
+
+
 @cache
 def _machine() -> str:
-    """What the last bits of results depend on, besides the code."""
+    """Everything outside the code that the last bits of results depend on."""
     vectors = torch.backends.cpu.get_cpu_capability()
     versions = (platform.python_version(), torch.__version__, np.__version__)
     return json.dumps([platform.machine(), cpu_model(), vectors, *versions])
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:
-    """The arrays of a file; None unless it is there and whole."""
+    """The arrays of a file; None if it is missing or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -146,18 +155,18 @@ def _read(path: Path) -> dict[str, Tensor] | None:
         checksum, content = data[:4], data[4:]
         if zlib.crc32(content).to_bytes(4, "little") != checksum:
             return None
-        found = load(content)
+        arrays = load(content)
         os.utime(path)
     except (OSError, ValueError, SafetensorError):
         return None
-    return found
+    return arrays
 
 
-def _write(path: Path, made: Mapping[str, Tensor]) -> None:
-    """Store arrays, whole or not at all; a disk that is full or read-only is no reason to fail."""
+def _write(path: Path, arrays: Mapping[str, Tensor]) -> None:
+    """Store arrays atomically; failures are ignored, such as a full or read-only disk."""
     from safetensors.torch import save
 
-    content = save(dict(made))
+    content = save(dict(arrays))
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,10 +179,11 @@ def _write(path: Path, made: Mapping[str, Tensor]) -> None:
 
 
 def _make_room(home: Path, size: int) -> None:
+    """Delete the least recently used files until ``size`` more bytes fit."""
     sizes = {path: path.stat() for path in home.glob(f"*{_SUFFIX}")}
     total = size + sum(stat.st_size for stat in sizes.values())
-    for path in sorted(sizes, key=lambda one: sizes[one].st_mtime):
-        if total <= MOST:
+    for path in sorted(sizes, key=lambda file: sizes[file].st_mtime):
+        if total <= MAX_BYTES:
             break
         path.unlink(missing_ok=True)
         total -= sizes[path].st_size

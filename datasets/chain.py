@@ -1,8 +1,8 @@
 """Densities of the plane made by a chain: a first coordinate, then a Gaussian that depends on it.
 
-Smoothed, such a density is an integral over what the first coordinate was before the noise came,
-p_sigma(x) = ∫ p(v) N(x1 - v; 0, sigma²) N(x2; mean(v), variance(v) + sigma²) dv. Every point has a
-rule of its own for it, so that it holds far out and at every sigma.
+Smoothed, such a density is an integral over the first coordinate v before the noise,
+p_sigma(x) = ∫ p(v) N(x1 - v; 0, sigma²) N(x2; mean(v), variance(v) + sigma²) dv. Every point has
+its own quadrature rule, which is accurate far out and at every sigma.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch import Tensor
 from .base import Dataset
 
 _LOG_2PI = math.log(2 * math.pi)
-# Beyond this many nats below its peak an integrand is taken for 0.
+# An integrand more than this many nats below its peak is treated as 0.
 _DEPTH = 45.0
 _SCAN = 32
 _SCANS = 12
@@ -27,16 +27,16 @@ _ROWS = 4096
 class Chain(Dataset):
     """x1 from any density on the line, then x2 ~ N(mean(x1), variance(x1)).
 
-    With v = x1 + sigma·t the integral over the past is ∫ φ(t) p(v) N(x2; …) dt, φ the normal
-    density: at sigma = 0 it is p itself, and for small sigma no digits are lost. It is done by
-    the midpoint rule over the interval where the integrand is within e^-45 of its peak, which is
-    found by scanning, from an interval that is certain to hold it. Measured against a rule
-    with a hundred times as many nodes, log p is right to 1e-11 wherever p is above e^-100 of its
-    peak; the one thing that a rule per point cannot follow are two narrow peaks far apart.
+    With v = x1 + sigma·t the integral is ∫ φ(t) p(v) N(x2; …) dt, φ the normal
+    density: at sigma = 0 it is p itself, and for small sigma no digits are lost. The
+    midpoint rule covers the interval where the integrand is within e^-45 of its peak; scans
+    find it, beginning with an interval that certainly contains it. Compared with a rule of a
+    hundred times as many nodes, log p is accurate to 1e-11 wherever p is above e^-100 of its
+    peak. Limitation: two narrow peaks far apart are not resolved.
 
     Attributes:
         peak: Upper bound of ``log_first``.
-        narrowest: Lower bound of the log variance of x2 given x1; it may be -inf.
+        narrowest: Lower bound of the log variance of x2 given x1; may be -inf.
     """
 
     peak: float
@@ -44,18 +44,18 @@ class Chain(Dataset):
 
     @abstractmethod
     def log_first(self, v: Tensor) -> Tensor:
-        """Log density of x1 at ``v``, elementwise."""
+        """Compute the log density of x1 at ``v``, elementwise."""
 
     @abstractmethod
     def second(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of x2 given x1 = ``v``, elementwise."""
+        """Compute mean and log variance of x2 given x1 = ``v``, elementwise."""
 
     @abstractmethod
     def draw_first(self, n: int, generator: torch.Generator) -> Tensor:
-        """``n`` independent values of x1, shape (n,)."""
+        """Draw ``n`` independent values of x1, shape (n,)."""
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """x1, then x2."""
+        """Draw x1, then x2."""
         v = self.draw_first(n, generator)
         mean, log_variance = self.second(v)
         normal = torch.randn(n, dtype=torch.float64, generator=generator)
@@ -63,19 +63,19 @@ class Chain(Dataset):
 
     @property
     def weights(self) -> Tensor:
-        """One mode, unless said otherwise."""
+        """Probability of each mode; one mode unless overridden."""
         return torch.ones(1, dtype=torch.float64)
 
     def assign(self, x: Tensor) -> Tensor:
-        """Mode 0, whose every point it is."""
+        """Assign every point to mode 0."""
         return torch.zeros(len(self._points(x)), dtype=torch.int64)
 
     def log_density(self, x: Tensor, sigma: float) -> Tensor:
-        """The joint density, or its integral over the past."""
+        """Compute the joint density, or its integral over v."""
         return torch.cat([self._log_density(part, sigma) for part in x.split(_ROWS)])
 
     def gradient(self, x: Tensor, sigma: float) -> Tensor:
-        """By autograd, in blocks that fit into caches."""
+        """Compute the score by autograd, in blocks that fit into caches."""
         return torch.cat([super(Chain, self).gradient(part, sigma) for part in x.split(_ROWS)])
 
     def _log_density(self, x: Tensor, sigma: float) -> Tensor:
@@ -90,9 +90,9 @@ class Chain(Dataset):
         return torch.logsumexp(value - t.square() / 2, 1) + step.log() - _LOG_2PI / 2
 
     def _interval(self, first: Tensor, second: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-        """Where the integral over t begins and the steps to take, each of shape (n,)."""
+        """The lower end of the integral over t and its step, each of shape (n,)."""
         ceiling = self.peak - (_LOG_2PI + max(self.narrowest, 2 * math.log(sigma))) / 2
-        # Beyond this reach even the ceiling times φ(t) is e^-45 of the integrand at t = 0.
+        # Beyond this reach even the upper bound is below e^-45 of the integrand at t = 0.
         reach = (2 * (ceiling - self._joint(first, second, sigma) + _DEPTH)).sqrt()
         low, step = -reach, 2 * reach / (_SCAN - 1)
         place = torch.arange(_SCAN, dtype=torch.float64)
@@ -100,11 +100,11 @@ class Chain(Dataset):
         for _ in range(_SCANS):
             t = low[:, None] + step[:, None] * place
             value = self._joint(first[:, None] + sigma * t, second[:, None], sigma) - t.square() / 2
-            # Not >: so far out that 45 nats round to nothing, the peak itself has to count.
+            # Not >: far out, 45 nats vanish in rounding, and the peak itself must still count.
             near = value >= value.amax(1, keepdim=True) - _DEPTH
             begin = place.where(near, math.inf).amin(1) - 1
             span = place.where(near, -math.inf).amax(1) + 1 - begin
-            # A point that is served keeps its interval, whatever the others still need.
+            # A point whose interval is resolved keeps it while others are refined.
             low = torch.where(coarse, low + step * begin, low)
             step = torch.where(coarse, step * (span / (_SCAN - 1)), step)
             coarse &= (span > 0) & (span < _RESOLVED)
@@ -124,5 +124,5 @@ class Chain(Dataset):
 
 
 def log_normal(v: Tensor, scale: float) -> Tensor:
-    """Log density of N(0, scale²)."""
+    """Compute the log density of N(0, scale²)."""
     return -(v / scale).square() / 2 - math.log(scale) - _LOG_2PI / 2

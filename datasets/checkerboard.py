@@ -10,7 +10,7 @@ from . import datasets
 from .mixture import Mixture
 from .quadrature import panels
 
-# Below this sigma an even grid that resolves the edges is larger than one that clusters there.
+# Below this sigma an even grid that resolves the edges needs more points than one clustered there.
 _SHARP = 0.09
 
 
@@ -28,7 +28,7 @@ class Checkerboard(Mixture):
         super().__init__(squares[dark], width=2.0)
 
     def mesh(self, sigma: float, step: float) -> tuple[Tensor, Tensor]:
-        """Panels round the five edges along either axis where they are sharp."""
+        """Use panels around the five edges of each axis where these are sharp."""
         if not 0 < sigma < _SHARP:
             return super().mesh(sigma, step)
         round_edge = 1.5 * sigma * torch.arange(-6, 7, dtype=torch.float64)

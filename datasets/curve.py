@@ -13,8 +13,8 @@ from .mixture import Mixture, nearest
 from .quadrature import midpoints
 from .separable import log_derivatives, mix
 
-# Chosen by comparing with rules three times as dense: log p is exact to 1e-10 within [-6, 6]², and
-# the score of points at distance 20 to 1e-10 of its size, for every sigma.
+# Compared with rules three times as dense, log p is accurate to 1e-10 within [-6, 6]², and the
+# score at distance 20 to 1e-10 of its size, for every sigma.
 _ORDER = 24
 _PANELS_PER_LENGTH = 0.2
 _TIP = 4
@@ -29,8 +29,8 @@ class BlurredCurve(Mixture):
     smooth ones.
 
     Attributes:
-        length: Length of the longest arm, or the largest |c'(u)| where u does not run evenly along
-            the curve; with the noise it decides how many nodes are needed.
+        length: Length of the longest arm, or the largest |c'(u)| where u is not proportional to
+            arc length; with the noise it determines the number of nodes.
     """
 
     length: ClassVar[float]
@@ -43,7 +43,7 @@ class BlurredCurve(Mixture):
 
     @abstractmethod
     def curve(self, u: Tensor) -> Tensor:
-        """Points of every arm at ``u`` of shape (n,): shape (arms, n, 2)."""
+        """Compute points of every arm at ``u`` of shape (n,): shape (arms, n, 2)."""
 
     @property
     def weights(self) -> Tensor:
@@ -51,24 +51,24 @@ class BlurredCurve(Mixture):
         return torch.full((self.arms,), 1 / self.arms, dtype=torch.float64)
 
     def nodes(self, tau: float) -> tuple[Tensor, Tensor]:
-        """Quadrature nodes of all arms, one arm after another, and their weights."""
+        """Return quadrature nodes of all arms, one arm after another, and their weights."""
         panels = max(4, math.ceil(self.length / tau * _PANELS_PER_LENGTH))
         u, weights = _rule(panels)
         return self.curve(u).flatten(0, 1), weights.repeat(self.arms) / self.arms
 
     def by_arm(self, tau: float) -> tuple[Tensor, Tensor]:
-        """The nodes (arms, k, 2) and weights (arms, k) of each arm; all arms have equally many."""
+        """Return the nodes (arms, k, 2) and weights (arms, k) of each arm."""
         nodes, weights = self.nodes(tau)
         return nodes.view(self.arms, -1, 2), weights.view(self.arms, -1)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """A place along the curve, an arm, then the box and the Gaussian."""
+        """Draw a position along the curve, an arm, then the box and the Gaussian."""
         u = torch.rand(n, dtype=torch.float64, generator=generator)
         arm = torch.randint(self.arms, (n,), generator=generator)
         return self.scatter(self.curve(u)[arm, torch.arange(n)], generator)
 
     def information(self, sigma: float) -> tuple[float, float]:
-        """As promised by ``Dataset``, on a grid where curves are thousands of times quicker."""
+        """Integrate on a grid, where curves are thousands of times faster than point by point."""
         tau = self.tau(sigma)
         axis, step = midpoints(self.extent, tau)
         arms = log_derivatives(*self.by_arm(tau), axis, self.width, tau, full=False)
@@ -78,7 +78,7 @@ class BlurredCurve(Mixture):
         return -float((p * log_prob).sum()), float((p * score.square().sum(-1)).sum())
 
     def assign(self, x: Tensor) -> Tensor:
-        """Index of the arm whose curve is nearest."""
+        """Assign each point to the arm with the nearest curve."""
         return nearest(self._points(x), self.centres) // (len(self.centres) // self.arms)
 
 
@@ -86,7 +86,7 @@ class BlurredCurve(Mixture):
 def _rule(panels: int) -> tuple[Tensor, Tensor]:
     """Nodes u in [0, 1] and weights of the composite rule, each of shape (panels * order,)."""
     node, weight = np.polynomial.legendre.leggauss(_ORDER)
-    # Seen from beyond the end of an arm the integrand decays from the tip like exp(-D s/tau²).
+    # At points beyond the end of an arm the integrand decays from the tip like exp(-D s/tau²).
     tip = 1 - 0.25 ** np.arange(1, _TIP + 1) / panels
     edge = np.sqrt([*np.linspace(0, 1, panels + 1)[:-1], *tip, 1.0])[:, None]
     low, half = edge[:-1], np.diff(edge, axis=0) / 2

@@ -20,8 +20,8 @@ class DoubleWell(Chain):
     narrowest: ClassVar[float] = 0.0
 
     def __init__(self) -> None:
-        # Beyond 3.5 there are e^-80 of the mass; linear in so fine a table, the distribution
-        # function is right to 1e-8.
+        # Beyond 3.5 lies e^-80 of the mass; linear interpolation in so fine a table makes the
+        # distribution function accurate to 1e-8.
         self.edges = torch.linspace(-3.5, 3.5, 2**16 + 1, dtype=torch.float64)
         nodes, widths = panels(self.edges, 4)
         mass = (_log_weight(nodes).exp() * widths).view(-1, 4).sum(1)
@@ -36,19 +36,19 @@ class DoubleWell(Chain):
         return torch.stack((1 - right, right))
 
     def assign(self, x: Tensor) -> Tensor:
-        """0 in the left well, 1 in the right."""
+        """Assign points to the left well, 0, or to the right, 1."""
         return (self._points(x)[:, 0] > 0).long()
 
     def log_first(self, v: Tensor) -> Tensor:
-        """The wells."""
+        """Compute the log density of the wells."""
         return _log_weight(v) - self.log_z
 
     def second(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Standard normal."""
+        """Return mean 0 and log variance 0."""
         return torch.zeros_like(v), torch.zeros_like(v)
 
     def draw_first(self, n: int, generator: torch.Generator) -> Tensor:
-        """By inversion of the distribution function."""
+        """Draw by inversion of the distribution function."""
         u = torch.rand(n, dtype=torch.float64, generator=generator)
         cell = (torch.bucketize(u, self.cdf, right=True) - 1).clamp(0, len(self.cdf) - 2)
         begin, end = self.cdf[cell], self.cdf[cell + 1]

@@ -20,22 +20,22 @@ class Funnel(Chain):
     peak = -math.log(3 * math.sqrt(2 * math.pi))
 
     def log_first(self, v: Tensor) -> Tensor:
-        """Normal of standard deviation 3."""
+        """Compute the log density of N(0, 9)."""
         return log_normal(v, 3.0)
 
     def second(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean 0, log variance x1."""
+        """Return mean 0 and log variance x1."""
         return torch.zeros_like(v), v
 
     def draw_first(self, n: int, generator: torch.Generator) -> Tensor:
-        """Normal of standard deviation 3."""
+        """Draw from N(0, 9)."""
         return 3 * torch.randn(n, dtype=torch.float64, generator=generator)
 
     def mesh(self, sigma: float, step: float) -> tuple[Tensor, Tensor]:
-        """Even steps in x1 and in log |x2|, from far below the width there to far above it."""
+        """Use even steps in x1 and in log |x2|, from far below the local width to far above it."""
         spread = math.hypot(3, sigma)
         first = torch.arange(-14, 14, step / 2, dtype=torch.float64) * spread
-        # What x1 was before the noise, and by how much its logarithmic width may differ.
+        # Mean of x1 before the noise, and uncertainty of its logarithmic width.
         past, doubt = first * (3 / spread) ** 2, 5 * 3 * sigma / spread
         middle = torch.logaddexp(past, torch.full_like(past, 2 * math.log(max(sigma, 1e-99)))) / 2
         # In log |x2| the density is analytic in a narrower strip: coarser steps would show.

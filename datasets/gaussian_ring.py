@@ -21,7 +21,7 @@ class GaussianRing(GaussianMixture):
         dim: Dimension, 2 to 100.
         modes: Number of Gaussians, 1 to 100.
         noise: Standard deviation of each, 0.1 to 1.
-        weights: Their probabilities up to a factor; equal if left out.
+        weights: Their probabilities up to a factor (default: equal).
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class GaussianRing(GaussianMixture):
         _whole("dim", dim, 2)
         _whole("modes", modes, 1)
         if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0.1 <= noise <= 1:
-            raise UsageError(f"noise = {noise!r}: it has to be a number from 0.1 to 1")
+            raise UsageError(f"noise = {noise!r}: it must be a number from 0.1 to 1")
         angle = torch.arange(modes, dtype=torch.float64) * (2 * math.pi / modes)
         centres = torch.zeros(modes, dim, dtype=torch.float64)
         centres[:, 0], centres[:, 1] = math.sqrt(8) * angle.cos(), math.sqrt(8) * angle.sin()
@@ -45,12 +45,12 @@ class GaussianRing(GaussianMixture):
             if isinstance(error, UsageError):
                 raise
             raise UsageError(
-                f"weights = {weights!r}: it has to be a list of {modes} positive numbers"
+                f"weights = {weights!r}: it must be a list of {modes} positive numbers"
             ) from None
         self.extent = max(4.0, 2.9 + 3 * noise)
 
     def information(self, sigma: float) -> tuple[float, float]:
-        """By quadrature in the plane of the circle; the other coordinates are normal."""
+        """Use quadrature in the plane of the circle; the other coordinates are normal."""
         if self.dim == 2:
             return super().information(sigma)
         plane = GaussianMixture(self.centres[:, :2], self.noise, self.weights)
@@ -65,4 +65,4 @@ class GaussianRing(GaussianMixture):
 
 def _whole(option: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 100:
-        raise UsageError(f"{option} = {value!r}: it has to be an integer from {least} to 100")
+        raise UsageError(f"{option} = {value!r}: it must be an integer from {least} to 100")

@@ -3,7 +3,7 @@
 f(t) is the density of ``U[-width/2, width/2] + N(0, tau²)``. With a = |t|, u = (a - width/2)/tau
 and delta = width/tau it is f = [Q(u) - Q(u + delta)]/width, Q the upper tail of the normal
 distribution. Written with the scaled tail erfcx, Q(u) = exp(-u²/2) erfcx(u/√2)/2, both log f and
-its slope stay accurate however far out t is.
+its slope stay accurate at any distance.
 """
 
 import math
@@ -16,12 +16,12 @@ _PLATEAU = -20.0
 
 
 def log_bump(t: Tensor, width: float, tau: float) -> tuple[Tensor, Tensor]:
-    """The logarithm of f and its derivative, elementwise.
+    """Compute the logarithm of f and its derivative, elementwise.
 
     Args:
         t: Distances from the centre of the bump, any shape.
         width: Width of the box, >= 0.
-        tau: Standard deviation of the Gaussian, >= 0; not both may be 0.
+        tau: Standard deviation of the Gaussian, >= 0; ``width`` and ``tau`` must not both be 0.
 
     Returns:
         ``log f(t)`` and ``d/dt log f(t)``, both of the shape of ``t``. For ``tau = 0`` the box is
@@ -46,7 +46,7 @@ def log_bump(t: Tensor, width: float, tau: float) -> tuple[Tensor, Tensor]:
 
 
 def bump(t: Tensor, width: float, tau: float) -> tuple[Tensor, Tensor, Tensor]:
-    """f, f' and f'' for ``tau`` > 0, to be summed over many bumps; far out they underflow."""
+    """Compute f, f' and f'' for ``tau`` > 0, for sums over many bumps; far out they underflow."""
     value, slope = log_bump(t, width, tau)
     f = value.exp()
     if width == 0:

@@ -1,4 +1,4 @@
-"""The processor, which decides the last bits of results."""
+"""The CPU model, on which the last bits of results depend."""
 
 import platform
 import re
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @cache
 def cpu_model() -> str:
-    """What the processor calls itself."""
+    """Return the CPU model name."""
     information = Path("/proc/cpuinfo")
     if information.is_file():
-        found = re.search(r"^model name\s*:\s*(.+)$", information.read_text("utf-8"), re.M)
-        if found:
-            return found.group(1).strip()
+        match = re.search(r"^model name\s*:\s*(.+)$", information.read_text("utf-8"), re.M)
+        if match:
+            return match.group(1).strip()
     return platform.processor() or platform.machine()

@@ -10,7 +10,7 @@ from .base import Dataset
 from .errors import UsageError
 from .kernel import log_bump
 
-# Numbers that one intermediate result may hold: 8 MiB of float64, about what caches hold.
+# Largest size of an intermediate result: 8 MiB of float64, about the size of a cache.
 _BLOCK = 2**20
 
 
@@ -21,12 +21,12 @@ class Mixture(Dataset):
 
     Args:
         centres: c, shape (k, d).
-        weights: w, k positive numbers that are scaled to sum to 1; equal if left out.
+        weights: w, k positive numbers that are scaled to sum to 1 (default: equal).
         noise: Standard deviation of the Gaussian part.
         width: Side of the box part.
 
     Raises:
-        UsageError: The sizes do not fit or a number is out of its range.
+        UsageError: The sizes do not match, or a number is out of range.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Mixture(Dataset):
     ) -> None:
         self.centres = torch.as_tensor(centres, dtype=torch.float64)
         if self.centres.ndim != 2 or self.centres.numel() == 0:
-            raise UsageError(f"centres have shape (k, d), not {tuple(self.centres.shape)}")
+            raise UsageError(f"centres must have shape (k, d), not {tuple(self.centres.shape)}")
         count, self.dim = self.centres.shape
         given = torch.ones(count) if weights is None else weights
         w = torch.as_tensor(given, dtype=torch.float64)
@@ -47,7 +47,7 @@ class Mixture(Dataset):
             raise UsageError(f"{count} centres need {count} positive weights, not {given!r}")
         if not (noise >= 0 and width >= 0 and 0 < noise + width < math.inf):
             raise UsageError(
-                f"noise = {noise!r} and width = {width!r}: both >= 0 and one of them > 0"
+                f"noise = {noise!r} and width = {width!r}: both must be >= 0 and one of them > 0"
             )
         self.noise, self.width = float(noise), float(width)
         self._weights = w / w.sum()
@@ -58,15 +58,15 @@ class Mixture(Dataset):
         return self._weights
 
     def tau(self, sigma: float) -> float:
-        """Standard deviation of the Gaussian part of p_sigma."""
+        """Compute the standard deviation of the Gaussian part of p_sigma."""
         return math.hypot(self.noise, sigma)
 
     def nodes(self, tau: float) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - curves use it
-        """Centres (k, d) and weights (k,) that the density is summed over."""
+        """Return the centres (k, d) and weights (k,) that the density sums over."""
         return self.centres, self._weights
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """A centre by its weight, then the box, then the Gaussian."""
+        """Draw a centre by its weight, then the box, then the Gaussian."""
         u = torch.rand(n, dtype=torch.float64, generator=generator)
         chosen = torch.bucketize(u, self._weights.cumsum(0)[:-1], right=True)
         return self.scatter(self.centres[chosen], generator)
@@ -81,17 +81,17 @@ class Mixture(Dataset):
         return x
 
     def log_density(self, x: Tensor, sigma: float) -> Tensor:
-        """Logarithm of the sum, never leaving the log domain."""
+        """Compute the sum in the log domain."""
         return self._blockwise(x, sigma, lambda logits, _: torch.logsumexp(logits, -1))
 
     def gradient(self, x: Tensor, sigma: float) -> Tensor:
-        """Slopes of the bumps, averaged with their shares of the density at x."""
+        """Average the slopes of the bumps, weighted by their shares of the density at x."""
         return self._blockwise(
             x, sigma, lambda logits, slope: (torch.softmax(logits, -1)[:, None] * slope).sum(-1)
         )
 
     def assign(self, x: Tensor) -> Tensor:
-        """Index of the nearest centre."""
+        """Assign each point to the nearest centre."""
         return nearest(self._points(x), self.centres)
 
     def _blockwise(
@@ -115,20 +115,20 @@ class GaussianMixture(Mixture):
     Args:
         centres: Means, shape (k, d).
         noise: Standard deviation of every component.
-        weights: Their probabilities up to a factor; equal if left out.
+        weights: Their probabilities up to a factor (default: equal).
     """
 
     def __init__(
         self, centres: Tensor, noise: float, weights: Tensor | Sequence[float] | None = None
     ) -> None:
         if noise <= 0:
-            raise UsageError(f"noise = {noise!r}: the Gaussians need a standard deviation > 0")
+            raise UsageError(f"noise = {noise!r}: the standard deviation must be > 0")
         super().__init__(centres, weights, noise=noise)
 
 
-def nearest(x: Tensor, places: Tensor) -> Tensor:
-    """Index of the row of ``places`` (k, d) that is nearest to each row of ``x`` (n, d): (n,)."""
-    rows = max(1, _BLOCK // places.numel())
+def nearest(x: Tensor, centres: Tensor) -> Tensor:
+    """Find the row of ``centres`` (k, d) nearest to each row of ``x`` (n, d): indices (n,)."""
+    rows = max(1, _BLOCK // centres.numel())
     exact = "donot_use_mm_for_euclid_dist"
-    parts = [torch.cdist(part, places, compute_mode=exact).argmin(1) for part in x.split(rows)]
+    parts = [torch.cdist(part, centres, compute_mode=exact).argmin(1) for part in x.split(rows)]
     return torch.cat(parts)

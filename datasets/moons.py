@@ -20,7 +20,7 @@ class Moons(BlurredCurve):
         super().__init__(noise=0.2)
 
     def curve(self, u: Tensor) -> Tensor:
-        """The upper moon round (-1, -0.2), and the lower one round (1, 0.8)."""
+        """Compute the upper moon around (-1, -0.2) and the lower moon around (1, 0.8)."""
         cos, sin = 2 * (math.pi * u).cos(), 2 * (math.pi * u).sin()
         upper = torch.stack((cos - 1, sin - 0.2), -1)
         return torch.stack((upper, torch.stack((1 - cos, 0.8 - sin), -1)))

@@ -19,7 +19,7 @@ _PRECISION = 1e-3
 
 
 class Density(Protocol):
-    """What is integrated: the part of a ``Dataset`` that this file needs."""
+    """The part of a ``Dataset`` that this file integrates."""
 
     dim: int
     extent: float
@@ -39,18 +39,18 @@ class Density(Protocol):
 
 
 @dataclass(frozen=True)
-class Grid:
+class DensityGrid:
     """A density of the plane at the points of a quadrature rule.
 
-    For a smooth density that falls to nothing at the border the midpoint rule converges faster
-    than any power: with steps of 0.8 standard deviations of the blur the mass is right to 1e-13.
+    For a smooth density that vanishes at the border the midpoint rule converges faster than any
+    power: with steps of 0.8 standard deviations of the blur the mass is accurate to 1e-13.
     Integrals of the logarithm or of the squared score, which are less smooth, need 0.3.
 
     Attributes:
-        dataset: Where the density is from.
+        dataset: Source of the density.
         sigma: Its noise level.
         x: Points of the rule, shape (m, 2).
-        area: What each point stands for, shape (m,).
+        area: Area that each point represents, shape (m,).
     """
 
     dataset: Density
@@ -65,7 +65,7 @@ class Grid:
 
     @property
     def mass(self) -> float:
-        """Integral of the density: 1, but for the error of the rule."""
+        """Integral of the density: 1 up to the error of the rule."""
         return self.mean(torch.ones_like(self.log_prob))
 
     @property
@@ -75,38 +75,38 @@ class Grid:
 
     @property
     def fisher(self) -> float:
-        """E|score|², the Fisher information of p_sigma about its place."""
+        """E|score|², the Fisher information of p_sigma about its location."""
         return self.mean(self.dataset.score(self.x, self.sigma).square().sum(1))
 
     def kl_to(self, sigma: float) -> float:
-        """KL divergence from this density to the same data at another noise level."""
+        """Compute the KL divergence from this density to the same data at another noise level."""
         return self.mean(self.log_prob - self.dataset.log_prob(self.x, sigma))
 
     def mean(self, values: Tensor) -> float:
-        """Expectation under the density of a function given at the points."""
+        """Compute the expectation of a function from its values at the points."""
         p = self.log_prob.exp()
         return float((values.where(p > 0, 0.0) * p * self.area).sum())
 
 
-def grid(dataset: Density, sigma: float, step: float = _FINE) -> Grid:
-    """The dataset's own rule for p_sigma, by default midpoints.
+def grid(dataset: Density, sigma: float, step: float = _FINE) -> DensityGrid:
+    """Evaluate p_sigma on the dataset's own quadrature rule (default: midpoints).
 
     Args:
         dataset: Two-dimensional.
         sigma: Noise level.
         step: Side of a cell in standard deviations of the blur.
     """
-    return Grid(dataset, sigma, *dataset.mesh(sigma, step))
+    return DensityGrid(dataset, sigma, *dataset.mesh(sigma, step))
 
 
 def midpoints(extent: float, tau: float, step: float = _FINE) -> tuple[Tensor, float]:
-    """Midpoints along one axis of square cells that cover all but 1e-11 of a density.
+    """Compute midpoints along one axis of square cells that cover all but 1e-11 of a density.
 
     Args:
-        extent: Half the side of the box that holds the density before it is blurred; one with
-            edges has them on multiples of 1/4.
+        extent: Half the side of the box that holds the density before it is blurred; edges of the
+            density must lie on multiples of 1/4.
         tau: Standard deviation of the blur.
-        step: Side of a cell in units of ``tau``; it is 1/4 where nothing is blurred.
+        step: Side of a cell in units of ``tau``; the side is 1/4 if ``tau`` is 0.
 
     Returns:
         Shape (cells,), and the side of a cell.
@@ -118,10 +118,10 @@ def midpoints(extent: float, tau: float, step: float = _FINE) -> tuple[Tensor, f
 
 
 def panels(edges: Tensor, order: int) -> tuple[Tensor, Tensor]:
-    """Composite Gauss–Legendre rule: nodes and weights, both of shape (panels * order,).
+    """Make a composite Gauss–Legendre rule: nodes and weights, both of shape (panels * order,).
 
     Args:
-        edges: Where panels begin and end, ascending, shape (panels + 1,).
+        edges: Ends of the panels, ascending, shape (panels + 1,).
         order: Nodes per panel.
     """
     node, weight = (torch.from_numpy(v) for v in np.polynomial.legendre.leggauss(order))
@@ -130,12 +130,12 @@ def panels(edges: Tensor, order: int) -> tuple[Tensor, Tensor]:
 
 
 def monte_carlo(dataset: Density, sigma: float) -> tuple[float, float]:
-    """Entropy and Fisher information in any dimension, from always the same random points.
+    """Estimate entropy and Fisher information in any dimension, from fixed random points.
 
     Points are drawn until both standard errors are at most 1e-3 (1 + |value|).
 
     Raises:
-        UsageError: Four million points were not enough.
+        UsageError: Four million points are not enough.
     """
     generator = torch.Generator().manual_seed(_SEED)
     total, squares = (torch.zeros(2, dtype=torch.float64) for _ in range(2))
@@ -150,13 +150,13 @@ def monte_carlo(dataset: Density, sigma: float) -> tuple[float, float]:
         if bool((error <= _PRECISION * (1 + mean.abs())).all()):
             return float(mean[0]), float(mean[1])
     raise UsageError(
-        f"entropy and Fisher information of {type(dataset).__name__} at sigma = {sigma:g} vary too "
-        f"much for {count} random points: their standard errors are {error.tolist()}"
+        f"entropy and Fisher information of {type(dataset).__name__} at sigma = {sigma:g} still "
+        f"have standard errors {error.tolist()} after {count} random points: override `information`"
     )
 
 
 def cell_masses(dataset: Density, sigma: float, side: float = 0.25) -> tuple[Tensor, Tensor]:
-    """Probability of square cells, by a Gauss-Legendre rule in each.
+    """Integrate a density over square cells, by a Gauss–Legendre rule in each.
 
     Returns:
         The edges of the cells along either axis, shape (cells + 1,), and the probabilities,
@@ -166,7 +166,7 @@ def cell_masses(dataset: Density, sigma: float, side: float = 0.25) -> tuple[Ten
     cells = round(2 * half / side)
     edges = torch.linspace(-half, half, cells + 1, dtype=torch.float64)
     tau = math.hypot(dataset.noise, sigma)
-    # Errors of a thousandth already show in a chi² test of 200,000 points.
+    # A chi² test of 200,000 points reveals errors of a thousandth.
     order = max(3, math.ceil(side / tau) + 1) if tau else 1
     node, weight = (torch.from_numpy(v) for v in np.polynomial.legendre.leggauss(order))
     axis = (edges[:-1, None] + side * (node + 1) / 2).flatten()

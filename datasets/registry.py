@@ -1,4 +1,4 @@
-"""Registries of plug-ins: one small file each, found by its folder, nothing else to touch.
+"""Registries of plug-ins: a plug-in is one small file, found by its folder.
 
 The names and first docstring lines of the built-in plug-ins are read from the source without
 importing it, so that listing them is quick and does not load torch. Other packages add their own
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Entry:
+class BuiltIn:
     """Where a built-in plug-in is defined, and its one-line summary."""
 
     module: str
@@ -44,7 +44,7 @@ class Registry(Generic[T]):
         self._catalogue = catalogue.create("scorebench", f"{kind}s", entry_points=True)
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorate a class or function to make it known as ``name``.
+        """Return a decorator that registers a class or function as ``name``.
 
         Raises:
             UsageError: The name belongs to a built-in plug-in.
@@ -53,42 +53,40 @@ class Registry(Generic[T]):
         def decorate(plugin: T) -> T:
             home = str(getattr(plugin, "__module__", ""))
             if not home.startswith(f"{self.package}.") and name in self.builtin:
-                raise UsageError(
-                    f"there is a built-in {self.kind} {name!r} already: give yours another name"
-                )
+                raise UsageError(f"{self.kind} {name!r} is built in already: choose another name")
             self._catalogue.register(name, func=plugin)
             return plugin
 
         return decorate
 
     @cached_property
-    def builtin(self) -> dict[str, Entry]:
+    def builtin(self) -> dict[str, BuiltIn]:
         """The built-in plug-ins, read from the source of the package."""
-        found: dict[str, Entry] = {}
+        plugins: dict[str, BuiltIn] = {}
         spec = importlib.util.find_spec(self.package)
         folders = spec.submodule_search_locations if spec is not None else None
         for folder in folders or ():
             for path in sorted(Path(folder).glob("*.py")):
                 if path.name != "__init__.py":
-                    found.update(_scan(path, f"{self.package}.{path.stem}"))
-        return found
+                    plugins.update(_scan(path, f"{self.package}.{path.stem}"))
+        return plugins
 
     def names(self) -> tuple[str, ...]:
-        """Every name that ``get`` accepts, sorted."""
+        """Return every name that ``get`` accepts, sorted."""
         others = {*self._catalogue.get_entry_points(), *(key[-1] for key in self._registered())}
         return tuple(sorted({*self.builtin, *others}))
 
     def summary(self, name: str) -> str:
-        """First docstring line of a plug-in (imports it only if it is not built in)."""
+        """Return the first docstring line of a plug-in (imports it only if it is not built in)."""
         if name in self.builtin:
             return self.builtin[name].summary
         return (self.get(name).__doc__ or "").strip().split("\n")[0]
 
     def get(self, name: str) -> T:
-        """The plug-in called ``name``.
+        """Return the plug-in called ``name``.
 
         Raises:
-            UsageError: There is none; the nearest valid name is suggested.
+            UsageError: The name is unknown; the nearest valid name is suggested.
         """
         if name in self.builtin:
             importlib.import_module(self.builtin[name].module)
@@ -98,21 +96,23 @@ class Registry(Generic[T]):
         return plugin
 
     def _registered(self) -> list[tuple[str, ...]]:
+        """Keys of the plug-ins that are registered by now."""
+        # catalogue's public ``get_all`` would import every entry point to list their names.
         namespace = self._catalogue.namespace
         return [key for key in catalogue.REGISTRY if key[: len(namespace)] == namespace]
 
 
-def _scan(path: Path, module: str) -> dict[str, Entry]:
-    """Names given to ``@….register("name")`` in one source file."""
-    found: dict[str, Entry] = {}
+def _scan(path: Path, module: str) -> dict[str, BuiltIn]:
+    """The plug-ins that one source file registers by ``@….register("name")``."""
+    plugins: dict[str, BuiltIn] = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             summary = (ast.get_docstring(node) or "").split("\n")[0]
             for decorator in node.decorator_list:
                 name = _registered_name(decorator)
                 if name is not None:
-                    found[name] = Entry(module, summary)
-    return found
+                    plugins[name] = BuiltIn(module, summary)
+    return plugins
 
 
 def _registered_name(decorator: ast.expr) -> str | None:
@@ -128,18 +128,18 @@ def options_of(plugin: Callable[..., Any], kind: str, name: str, options: dict[s
     Raises:
         UsageError: An option is unknown to the plug-in or has an impossible value.
     """
-    known = [
+    accepted = [
         key
         for key, parameter in inspect.signature(plugin).parameters.items()
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     ]
     for option in options:
-        if option not in known:
-            if not known:
-                raise UsageError(f"the {kind} {name!r} has no options, but was given {option!r}")
-            raise unknown(f"option of the {kind} {name!r} called", option, known)
+        if option not in accepted:
+            if not accepted:
+                raise UsageError(f"{kind} {name!r} has no options: remove {option!r}")
+            raise unknown(f"option of the {kind} {name!r} called", option, accepted)
     try:
         return plugin(**options)
     except TypeError as error:
         given = ", ".join(f"{key}={value!r}" for key, value in options.items())
-        raise UsageError(f"the {kind} {name!r} cannot be made with {given}: {error}") from error
+        raise UsageError(f"{kind} {name!r} cannot be made with {given}: {error}") from error

@@ -10,7 +10,7 @@ from .base import Dataset
 
 
 class Circles(Dataset):
-    """Equally likely circles round the origin, blurred by N(0, noise² I).
+    """Equally likely circles around the origin, blurred by N(0, noise² I).
 
     With t² = noise² + sigma² and r = |x|, a circle of radius R has
     log p = -log(2πt²) - (r - R)²/(2t²) + log i0e(rR/t²), i0e the scaled Bessel function.
@@ -30,7 +30,7 @@ class Circles(Dataset):
         return torch.full_like(self.radii, 1 / len(self.radii))
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """A circle, an angle, then the blur."""
+        """Draw a circle, an angle, then the blur."""
         radius = self.radii[torch.randint(len(self.radii), (n,), generator=generator)]
         angle = 2 * math.pi * torch.rand(n, dtype=torch.float64, generator=generator)
         blur = torch.randn(n, 2, dtype=torch.float64, generator=generator)
@@ -38,11 +38,11 @@ class Circles(Dataset):
         return radius[:, None] * circle + self.noise * blur
 
     def log_density(self, x: Tensor, sigma: float) -> Tensor:
-        """Mixture of the circles, in the log domain."""
+        """Compute the mixture of the circles, in the log domain."""
         return torch.logsumexp(self._logits(x, sigma), -1)
 
     def gradient(self, x: Tensor, sigma: float) -> Tensor:
-        """Vector x [Σ q R²/t² · I1(z)/(z I0(z)) - 1]/t², z = rR/t², q the share of each circle."""
+        """Compute x [Σ q R²/t² · I1(z)/(z I0(z)) - 1]/t², z = rR/t², q the share of each circle."""
         variance: float = self.noise**2 + sigma**2
         z = x.norm(dim=-1, keepdim=True) * self.radii / variance
         # I1(z)/(z I0(z)) is 1/2 - z²/16 + O(z⁴) at the origin, where the quotient is 0/0.
@@ -54,7 +54,7 @@ class Circles(Dataset):
         return x * (pull - 1) / variance
 
     def assign(self, x: Tensor) -> Tensor:
-        """Index of the circle whose radius is nearest."""
+        """Assign each point to the circle of the nearest radius."""
         r: Tensor = self._points(x).norm(dim=-1, keepdim=True)
         return (r - self.radii).abs().argmin(-1)
 

@@ -1,4 +1,4 @@
-"""Arithmetic that is set alike in every process, so that equal work gives equal bits."""
+"""Identical settings of arithmetic in every process, for bitwise identical results."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 import torch
 
 THREADS = 1
-"""Threads that numbers are computed with, whatever the process around is set to."""
+"""Number of threads for computations, regardless of the process's own setting."""
 
 
 @contextlib.contextmanager
 def steady() -> Iterator[None]:
     """Compute on one thread, with numbers too small for full precision taken as zero.
 
-    More threads change the order of sums, and denormal numbers cost a hundredfold. What was set
-    before is set again at the end, so it may be used within itself.
+    More threads change the order of sums, and denormal numbers are a hundred times slower. The
+    previous settings return at the end, so calls may be nested.
     """
     threads, flushed = torch.get_num_threads(), _flushes()
     torch.set_num_threads(THREADS)
@@ -27,7 +27,7 @@ def steady() -> Iterator[None]:
 
 
 def _flushes() -> bool:
-    """Whether denormal numbers are zero here; torch can be told but not asked."""
-    # By its bits: as a number in this text it would itself be read as zero where they are.
+    """Whether denormal numbers are flushed to zero; torch has a setter but no getter."""
+    # Made from its bits: as a literal it would itself be flushed to zero.
     smallest = torch.ones(1, dtype=torch.int64).view(torch.float64)
     return not bool(smallest.mul(1.0).any())

@@ -1,6 +1,6 @@
-"""Scores for samplers, which ask for millions: read from a table where exact ones are slow.
+"""Scores for samplers, which need millions: read from a table where exact scores are slow.
 
-On a grid the density of a blurred curve and its derivatives are quick. A table holds, for each
+On a grid the density of a blurred curve and its derivatives are fast. A table holds, for each
 arm, the logarithm of its density with all the derivatives that bicubic Hermite interpolation of
 the logarithm and of its gradient needs. Arms are mixed after the interpolation, because midway
 between two arms the score turns over within tau²/(distance of the arms), which no affordable grid
@@ -15,33 +15,33 @@ import torch
 from torch import Tensor
 
 from .base import Dataset
-from .cache import kept
+from .cache import cached
 from .curve import BlurredCurve
 from .separable import log_derivatives, mix
 
-# Measured on 2spirals: with this grid interpolation serves more than 99 % of the box, and 99.8 %
+# Measured on 2spirals: with this grid interpolation covers more than 99 % of the box, and 99.8 %
 # of the data, at every sigma. Where the windings of one arm blur into each other (tau from 0.2 to
 # 0.5) the distance of the windings sets the step, not tau. A cell is trusted by its error at the
 # middle, where bicubic errors peak; elsewhere in a cell they were up to 2.3 times as large, so
-# the middle is held to less than what is promised.
+# the tolerance at the middle is stricter than the documented error.
 _STEPS_PER_TAU = 8.0
 _CELLS = 640
 _TOLERANCE = 4e-7
-# Cells whose log density is below this are not interpolated in, so that every number used is far
-# from where float64 underflows.
+# Cells with a lower log density are not interpolated, so that all numbers stay far from float64
+# underflow.
 _FAINT = -620.0
 
 Score = Callable[[Tensor], Tensor]
 
 
 def fast_score(dataset: Dataset, sigma: float = 0.0) -> Score:
-    """A function of points (n, d) that gives ``dataset.score(x, sigma)``, quick to call often.
+    """Return a fast version of ``dataset.score(x, sigma)``, a function of points (n, d).
 
-    For datasets whose score is cheap it is exact. For blurred curves it is a table, made at the
-    first request for a ``sigma`` (0.1 to 3 s) and kept: its error stays below 1e-6 of
-    |score| + 1/tau, with tau² = noise² + sigma², because cells that interpolation does not serve
-    that well, and everything outside the box, are evaluated exactly. Deterministic, and as
-    independent of the other rows as the exact score.
+    For datasets whose score is cheap it is exact. For blurred curves it is a table, computed at
+    the first call for a ``sigma`` (0.1 to 3 s) and cached. Its error stays below 1e-6 of
+    |score| + 1/tau, with tau² = noise² + sigma²: cells where interpolation is less accurate, and
+    everything outside the box, are evaluated exactly. Deterministic, and as independent of the
+    other rows as the exact score.
 
     Args:
         dataset: Any dataset.
@@ -69,7 +69,7 @@ class ScoreTable:
         sigma: Noise level.
 
     Attributes:
-        trusted: Which cells of the grid are interpolated in, shape (cells, cells).
+        trusted: Which cells of the grid are interpolated, shape (cells, cells).
     """
 
     def __init__(self, dataset: BlurredCurve, sigma: float) -> None:
@@ -81,11 +81,11 @@ class ScoreTable:
         self.cells = math.ceil(max(needed, min(_CELLS, 256 / tau)))
         self.step = 2 * self.half_side / self.cells
         self.trusted = torch.ones(self.cells, self.cells, dtype=torch.bool)
-        made = kept("score table", dataset, sigma, make=partial(self._made, dataset, tau))
-        self._nodes, self.trusted = made["nodes"], made["trusted"]
+        arrays = cached("score table", dataset, sigma, make=lambda: self._table(dataset, tau))
+        self._nodes, self.trusted = arrays["nodes"], arrays["trusted"]
 
-    def _made(self, dataset: BlurredCurve, tau: float) -> dict[str, Tensor]:
-        """The table, and where it can be trusted."""
+    def _table(self, dataset: BlurredCurve, tau: float) -> dict[str, Tensor]:
+        """The nodes of the table, and the cells where it is accurate enough."""
         axis = torch.arange(self.cells + 1, dtype=torch.float64) * self.step - self.half_side
         nodes = log_derivatives(*dataset.by_arm(tau), axis, dataset.width, tau, full=True)
         self._nodes = nodes.flatten(1, 2)
@@ -98,7 +98,7 @@ class ScoreTable:
         return {"nodes": self._nodes, "trusted": good.view(self.cells, self.cells)}
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Score at ``x`` of shape (n, 2): the same shape, float64."""
+        """Compute the score at ``x`` of shape (n, 2): the same shape, float64."""
         x = x.double()
         inside = (x.abs() < self.half_side).all(-1)
         cell = self._cell(torch.where(inside[:, None], x, 0.0))

@@ -20,7 +20,7 @@ class TwoSpirals(BlurredCurve):
         super().__init__(noise=0.1, width=1 / 6)
 
     def curve(self, u: Tensor) -> Tensor:
-        """An arm of radius n/3 at the angle π - n, n = 3π√u, shifted by (1, 1)/12; and its mirror.
+        """Compute an arm and its mirror: radius n/3 at angle π - n, n = 3π√u, shifted by (1, 1)/12.
 
         The box of the original recipe spans [0, 1/6]²; its centre is the shift.
         """

@@ -6,11 +6,11 @@ from ..datasets.registry import Registry
 
 if TYPE_CHECKING:
     from .objectives.base import ScoreMatching
-    from .reference.base import Reference
+    from .reference.base import ReferenceMethod
     from .sampling.base import Sampler
 
 methods: "Registry[type[ScoreMatching]]" = Registry("method", f"{__name__}.objectives")
 samplers: "Registry[type[Sampler]]" = Registry("sampler", f"{__name__}.sampling")
-references: "Registry[type[Reference]]" = Registry("reference", f"{__name__}.reference")
+references: "Registry[type[ReferenceMethod]]" = Registry("reference", f"{__name__}.reference")
 
 __all__ = ["methods", "references", "samplers"]

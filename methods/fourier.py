@@ -8,15 +8,16 @@ from torch import Tensor, nn
 
 
 class Fourier(nn.Module):
-    """A perceptron that is also given sines and cosines of its inputs.
+    """A perceptron with sines and cosines of its inputs as further inputs.
 
-    Perceptrons learn what varies slowly long before what varies fast; with sin(2ᵏπx) and
-    cos(2ᵏπx) beside x both are as near (Tancik et al. 2020, "Fourier features let networks learn
-    high frequency functions in low dimensional domains"; here one feature per axis and octave).
+    Perceptrons learn slow variation long before fast variation; with sin(2ᵏπx) and cos(2ᵏπx) as
+    inputs they learn both at similar speed (Tancik et al. 2020, "Fourier features let networks
+    learn high frequency functions in low dimensional domains"; here one feature per axis and
+    octave).
 
     Args:
-        inputs: Columns that it is called with.
-        outputs: Columns that it returns.
+        inputs: Number of input columns.
+        outputs: Number of output columns.
         width: Units of each hidden layer.
         depth: Hidden layers.
         octaves: Number of frequencies, k = 0, 1, …
@@ -36,7 +37,7 @@ class Fourier(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Points (B, inputs) to (B, outputs)."""
+        """Map points (B, inputs) to (B, outputs)."""
         angle = (math.pi * x.unsqueeze(-1) * self.frequencies).flatten(1)
-        found: Tensor = self.layers(torch.cat([x, angle.sin(), angle.cos()], 1))
-        return found
+        out: Tensor = self.layers(torch.cat([x, angle.sin(), angle.cos()], 1))
+        return out

@@ -1,4 +1,4 @@
-"""What a sampler takes: anything with a score."""
+"""Models that samplers accept: anything with a score."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -13,12 +13,12 @@ class Model(ABC):
     Attributes:
         dim: Dimension d.
         members: Number K of models side by side.
-        evaluations: Points pushed through each member so far, a pass forward or backward
-            counting one each.
-        is_truth: Whether score and energy are the data's own, exactly.
-        level: Noise level of the density that the model means by "the data": the smallest one
-            whose score it has. 0 for a model of the data themselves.
-        device: Where it computes, and points are to be.
+        evaluations: Points passed through each member so far; forward and backward passes count
+            one each.
+        is_truth: Whether score and energy are exactly those of the data.
+        level: Smallest noise level at which the model has a score; 0 for a model of the data
+            themselves.
+        device: Where it computes; points must be there.
     """
 
     dim: int
@@ -30,24 +30,24 @@ class Model(ABC):
 
     @abstractmethod
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Score at x, (K, B, d) -> (K, B, d).
+        """Compute the score at x, (K, B, d) -> (K, B, d).
 
         Args:
             x: Points.
-            sigma: Noise level whose smoothed density is meant; models that know only one level
-                ignore it, others take the nearest that they have.
+            sigma: Noise level of the smoothed density; models with a single level ignore it, others
+                use the nearest that they have.
         """
 
     def noise(self, sigma: float) -> float:  # noqa: ARG002 (part of the interface)
-        """Noise level of the density whose score ``score(x, sigma)`` gives."""
+        """Return the noise level of the density whose score ``score(x, sigma)`` is."""
         return self.level
 
     def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor | None:  # noqa: ARG002
-        """Energy up to a constant, (K, B, d) -> (K, B); None if the model has none."""
+        """Compute the energy up to a constant, (K, B, d) -> (K, B); None if the model has none."""
         return None
 
     def energy_and_score(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Both at once, which costs networks less than one after the other."""
+        """Compute both at once, which is cheaper for networks than one after the other."""
         return self.energy(x), self.score(x)
 
 

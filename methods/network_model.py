@@ -1,4 +1,4 @@
-"""Networks as models: what is trained, and the noise level that some of them are told."""
+"""Networks as models, some of them conditional on the noise level."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ from .networks import MLP
 
 Network = MLP | ModuleNetwork
 
-# Standard deviation of the data for which inputs and outputs of conditional networks are of order
-# one; any number of that order serves.
+# Standard deviation of data for which inputs and outputs of conditional networks are of order one;
+# any number of that order works.
 DATA_SCALE = 2.0
 
 
@@ -26,9 +26,9 @@ class NetworkModel(Model):
         E(x, σ) = |x|²/2(σ² + 4) + (2/σ) N(x/√(σ² + 4), log σ),
 
     or the score of that form (Karras et al. 2022, section 5, for data of standard deviation 2):
-    at high noise the score is then right without any learning, and what is left to learn is of
-    order one at every level. The other common choice, N(x)/σ without the input (Song and Ermon
-    2020), relies on x telling how noisy it is, which points of the plane do not.
+    at high noise the score is then right without training, and the network's part is of order one
+    at every level. The other common choice, N(x)/σ without the input (Song and Ermon
+    2020), requires that x reveals its noise level, which points of the plane do not.
 
     Args:
         network: Architecture. Perceptrons are differentiated in closed form, all others by
@@ -56,16 +56,16 @@ class NetworkModel(Model):
         return self.network.kind == "energy"
 
     def noise(self, sigma: float) -> float:
-        """The level itself if the network is told it."""
+        """Return the level itself if the network is conditional."""
         return max(sigma, self.level) if self.network.conditional else self.level
 
     def score(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
-        """Score at x, shape (K, B, d).
+        """Compute the score at x, shape (K, B, d).
 
         Args:
             x: Points.
-            sigma: Noise level, of each point (K, B, 1) in training; of account only if the
-                network is conditional.
+            sigma: Noise level, in training one per point (K, B, 1); ignored unless the network is
+                conditional.
         """
         if not self.network.conditional:
             return self._score(x)
@@ -75,7 +75,7 @@ class NetworkModel(Model):
         return raw * (DATA_SCALE / (noise * spread)) - x / spread.square()
 
     def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor | None:
-        """Energy E, shape (K, B), with -∇E the score; None for direct score networks."""
+        """Compute the energy E, shape (K, B), with -∇E the score; None for score networks."""
         if not self.has_energy:
             return None
         if not self.network.conditional:
@@ -87,33 +87,33 @@ class NetworkModel(Model):
         return 0.5 * square + raw * (DATA_SCALE / noise).squeeze(-1)
 
     def energies(self, x: Tensor) -> Tensor:
-        """``energy`` of a network that has one, shape (K, B)."""
+        """Compute ``energy`` of a network that has one, shape (K, B)."""
         return self._jet(x, None, "energy")[0]
 
     def energy_and_score(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Energy (K, B) and score (K, B, d), from one pass where the network allows it."""
+        """Compute energy (K, B) and score (K, B, d), in one pass where the network allows it."""
         if not self.has_energy or self.network.conditional:
             return super().energy_and_score(x)
         energy, score, _, _ = self._jet(x, None, "energy", "score")
         return energy, score
 
     def along(self, x: Tensor, v: Tensor) -> Slices:
-        """v·s and v·∇s·v for directions v of shape (K, M, B, d)."""
+        """Compute v·s and v·∇s·v for directions v of shape (K, M, B, d)."""
         _, _, first, second = self._jet(x, v, "slices")
         return Slices(first, second)
 
     def score_and_curvature(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """The score (K, B, d), and v·∇s·v (K, M, B) for directions v of shape (K, M, B, d)."""
+        """Compute the score (K, B, d), and v·∇s·v (K, M, B) for directions v (K, M, B, d)."""
         _, score, _, second = self._jet(x, v, "slices", "score")
         return score, second
 
     def vjp(
         self, x: Tensor, v: Tensor | None, *wanted: str
     ) -> tuple[tuple[Tensor, ...], Callable[..., Tensor]]:
-        """Values with no graph, and the way back from their cotangents to the parameters.
+        """Compute values without a graph, and a function for their vector-Jacobian product.
 
-        For objectives that write their gradient down themselves: autograd's bookkeeping takes as
-        long as half of a network's products.
+        For objectives that define ``gradient``: autograd's bookkeeping takes as long as half of a
+        network's products.
 
         Args:
             x: Points, shape (K, B, d).
@@ -121,17 +121,17 @@ class NetworkModel(Model):
             wanted: Of ``score`` and ``slices``.
 
         Returns:
-            (E, s, v·s, v·∇s·v), those not wanted empty or of no account; and a function from a
+            (E, s, v·s, v·∇s·v), those not wanted empty or meaningless; and a function from a
             cotangent of each, or None for zero, to the gradient (K, size), which is only good
             until the next evaluation.
         """
         inside = self._inside
-        found = inside.vjp(x, v, wanted) if isinstance(inside, ClosedForm) else None
-        if found is None:
+        result = inside.vjp(x, v, wanted) if isinstance(inside, ClosedForm) else None
+        if result is None:
             with torch.enable_grad():
                 values, passes = inside.jet(x, v, wanted, training=True)
-            found = tuple(value.detach() for value in values), _pull(values, self.theta), passes
-        values, pull, passes = found
+            result = tuple(value.detach() for value in values), _pull(values, self.theta), passes
+        values, pull, passes = result
         self.evaluations += x.shape[-2] * passes
         return values, pull
 
@@ -158,13 +158,13 @@ class NetworkModel(Model):
 
 def _pull(values: tuple[Tensor, ...], theta: Tensor) -> Callable[..., Tensor]:
     def pull(*bars: Tensor | None) -> Tensor:
-        given = [(value, bar) for value, bar in zip(values, bars, strict=True) if bar is not None]
-        outputs, cotangents = zip(*given, strict=True)
+        pairs = [(value, bar) for value, bar in zip(values, bars, strict=True) if bar is not None]
+        outputs, cotangents = zip(*pairs, strict=True)
         return torch.autograd.grad(outputs, theta, cotangents)[0]
 
     return pull
 
 
 def _conditioned(x: Tensor, noise: Tensor, spread: Tensor) -> Tensor:
-    """What a conditional network is given: (K, B, d + 1)."""
+    """The inputs of a conditional network: (K, B, d + 1)."""
     return torch.cat([x / spread, noise.log() / 4], -1)

@@ -11,25 +11,25 @@ import torch
 from torch import Tensor
 
 # Every tensor of a member starts at a multiple of this many numbers, so that vector instructions
-# meet each member at the same alignment and its sums round the same whoever stands beside it.
+# see each member at the same alignment, and its sums round identically in any batch of members.
 ALIGNMENT = 32
 
-# Hidden layers are filled up to a multiple of this many units, with weights of zero: products of
-# 304 columns take a tenth less time than those of 300.
+# Hidden layers are padded to a multiple of this many units, with weights of zero: products of 304
+# columns take a tenth less time than those of 300.
 UNITS = 16
 
 
 Layers = list[tuple[Tensor, Tensor]]
 
 
-class Slot(NamedTuple):
-    """Where one weight or bias lies in a member's flat parameters.
+class WeightSlot(NamedTuple):
+    """Position of one weight or bias in a member's flat parameters.
 
     Attributes:
         name: ``weight0``, ``bias0``, ``weight1``, …
-        offset: Of its first number.
+        offset: Index of its first number.
         shape: Its shape.
-        room: The shape of what is kept for it, of which it is the top left corner.
+        room: Padded shape, of which it is the top left corner.
     """
 
     name: str
@@ -69,20 +69,20 @@ class MLP:
 
     @cached_property
     def room(self) -> int:
-        """Units that a hidden layer has room for."""
+        """Units of a hidden layer, padding included."""
         return -(-self.width // UNITS) * UNITS
 
     @cached_property
-    def slots(self) -> tuple[Slot, ...]:
+    def slots(self) -> tuple[WeightSlot, ...]:
         """Weight and bias of each layer in order, aligned."""
         rooms = [self.widths[0], *[self.room] * self.depth, self.widths[-1]]
-        found, offset = [], 0
+        slots, offset = [], 0
         for i, (sizes, room) in enumerate(zip(pairwise(self.widths), pairwise(rooms), strict=True)):
             weight, bias = (f"weight{i}", sizes, room), (f"bias{i}", (1, sizes[1]), (1, room[1]))
             for name, shape, space in (weight, bias):
-                found.append(Slot(name, offset, shape, space))
+                slots.append(WeightSlot(name, offset, shape, space))
                 offset += -(-math.prod(space) // ALIGNMENT) * ALIGNMENT
-        return tuple(found)
+        return tuple(slots)
 
     @cached_property
     def size(self) -> int:
@@ -92,7 +92,7 @@ class MLP:
 
     @cached_property
     def _spans(self) -> list[int]:
-        """Lengths that cut flat parameters into tensors and the padding behind each."""
+        """Lengths that split flat parameters into tensors and the padding after each."""
         ends = [*(slot.offset for slot in self.slots[1:]), self.size]
         lengths = [math.prod(slot.room) for slot in self.slots]
         starts = (slot.offset for slot in self.slots)
@@ -100,7 +100,7 @@ class MLP:
         return [n for pair in zip(lengths, paddings, strict=True) for n in pair]
 
     def views(self, flat: Tensor) -> Layers:
-        """Weights (K, in, out) and biases (K, 1, out) as views into ``flat`` of shape (K, size)."""
+        """Return weights (K, in, out) and biases (K, 1, out) as views of ``flat`` (K, size)."""
         spans = flat.split_with_sizes(self._spans, 1)[::2]
         parts = [
             span.view(-1, *slot.room)[:, : slot.shape[0], : slot.shape[1]]
@@ -109,12 +109,12 @@ class MLP:
         return list(zip(parts[::2], parts[1::2], strict=True))
 
     def named(self, flat: Tensor) -> dict[str, Tensor]:
-        """The tensors of ``flat`` by name, without padding, leading member axis kept."""
+        """Split ``flat`` (K, size) into tensors (K, …) by name, without padding."""
         parts = [part for layer in self.views(flat) for part in layer]
         return dict(zip((slot.name for slot in self.slots), parts, strict=True))
 
     def pack(self, named: dict[str, Tensor]) -> Tensor:
-        """Inverse of ``named``: the flat parameters, shape (K, size)."""
+        """Join named tensors into flat parameters (K, size), the inverse of ``named``."""
         first = next(iter(named.values()))
         flat = first.new_zeros((first.shape[0], self.size))
         for name, view in self.named(flat).items():
@@ -124,9 +124,9 @@ class MLP:
     def init(
         self, generators: Sequence[torch.Generator], dtype: torch.dtype = torch.float32
     ) -> Tensor:
-        """Random parameters, one member per generator: uniform within ±1/√fan_in, shape (K, size).
+        """Draw parameters (K, size), one member per generator, uniform within ±1/√fan_in.
 
-        This is the default of ``torch.nn.Linear``, which the seed code bases use.
+        This is the default of ``torch.nn.Linear``.
         """
         flat = torch.zeros((len(generators), self.size), dtype=dtype)
         for k, generator in enumerate(generators):
@@ -139,10 +139,10 @@ class MLP:
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """Matrix product of each member, (K, R, n) times (K, n, c): (K, R, c).
+    """Multiply matrices of each member, (K, R, n) times (K, n, c): (K, R, c).
 
-    Batched products choose other code, which rounds differently, for other numbers of members: on
-    the CPU they are made one member at a time, so that a member's numbers never depend on K.
+    Batched products use different code, which rounds differently, for different numbers of members.
+    On the CPU they are computed one member at a time, so a member's numbers never depend on K.
     """
     if left.device.type == "cpu":
         return torch.stack([a @ b for a, b in zip(left, right, strict=True)])
@@ -150,5 +150,5 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 
 
 def product_rows(rows: Tensor, weight: Tensor) -> Tensor:
-    """Every row of (K, R, B, in) times (K, in, out), as one product a member: (K, R, B, out)."""
+    """Multiply rows (K, R, B, in) with (K, in, out), one product per member: (K, R, B, out)."""
     return product(rows.flatten(1, 2), weight).view(*rows.shape[:3], -1)

@@ -1,4 +1,4 @@
-"""Multiples of a score that is known: what the scale of a loss is tested with."""
+"""Multiples of a known score, to test the scale of a loss."""
 
 import torch
 from torch import Tensor
@@ -7,15 +7,15 @@ from .model import Model, Slices
 
 
 class NormalModel(Model):
-    """Energies and scores of N(0, spread² I), smoothed, each member's times its own factor.
+    """Energies and scores of N(0, spread² I), smoothed, multiplied by a factor per member.
 
-    It has all that a network has for an objective, so an objective cannot tell it from one.
+    It has the same interface as a network model, so objectives accept it.
 
     Args:
-        factors: What the true score is multiplied by, shape (K, 1, 1).
+        factors: Factors of the true score, shape (K, 1, 1).
         spread: Standard deviation of the data.
-        level: Noise level of the density that is meant.
-        conditional: Whether noise levels that are asked for are followed.
+        level: Noise level of the smoothed density.
+        conditional: Whether it uses the noise level in each call.
     """
 
     has_energy = True
@@ -36,22 +36,22 @@ class NormalModel(Model):
         return self.factors / (self.spread**2 + torch.as_tensor(level) ** 2)
 
     def score(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
-        """-x over the variance, times the factors: (K, B, d)."""
+        """Compute -x over the variance, times the factors: (K, B, d)."""
         return -x * self._rate(sigma)
 
     def energy(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
-        """Minus the integral of the score, (K, B)."""
+        """Compute minus the integral of the score, (K, B)."""
         return 0.5 * (x.square() * self._rate(sigma)).sum(-1)
 
     def energies(self, x: Tensor) -> Tensor:
-        """``energy`` under the name that networks have for it."""
+        """Compute ``energy``, under the name that networks use."""
         return self.energy(x)
 
     def along(self, x: Tensor, v: Tensor) -> Slices:
-        """v·s and v·∇s·v for directions v of shape (K, M, B, d)."""
+        """Compute v·s and v·∇s·v for directions v of shape (K, M, B, d)."""
         first = (v * self.score(x).unsqueeze(1)).sum(-1)
         return Slices(first, self.score_and_curvature(x, v)[1])
 
     def score_and_curvature(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """The score, and v·∇s·v."""
+        """Compute the score, and v·∇s·v."""
         return self.score(x), -(v.square() * self._rate(0.0).unsqueeze(1)).sum(-1)

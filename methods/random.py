@@ -9,21 +9,21 @@ from torch import Tensor
 
 SliceKind = Literal["gaussian", "rademacher", "sphere", "orthogonal"]
 
-# Numbers are drawn for this many calls at once: one call of a generator costs as much as a
-# thousand numbers, and a training step needs only a few hundred.
+# Numbers are drawn for this many calls at once: one call of a generator costs as much as a thousand
+# numbers, and a training step needs only a few hundred.
 _AHEAD = 64
 
 
 class MemberRandom:
     """One random stream per member, drawn ahead in blocks.
 
-    A member's numbers depend on its own generator and on the sequence of calls only, so they are
-    the same whichever other members stand beside it.
+    A member's numbers depend only on its own generator and on the sequence of calls, not on the
+    other members.
 
     Args:
         generators: One CPU generator for each of the K members.
-        device: Where the numbers are wanted; they are drawn on the CPU, so that every device
-            sees the same ones.
+        device: Where the numbers are placed; they are drawn on the CPU, so that every device gets
+            the same numbers.
         dtype: Floating-point type of the numbers.
     """
 
@@ -44,41 +44,41 @@ class MemberRandom:
         return len(self._generators)
 
     def keep(self, members: Sequence[int]) -> None:
-        """Drop the streams of all other members; those that stay go on undisturbed."""
+        """Drop the streams of all other members; the remaining streams continue unchanged."""
         self._generators = [self._generators[k] for k in members]
         index = torch.tensor(members, dtype=torch.long, device=self.device)
         for key, block in self._blocks.items():
             self._blocks[key] = [step.index_select(0, index) for step in block]
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers, shape (K, *shape)."""
+        """Draw standard normal numbers, shape (K, *shape)."""
         return self._draw("normal", shape)
 
     def normal_like(self, x: Tensor) -> Tensor:
-        """Standard normal numbers of the shape of ``x``, whose first axis is the members'."""
+        """Draw standard normal numbers of the shape of ``x`` (K, …)."""
         return self._draw("normal", tuple(x.shape[1:]))
 
     def uniform(self, *shape: int) -> Tensor:
-        """Numbers uniform on [0, 1), shape (K, *shape)."""
+        """Draw numbers uniform on [0, 1), shape (K, *shape)."""
         return self._draw("uniform", shape)
 
     def signs(self, *shape: int) -> Tensor:
-        """Rademacher numbers, -1 or 1, shape (K, *shape)."""
+        """Draw Rademacher numbers, -1 or 1, shape (K, *shape)."""
         return self._draw("signs", shape)
 
     def integers(self, high: int, *shape: int) -> Tensor:
-        """Integers uniform on 0 … high - 1, shape (K, *shape)."""
+        """Draw integers uniform on 0 … high - 1, shape (K, *shape)."""
         return self._draw("integers", shape, high)
 
     def slices(self, kind: SliceKind, count: int, x: Tensor) -> Tensor:
-        """Projection vectors v with E[v vᵀ] = I for sliced objectives, shape (K, count, B, d).
+        """Draw projection vectors v with E[v vᵀ] = I for sliced objectives: (K, count, B, d).
 
         Args:
             kind: ``gaussian``; ``rademacher``; ``sphere``, uniform with |v| = √d (Song et al.
                 2019, section 3.1: a unit sphere would scale the trace by 1/d); or ``orthogonal``,
                 like ``sphere``, but the first d vectors of a point are orthogonal to each other,
-                so are the next d, and so on: d of them give every trace exactly.
-            count: Number of vectors per point; independent but for ``orthogonal``.
+                and so are the next d, and so on: d vectors give every trace exactly.
+            count: Number of vectors per point; independent except for ``orthogonal``.
             x: Points, shape (K, B, d).
         """
         shape = (count, *x.shape[1:])
@@ -100,7 +100,7 @@ class MemberRandom:
             rows = torch.stack([torch.stack([a, b], -1), torch.stack([-b, a], -1)], 2)
         else:
             q, r = torch.linalg.qr(self.normal(groups, x.shape[1], dim, dim))
-            # Without these signs the matrices are orthogonal but not uniformly distributed.
+            # Without these signs the matrices are orthogonal, but not uniformly distributed.
             q = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2) * math.sqrt(dim)
             rows = q.transpose(2, 3)
         return rows.flatten(1, 2)[:, :count].contiguous()

@@ -1,4 +1,4 @@
-"""What is known of a run before it starts, for plug-ins to say whether they can take part."""
+"""Facts about a run before it starts, from which plug-ins decide whether they can be used."""
 
 from typing import NamedTuple
 
@@ -6,16 +6,16 @@ from ..datasets.base import Dataset
 
 
 class Setting(NamedTuple):
-    """Circumstances under which a method, sampler or metric is asked for.
+    """The setting in which a method, sampler or metric is to be used.
 
-    Plug-ins have a class method ``unfit(setting)`` that gives the reason why they cannot be used,
-    or None; a study that asks for them nevertheless is refused when it is read.
+    Plug-ins have a class method ``unfit(setting)`` that returns the reason why they cannot be used,
+    or None; a study that names an unfit plug-in is refused when it is loaded.
 
     Attributes:
         dataset: The distribution.
         energy: Whether models have an energy, not only a score.
-        levels: Whether models know a score for every noise level.
-        target: Noise level whose density the model is to learn; None where it is not known yet.
+        levels: Whether models have a score for every noise level.
+        target: Noise level of the density to learn; None if it is not known yet.
     """
 
     dataset: Dataset

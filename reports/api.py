@@ -1,12 +1,11 @@
-"""The verbs of scorebench in Python: the same as on the command line, tables as DataFrames."""
+"""The Python API: the commands as functions and methods, tables as DataFrames."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from ..datasets.errors import UsageError
-from ..datasets.registry import Registry
 from ..studies.specs.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -17,18 +16,23 @@ if TYPE_CHECKING:
 
     from ..studies.certificate import Certificate
     from ..studies.execution.events import Listener
-
-Kind = Literal["dataset", "method", "sampler", "metric", "reference", "study", "finding"]
+    from .source import Source
 
 
 class Study:
-    """A study's run directory: what was found, whether the study is finished or not.
+    """A run directory of a finished, running or stopped study.
+
+    Results are loaded and ranked on first use, and again when the run directory has changed.
 
     Args:
-        directory: The run directory; it has to hold a study.
+        directory: The run directory.
+
+    Attributes:
+        directory: The run directory.
+        spec: The study.
 
     Raises:
-        UsageError: It does not.
+        UsageError: It is not a run directory, or it cannot be read.
     """
 
     def __init__(self, directory: str | Path) -> None:
@@ -36,32 +40,46 @@ class Study:
 
         self.directory = Path(directory)
         self.spec: StudySpec = read_study(self.directory)
+        self._loaded: tuple[object, Source] | None = None
 
     def __repr__(self) -> str:
         return f"Study({str(self.directory)!r})"
 
     def _repr_html_(self) -> str:
-        """What notebooks show: the verdict and the board; how far it is before there is one."""
+        """Return verdict and leaderboard for notebooks, or why there are none."""
         from html import escape
 
         from .write import leaderboard_table
 
         try:
-            board = leaderboard_table(self.directory, "table")
+            board = leaderboard_table(self.source)
         except UsageError as error:
             board = str(error)
         return f"<b>{escape(str(self.directory))}</b><pre>{escape(board)}</pre>"
 
+    @property
+    def source(self) -> "Source":
+        """Everything that tables, figures and reports are made from."""
+        from .source import load, stamp
+
+        current = stamp(self.directory)
+        if self._loaded is None or self._loaded[0] != current:
+            self._loaded = current, load(self.directory)
+        return self._loaded[1]
+
     def plot(self, name: str = "overview", width: float | None = None) -> "Figure":
-        """One figure of the report: ``overview``, ``budget-DATASET``, ``training-DATASET``, ...
+        """Draw a figure of the report: ``overview``, ``budget-DATASET``, ``training-DATASET``, ...
+
+        Args:
+            name: Name of the figure.
+            width: Width in inches (default: that of the report).
 
         Raises:
-            UsageError: There is no such figure; the nearest is suggested.
+            UsageError: There is no such figure; the message suggests the nearest name.
         """
         from .figures.named import figure
-        from .source import load
 
-        return figure(load(self.directory), name, width)
+        return figure(self.source, name, width)
 
     def sample(
         self,
@@ -72,59 +90,54 @@ class Study:
         n: int = 10_000,
         seed: int = 0,
     ) -> "npt.NDArray[np.float32]":
-        """Points from the best stored model of a method, shape (n, d)."""
+        """Draw points from the best stored model of a method, shape (n, d)."""
         from ..studies.sample import sample
 
         return sample(self.directory, method, dataset, sampler, n=n, seed=seed)
 
     @property
     def results(self) -> "pd.DataFrame":
-        """Every run so far, failures too, one row each."""
-        from ..studies.results import read_results
-
-        return read_results(self.directory)
+        """All runs so far, failed ones included, one row each."""
+        return self.source.results.copy()
 
     def leaderboard(self) -> "pd.DataFrame":
-        """Methods ranked on their confirmed runs, with intervals; best first."""
+        """Rank the methods on their confirmed runs, with intervals, best first."""
         from .ranking.leaderboard import board_frame
-        from .source import load
 
-        return board_frame(load(self.directory).evidence)
+        return board_frame(self.source.evidence)
 
     def cells(self) -> "pd.DataFrame":
-        """Confirmed mean, interval, floor and oracle of each method on each dataset."""
+        """Return confirmed mean, interval, floor and oracle of each method on each dataset."""
         from .ranking.leaderboard import cell_frame
-        from .source import load
 
-        return cell_frame(load(self.directory).evidence)
+        return cell_frame(self.source.evidence)
 
     def verdict(self) -> str:
-        """Which method is better, by how much and how sure that is, in words."""
+        """Say which method is best, by how much and with what certainty."""
         from .ranking.verdict import verdict
-        from .source import load
 
-        return verdict(load(self.directory).evidence)
+        return verdict(self.source.evidence)
 
     def status(self) -> "pd.DataFrame":
-        """How far each cell is."""
+        """Return the progress of each cell."""
         from ..studies.progress import status
 
         return status(self.directory)
 
     def report(self) -> Path:
-        """Write ``report.html`` and ``leaderboard.csv``; the path of the page."""
+        """Write ``report.html``, ``report.md`` and ``leaderboard.csv``; return the page's path."""
         from .write import write_report
 
-        return write_report(self.directory)
+        return write_report(self.source)
 
     def best(self, method: str, dataset: str, sampler: str | None = None) -> StudySpec:
-        """The winning configuration as a study that trains just that; ``to_toml`` writes it."""
+        """Return the winner as a study that trains only that; ``to_toml`` gives its file."""
         from ..studies.winners import best
 
         return best(self.directory, method, dataset, sampler)
 
     def export(self, out: str | Path | None = None) -> Path:
-        """Write one archive that others can replay, ``<name of the directory>.zip``; its path."""
+        """Export one replayable archive (default: ``DIRECTORY.zip``); return its path."""
         from ..studies.archive import export
 
         return export(self.directory, out)
@@ -137,7 +150,7 @@ class Study:
         *,
         workers: int = 1,
     ) -> "Certificate":
-        """Replay best configurations: what came back, what did not, and what explains it."""
+        """Replay winners: what reproduced, what did not, and what explains the difference."""
         from ..studies.certificate import certify
 
         return certify(self.directory, method, dataset, sampler, workers=workers)
@@ -150,7 +163,7 @@ class Study:
         *,
         workers: int = 1,
     ) -> "pd.DataFrame":
-        """Train best configurations again: identical, within tolerance or differs, per metric."""
+        """Train winners again; each metric is identical, within tolerance or differs."""
         from ..studies.replay import replay
 
         return replay(self.directory, method, dataset, sampler, workers=workers)
@@ -168,23 +181,23 @@ def run(
     scheduler: str | None = None,
     storage: str | None = None,
 ) -> Study:
-    """Run a study, or what is missing of it, and write its report.
+    """Run or resume a study and write its report; completed runs are skipped.
 
     Args:
         study: Name of a packaged study, path of a TOML file, or a study.
-        out: Run directory; ``runs/<name of the study>`` unless given.
-        workers: Processes; as many as this process may use cores unless given.
+        out: Run directory (default: ``runs/NAME``).
+        workers: Number of processes (default: all cores that this process may use).
         overrides: ``key=value`` pairs in TOML, such as ``"training.steps=500"``.
-        listener: Told what happens on the way.
-        discard: Patterns of cells (``"dsm-rings-langevin"``, ``"dsm-*"``) whose results may be set
-            aside where they do not fit the study any more.
-        backend: ``"local"``, or ``"dask"`` for the machines of a Dask cluster.
-        scheduler: Address of the cluster; one is started on this machine unless given.
-        storage: Database for Optuna, ``"postgresql+psycopg://..."``; a file in the run directory
-            unless given.
+        listener: Called with every event of the study.
+        discard: Patterns of cells (``"dsm-rings-langevin"``, ``"dsm-*"``) whose results may be
+            excluded if they no longer match the study.
+        backend: ``"local"``, or ``"dask"`` for a Dask cluster.
+        scheduler: Address of the Dask scheduler (default: a local cluster is started).
+        storage: Database URL for Optuna, ``"postgresql+psycopg://..."`` (default: a file in the
+            run directory).
 
     Raises:
-        UsageError: Something in the study or its directory cannot be; one line says what.
+        UsageError: The study is invalid or does not match its run directory.
     """
     from ..studies.execution.where import Where
     from ..studies.specs.load import load_study
@@ -200,32 +213,25 @@ def run(
     workers = cores() if workers is None else workers
     where = Where(backend, scheduler)
     run_study(spec, directory, workers, listener, discard=discard, where=where, storage=storage)
-    found = Study(directory)
-    found.report()
-    return found
+    finished = Study(directory)
+    finished.report()
+    return finished
 
 
 def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> StudySpec:
-    """Read a study file or packaged study and check it, without running anything."""
+    """Read and check a study file or packaged study; nothing is run."""
     from ..studies.specs.load import load_study as load
 
     return load(name_or_path, overrides)
 
 
-def registered() -> "pd.DataFrame":
-    """Everything that can be named in a study: columns kind, name and summary."""
-    import pandas as pd
-
-    return pd.DataFrame(catalog(), columns=["kind", "name", "summary"])
-
-
 def status(directory: str | Path) -> "pd.DataFrame":
-    """How far each cell of a run directory is; see ``Study.status``."""
+    """Return the progress of each cell of a run directory; see ``Study.status``."""
     return Study(directory).status()
 
 
 def leaderboard(directory: str | Path) -> "pd.DataFrame":
-    """Methods of a run directory ranked on their confirmed runs; see ``Study.leaderboard``."""
+    """Rank the methods of a run directory on confirmed runs; see ``Study.leaderboard``."""
     return Study(directory).leaderboard()
 
 
@@ -235,7 +241,7 @@ def report(directory: str | Path) -> Path:
 
 
 def best(directory: str | Path, method: str, dataset: str, sampler: str | None = None) -> StudySpec:
-    """Winning configuration of a cell of a run directory; see ``Study.best``."""
+    """Return the winner of a cell of a run directory; see ``Study.best``."""
     return Study(directory).best(method, dataset, sampler)
 
 
@@ -248,18 +254,18 @@ def replay(
     workers: int = 1,
     trust: bool = False,
 ) -> "pd.DataFrame":
-    """Train best configurations again, of a run directory or of an archive of one.
+    """Train winners of a run directory or archive again and compare the numbers.
 
     Args:
-        source: The directory, or what ``export`` wrote.
-        method: Label of the method; all if not given. So are ``dataset`` and ``sampler``.
-        dataset: Label of the dataset.
-        sampler: Label of the sampler.
-        workers: Processes to run in.
-        trust: Run the code that an archive brings along.
+        source: A run directory, or an archive.
+        method: Label of the method (default: all).
+        dataset: Label of the dataset (default: all).
+        sampler: Label of the sampler (default: all).
+        workers: Number of processes.
+        trust: Run code bundled with the archive.
 
     Returns:
-        Stored and replayed value and verdict, per metric of each run.
+        Stored value, replayed value and verdict, per metric of each run.
     """
     from ..studies.replay import replay
 
@@ -275,36 +281,19 @@ def certify(
     workers: int = 1,
     trust: bool = False,
 ) -> "Certificate":
-    """What ``replay`` finds as a certificate, which also says what explains it."""
+    """Return the result of ``replay`` as a certificate, which also explains differences."""
     from ..studies.certificate import certify
 
     return certify(source, method, dataset, sampler, workers=workers, trust=trust)
 
 
 def export(directory: str | Path, out: str | Path | None = None) -> Path:
-    """Write one archive of a run directory that others can replay; see ``Study.export``."""
+    """Export a run directory as one replayable archive; see ``Study.export``."""
     return Study(directory).export(out)
 
 
-def catalog() -> list[tuple[Kind, str, str]]:
-    """Kind, name and summary of every plug-in, packaged study and finding; loads none of them."""
-    from ..bench.metrics import metrics
-    from ..datasets import datasets
-    from ..methods import methods, references, samplers
-    from ..studies.findings import findings
-    from ..studies.specs.load import presets
-
-    found: list[tuple[Kind, str, str]] = []
-    registries: tuple[Registry[Any], ...] = (methods, datasets, samplers, metrics, references)
-    kinds: tuple[Kind, ...] = ("method", "dataset", "sampler", "metric", "reference")
-    for kind, registry in zip(kinds, registries, strict=True):
-        found += [(kind, name, registry.summary(name)) for name in registry.names()]
-    found += [("study", name, summary) for name, summary in presets().items()]
-    return found + [("finding", name, findings.summary(name)) for name in findings.names()]
-
-
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

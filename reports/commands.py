@@ -1,4 +1,4 @@
-"""Commands that read run directories; ``__main__`` puts all together."""
+"""The commands that read run directories; ``__main__`` adds them to the others."""
 
 import sys
 from enum import StrEnum
@@ -13,11 +13,13 @@ from ..studies.commands import Directory
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from .source import Source
+
 commands = typer.Typer()
 
 
 class Format(StrEnum):
-    """How a table is written."""
+    """Formats of tables."""
 
     table = "table"
     csv = "csv"
@@ -29,7 +31,7 @@ class Format(StrEnum):
 
 @commands.command(epilog="Example: scorebench status runs/quick")
 def status(directory: Directory) -> None:
-    """Show how far a study is, also while it runs."""
+    """Show the progress of a study, even while it runs."""
     from .source import load
     from .terminal import status_view
 
@@ -39,7 +41,7 @@ def status(directory: Directory) -> None:
 @commands.command(epilog="Example: scorebench leaderboard runs/quick --format markdown")
 def leaderboard(
     directory: Directory,
-    kind: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
+    kind: Annotated[Format, typer.Option("--format", help="Format of the table.")] = Format.table,
     table: Annotated[
         str,
         typer.Option(
@@ -47,25 +49,24 @@ def leaderboard(
         ),
     ] = "board",
     exact: Annotated[
-        bool, typer.Option("--exact", help="All columns and digits in Markdown and LaTeX too.")
+        bool,
+        typer.Option("--exact", help="All columns and digits in Markdown and LaTeX too."),
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="File to write it to.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File (default: print).")] = None,
 ) -> None:
-    """Rank the methods on their confirmed runs, or export any other table."""
-    if out is None and kind is Format.table and table == "board" and sys.stdout.isatty():
-        from .source import load
-        from .terminal import leaderboard_view
-
-        print_view(leaderboard_view(load(directory).evidence))
-        return
+    """Rank the methods on their confirmed runs, or export another table."""
+    if out is None and kind is Format.parquet:
+        raise UsageError("parquet is binary: choose a file with --out")
+    from .source import load
     from .write import leaderboard_table, write_table
 
+    source = load(directory)
     if out is not None:
-        write_table(directory, out, "markdown" if kind is Format.table else kind, table, exact)
-    elif kind is Format.parquet:
-        raise UsageError("parquet is not for reading: say where to write it with --out")
+        write_table(source, out, "markdown" if kind is Format.table else kind, table, exact)
+    elif kind is Format.table and table == "board" and not exact:
+        print_board(source)
     else:
-        typer.echo(leaderboard_table(directory, kind.value, table, exact).rstrip("\n"))
+        typer.echo(leaderboard_table(source, kind.value, table, exact).rstrip("\n"))
 
 
 @commands.command(epilog="Example: scorebench figure overview runs/quick --out overview.pdf")
@@ -73,64 +74,85 @@ def figure(
     name: Annotated[str, typer.Argument(help="overview, budget-DATASET, errors-DATASET, ...")],
     directory: Directory,
     out: Annotated[
-        Path | None, typer.Option(help="File ending in .svg, .pdf or .png; NAME.pdf unless given.")
+        Path | None, typer.Option(help="File ending in .svg, .pdf or .png (default: NAME.pdf).")
     ] = None,
-    width: Annotated[float, typer.Option(help="Inches; a column of a paper unless given.")] = 3.35,
+    width: Annotated[float, typer.Option(help="Width in inches (default: 3.35).")] = 3.35,
 ) -> None:
-    """Write one figure of a report, in the size of a paper's column."""
+    """Write one figure of a report, by default as wide as a column of a paper."""
+    from .source import load
     from .write import write_figure
 
     target = out or Path(f"{name}.pdf")
-    write_figure(directory, name, target, width)
+    write_figure(load(directory), name, target, width)
     typer.echo(target)
 
 
 @commands.command(epilog="Example: scorebench report runs/quick")
 def report(directory: Directory) -> None:
-    """Write report.html, report.md and leaderboard.csv, and print the page's path."""
+    """Write report.html, report.md and leaderboard.csv; print the path of report.html."""
+    from .source import load
     from .write import write_report
 
-    typer.echo(write_report(directory))
+    typer.echo(write_report(load(directory)))
 
 
 @commands.command(epilog="Example: scorebench diff runs/before runs/after")
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="Run directory.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Run directory.")],
-    out: Annotated[Path | None, typer.Option(help="Also write it as a page, FILE.html.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the comparison as FILE.html.")
+    ] = None,
 ) -> None:
-    """Say what two studies differ in, and which ranks moved more than their uncertainty."""
+    """Compare two studies; show ranks that moved beyond their uncertainty."""
+    from .source import load
     from .write import write_diff
 
-    print_view(write_diff(old, new, out))
+    print_view(write_diff(load(old), load(new), out))
 
 
 @commands.command(epilog="Example: scorebench merge runs/all runs/mine runs/yours")
 def merge(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="New run directory.")],
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Two or more.")],
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Two or more run directories.")
+    ],
 ) -> None:
-    """Put run directories together into one board; refuse what cannot be compared."""
-    from .merge import merge as put_together
+    """Merge run directories into one; refuse those that cannot be compared."""
+    from .merge import merge as merged
+    from .source import load
     from .write import write_report
 
-    typer.echo(write_report(put_together(out, directories)))
+    typer.echo(write_report(load(merged(out, directories))))
 
 
 @commands.command(epilog="Example: scorebench dashboard runs/quick")
 def dashboard(
     directory: Directory,
-    port: Annotated[int, typer.Option(help="Where to listen, on this machine only.")] = 8080,
+    port: Annotated[
+        int, typer.Option(help="Port on this machine (not reachable from others).")
+    ] = 8080,
 ) -> None:
-    """Watch the searches of a study in Optuna's dashboard; nothing in it is changed."""
+    """Show the searches of a study in Optuna's dashboard, read-only."""
     from .dashboard import HOST, serve
 
     typer.echo(f"http://{HOST}:{port}, until Ctrl-C")
     serve(directory, port)
 
 
+def print_board(source: "Source") -> None:
+    """Print the leaderboard: in colour on a terminal, else as plain text of 80 columns."""
+    from .terminal import leaderboard_view, plain
+
+    view = leaderboard_view(source.evidence)
+    if sys.stdout.isatty():
+        print_view(view)
+    else:
+        typer.echo(plain(view).rstrip("\n"))
+
+
 def print_view(view: "RenderableType") -> None:
-    """Print in colour on a terminal, and as wide as it is; plainly into a pipe or file."""
+    """Print in colour and full width on a terminal, else as plain text of 80 columns."""
     from rich.console import Console
 
     console = Console() if sys.stdout.isatty() else Console(width=80, color_system=None)

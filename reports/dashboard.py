@@ -1,4 +1,4 @@
-"""A live view of a study's searches in Optuna's dashboard, which cannot touch what it shows."""
+"""A live, read-only view of the searches of a study in Optuna's dashboard."""
 
 import json
 from collections.abc import Generator
@@ -15,16 +15,16 @@ HOST = "127.0.0.1"
 
 
 def read_only(directory: str | Path) -> "JournalStorage":
-    """The searches of a run directory as Optuna reads them; whoever writes is not disturbed.
+    """Return the searches of a run directory as read-only Optuna storage.
 
-    The journal is read without its lock and line by line, up to the last whole one; it follows a
-    study that goes on.
+    The journal is read without its lock, line by line, up to the last complete line, so a running
+    study is not disturbed and new trials appear.
 
     Args:
         directory: A run directory.
 
     Raises:
-        UsageError: It is no run directory, or nothing has been searched in it.
+        UsageError: It is not a run directory, or it has no search yet.
     """
     from optuna.storages import JournalStorage
     from optuna.storages.journal import BaseJournalBackend
@@ -33,10 +33,10 @@ def read_only(directory: str | Path) -> "JournalStorage":
     read_study(folder)
     path = folder / JOURNAL
     if not path.is_file():
-        raise UsageError(f"{str(folder)!r} has no {JOURNAL}: nothing has been searched in it yet")
+        raise UsageError(f"{str(folder)!r} has no {JOURNAL}: it has no search yet")
 
     class View(BaseJournalBackend):
-        """A journal that is only read."""
+        """A read-only journal."""
 
         def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
             with path.open("rb") as file:
@@ -47,7 +47,7 @@ def read_only(directory: str | Path) -> "JournalStorage":
                         yield json.loads(line)
 
         def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002
-            raise UsageError(f"{str(path)!r} is shown, not changed")
+            raise UsageError(f"{str(path)!r} is read-only here")
 
     return JournalStorage(View())
 
@@ -56,11 +56,11 @@ def serve(directory: str | Path, port: int = 8080) -> None:
     """Show a run directory in Optuna's dashboard until interrupted, on this machine only.
 
     Args:
-        directory: A run directory, of a study that runs or has ended.
-        port: Where to listen.
+        directory: A run directory of a running or finished study.
+        port: Port to listen on.
 
     Raises:
-        UsageError: See ``read_only``; or the dashboard is not installed, or the port is taken.
+        UsageError: See ``read_only``; or the dashboard is not installed, or the port is in use.
     """
     storage = read_only(directory)
     try:

@@ -1,4 +1,4 @@
-"""Two studies side by side: what was asked, what it ran on, and which ranks really moved."""
+"""Comparison of two studies: settings, environments, and ranks that moved."""
 
 import math
 from collections.abc import Iterator
@@ -8,22 +8,21 @@ from typing import Any
 from ..studies.rundir.changes import difference
 from . import text
 from .ranking.columns import Columns
-from .ranking.evidence import Contestant
-from .ranking.statistics import Estimate
+from .ranking.statistics import Estimate, welch
 from .source import Source
 
 
 @dataclass(frozen=True)
 class Move:
-    """One contestant, or one cell, in both studies.
+    """A contestant in both studies, across the datasets or on one.
 
     Attributes:
-        label: What it is.
-        where: A dataset, or that it is across all of them.
-        old: Loss in the first study.
-        new: Loss in the second.
-        old_rank: Places the seeds leave open in the first.
-        new_rank: In the second.
+        label: Label of the contestant.
+        where: ``on DATASET``, or ``across datasets``.
+        old: Loss or score in the first study.
+        new: Loss or score in the second study.
+        old_rank: Best and worst rank compatible with the seeds of the first study.
+        new_rank: Best and worst rank compatible with the seeds of the second study.
     """
 
     label: str
@@ -35,16 +34,10 @@ class Move:
 
     @property
     def change(self) -> Estimate:
-        """New minus old, as of two studies that share nothing; Welch's interval."""
+        """New minus old, with Welch's interval: the studies are taken as independent."""
         value = 0.0 if self.new.value == self.old.value else self.new.value - self.old.value
-        parts = [self.old.error**2, self.new.error**2]
-        total = sum(parts)
-        if not total > 0:
-            return Estimate(value, math.nan if math.isnan(total) else 0.0, math.inf)
-        ends = ((part / total) ** 2 for part in parts)
-        freedoms = (self.old.freedom, self.new.freedom)
-        freedom = 1.0 / sum(end / free for end, free in zip(ends, freedoms, strict=True))
-        return Estimate(value, math.sqrt(total), freedom)
+        variances = [self.old.error**2, self.new.error**2]
+        return welch(value, variances, [self.old.freedom, self.new.freedom])
 
     @property
     def rank_moved(self) -> bool:
@@ -55,52 +48,53 @@ class Move:
 
     @property
     def value_moved(self) -> bool:
-        """Whether the change is more than both studies' seeds explain, at 95 %."""
+        """Whether the change exceeds the seed variation of both studies, at 95 %."""
         half = self.change.half_width()
         return math.isfinite(half) and abs(self.change.value) > half
 
     @property
     def what(self) -> str:
-        """What moved: ``rank``, ``value`` only, or ``no``."""
+        """What changed: ``rank``, ``value`` only, or ``no``."""
         return "rank" if self.rank_moved else "value" if self.value_moved else "no"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What two run directories differ in.
+    """The difference of two run directories.
 
     Attributes:
         settings: Fields of the studies, as ``field: old -> new``.
-        environment: What they ran on, likewise.
-        moves: Contestants across the datasets, then cells, that both have.
-        gone: Cells of the first study that the second does not have, and the other way round.
+        environment: Fields of the environments, as ``field: old -> new``.
+        moves: Contestants of both studies, across the datasets and then on each.
+        unmatched: Cells that only one of the studies has.
     """
 
     settings: list[str]
     environment: list[str]
     moves: list[Move]
-    gone: list[str]
+    unmatched: list[str]
 
     @property
     def answer(self) -> str:
-        """What of it matters, in a sentence."""
-        ranks = [m for m in self.moves if m.rank_moved]
-        values = [m for m in self.moves if m.value_moved and not m.rank_moved]
+        """The changes beyond the uncertainty, in a sentence or two."""
+        ranks = [move for move in self.moves if move.rank_moved]
+        values = [move for move in self.moves if move.value_moved and not move.rank_moved]
         if not self.moves:
-            return "The two studies have nothing in common that could be compared."
+            return "The two studies share nothing that can be compared."
         if not ranks and not values:
             return "No rank and no value moved by more than its uncertainty."
-        said = []
+        answer = "No rank moved by more than its uncertainty."
         if ranks:
-            names = [f"{m.label} {m.where} ({text.ranks(m.old_rank)} → {text.ranks(m.new_rank)})"
-                     for m in ranks]  # fmt: skip
-            said.append(f"Ranks that moved by more than their uncertainty: {text.listed(names)}.")
-        else:
-            said.append("No rank moved by more than its uncertainty.")
+            names = [
+                f"{move.label} {move.where} "
+                f"({text.ranks(move.old_rank)} → {text.ranks(move.new_rank)})"
+                for move in ranks
+            ]
+            answer = f"Ranks that moved by more than their uncertainty: {text.listed(names)}."
         if values:
-            names = [f"{m.label} {m.where}" for m in values]
-            said.append(f"Only the value moved of {text.listed(names)}.")
-        return " ".join(said)
+            names = [f"{move.label} {move.where}" for move in values]
+            answer += f" Only the value changed for {text.listed(names)}."
+        return answer
 
 
 move_columns: Columns[Move] = Columns()
@@ -127,21 +121,17 @@ def _new_rank(move: Move) -> float:
     return move.new_rank[0] if move.new_rank else math.nan
 
 
-@_on_move("old", "old", show=lambda m: text.measured(m.old.value, m.old.half_width()))
+@_on_move("old", "old", show=lambda move: _measured(move.old))
 def _old(move: Move) -> float:
     return move.old.value
 
 
-@_on_move("new", "new", show=lambda m: text.measured(m.new.value, m.new.half_width()))
+@_on_move("new", "new", show=lambda move: _measured(move.new))
 def _new(move: Move) -> float:
     return move.new.value
 
 
-@_on_move(
-    "change",
-    "new − old",
-    show=lambda m: text.measured(m.change.value, m.change.half_width()),
-)
+@_on_move("change", "new − old", show=lambda move: _measured(move.change))
 def _change(move: Move) -> float:
     return move.change.value
 
@@ -151,40 +141,48 @@ def _moved(move: Move) -> str:
     return move.what
 
 
+def _measured(estimate: Estimate) -> str:
+    return text.measured(estimate.value, estimate.half_width())
+
+
 def diff(old: Source, new: Source) -> Difference:
     """Compare two run directories.
 
     Args:
-        old: The first.
-        new: The second.
+        old: The first run directory.
+        new: The second run directory.
     """
-    same = old.study.objective == new.study.objective
-    mine, theirs = ({c.cell: c for c in s.evidence.cells if not c.missing} for s in (old, new))
-    gone = [f"{' on '.join(place[:2])} ({place[2]}) only in the {which}"
-            for which, some, others in (("old", mine, theirs), ("new", theirs, mine))
-            for place in some if place not in others]  # fmt: skip
-    settings = difference(old.study, new.study)
-    moves = list(_moves(old, new)) if same else []
-    return Difference(settings, _environments(old, new), moves, gone)
+    old_cells, new_cells = (
+        [results.cell for results in source.evidence.cells if not results.missing]
+        for source in (old, new)
+    )
+    unmatched = [
+        f"{cell.method} on {cell.dataset} ({cell.sampler}) only in the {study}"
+        for study, cells, others in (("old", old_cells, new_cells), ("new", new_cells, old_cells))
+        for cell in cells
+        if cell not in others
+    ]
+    moves = list(_moves(old, new)) if old.study.objective == new.study.objective else []
+    return Difference(difference(old.study, new.study), _environments(old, new), moves, unmatched)
 
 
 def _moves(old: Source, new: Source) -> Iterator[Move]:
-    def by_place(source: Source) -> dict[tuple[str, str], Contestant]:
-        return {(c.method, c.sampler): c for c in source.evidence.contestants}
-
-    mine, theirs = by_place(old), by_place(new)
-    shared = [place for place in mine if place in theirs]
+    in_new = {(c.method, c.sampler): c for c in new.evidence.contestants}
+    pairs = [
+        (contestant, in_new[contestant.method, contestant.sampler])
+        for contestant in old.evidence.contestants
+        if (contestant.method, contestant.sampler) in in_new
+    ]
     if old.evidence.compared == new.evidence.compared:
-        for place in shared:
-            a, b = mine[place], theirs[place]
+        for a, b in pairs:
             if a.rank is not None and b.rank is not None:
                 yield Move(a.label, "across datasets", a.score, b.score, a.rank, b.rank)
     for dataset in old.evidence.datasets:
-        for place in shared:
-            left, right = mine[place].cells[dataset], theirs[place].cells.get(dataset)
-            if right is not None and not left.missing and not right.missing:
-                yield Move(mine[place].label, f"on {dataset}", left.loss, right.loss,
-                           left.rank, right.rank)  # fmt: skip
+        for a, b in pairs:
+            before, after = a.cells[dataset], b.cells.get(dataset)
+            if after is not None and not before.missing and not after.missing:
+                losses, ranks = (before.loss, after.loss), (before.rank, after.rank)
+                yield Move(a.label, f"on {dataset}", *losses, *ranks)
 
 
 def _environments(old: Source, new: Source) -> list[str]:
@@ -198,16 +196,16 @@ def _environments(old: Source, new: Source) -> list[str]:
 
 
 def _lines(environments: dict[str, Any]) -> dict[str, set[str]]:
-    """Every setting of any of the environments of a study, with the values it had."""
-    found: dict[str, set[str]] = {}
+    """Return every field of the environments of a study, with its values."""
+    values: dict[str, set[str]] = {}
 
     def walk(value: Any, name: str) -> None:
         if isinstance(value, dict):
             for key in value:
                 walk(value[key], f"{name}.{key}" if name else str(key))
         else:
-            found.setdefault(name, set()).add(str(value))
+            values.setdefault(name, set()).add(str(value))
 
-    for one in environments.values():
-        walk(one, "")
-    return found
+    for environment in environments.values():
+        walk(environment, "")
+    return values

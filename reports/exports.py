@@ -1,4 +1,4 @@
-"""Every table of a study for other programs: the same numbers whichever way they are written."""
+"""The tables of a study in formats for other programs and for papers."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -8,14 +8,15 @@ import pandas as pd
 
 from ..datasets.errors import UsageError, unknown
 from ..studies.results import COLUMNS as RESULTS
-from .pages.tables import Table, exactly, table, to_json, to_latex, to_markdown
+from .pages.tables import ShownTable, exactly, table, to_json, to_latex, to_markdown
 from .ranking import budget
 from .ranking import sensitivity as hyperparameters
 from .ranking.board_columns import board_columns
 from .ranking.cell_columns import cell_columns
+from .ranking.cell_results import failed
 from .ranking.leaderboard import PER_DATASET, board_frame, cell_frame
 from .ranking.pairs import pair_columns, pairs
-from .ranking.pareto import front_columns, front_frame, points
+from .ranking.pareto import Point, front_columns, front_frame, points
 from .ranking.split import Split, split_columns, splits
 from .source import Source
 
@@ -28,17 +29,17 @@ _READ_BY_PEOPLE = ("markdown", "latex")
 
 @dataclass(frozen=True)
 class Export:
-    """A table that can be had.
+    """A table that can be exported.
 
     Attributes:
-        frame: All its columns, every digit.
-        shown: As people read it; ``None`` where that is the same.
-        summary: What it holds.
-        columns: What each column means; capitals in a name stand for names.
+        frame: Returns all columns with all digits.
+        shown: Returns the table for people; ``None`` if that is the frame.
+        summary: Content, in a few words.
+        columns: Meaning of each column; capitals in a name are placeholders.
     """
 
     frame: Callable[[Source], pd.DataFrame]
-    shown: Callable[[Source], Table] | None
+    shown: Callable[[Source], ShownTable] | None
     summary: str
     columns: Mapping[str, str]
 
@@ -48,17 +49,22 @@ def _pair_frame(source: Source) -> pd.DataFrame:
 
 
 def _splits(source: Source) -> list[Split]:
-    return [one for d in source.evidence.datasets for one in splits(source.evidence, d)]
+    evidence = source.evidence
+    return [split for dataset in evidence.datasets for split in splits(evidence, dataset)]
+
+
+def _points(source: Source) -> list[Point]:
+    evidence, costs = source.evidence, source.study.costs
+    return [point for dataset in evidence.datasets for point in points(evidence, costs, dataset)]
 
 
 def _split_frame(source: Source) -> pd.DataFrame:
-    rows = [split_columns.values(one) for one in _splits(source)]
+    rows = [split_columns.values(split) for split in _splits(source)]
     return pd.DataFrame(rows, columns=list(split_columns.meanings))
 
 
 def _failures(source: Source) -> pd.DataFrame:
-    failed = source.results["state"] != "ok"
-    return source.results.loc[failed, list(_OF_FAILURES)].reset_index(drop=True)
+    return source.results.loc[failed(source.results), list(_OF_FAILURES)].reset_index(drop=True)
 
 
 TABLES: dict[str, Export] = {
@@ -71,69 +77,61 @@ TABLES: dict[str, Export] = {
     "cells": Export(
         lambda source: cell_frame(source.evidence),
         lambda source: table(cell_columns, source.evidence.cells, labelled=("dataset",)),
-        "a row per method and dataset",
-        cell_columns.meanings | {"params.NAME": "The hyperparameters of that configuration."},
+        "one row per method and dataset",
+        cell_columns.meanings | {"params.NAME": "Hyperparameters of the winner."},
     ),
     "pairs": Export(
         _pair_frame,
         lambda source: table(pair_columns, pairs(source.evidence)),
-        "a row per pair of methods",
+        "one row per pair of methods",
         pair_columns.meanings,
     ),
     "errors": Export(
         _split_frame,
         lambda source: table(split_columns, _splits(source), labelled=("dataset",)),
-        "error of learning and error of sampling, where models were also sampled exactly",
+        "learning error and sampling error, if models were also sampled exactly",
         split_columns.meanings,
     ),
     "front": Export(
-        lambda source: front_frame(source.evidence, source.study.costs),
-        lambda source: table(
-            front_columns,
-            [
-                one
-                for dataset in source.evidence.datasets
-                for one in points(source.evidence, source.study.costs, dataset)
-            ],
-            labelled=("dataset",),
-        ),
-        "quality against cost of the configurations that were trained again",
-        front_columns.meanings | {"COST": "Mean of each further objective, by its name."},
+        lambda source: front_frame(_points(source), source.study.costs),
+        lambda source: table(front_columns, _points(source), labelled=("dataset",)),
+        "quality against cost of the finalists",
+        front_columns.meanings | {"COST": "Mean of a further objective."},
     ),
     "budgets": Export(
         lambda source: budget.budgets(source.evidence, source.independent),
         None,
-        "who had found what after so many trials or seconds",
+        "best value of each search after a number of trials or seconds",
         budget.COLUMNS,
     ),
     "sensitivity": Export(
         lambda source: hyperparameters.sensitivity(source.study, source.evidence),
         None,
-        "importance and edges of every hyperparameter",
+        "importance and edge of every hyperparameter",
         hyperparameters.COLUMNS,
     ),
     "failures": Export(
         _failures,
         None,
-        "runs without a value, with their reasons",
+        "failed runs, with their reasons",
         {name: RESULTS[name] for name in _OF_FAILURES},
     ),
-    "results": Export(lambda source: source.results, None, "every run", RESULTS),
+    "results": Export(lambda source: source.results, None, "all runs", RESULTS),
 }
 """Tables by name."""
 
 
 def export(source: Source, name: str, kind: str, exact: bool = False) -> bytes:
-    """A table of a study as a file.
+    """Return a table of a study as the content of a file.
 
-    CSV, Parquet and JSON have all columns and every digit. Markdown and LaTeX have the columns and
-    digits that people read, unless ``exact``.
+    CSV, Parquet and JSON have all columns and digits. Markdown and LaTeX have the columns and
+    digits for people, unless ``exact``.
 
     Args:
-        source: The run directory, read.
+        source: The run directory.
         name: A key of ``TABLES``.
         kind: One of ``FORMATS``.
-        exact: Whether Markdown and LaTeX too have everything.
+        exact: Whether Markdown and LaTeX have all columns and digits, too.
 
     Raises:
         UsageError: There is no such table or format.
@@ -143,13 +141,13 @@ def export(source: Source, name: str, kind: str, exact: bool = False) -> bytes:
     if kind not in FORMATS:
         raise unknown("format", kind, FORMATS)
     if exact and kind not in _READ_BY_PEOPLE:
-        raise UsageError(f"{kind} always has every digit: leave out --exact")
-    wanted = TABLES[name]
+        raise UsageError(f"{kind} always has all digits: leave out --exact")
+    chosen = TABLES[name]
     if kind in _READ_BY_PEOPLE:
-        shown = wanted.shown
-        filled = exactly(wanted.frame(source)) if exact or shown is None else shown(source)
+        shown = chosen.shown
+        filled = exactly(chosen.frame(source)) if exact or shown is None else shown(source)
         return (to_markdown(filled) if kind == "markdown" else to_latex(filled)).encode()
-    frame = wanted.frame(source)
+    frame = chosen.frame(source)
     if kind == "parquet":
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)

@@ -1,4 +1,4 @@
-"""Run directories of several machines or people, put together into one board."""
+"""Merge run directories of several machines or people into one."""
 
 import math
 import re
@@ -28,31 +28,31 @@ _TOLERANCE = 0.01
 
 
 def merge(out: str | Path, directories: Sequence[str | Path]) -> Path:
-    """Put studies together that differ in their methods, datasets or samplers only.
+    """Merge studies that differ only in their methods, datasets or samplers.
 
-    Rows that several directories have are taken from the first. Cells that none has are missing
-    from the board, and shown so. The directories are left alone.
+    Rows that several directories have are taken from the first. Cells that no directory has are
+    shown as missing. The directories are not changed.
 
     Args:
         out: The new run directory.
         directories: Two or more run directories.
 
     Returns:
-        The new directory.
+        The new run directory.
 
     Raises:
-        UsageError: They cannot be compared, and why.
+        UsageError: The studies cannot be compared, and why.
     """
-    folders = [Path(one) for one in directories]
+    folders = [Path(directory) for directory in directories]
     target = Path(out)
     if len(folders) < 2:
-        raise UsageError("merging takes two run directories or more")
+        raise UsageError("nothing to merge: give two or more run directories")
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
-        raise UsageError(f"{str(target)!r} exists already: give the name of a new directory")
+        raise UsageError(f"{str(target)!r} already exists: give the name of a new directory")
     studies = [read_study(folder) for folder in folders]
     for folder, study in zip(folders[1:], studies[1:], strict=True):
         _comparable(folders[0], studies[0], folder, study)
-    spec = _together(target.name, studies)
+    spec = _merged(target.name, studies)
     rows: dict[Slot, Row] = {}
     environments: dict[str, dict[str, Any]] = {}
     engine = Engine()
@@ -68,24 +68,25 @@ def merge(out: str | Path, directories: Sequence[str | Path]) -> Path:
     return target
 
 
-def _comparable(first: Path, one: StudySpec, second: Path, other: StudySpec) -> None:
-    """Refuse studies whose runs mean different things."""
-    free = {name: getattr(one, name) for name in _FREE if hasattr(one, name)}
-    if changes := difference(one, other.model_copy(update=free)):
+def _comparable(first: Path, study: StudySpec, second: Path, other: StudySpec) -> None:
+    """Refuse studies that differ in more than their methods, datasets or samplers."""
+    free = {name: getattr(study, name) for name in _FREE if hasattr(study, name)}
+    if changes := difference(study, other.model_copy(update=free)):
         raise UsageError(
             f"{str(first)!r} and {str(second)!r} cannot be compared: {'; '.join(changes)}"
         )
     for field in _GRID:
-        known: dict[str, Entry] = {entry.label: entry for entry in getattr(one, field)}
+        entries: dict[str, Entry] = {entry.label: entry for entry in getattr(study, field)}
         for entry in getattr(other, field):
-            if entry.label in known and known[entry.label] != entry:
+            if entries.get(entry.label, entry) != entry:
                 raise UsageError(
                     f"{str(first)!r} and {str(second)!r} cannot be compared: {entry.label} among "
                     f"the {field} has other settings"
                 )
 
 
-def _together(name: str, studies: Sequence[StudySpec]) -> StudySpec:
+def _merged(name: str, studies: Sequence[StudySpec]) -> StudySpec:
+    """Return the study that has the methods, datasets and samplers of all."""
     grid = {
         field: tuple({e.label: e for study in studies for e in getattr(study, field)}.values())
         for field in _GRID
@@ -94,23 +95,23 @@ def _together(name: str, studies: Sequence[StudySpec]) -> StudySpec:
     return studies[0].model_copy(update={**grid, "name": name if usable else studies[0].name})
 
 
-def _agree(objective: str, one: Row, other: Row, folder: Path) -> None:
-    """Refuse two rows at one slot that are not the same run."""
-    if one is other:
+def _agree(objective: str, row: Row, other: Row, folder: Path) -> None:
+    """Refuse two rows of the same slot that are not the same run."""
+    if row is other:
         return
     method, dataset, sampler = other.slot.cell
     where = f"{method} on {dataset} ({sampler}) in {str(folder)!r}"
-    if one.result.key != other.result.key:
+    if row.result.key != other.result.key:
         raise UsageError(
             f"{where} was run with other code or settings than in the directories before: "
-            "run one of them again with the same version"
+            "run it again with the same version"
         )
-    a, b = (row.result.metrics.get(objective, math.nan) for row in (one, other))
-    alike = math.isclose(a, b, rel_tol=_TOLERANCE) or (math.isnan(a) and math.isnan(b))
-    if one.result.state != other.result.state or not alike:
+    a, b = (run.result.metrics.get(objective, math.nan) for run in (row, other))
+    equal = math.isclose(a, b, rel_tol=_TOLERANCE) or (math.isnan(a) and math.isnan(b))
+    if row.result.state != other.result.state or not equal:
         raise UsageError(
-            f"{where} gave {b:.6g} where the same run gave {a:.6g} before: numbers of these "
-            "machines cannot be put together"
+            f"{where} gave {b:.6g}, but the same run gave {a:.6g} in a directory before: results "
+            "of these machines cannot be merged"
         )
 
 

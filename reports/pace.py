@@ -1,4 +1,4 @@
-"""How long the rest of a study takes, from what its runs have taken so far."""
+"""Estimate the remaining time of a study from its runs so far."""
 
 import math
 from collections import defaultdict
@@ -10,13 +10,13 @@ from .ranking.cell_results import STAGES
 
 
 class Pace:
-    """Runs of one cell are taken to last alike, those of cells not begun like their method's.
+    """Mean time per run of each cell, or of similar cells if it has not begun.
 
-    References last a second where trainings last minutes, so that runs cannot simply be counted.
+    Counting runs is not enough: references take a second, trainings take minutes.
 
     Args:
-        left: Runs that each cell has still to do.
-        trained: The cells whose runs are trained; the others are references.
+        left: Number of runs that each cell still has to do.
+        trained: Cells whose runs are trained; the others are references.
     """
 
     def __init__(self, left: Mapping[Cell, int], trained: Collection[Cell]) -> None:
@@ -25,7 +25,7 @@ class Pace:
         self._seen: dict[tuple[object, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take in runs that have just ended."""
+        """Add runs that have just finished."""
         for row in rows:
             cell, spent = row.slot.cell, sum(row.result.compute.get(p, 0.0) for p in STAGES)
             self._left[cell] = max(0, self._left.get(cell, 0) - 1)
@@ -35,21 +35,21 @@ class Pace:
                 seen[1] += 1
 
     def close(self, cell: Cell) -> None:
-        """Take in that nothing is left to do in a cell."""
+        """Record that a cell has no runs left."""
         self._left[cell] = 0
 
     def seconds(self, elapsed: float) -> float:
-        """Time that the rest takes, ``nan`` while nothing like it has ended.
+        """Return the remaining seconds, ``nan`` while no similar run has finished.
 
         Args:
-            elapsed: Seconds in which all that was added was done: workers share the runs, and some
-                of the time goes elsewhere.
+            elapsed: Seconds since the start, which all workers together took for the added runs.
         """
-        to_do = sum(count * self._each(cell) for cell, count in self._left.items() if count)
+        to_do = sum(count * self._per_run(cell) for cell, count in self._left.items() if count)
         done = sum(seen[0] for kind, seen in self._seen.items() if len(kind) == 1)
         return to_do * elapsed / done if done > 0 else math.nan
 
-    def _each(self, cell: Cell) -> float:
+    def _per_run(self, cell: Cell) -> float:
+        """Return the mean seconds of a run of a cell, ``nan`` if unknown."""
         for kind in self._kinds(cell):
             if kind in self._seen:
                 spent, count = self._seen[kind]
@@ -57,5 +57,5 @@ class Pace:
         return math.nan
 
     def _kinds(self, cell: Cell) -> list[tuple[object, ...]]:
-        """What a run's time is told from, the nearest first."""
+        """Return the groups of runs to estimate a cell from, the most similar first."""
         return [tuple(cell), (cell.method, cell.dataset), (cell in self._trained,)]

@@ -1,4 +1,4 @@
-"""What a running study shows: a bar in a terminal, a line per finished cell anywhere else."""
+"""Progress of a running study: a bar in a terminal, and a line per finished cell."""
 
 import math
 import time
@@ -22,12 +22,12 @@ from .pace import Pace
 
 
 class ProgressListener:
-    """Listens to a study and tells a person how far it is.
+    """Listener that shows the progress of a study.
 
-    Use as a context manager, so that the terminal is itself again whatever happens.
+    Use it as a context manager, so that the terminal is always restored.
 
     Args:
-        console: Where to write; standard error unless given.
+        console: Console to write to (default: standard error).
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -52,7 +52,7 @@ class ProgressListener:
         self.close()
 
     def __call__(self, event: Event) -> None:
-        """Take in what happened and show it."""
+        """Show an event."""
         match event:
             case StudyStarted():
                 self._start(event)
@@ -69,14 +69,14 @@ class ProgressListener:
                 )
 
     def close(self) -> None:
-        """Take the bar off the screen."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
     @property
     def time_left(self) -> float:
-        """Seconds to go if runs keep their pace, ``nan`` before the first of a kind has ended."""
+        """Estimated remaining seconds; ``nan`` before the first run of a kind has finished."""
         return self._pace.seconds(time.monotonic() - self._started)
 
     def _start(self, event: StudyStarted) -> None:

@@ -1,4 +1,4 @@
-"""A run directory, read: the study, its rows so far, its environment, samples and fields."""
+"""The content of a run directory: study, results, environments, samples, fields and curves."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from ..datasets.errors import UsageError
 from ..studies.cell import Cell
 from ..studies.results import read_results
-from ..studies.rundir.read import read_environments, read_study
+from ..studies.rundir.read import ENVIRONMENT, ROWS, STUDY, read_environments, read_study
 from ..studies.specs.spec import StudySpec
+from .ranking.budget import budget_sentences, budgets
 from .ranking.cell_results import CellResults
 from .ranking.evidence import Evidence, gather
+from .ranking.pairs import Pair, pairs
+from .ranking.sensitivity import sensitivity
 from .ranking.statistics import Array
 
 if TYPE_CHECKING:
@@ -29,15 +32,15 @@ _MOST_POINTS = 50_000
 
 @dataclass(frozen=True)
 class Portrait:
-    """What the four panels show.
+    """The data of the four panels of a cell.
 
     Attributes:
         truth: Points of the true distribution, shape (m, 2); ``None`` if it cannot be drawn.
         samples: Confirmed samples, all seeds, shape (n, 2); may hold non-finite points.
-        energy: E(x) on the grid over the view, shape (g, g), rows along the second coordinate;
+        energy: E(x) on a grid over the view, shape (g, g), rows along the second coordinate;
             ``None`` for a network that gives the score directly.
         score: Scores on a coarse grid over the view, shape (q, q, 2).
-        paths: Where some chains of the sampler went, shape (places, chains, 2); ``None`` for
+        paths: Paths of some chains of the sampler, shape (places, chains, 2); ``None`` for
             samplers without chains.
         extent: The view is [-extent, extent]².
     """
@@ -51,12 +54,12 @@ class Portrait:
 
     @property
     def not_finite(self) -> int:
-        """Samples with a coordinate that is not a number or infinite."""
+        """Number of samples with a coordinate that is ``nan`` or infinite."""
         return 0 if self.samples is None else int((~np.isfinite(self.samples).all(axis=1)).sum())
 
     @property
     def outside(self) -> int:
-        """Finite samples beyond the view, which no panel can show."""
+        """Number of finite samples outside the view."""
         if self.samples is None:
             return 0
         finite = self.samples[np.isfinite(self.samples).all(axis=1)]
@@ -64,7 +67,7 @@ class Portrait:
 
     @property
     def census(self) -> str:
-        """What the picture of the samples leaves out, in words."""
+        """Number of samples, and of those that the picture leaves out, in words."""
         if self.samples is None:
             return "no confirmed samples"
         hidden = f"{self.outside} outside the view, {self.not_finite} not finite"
@@ -73,12 +76,12 @@ class Portrait:
 
 @dataclass(frozen=True)
 class Learned:
-    """How the confirmed runs of one cell learned.
+    """Training curves and checkpoints of the confirmed runs of a cell.
 
     Attributes:
-        curves: Step, loss and norm of its gradient, shape (seeds, points, 3).
-        least: The least expected loss there can be; ``nan`` where it is not known.
-        names: Metrics that were measured on the way.
+        curves: Step, training loss and norm of its gradient, shape (seeds, points, 3).
+        least: Smallest possible expected loss; ``nan`` if it is not known.
+        names: Metrics that were measured at checkpoints.
         checkpoints: Step and each metric of a small sample, shape (seeds, c, 1 + names).
     """
 
@@ -89,13 +92,13 @@ class Learned:
 
     @property
     def excess(self) -> float:
-        """Mean loss over the last tenth of training minus the least there can be."""
+        """Mean loss over the last tenth of training minus the smallest possible loss."""
         points = self.curves.shape[1]
         end = self.curves[:, points - max(1, points // 10) :, 1]
         return float(end.mean()) - self.least
 
     def metric(self, name: str) -> Array:
-        """Step and one metric, shape (seeds, c, 2); empty if it was not measured."""
+        """Return step and one metric, shape (seeds, c, 2); empty if it was not measured."""
         if name not in self.names:
             return np.zeros((len(self.curves), 0, 2))
         return self.checkpoints[..., [0, 1 + self.names.index(name)]]
@@ -103,13 +106,13 @@ class Learned:
 
 @dataclass(frozen=True)
 class Source:
-    """What a report is made from.
+    """A run directory, loaded: the input of every table, figure and page.
 
     Attributes:
         directory: The run directory.
-        study: What was asked for.
-        results: One row per run that has ended.
-        environment: What it ran on; empty if the directory does not say.
+        study: The study.
+        results: One row per finished run.
+        environment: Machines and packages of the runs; empty if they are not recorded.
     """
 
     directory: Path
@@ -129,21 +132,39 @@ class Source:
 
     @cached_property
     def evidence(self) -> Evidence:
-        """The results, sorted and ranked."""
+        """The results as ranked cells and contestants."""
         return gather(self.results, self.study.objective, self.planned)
 
-    def portrait(self, cell: CellResults) -> Portrait | None:
-        """What the four panels of a cell show; ``None`` outside the plane or before its end.
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """All pairs of ranked contestants."""
+        return pairs(self.evidence)
+
+    @cached_property
+    def budgets(self) -> list[str]:
+        """Best contestants by budget, one sentence per budget."""
+        return budget_sentences(self.evidence, budgets(self.evidence, self.independent))
+
+    @cached_property
+    def sensitivity(self) -> pd.DataFrame:
+        """Importance and edges of all hyperparameters."""
+        return sensitivity(self.study, self.evidence)
+
+    def portrait(self, results: CellResults) -> Portrait | None:
+        """Load what the four panels of a cell show.
 
         Args:
-            cell: Which one.
+            results: The cell.
+
+        Returns:
+            ``None`` if the data are not two-dimensional, or the cell has no samples yet.
         """
-        name = f"{cell.cell.stem}.npz"
+        name = f"{results.cell.stem}.npz"
         samples = _arrays(self.directory / "samples" / name).get("samples")
         fields = _arrays(self.directory / "fields" / name)
         if samples is None or samples.ndim != 2 or samples.shape[1] != 2:
             return None
-        extent, truth = self._truth(cell.dataset, min(len(samples), _MOST_POINTS))
+        extent, truth = self._truth(results.dataset, min(len(samples), _MOST_POINTS))
         return Portrait(
             truth,
             samples,
@@ -155,33 +176,33 @@ class Source:
 
     @property
     def independent(self) -> bool:
-        """Whether the trials of a search were drawn at random, without learning from each other."""
+        """Whether the trials of a search are independent: drawn at random."""
         return self.study.search.sampler == "random"
 
     def training(self, dataset: str) -> dict[str, Learned]:
-        """How the confirmed runs on a dataset learned, as far as it was kept.
+        """Load the training curves of the confirmed runs on a dataset, as far as stored.
 
         Args:
-            dataset: Which.
+            dataset: Label of the dataset.
 
         Returns:
-            By label of the contestant, best first.
+            Curves by label of the contestant, best first.
         """
-        found = {}
+        learned = {}
         for contestant in self.evidence.contestants:
-            cell = contestant.cells[dataset]
-            kept = _arrays(self.directory / "curves" / f"{cell.cell.stem}.npz")
-            if "curves" in kept and kept["curves"].shape[1] and not cell.missing:
-                found[contestant.label] = Learned(
-                    kept["curves"].astype(np.float64),
-                    float(kept["least"]),
-                    tuple(map(str, kept["names"])),
-                    kept["checkpoints"].astype(np.float64),
+            results = contestant.cells[dataset]
+            arrays = _arrays(self.directory / "curves" / f"{results.cell.stem}.npz")
+            if "curves" in arrays and arrays["curves"].shape[1] and not results.missing:
+                learned[contestant.label] = Learned(
+                    arrays["curves"].astype(np.float64),
+                    float(arrays["least"]),
+                    tuple(map(str, arrays["names"])),
+                    arrays["checkpoints"].astype(np.float64),
                 )
-        return found
+        return learned
 
     def _dataset(self, label: str) -> "Dataset | None":
-        """A dataset of the study; none if its plug-in is gone."""
+        """Return a dataset of the study; ``None`` if its plug-in is not available."""
         from ..datasets import get_dataset
 
         entry = next((e for e in self.study.datasets if e.label == label), None)
@@ -192,7 +213,7 @@ class Source:
             return None
 
     def _truth(self, label: str, points: int) -> tuple[float, Points | None]:
-        """Extent of a dataset and a sample of it; no sample if its plug-in is gone."""
+        """Return the extent of a dataset and a sample; no sample if its plug-in is missing."""
         import torch
 
         dataset = self._dataset(label)
@@ -205,22 +226,39 @@ class Source:
 
 
 def load(directory: str | Path) -> Source:
-    """Read a run directory, finished or not; nothing in it is changed.
+    """Read a run directory of a finished or unfinished study, without changing it.
 
     Args:
-        directory: Where ``scorebench run`` wrote.
+        directory: A run directory.
 
     Raises:
-        UsageError: It is no run directory, or it cannot be read.
+        UsageError: It is not a run directory, or it cannot be read.
     """
     folder = Path(directory)
     study = read_study(folder)
     return Source(folder, study, read_results(folder), read_environments(folder))
 
 
-def _arrays(path: Path, *names: str) -> dict[str, Points]:
-    """Arrays of a file, all unless some are named; what is not there is left out."""
+def stamp(directory: Path) -> tuple[tuple[int, int], ...]:
+    """Return size and time of change of the files that ``load`` reads; (0, 0) if missing.
+
+    Args:
+        directory: A run directory. While its study runs, its stamp changes.
+    """
+    stamps = []
+    for name in (STUDY, ROWS, ENVIRONMENT):
+        try:
+            status = (directory / name).stat()
+        except OSError:
+            stamps.append((0, 0))
+        else:
+            stamps.append((status.st_size, status.st_mtime_ns))
+    return tuple(stamps)
+
+
+def _arrays(path: Path) -> dict[str, Points]:
+    """Return the arrays of a file; none if there is no such file."""
     if not path.is_file():
         return {}
     with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files if not names or name in names}
+        return {name: archive[name] for name in archive.files}

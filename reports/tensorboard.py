@@ -11,7 +11,7 @@ import numpy as np
 from ..datasets.errors import UsageError
 from .figures.panels import four_panels
 from .figures.style import encode
-from .source import Learned, load
+from .source import Learned, Source
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 FOLDER = "tensorboard"
 
 
-def write_tensorboard(directory: str | Path) -> Path:
-    """Write how every confirmed run learned and the four panels of every cell.
+def write_tensorboard(source: Source) -> Path:
+    """Write the training curves of every confirmed run and the four panels of every cell.
 
     A run ``METHOD/DATASET/SAMPLER`` per cell, with ``loss/REPLICATE``, ``gradient/REPLICATE``,
-    ``excess/REPLICATE`` where the least loss is known and ``METRIC/REPLICATE`` at checkpoints, by
-    training step; the confirmed value of the objective; and the picture. What was there before is
-    replaced.
+    ``excess/REPLICATE`` where the smallest possible loss is known and ``METRIC/REPLICATE`` at
+    checkpoints, by training step; the confirmed mean of the ranking metric; and the picture.
+    Earlier event files are replaced.
 
     Args:
-        directory: A run directory.
+        source: The run directory.
 
     Returns:
-        The folder to give to ``tensorboard --logdir``.
+        The folder for ``tensorboard --logdir``.
 
     Raises:
-        UsageError: It is no run directory, or TensorBoard is not installed.
+        UsageError: TensorBoard is not installed.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -44,22 +44,21 @@ def write_tensorboard(directory: str | Path) -> Path:
         ) from error
     from PIL import Image
 
-    source = load(directory)
     target = source.directory / FOLDER
     shutil.rmtree(target, ignore_errors=True)
     for dataset in source.evidence.datasets:
         learned = source.training(dataset)
         for contestant in source.evidence.contestants:
-            cell = contestant.cells[dataset]
-            if cell.missing:
+            results = contestant.cells[dataset]
+            if results.missing:
                 continue
-            with SummaryWriter(str(target.joinpath(*cell.cell))) as writer:
+            with SummaryWriter(str(target.joinpath(*results.cell))) as writer:
                 if contestant.label in learned:
                     _write_curves(writer, learned[contestant.label])
-                writer.add_scalar(f"confirmed/{cell.objective}", cell.mean, 0)
-                portrait = source.portrait(cell)
+                writer.add_scalar(f"confirmed/{results.objective}", results.mean, 0)
+                portrait = source.portrait(results)
                 if portrait is not None:
-                    title = f"{cell.method} on {cell.dataset}, {cell.sampler}"
+                    title = f"{results.method} on {results.dataset}, {results.sampler}"
                     data = encode(four_panels(portrait, title), "png", dpi=100)
                     pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
                     writer.add_image("panels", pixels, 0, dataformats="HWC")

@@ -1,4 +1,4 @@
-"""Leaderboard and status for a terminal, 80 columns wide."""
+"""Leaderboard and progress of a study for a terminal of 80 columns."""
 
 import io
 import math
@@ -11,7 +11,7 @@ from . import text
 from .pages.protocol import missing
 from .pages.tables import table
 from .ranking.board_columns import board_columns
-from .ranking.cell_columns import show_mean
+from .ranking.cell_columns import failures, show_mean
 from .ranking.cell_results import CellResults
 from .ranking.evidence import Contestant, Evidence
 from .ranking.statistics import estimate
@@ -24,7 +24,7 @@ _BOARD = ("rank_low", "score", "probability_best", "at_floor", "failure_rate", "
 
 
 def leaderboard_view(evidence: Evidence) -> RenderableType:
-    """The answer in words, the ranking, and the confirmed means on every dataset.
+    """Return the answer in words, the ranking, and the confirmed means on every dataset.
 
     Args:
         evidence: The gathered results.
@@ -32,33 +32,30 @@ def leaderboard_view(evidence: Evidence) -> RenderableType:
     parts: list[RenderableType] = [Text(verdict(evidence)), Text()]
     parts += [Text(note, style="yellow") for note in evidence.notes]
     parts.append(_board(evidence))
-    for some in _side_by_side(evidence):
-        parts += [Text(), _means(evidence, some)]
+    for datasets in _side_by_side(evidence):
+        parts += [Text(), _means(evidence, datasets)]
     return Group(*parts)
 
 
 def status_view(source: Source) -> RenderableType:
-    """How far each cell is, and what is missing.
+    """Return the progress of each cell, and what is missing.
 
     Args:
-        source: The run directory, read.
+        source: The run directory.
     """
     study = source.study
-    shown = grid()
-    for header in ("method", "dataset", "sampler"):
-        shown.add_column(header)
-    for header in ("trials", "best", "confirmed", study.objective.upper(), "failed"):
-        shown.add_column(header, justify="right")
-    for cell in sorted(source.evidence.cells, key=lambda cell: cell.cell):
-        trials = int((cell.search["replicate"] == 0).sum())
-        states = cell.runs["state"]
+    shown = text.grid(
+        left=("method", "dataset", "sampler"),
+        right=("trials", "best", "confirmed", study.objective.upper(), "failed"),
+    )
+    for results in sorted(source.evidence.cells, key=lambda results: results.cell):
         shown.add_row(
-            *(cell.method, cell.dataset, cell.sampler),
-            f"{trials}/{study.search.trials}",
-            text.number(cell.search_best),
-            f"{len(cell.losses)}/{study.confirm.seeds}",
-            text.MISSING if cell.missing else show_mean(cell),
-            str(int((states != "ok").sum())),
+            *results.cell,
+            f"{len(results.trials)}/{study.search.trials}",
+            text.number(results.search_best),
+            f"{len(results.losses)}/{study.confirm.seeds}",
+            text.MISSING if results.missing else show_mean(results),
+            str(failures([results])[0]),
         )
     gaps = missing(source)
     state = Text("\n".join(gaps), style="yellow") if gaps else Text("finished", style="green")
@@ -67,7 +64,7 @@ def status_view(source: Source) -> RenderableType:
 
 
 def plain(view: RenderableType) -> str:
-    """What a terminal would show, as text of its width without colours."""
+    """Return a view as text of 80 columns without colours."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
     with console.capture() as captured:
         console.print(view)
@@ -75,18 +72,18 @@ def plain(view: RenderableType) -> str:
 
 
 def _board(evidence: Evidence) -> RichTable:
-    """The ranking, without the columns that long labels leave no room for."""
+    """Return the ranking; columns that do not fit beside long labels are left out."""
     labels = [contestant.label for contestant in evidence.contestants]
     names = list(_BOARD)
     for spare in ("", *_SPARE):
         names = [name for name in names if name != spare]
-        others = [column.name for column in board_columns.shown if column.name not in names]
-        board = table(board_columns, evidence.contestants, others)
+        hidden = [column.name for column in board_columns.shown if column.name not in names]
+        board = table(board_columns, evidence.contestants, hidden)
         entries = [board.headers, *([field.text for field in row] for row in board.rows)]
         widths = [max(map(len, column)) + 2 for column in zip(*entries, strict=True)]
         if max(map(len, [*labels, "method"])) + sum(widths) <= WIDTH:
             break
-    shown = grid()
+    shown = text.grid()
     shown.add_column("method", no_wrap=True)
     for header in board.headers:
         shown.add_column(header, justify="right", no_wrap=True)
@@ -95,13 +92,8 @@ def _board(evidence: Evidence) -> RichTable:
     return shown
 
 
-def grid() -> RichTable:
-    """A table without lines."""
-    return RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-
-
 def _side_by_side(evidence: Evidence) -> list[list[str]]:
-    """Groups of datasets whose columns fit beside the labels."""
+    """Return groups of datasets whose columns fit beside the labels."""
     labels = max((len(c.label) for c in evidence.contestants), default=0)
     groups: list[list[str]] = []
     room = 0
@@ -117,7 +109,8 @@ def _side_by_side(evidence: Evidence) -> list[list[str]]:
 
 
 def _means(evidence: Evidence, datasets: list[str]) -> RichTable:
-    shown = grid()
+    """Return the confirmed means of the contestants and references on some datasets."""
+    shown = text.grid()
     shown.add_column(evidence.objective.upper(), no_wrap=True)
     for dataset in datasets:
         shown.add_column(dataset, justify="right", no_wrap=True)
@@ -129,20 +122,15 @@ def _means(evidence: Evidence, datasets: list[str]) -> RichTable:
 
 
 def _short(contestant: Contestant, dataset: str) -> str:
-    cell = contestant.cells[dataset]
-    if cell.missing or cell.failed:
-        return show_mean(cell)
-    mark = " =" if cell.at_floor else ""
-    return text.measured(cell.mean, cell.loss.half_width()) + mark
+    """Return a confirmed mean with its interval; ``=`` marks the noise floor."""
+    results = contestant.cells[dataset]
+    if results.missing or results.failed:
+        return show_mean(results)
+    mark = " =" if results.at_floor else ""
+    return text.measured(results.mean, results.loss.half_width()) + mark
 
 
 def _reference(cells: list[CellResults], kind: str) -> str:
-    """Mean of a reference; of the sampler that does best with it where there are several."""
-    means = [
-        known.value
-        for cell in cells
-        if not math.isnan((known := estimate([getattr(cell, kind)])).value)
-    ]
-    if not means:
-        return text.MISSING
-    return text.number(min(means))
+    """Return the mean of a reference, with the best sampler if there are several."""
+    means = [estimate([getattr(results, kind)]).value for results in cells]
+    return text.number(min((mean for mean in means if not math.isnan(mean)), default=math.nan))

@@ -1,13 +1,17 @@
-"""Numbers as people read them: as many digits as the error bar carries, and words for the rest."""
+"""Numbers as people read them, with as many digits as the error bar allows; lists and tables."""
 
 import math
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 MISSING = "–"
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """A number in ``digits`` significant digits; words for what is not a number."""
+    """Return a number with ``digits`` significant digits; words if it is missing or infinite."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return MISSING
     if isinstance(value, bool | str):
@@ -23,7 +27,7 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def percent(value: float) -> str:
-    """A share in percent."""
+    """Return a share in percent."""
     if math.isnan(value):
         return MISSING
     if 0 < value < 0.01:
@@ -34,7 +38,7 @@ def percent(value: float) -> str:
 
 
 def measured(value: float, half: float) -> str:
-    """``value ± half`` with the digits that the half-width allows."""
+    """Return ``value ± half`` with the digits that the half-width allows."""
     if not math.isfinite(value) or not math.isfinite(half):
         return number(value)
     shown, halved = _together(half, value, half)
@@ -42,14 +46,14 @@ def measured(value: float, half: float) -> str:
 
 
 def mean_of(value: float, half: float) -> str:
-    """``value`` with the digits that the half-width allows."""
+    """Return ``value`` with the digits that the half-width allows."""
     if not math.isfinite(value) or not math.isfinite(half):
         return number(value)
     return _together(half, value)[0]
 
 
 def interval(low: float, high: float) -> str:
-    """The two ends of an interval, with the digits that its length allows."""
+    """Return the limits of an interval, with the digits that its length allows."""
     if not math.isfinite(low) or not math.isfinite(high):
         return MISSING
     shown, other = _together((high - low) / 2, low, high)
@@ -57,7 +61,7 @@ def interval(low: float, high: float) -> str:
 
 
 def spanned(value: float, low: float, high: float) -> str:
-    """``0.24 (0.21 … 0.29)``: for intervals that are not symmetric."""
+    """Return ``0.24 (0.21 … 0.29)``: for intervals that are not symmetric."""
     if not math.isfinite(value) or not math.isfinite(low) or not math.isfinite(high):
         return number(value)
     shown, left, right = _together((high - low) / 2, value, low, high)
@@ -65,7 +69,7 @@ def spanned(value: float, low: float, high: float) -> str:
 
 
 def ranks(rank: tuple[int, int] | None) -> str:
-    """``3``, or ``1–2`` where the order is open."""
+    """Return ``3``, or ``1–2`` if the rank is undecided."""
     if rank is None:
         return MISSING
     low, high = rank
@@ -73,7 +77,7 @@ def ranks(rank: tuple[int, int] | None) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration, in the unit it is thought of."""
+    """Return a duration in a suitable unit."""
     if math.isnan(value):
         return MISSING
     if value < 100:
@@ -84,7 +88,7 @@ def seconds(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """A large count with a unit prefix: 2.5 M."""
+    """Return a large count with a unit prefix: 2.5 M."""
     if math.isnan(value):
         return MISSING
     for size, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
@@ -94,21 +98,39 @@ def count(value: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 dataset``, ``4 datasets``."""
+    """Return ``1 dataset`` or ``4 datasets``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def listed(names: list[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Return ``a``, ``a and b`` or ``a, b and c``."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _together(half: float, *values: float) -> list[str]:
-    """Values with the decimals that ``half`` carries (the rule of the Particle Data Group).
+def grid(left: Iterable[str] = (), right: Iterable[str] = (), *, header: bool = True) -> "Table":
+    """Return a table without lines for a terminal.
 
-    Two significant digits of it if they are small (0.010 to 0.035), else one (0.04 to 0.09).
+    Args:
+        left: Headers of the columns that are aligned left; they come first.
+        right: Headers of the columns that are aligned right.
+        header: Whether the headers are shown.
+    """
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=header)
+    for name in left:
+        shown.add_column(name)
+    for name in right:
+        shown.add_column(name, justify="right")
+    return shown
+
+
+def _together(half: float, *values: float) -> list[str]:
+    """Return values with the decimals that ``half`` allows (rule of the Particle Data Group).
+
+    ``half`` has two significant digits from 0.010 to 0.035, and one from 0.04 to 0.09.
     """
     largest = max(abs(value) for value in values)
     if half <= 0:
@@ -121,12 +143,13 @@ def _together(half: float, *values: float) -> list[str]:
 
 
 def _fixed(value: float, decimals: int) -> str:
-    """With so many decimals, and no minus before a zero."""
+    """Return a value with fixed decimals, and no minus before a zero."""
     shown = f"{value:.{decimals}f}"
     return shown.removeprefix("-") if float(shown) == 0 else shown
 
 
 def _decimals(half: float) -> int:
+    """Return the number of decimals that ``half`` allows."""
     power = math.floor(math.log10(half))
     leading = half / 10.0**power
     return 1 - power if leading < 3.55 else -power

@@ -1,21 +1,20 @@
-"""A run directory as one file that another person can replay: a ZIP archive of known content.
+"""Archives: a run directory as one ZIP file that another person can replay.
 
-Its members are files of a run directory, so that an unpacked archive is one, a lock of the versions
-of all packages, and a manifest. Equal run directories give equal archives, byte for byte: members
-are stored without compression, which differs between versions of zlib, in order and without dates.
+An archive holds the files of a run directory, a requirements file with the versions of all
+packages, and a manifest. Equal run directories give equal archives, byte for byte: members are
+stored in order, without dates, and without compression, which differs between versions of zlib.
 """
 
 import hashlib
 import io
 import json
+import os
 import re
 import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from ..datasets.errors import UsageError
 from .engine import Engine
@@ -23,11 +22,10 @@ from .plan import Plan
 from .progress import standing
 from .results import frame, in_order
 from .rundir.artifacts import FOLDERS
-from .rundir.files import refused, write_atomically
+from .rundir.files import locked, refused, write_atomically
 from .rundir.read import (
     CODE,
     ENVIRONMENT,
-    LOCK,
     ROWS,
     STUDY,
     read_code,
@@ -35,60 +33,52 @@ from .rundir.read import (
     read_rows,
     read_study,
 )
-from .rundir.requirements import lock
+from .rundir.requirements import requirements
 from .rundir.rows import Row
-from .rundir.versions import FILE, FORMAT
+from .rundir.versions import ARCHIVE_FORMAT, FORMAT, FORMAT_FILE, too_new
 from .specs.spec import StudySpec
-
-ARCHIVE = 1
-"""The format of archives that is written."""
 
 MANIFEST = "manifest.json"
 _LABEL = "[A-Za-z0-9_]+"
 _MEMBER = re.compile(
-    rf"{STUDY}|{FILE}|{ENVIRONMENT}|{CODE}|{ROWS}|results\.csv|requirements\.txt|"
+    rf"{STUDY}|{FORMAT_FILE}|{ENVIRONMENT}|{CODE}|{ROWS}|results\.csv|requirements\.txt|"
     rf"({'|'.join(FOLDERS)})/{_LABEL}-{_LABEL}-{_LABEL}\.(npz|safetensors)"
 )
-_NEEDED = (STUDY, FILE, ENVIRONMENT, ROWS)
+_NEEDED = (STUDY, FORMAT_FILE, ENVIRONMENT, ROWS)
 
 
 def export(
     directory: str | Path, out: str | Path | None = None, engine: Engine | None = None
 ) -> Path:
-    """Write one archive of a run directory: study, table, models, samples, environment, lock.
+    """Write an archive of a run directory.
 
-    Rows that were set aside, and those that the study does not stand on, stay out of it.
+    It holds the study, its rows, models, samples, environments and requirements. Rows that do not
+    count for the study are left out.
 
     Args:
         directory: A run directory.
-        out: File to write, ending in ``.zip``; ``<name of the directory>.zip`` unless given.
-        engine: Where names are found; the real one unless given.
+        out: File to write, ending in ``.zip`` (default: ``<name of the directory>.zip``).
+        engine: Provides names (default: the real one).
 
     Returns:
         Path of the archive.
 
     Raises:
-        UsageError: It is not a run directory, holds no runs yet, or is being written to; or the
-            archive cannot be written.
+        UsageError: The directory is not a run directory, holds no runs yet, or is being written to;
+            or the archive cannot be written.
     """
     folder = Path(directory)
     target = Path(f"{folder.resolve().name}.zip") if out is None else Path(out)
     if target.suffix != ".zip":
-        raise UsageError(f"the archive {str(target)!r} should have a name that ends in .zip")
+        raise UsageError(f"the name of the archive {str(target)!r} must end in .zip")
     study = read_study(folder)
-    hold = FileLock(folder / LOCK, blocking=False)
-    try:
-        # A directory that cannot be written to cannot be changed on the way either.
-        with suppress(PermissionError):
-            hold.acquire()
+    # A directory that is not writable needs no lock, and cannot be locked.
+    with locked(folder) if os.access(folder, os.W_OK) else nullcontext():
         members = _members(folder, study, engine or Engine())
+    try:
         write_atomically(target, _pack(members))
-    except Timeout as error:
-        raise UsageError(f"{str(folder)!r} is in use by another process: wait for it") from error
     except OSError as error:
         raise refused(target, "write", error) from error
-    finally:
-        hold.release()
     return target
 
 
@@ -98,16 +88,17 @@ def _members(folder: Path, study: StudySpec, engine: Engine) -> dict[str, bytes]
     if not rows:
         raise UsageError(f"{str(folder)!r} holds no runs yet: there is nothing to export")
     used = {row.environment for row in rows}
-    known = {name: found for name, found in read_environments(folder).items() if name in used}
+    stored = read_environments(folder).items()
+    environments = {name: description for name, description in stored if name in used}
     modules = [plugin for plugin in study.plugins if isinstance(plugin, str)]
     members = {
         STUDY: study.to_toml().encode(),
-        FILE: _json({"format": FORMAT}),
-        ENVIRONMENT: _json(known),
+        FORMAT_FILE: _json({"format": FORMAT}),
+        ENVIRONMENT: _json(environments),
         CODE: _json(read_code(folder)),
         ROWS: "".join(f"{row.to_json()}\n" for row in rows).encode(),
         "results.csv": frame(rows, plan).to_csv(index=False, lineterminator="\n").encode(),
-        "requirements.txt": lock(known[_main(rows)], modules).encode(),
+        "requirements.txt": requirements(environments[_most_used(rows)], modules).encode(),
     }
     stems = {row.slot.cell.stem for row in rows if row.slot.phase == "confirm"}
     for kind in FOLDERS:
@@ -117,8 +108,8 @@ def _members(folder: Path, study: StudySpec, engine: Engine) -> dict[str, bytes]
     return members
 
 
-def _main(rows: Sequence[Row]) -> str:
-    """The environment that most rows were made in."""
+def _most_used(rows: Sequence[Row]) -> str:
+    """Return the environment that most rows were made in."""
     names = [row.environment for row in rows]
     return max(sorted(set(names)), key=names.count)
 
@@ -129,34 +120,34 @@ def _json(value: Any) -> bytes:
 
 def _pack(members: dict[str, bytes]) -> bytes:
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
-    manifest = _json({"archive": ARCHIVE, "files": digests})
+    manifest = _json({"archive": ARCHIVE_FORMAT, "files": digests})
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, content in [(MANIFEST, manifest), *sorted(members.items())]:
-            about = zipfile.ZipInfo(name)
-            about.create_system, about.external_attr = 3, 0o644 << 16
-            archive.writestr(about, content)
+            info = zipfile.ZipInfo(name)
+            info.create_system, info.external_attr = 3, 0o644 << 16
+            archive.writestr(info, content)
     return buffer.getvalue()
 
 
 def unpack(archive: str | Path, folder: Path) -> Path:
     """Unpack an archive into an empty folder, which becomes a run directory.
 
-    Nothing of an archive is believed: only members with known names are written, never outside of
-    the folder; none can be larger than the archive, since nothing in it is compressed; and each
-    has to have the hash that the manifest gives. Nothing in it is executed or unpickled.
+    Archives are not trusted: only members with expected names are written, never outside of the
+    folder; none can be larger than the archive, since nothing in it is compressed; and each must
+    have the hash that the manifest gives. Nothing in an archive is executed or unpickled.
 
     Args:
-        archive: What ``export`` wrote.
-        folder: Where to; it exists and is empty.
+        archive: An archive that ``export`` wrote.
+        folder: An empty folder.
 
     Raises:
-        UsageError: It is no such archive, a newer one, or damaged.
+        UsageError: The file is not an archive, is damaged, or is of a newer format.
     """
     path = Path(archive)
     try:
-        with zipfile.ZipFile(path) as opened:
-            members = _checked(opened, path)
+        with zipfile.ZipFile(path) as file:
+            members = _checked(file, path)
             for name, content in members.items():
                 (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_bytes(content)
@@ -167,8 +158,13 @@ def unpack(archive: str | Path, folder: Path) -> Path:
     return folder
 
 
-def _checked(opened: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
-    entries = opened.infolist()
+def _checked(file: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
+    """Read the members of an archive and check them.
+
+    Raises:
+        UsageError: The file is not an archive, is damaged, or is of a newer format.
+    """
+    entries = file.infolist()
     names = [entry.filename for entry in entries]
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
@@ -182,11 +178,13 @@ def _checked(opened: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
         raise _foreign(path, "its members are larger than itself")
     if MANIFEST not in names:
         raise _foreign(path, f"there is no {MANIFEST} in it")
-    digests = _manifest(opened.read(MANIFEST), path)
-    missing = [name for name in (*_NEEDED, *digests) if name not in names]
-    if missing or set(digests) != set(names) - {MANIFEST}:
-        raise UsageError(f"{str(path)!r} is damaged: {(missing or ['its manifest'])[0]} is amiss")
-    members = {name: opened.read(name) for name in sorted(digests)}
+    digests = _manifest(file.read(MANIFEST), path)
+    for name in (*_NEEDED, *digests):
+        if name not in names:
+            raise UsageError(f"{str(path)!r} is damaged: {name} is missing in it")
+    if set(digests) != set(names) - {MANIFEST}:
+        raise UsageError(f"{str(path)!r} is damaged: its manifest is incomplete")
+    members = {name: file.read(name) for name in sorted(digests)}
     for name, content in members.items():
         if hashlib.sha256(content).hexdigest() != digests[name]:
             raise UsageError(f"{str(path)!r} is damaged: {name} in it was changed")
@@ -195,15 +193,12 @@ def _checked(opened: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
 
 def _manifest(text: bytes, path: Path) -> dict[str, str]:
     try:
-        found = json.loads(text)
-        version, digests = found["archive"], dict(found["files"])
+        manifest = json.loads(text)
+        version, digests = manifest["archive"], dict(manifest["files"])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{str(path)!r} is damaged: its {MANIFEST} cannot be read") from error
-    if type(version) is not int or version > ARCHIVE:
-        raise UsageError(
-            f"{str(path)!r} is an archive of format {version}, and this version of scorebench "
-            f"knows formats up to {ARCHIVE}: install a newer one"
-        )
+    if type(version) is not int or version > ARCHIVE_FORMAT:
+        raise too_new(path, version, ARCHIVE_FORMAT)
     return digests
 
 

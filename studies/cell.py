@@ -1,4 +1,4 @@
-"""What a study consists of: cells, the slots of their runs, and the jobs that fill them."""
+"""The parts of a study: cells, the slots of their runs, and the jobs that fill the slots."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from ..bench.spec import Option, Phase, RunSpec
 
 
 class Cell(NamedTuple):
-    """Labels of a method, a dataset and a sampler; reference rows have a reference's label."""
+    """Labels of a method (or reference), a dataset and a sampler, which are compared together."""
 
     method: str
     dataset: str
@@ -14,17 +14,17 @@ class Cell(NamedTuple):
 
     @property
     def stem(self) -> str:
-        """Beginning of the names of the cell's files."""
+        """The beginning of the names of the cell's files."""
         return "-".join(self)
 
 
 class Slot(NamedTuple):
-    """Where a row belongs: no two rows of a table share one.
+    """The place of a row in its table, which no other row has.
 
     Attributes:
-        cell: Whose run it is.
-        phase: Step of the study.
-        trial: Number of the configuration within the cell, None for reference rows.
+        cell: The cell of the run.
+        phase: Phase of the study.
+        trial: Number of the configuration in its cell; None for reference rows.
         replicate: Number of the repetition.
     """
 
@@ -38,9 +38,9 @@ class Job(NamedTuple):
     """A run that a cell asks for.
 
     Attributes:
-        slot: Where its row belongs.
-        spec: What to run.
-        suggested: Optuna's parameters behind a trial, before the method made options of them.
+        slot: The slot of its row.
+        spec: Its settings.
+        suggested: Optuna's parameters of a trial, from which the method derived its options.
     """
 
     slot: Slot

@@ -1,7 +1,7 @@
-"""A replay as a certificate: what came back, what did not, and what of the environment explains it.
+"""A certificate of a replay: what was reproduced, what was not, and which changes explain it.
 
-A certificate is plain data, which ``reports/pages/certificate.py`` shows; equal replays on
-equal machines give equal certificates, since it holds no date and no name of a machine.
+A certificate is plain data, which ``reports/pages/certificate.py`` shows. It holds no date and no
+machine name, so equal replays on equal machines give equal certificates.
 """
 
 import hashlib
@@ -9,23 +9,23 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from .engine import Engine
 from .replay import VERDICTS, Replayed, opened, replayed
 from .rundir.changes import Change
 from .rundir.read import read_study
+from .rundir.versions import CERTIFICATE_FORMAT
 
-CERTIFICATE = 1
-"""The format of certificates."""
+T = TypeVar("T")
 
 
 class Certificate(NamedTuple):
-    """What a replay of some runs shows.
+    """The results of a replay.
 
     Attributes:
         study: Name of the study.
-        archive: SHA-256 of the archive that was replayed; None if it was a run directory.
+        archive: SHA-256 of the replayed archive; None for a run directory.
         runs: The runs with their replays.
     """
 
@@ -35,68 +35,68 @@ class Certificate(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """The worst verdict on any run."""
+        """The worst verdict of all runs."""
         return max((run.verdict for run in self.runs), key=VERDICTS.index)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers by verdict."""
-        all_of_them = [number.verdict for run in self.runs for number in run.numbers]
-        return {verdict: all_of_them.count(verdict) for verdict in VERDICTS}
+        """The number of values by verdict."""
+        verdicts = [number.verdict for run in self.runs for number in run.numbers]
+        return {verdict: verdicts.count(verdict) for verdict in VERDICTS}
 
     @property
     def changed(self) -> list[Change]:
-        """Everything that differs from how some run was made, once each."""
-        found: list[Change] = []
-        for run in self.runs:
-            found += [change for change in run.changed if change not in found]
-        return found
+        """All changes since the runs were made, without repetitions."""
+        return _distinct([change for run in self.runs for change in run.changed])
 
     @property
     def summary(self) -> str:
-        """How much came back, in one sentence."""
+        """A sentence on how much was reproduced."""
         numbers = sum(self.counts.values())
         runs = f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
-        said = [f"{count} {verdict}" for verdict, count in self.counts.items() if count]
         if self.verdict == "identical":
-            return f"All {numbers} numbers of {runs} are identical to the bit."
-        return f"Of {numbers} numbers of {runs}: {', '.join(said)}."
+            return f"All {numbers} numbers of {runs} are bitwise identical."
+        counts = [f"{count} {verdict}" for verdict, count in self.counts.items() if count]
+        return f"Of {numbers} numbers of {runs}: {', '.join(counts)}."
 
     @property
     def explanation(self) -> str:
-        """Which part of the environment or the code explains it, in one sentence or two."""
-        moved = [run for run in self.runs if run.verdict != "identical"]
-        if not moved:
+        """One or two sentences on which change of environment or code explains differences."""
+        changed_runs = [run for run in self.runs if run.verdict != "identical"]
+        if not changed_runs:
             causes = _causes(self.runs)
-            return f"The same numbers came out although {_and(causes)} differ." if causes else ""
-        unexplained = [run for run in moved if not _causes([run])]
-        said = []
-        code = [cause for cause in _causes(moved) if _is_code(cause)]
-        machine = [cause for cause in _causes(moved) if not _is_code(cause)]
+            return f"The numbers are the same although {_and(causes)} changed." if causes else ""
+        unexplained = [run for run in changed_runs if not _causes([run])]
+        code = [cause for cause in _causes(changed_runs) if _is_code(cause)]
+        machine = [cause for cause in _causes(changed_runs) if not _is_code(cause)]
+        sentences = []
         if code:
-            said.append(
-                f"Other numbers are to be expected, since this is not as it was: {_and(code)}."
-            )
+            sentences.append(f"Differences are expected, because this changed: {_and(code)}.")
         if machine and not code:
-            said.append(f"What is not as it was, and can explain it: {_and(machine)}.")
+            sentences.append(f"This changed and can explain differences: {_and(machine)}.")
         elif machine:
-            said.append(f"{_and(machine)} changed too.")
+            sentences.append(f"{_and(machine)} changed too.")
         if unexplained:
             names = _and(list(dict.fromkeys(run.row.slot.cell.method for run in unexplained)))
-            said.append(f"Nothing that is recorded explains the differences of {names}.")
-        return " ".join(said)
+            sentences.append(f"No recorded change explains the differences of {names}.")
+        return " ".join(sentences)
 
     def to_json(self) -> str:
-        """The whole certificate as strict JSON."""
+        """Write the whole certificate as strict JSON."""
         runs = [_run(run) for run in self.runs]
         data = {
-            "certificate": CERTIFICATE, "study": self.study, "archive": self.archive,
-            "verdict": self.verdict, "counts": self.counts, "summary": self.summary,
+            "certificate": CERTIFICATE_FORMAT,
+            "study": self.study,
+            "archive": self.archive,
+            "verdict": self.verdict,
+            "counts": self.counts,
+            "summary": self.summary,
             "explanation": self.explanation,
-            "changed": [change._asdict() for change in self.changed], "runs": runs,
-            "before": _once([dict(run.before) for run in self.runs]),
-            "now": _once([dict(run.now) for run in self.runs]),
-        }  # fmt: skip
+            "changed": [change._asdict() for change in self.changed],
+            "runs": runs,
+            "before": _distinct([dict(run.before) for run in self.runs]),
+            "now": _distinct([dict(run.now) for run in self.runs]),
+        }
         return json.dumps(data, indent=1, allow_nan=False) + "\n"
 
 
@@ -111,7 +111,7 @@ def certify(
     engine: Engine | None = None,
     trust: bool = False,
 ) -> Certificate:
-    """Replay the best runs of a run directory or an archive; arguments are those of ``replay``."""
+    """Replay the best runs of a run directory or an archive; takes the arguments of ``replay``."""
     path = Path(source)
     digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     with opened(path, trust=trust) as folder:
@@ -122,7 +122,7 @@ def certify(
 
 
 def _causes(runs: Sequence[Replayed]) -> list[str]:
-    """Parts of the code and the environment that changed and that numbers can come from."""
+    """List the changed parts of code and environment that can affect results."""
     changed = (change for run in runs for change in run.changed)
     return list(dict.fromkeys(change.cause for change in changed if change.cause))
 
@@ -142,19 +142,20 @@ def _run(run: Replayed) -> dict[str, Any]:
         for number in run.numbers
     ]
     return {
-        **slot.cell._asdict(), "trial": slot.trial, "replicate": slot.replicate,
-        "key": run.row.result.key, "state": {"stored": run.row.result.state,
-        "replayed": run.again.state}, "verdict": run.verdict, "numbers": numbers,
-    }  # fmt: skip
+        **slot.cell._asdict(),
+        "trial": slot.trial,
+        "replicate": slot.replicate,
+        "key": run.row.result.key,
+        "state": {"stored": run.row.result.state, "replayed": run.again.state},
+        "verdict": run.verdict,
+        "numbers": numbers,
+    }
 
 
 def _plain(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def _once(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for record in records:
-        if record not in found:
-            found.append(record)
-    return found
+def _distinct(items: Sequence[T]) -> list[T]:
+    """Drop repetitions; items need not be hashable."""
+    return [item for i, item in enumerate(items) if item not in items[:i]]

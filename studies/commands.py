@@ -1,4 +1,4 @@
-"""Commands that need studies and nothing to show them with; ``__main__`` puts all together."""
+"""Commands on studies that print no tables or pages; ``__main__`` adds them to the others."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -12,12 +12,12 @@ commands = typer.Typer()
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Run directory of a study.")]
 SamplerLabel = Annotated[
-    str | None, typer.Option("--sampler", help="Label of the sampler, where there are several.")
+    str | None, typer.Option("--sampler", help="Label of the sampler, if there are several.")
 ]
 
 
 class PluginKind(StrEnum):
-    """What users write themselves."""
+    """Kinds of plug-ins."""
 
     method = "method"
     dataset = "dataset"
@@ -46,19 +46,19 @@ def sample(
     dataset: Annotated[str, typer.Argument(help="Label of the dataset.")],
     sampler: SamplerLabel = None,
     count: Annotated[int, typer.Option("-n", help="Number of points.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal points.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed; equal seeds give equal points.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="File of NumPy's; METHOD-DATASET.npy unless given.")
+        Path | None, typer.Option(help="NumPy file (default: METHOD-DATASET.npy).")
     ] = None,
 ) -> None:
-    """Draw points from the best stored model of a method, and print the path of their file."""
+    """Draw points from the best stored model of a method; print the path of their file."""
     import numpy as np
 
     from .sample import sample as sample_of
 
     out = out or Path(f"{method}-{dataset}.npy")
     if out.suffix != ".npy":
-        raise UsageError(f"--out {str(out)!r}: should end in .npy")
+        raise UsageError(f"--out {str(out)!r}: must end in .npy")
     points = sample_of(directory, method, dataset, sampler, n=count, seed=seed)
     try:
         np.save(out, points)
@@ -71,10 +71,10 @@ def sample(
 def export(
     directory: Directory,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; NAME.zip unless given.")
+        Path | None, typer.Option("--out", "-o", help="File to write (default: NAME.zip).")
     ] = None,
 ) -> None:
-    """Write one archive with all that somebody else needs to replay a study."""
+    """Export a study as one replayable archive."""
     from .archive import export as export_of
 
     typer.echo(export_of(directory, out))
@@ -82,10 +82,10 @@ def export(
 
 @commands.command(epilog="Example: scorebench new method mine && scorebench check mine.py")
 def new(
-    kind: Annotated[PluginKind, typer.Argument(help="What to write.")],
-    name: Annotated[str, typer.Argument(help="Small letters, digits and _.")],
+    kind: Annotated[PluginKind, typer.Argument(help="Kind of the plug-in.")],
+    name: Annotated[str, typer.Argument(help="Name: small letters, digits and _.")],
 ) -> None:
-    """Write a method, dataset or network of your own to start from, with a test and a study."""
+    """Create a new method, dataset or network with a test and a study."""
     from .scaffold import scaffold, title_of
 
     plugin, test, study = scaffold(kind.value, name)

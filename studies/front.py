@@ -1,34 +1,34 @@
-"""Pareto fronts: what nothing else is better than in every respect. Small values are good."""
+"""Pareto fronts: points that no other point improves on in every coordinate; smaller is better."""
 
 import math
 from collections.abc import Sequence
 
 
 def front(points: Sequence[Sequence[float]]) -> list[int]:
-    """Indices of the points that no other point dominates, in order of their first coordinate.
+    """Return the indices of points that no other point dominates, by their first coordinate.
 
-    A point dominates another one if it is nowhere larger and somewhere smaller. Of equal points
-    the first one counts; a point that is not finite is never on the front.
+    A point dominates another if no coordinate is larger and at least one is smaller. Of equal
+    points, the first is on the front; points that are not finite never are.
     """
     finite = [i for i, point in enumerate(points) if all(map(math.isfinite, point))]
-    found: list[int] = []
+    indices: list[int] = []
     for i in sorted(finite, key=lambda i: (*points[i], i)):
-        # Sorted so, only points before can dominate.
-        if not any(_no_larger(points[j], points[i]) for j in found):
-            found.append(i)
-    return found
+        # In this order, only earlier points can dominate.
+        if not any(_no_larger(points[j], points[i]) for j in indices):
+            indices.append(i)
+    return indices
 
 
-def _no_larger(one: Sequence[float], other: Sequence[float]) -> bool:
-    return all(a <= b for a, b in zip(one, other, strict=True))
+def _no_larger(a: Sequence[float], b: Sequence[float]) -> bool:
+    return all(x <= y for x, y in zip(a, b, strict=True))
 
 
 def spread(indices: Sequence[int], count: int) -> list[int]:
-    """As many of these as asked for, both ends and evenly between them.
+    """Pick ``count`` of the indices, evenly spaced and with both ends.
 
     Args:
-        indices: Along a front.
-        count: At least 1; with 1 it is the first.
+        indices: Indices in order along a front.
+        count: At least 1, which picks the first.
     """
     if len(indices) <= count:
         return list(indices)

@@ -1,10 +1,10 @@
 """Studies composed by Hydra: ``python -m scorebench.studies.hydra study=quick training.steps=500``.
 
 The packaged studies are the config group ``study``, over a base of every field with its default, so
-any field can be overridden without a ``+`` and a misspelt one is refused. What was composed is run
-by ``scorebench run``: the same composed study goes on in the same directory, budgets are totals,
-and Hydra neither changes the folder nor leaves output directories. ``--multirun`` runs one study
-per combination, each in its own directory.
+any field can be overridden without a ``+`` and a misspelt one is refused. The composed study is run
+by ``scorebench run``: the same study resumes in the same directory, budgets are totals, and Hydra
+neither changes the current folder nor leaves output directories. ``--multirun`` runs one study per
+combination, each in its own directory.
 """
 
 import hashlib
@@ -16,12 +16,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from ..bench.spec import PERCEPTRON
 from ..datasets.errors import UsageError
 from .rundir.changes import BUDGETS, FREE
 from .specs.load import PRESETS, checked, presets
+from .specs.open import FIELDS
 from .specs.spec import StudySpec
-from .specs.sweep import FIELDS
 
 try:
     import hydra
@@ -37,16 +39,14 @@ CONFIG = "scorebench"
 _GROUP = "study"
 
 # Keys of the command line that are not fields of a study.
-_OWN = {"out": None, "workers": None}
-
-_SEARCHED = {"training.learning_rate", *FIELDS}
+_CLI_OPTIONS = {"out": None, "workers": None}
 
 
 def register(place: str = ".") -> None:
-    """Make the packaged studies known to Hydra, and the fields of a study with their defaults.
+    """Register the packaged studies with Hydra, and the fields of a study with their defaults.
 
     Args:
-        place: Folder for what Hydra writes about a multirun.
+        place: Folder for the files that Hydra writes about a multirun.
     """
     store = ConfigStore.instance()
     store.store(name="fields", node=_fields(), provider="scorebench")
@@ -63,19 +63,15 @@ def _toml(name: str) -> dict[str, Any]:
 
 
 def _fields() -> DictConfig:
-    """Every field of a study; those without a default have to come from the group."""
-    base: dict[str, Any] = {}
+    """Collect the fields of a study; those without a default must come from the group."""
+    fields: dict[str, Any] = {}
     for name, field in StudySpec.model_fields.items():
-        if name != "swept":
-            base[name] = (
-                "???" if field.is_required() else field.get_default(call_default_factory=True)
-            )
-    data = {
-        name: value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-        for name, value in base.items()
-    }
-    network = {**data["network"], "module": None, "options": {}}
-    return OmegaConf.create({**data, **_OWN, "network": network, "plugins": []})
+        value = field.get_default(call_default_factory=True)
+        if isinstance(value, BaseModel):
+            # Fields that a table leaves out when it is written can be overridden too.
+            value = dict(value) | value.model_dump(mode="json")
+        fields[name] = "???" if field.is_required() else value
+    return OmegaConf.create({**fields, **_CLI_OPTIONS, "plugins": []})
 
 
 def _primary(place: str) -> DictConfig:
@@ -99,55 +95,55 @@ def _primary(place: str) -> DictConfig:
 
 
 def replacing(words: Iterable[str]) -> list[str]:
-    """Overrides as Hydra needs them for a range or list that takes another value's place.
+    """Rewrite overrides with ranges or lists so that they replace the field's former value.
 
-    Hydra would add a new range to the old one, key by key, and refuses a list where a range was.
+    Hydra would merge a new range into the old one, key by key, and refuses a list for a range.
     """
-    found: list[str] = []
+    overrides: list[str] = []
     for word in words:
         key, _, value = word.partition("=")
-        if key in _SEARCHED and value.startswith(("[", "{")):
-            found += [f"~{key}", f"+{word}"]
+        if key in FIELDS and value.startswith(("[", "{")):
+            overrides += [f"~{key}", f"+{word}"]
         else:
-            found.append(word)
-    return found
+            overrides.append(word)
+    return overrides
 
 
 def composed(config: DictConfig) -> tuple[StudySpec, dict[str, Any]]:
-    """The study that Hydra composed, and the values of ``out`` and ``workers``.
+    """Return the study that Hydra composed, and the values of ``out`` and ``workers``.
 
     Raises:
-        UsageError: It is not a study.
+        UsageError: The composed fields are not a study.
     """
     data: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
-    own = {name: data.pop(name, None) for name in _OWN}
+    cli_options = {name: data.pop(name, None) for name in _CLI_OPTIONS}
     missing = [name for name, value in data.items() if value == "???"]
     if missing:
         raise UsageError(f"the composed study lacks {missing[0]}: give {missing[0]}=...")
     data = _without_null(data)
     if "module" in data["network"]:
-        # Hydra brings every field's default, and a module has none of a perceptron's.
+        # Hydra fills in every default, and a module has none of a perceptron's fields.
         data["network"] = {k: v for k, v in data["network"].items() if k not in PERCEPTRON}
-    return checked(data, "the composed study", Path()), own
+    return checked(data, "the composed study", Path()), cli_options
 
 
 def _without_null(value: Any) -> Any:
-    """TOML has no null; a field that is null has its default."""
+    """Drop null values, which TOML does not have; these fields keep their defaults."""
     if isinstance(value, Mapping):
         return {key: _without_null(item) for key, item in value.items() if item is not None}
     return [_without_null(item) for item in value] if isinstance(value, list) else value
 
 
 def directory(study: StudySpec, overrides: Iterable[str]) -> Path:
-    """Where a composed study is run: the same study, whatever its budgets, in the same directory.
+    """Choose the run directory; studies that differ in budgets only share it.
 
     Args:
-        study: What was composed.
-        overrides: Hydra's, as ``key=value``.
+        study: The composed study.
+        overrides: Hydra's overrides, as ``key=value``.
     """
     keys = [override.partition("=")[0].lstrip("+~") for override in overrides]
-    apart = (*BUDGETS, *FREE, *_OWN, _GROUP)
-    if all(any(key == name or key.startswith(f"{name}.") for name in apart) for key in keys):
+    same_runs = (*BUDGETS, *FREE, *_CLI_OPTIONS, _GROUP)
+    if all(any(key == name or key.startswith(f"{name}.") for name in same_runs) for key in keys):
         return Path("runs") / study.name
     data = study.model_dump(mode="json")
     for name in (*BUDGETS, *FREE):
@@ -161,35 +157,35 @@ def directory(study: StudySpec, overrides: Iterable[str]) -> Path:
 
 
 def run(config: DictConfig) -> int:
-    """Run a composed study as ``scorebench run`` does; gives its exit status.
+    """Run a composed study with ``scorebench run``; return its exit status.
 
     Raises:
-        UsageError: It is not a study.
+        UsageError: The composed fields are not a study.
     """
-    study, own = composed(config)
-    out = own["out"] or directory(study, HydraConfig.get().overrides.task)
+    study, cli_options = composed(config)
+    out = cli_options["out"] or directory(study, HydraConfig.get().overrides.task)
     with tempfile.TemporaryDirectory(prefix="scorebench-") as folder:
         path = Path(folder) / f"{study.name}.toml"
         path.write_text(study.to_toml(), encoding="utf-8")
         command = [sys.executable, "-m", "scorebench", "run", str(path), "--out", str(out)]
-        if own["workers"] is not None:
-            command += ["--workers", str(own["workers"])]
-        with subprocess.Popen(command) as process:  # noqa: S603 - our own command
+        if cli_options["workers"] is not None:
+            command += ["--workers", str(cli_options["workers"])]
+        with subprocess.Popen(command) as process:  # noqa: S603 - scorebench itself
             while True:
                 try:
                     return process.wait()
                 except KeyboardInterrupt:
-                    # The command hears Ctrl-C too, and ends by itself.
+                    # The command gets Ctrl-C too, and ends by itself.
                     continue
 
 
 @hydra.main(version_base="1.3", config_path=None, config_name=CONFIG)
 def main(config: DictConfig) -> None:
-    """Compose with Hydra, run with scorebench."""
+    """Compose a study with Hydra and run it with scorebench."""
     try:
         status = run(config)
     except UsageError as error:
-        print(f"scorebench: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"scorebench: {' '.join(str(error).split())}\n")
         status = 2
     if status:
         sys.exit(status)

@@ -1,26 +1,23 @@
-"""What each cell runs, in which order, as generators that know nothing of workers.
+"""The runs of each cell and their order, as generators that know nothing of workers.
 
-A cell yields the runs it needs next, is sent their rows, and returns the number of its winner. What
-it asks for depends on the rows alone, so cells may advance in any order and at any speed.
+A cell yields the runs it needs next, is sent their rows, and returns the number of its winner. Its
+runs depend on the rows alone, so cells may advance in any order and at any speed.
 """
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..bench.spec import EvaluationSpec, Phase, Plugin, RunSpec, TrainingSpec
+from ..bench.spec import Phase, RunSpec
 from .cell import Cell, Job, Slot
 from .engine import Engine
 from .front import front, spread
 from .rundir.rows import Row
-from .specs.check import resolve
-from .specs.entries import Entry
-from .specs.space import Common, Proposal, common, example, explore, propose
+from .specs.open import Template, evaluation
 from .specs.spec import IID, TRUTH, StudySpec
-from .specs.sweep import applied
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -39,7 +36,7 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells of a study and what they run.
+    """The cells of a study and their runs.
 
     Attributes:
         study: The study.
@@ -54,7 +51,7 @@ class Plan:
 
     @cached_property
     def references(self) -> list[Cell]:
-        """Cells of the reference rows, those that are asked for."""
+        """Cells of the reference rows, without those whose budget is 0."""
         spec, reference = self.study, self.study.reference
         datasets = [entry.label for entry in spec.datasets]
         floors = [Cell(TRUTH, dataset, IID) for dataset in datasets if reference.floors]
@@ -78,7 +75,7 @@ class Plan:
         return self.references + self.tuned
 
     def size(self, cell: Cell) -> Size:
-        """How many runs a cell takes if no trial of it fails."""
+        """Count the runs of a cell, if none of its trials fails."""
         spec = self.study
         if cell.method == TRUTH:
             return Size(reference=spec.reference.floors)
@@ -91,54 +88,44 @@ class Plan:
         return Size(search=spec.search.trials + again, confirm=spec.confirm.seeds)
 
     def searched(self, cell: Cell) -> bool:
-        """Whether anything of the cell's method is left open."""
-        return self.study.search.trials > 0 and self._free[cell.method, cell.sampler]
+        """Whether a cell has open places and trials to fill them."""
+        return self.study.search.trials > 0 and self._open[cell.method, cell.sampler]
 
-    def swept(self, cell: Cell) -> Collection[str]:
-        """Fields of training, network and sampler that are searched in a cell, by dotted name."""
-        return self._common(cell).swept if cell in self._tuned else ()
+    def template(self, cell: Cell) -> Template:
+        """Give the runs of a cell, with open places."""
+        if cell not in self._templates:
+            self._templates[cell] = Template(self.engine, self.study, cell)
+        return self._templates[cell]
 
     def steps(self, cell: Cell, table: Table, storage: Callable[[], "BaseStorage"]) -> Steps:
-        """The runs of a cell.
+        """Yield the runs of a cell, as lists of jobs.
 
         Args:
             cell: One of ``cells``.
-            table: Rows that exist, while the generator runs too.
-            storage: Opens the Optuna storage, called only if something is left to search.
+            table: Existing rows; it may grow while the generator runs.
+            storage: Opens the Optuna storage; called only if trials are missing.
         """
         if cell in self._tuned:
             return self._compare(cell, table, storage)
         return self._refer(cell)
 
     def example(self, cell: Cell) -> RunSpec:
-        """A run like those of a cell, in the middle of its search space; for timing."""
-        if cell not in self._tuned:
-            return self._reference(cell, 0)
-        return self._spec(
-            cell, example(self.engine, self._entries[cell.method], self._common(cell))
-        )
+        """Give a run from the middle of a cell's search space."""
+        template = self.template(cell)
+        run = template.close(template.middle())
+        if cell in self._tuned:
+            return run
+        # References are not trained: their keys must not depend on how the methods are.
+        training = run.training.model_copy(update={"learning_rate": 1e-3, "steps": 0})
+        return run.model_copy(update={"training": training})
 
     def _refer(self, cell: Cell) -> Steps:
+        run = self.example(cell)
         yield [
-            Job(Slot(cell, "reference", None, replicate), self._reference(cell, replicate))
+            self._job(cell, "reference", None, replicate, run)
             for replicate in range(self.size(cell).reference)
         ]
         return None
-
-    def _reference(self, cell: Cell, replicate: int) -> RunSpec:
-        iid = Plugin(name=IID)
-        return RunSpec(
-            phase="reference",
-            seed=self.study.seed,
-            replicate=replicate,
-            method=Plugin(name=TRUTH) if cell.method == TRUTH else self._known[cell.method],
-            dataset=self._datasets[cell.dataset],
-            sampler=iid if cell.sampler == IID else self._samplers[cell.sampler],
-            network=self.study.network,
-            training=self._training(1e-3).model_copy(update={"steps": 0}),
-            evaluation=self._evaluation("reference"),
-            device=self.study.device,
-        )
 
     def _compare(self, cell: Cell, table: Table, storage: Callable[[], "BaseStorage"]) -> Steps:
         if self.searched(cell):
@@ -148,12 +135,7 @@ class Plan:
                 return None
             spec, number = winner.run, winner.slot.trial
         else:
-            from optuna.trial import FixedTrial
-
-            fixed = propose(
-                self.engine, self._entries[cell.method], self._common(cell), FixedTrial({})
-            )
-            spec, number = self._spec(cell, fixed), 0
+            spec, number = self.example(cell), 0
         yield [
             self._job(cell, "confirm", number, replicate, spec)
             for replicate in range(self.study.confirm.seeds)
@@ -163,7 +145,7 @@ class Plan:
     def _search(
         self, cell: Cell, table: Table, storage: Callable[[], "BaseStorage"]
     ) -> Generator[list[Job], list[Row], list[Row]]:
-        """All trials; finished batches are taken from the table without asking Optuna again."""
+        """Yield the trials; finished batches are taken from the table without asking Optuna."""
         trials: list[Row] = []
         slots = [Slot(cell, "search", n, 0) for n in range(self.study.search.trials)]
         search = None
@@ -175,16 +157,15 @@ class Plan:
                 trials += finished
                 continue
             if search is None:
-                from .search import Search
+                from .search import CellSearch
 
-                entry = self._entries[cell.method]
-                search = Search(self.engine, self.study, entry, cell, storage())
+                search = CellSearch(self.template(cell), storage())
             jobs = []
             suggestions = search.ask(trials, len(batch))
-            for slot, row, (proposal, suggested) in zip(batch, known, suggestions, strict=True):
+            for slot, row, suggestion in zip(batch, known, suggestions, strict=True):
                 # A row stands even if another version of Optuna would now propose otherwise.
-                spec = row.run if row is not None else self._spec(cell, proposal)
-                jobs.append(Job(slot, spec, suggested))
+                spec = row.run if row is not None else suggestion.run
+                jobs.append(Job(slot, spec, suggestion.suggested))
             rows = yield jobs
             if all(row.suggested == job.suggested for row, job in zip(rows, jobs, strict=True)):
                 search.tell(start, rows)
@@ -196,9 +177,9 @@ class Plan:
     def _choose(
         self, cell: Cell, trials: Sequence[Row]
     ) -> Generator[list[Job], list[Row], Row | None]:
-        """Train the best configurations again and take the one that is best on average.
+        """Repeat the finalists and return the one that is best on average, if there is one.
 
-        The values that made them finalists do not count: they were selected for their luck.
+        The values that made them finalists are optimistic, and do not count.
         """
         settings = self.study.search
         ranked = sorted(trials, key=self._loss)
@@ -226,10 +207,10 @@ class Plan:
         return min(finalists, key=merit)
 
     def _finalists(self, candidates: Sequence[Row]) -> list[Row]:
-        """The best ones; where costs count, first those along the Pareto front of the trials.
+        """Choose the best trials; with several objectives, first those along the Pareto front.
 
         Args:
-            candidates: Trials that ended well, best first.
+            candidates: Trials with a finite loss, best first.
         """
         count = self.study.search.finalists
         if not self.study.costs:
@@ -248,77 +229,24 @@ class Plan:
         self, cell: Cell, phase: Phase, trial: int | None, replicate: int, spec: RunSpec
     ) -> Job:
         slot = Slot(cell, phase, trial, replicate)
-        update = {"phase": phase, "replicate": replicate, "evaluation": self._evaluation(phase)}
+        scored = evaluation(self.study, phase)
+        update = {"phase": phase, "replicate": replicate, "evaluation": scored}
         return Job(slot, spec.model_copy(update=update))
-
-    def _spec(self, cell: Cell, proposal: Proposal) -> RunSpec:
-        method = self._entries[cell.method]
-        spec = RunSpec(
-            phase="search",
-            seed=self.study.seed,
-            method=Plugin(name=method.name, options=proposal.options),
-            dataset=self._datasets[cell.dataset],
-            sampler=self._samplers[cell.sampler],
-            network=self.study.network,
-            training=self._training(proposal.learning_rate),
-            evaluation=self._evaluation("search"),
-            device=self.study.device,
-        )
-        return applied(spec, proposal.chosen) if proposal.chosen else spec
-
-    def _training(self, learning_rate: float) -> TrainingSpec:
-        given = self.study.training
-        return TrainingSpec(
-            steps=given.steps,
-            batch_size=given.batch_size,
-            learning_rate=learning_rate,
-            clip=given.clip,
-            points=given.points,
-            schedule=given.schedule,
-            ema=given.ema,
-        )
-
-    def _evaluation(self, phase: Phase) -> EvaluationSpec:
-        given = self.study.evaluation
-        split = self.study.reference.split and phase != "search"
-        looks = given.checkpoints if phase == "confirm" else 0
-        return EvaluationSpec(
-            samples=given.samples, metrics=given.metrics, split=split, checkpoints=looks
-        )
 
     @cached_property
     def _tuned(self) -> frozenset[Cell]:
         return frozenset(self.tuned)
 
     @cached_property
-    def _entries(self) -> dict[str, Entry]:
-        return {entry.label: entry for entry in self.study.methods}
+    def _templates(self) -> dict[Cell, Template]:
+        return {}
 
     @cached_property
-    def _free(self) -> dict[tuple[str, str], bool]:
+    def _open(self) -> dict[tuple[str, str], bool]:
+        """Whether a method with a sampler has open places; datasets make no difference."""
+        dataset = self.study.datasets[0].label
         return {
-            (entry.label, label): bool(explore(self.engine, entry, shared).free)
-            for entry in self.study.methods
-            for label, shared in self._shared.items()
+            (cell.method, cell.sampler): not self.template(cell).is_closed
+            for cell in self.tuned
+            if cell.dataset == dataset
         }
-
-    def _common(self, cell: Cell) -> Common:
-        return self._shared[cell.sampler]
-
-    @cached_property
-    def _shared(self) -> dict[str, Common]:
-        labels = [entry.label for entry in self.study.samplers]
-        return {label: common(self.engine, self.study, label) for label in labels}
-
-    @cached_property
-    def _known(self) -> dict[str, Plugin]:
-        entries = self.study.reference.methods
-        return {e.label: resolve("reference", e, self.engine) for e in entries}
-
-    @cached_property
-    def _datasets(self) -> dict[str, Plugin]:
-        return {e.label: resolve("dataset", e, self.engine) for e in self.study.datasets}
-
-    @cached_property
-    def _samplers(self) -> dict[str, Plugin]:
-        return {e.label: resolve("sampler", e, self.engine) for e in self.study.samplers}

@@ -1,8 +1,8 @@
-"""Which rows a study stands on.
+"""Select the rows that count for a study, and report how far it has come.
 
-A study that has grown may have other finalists and winners than before. What was run for the former
-ones stays in the table's file, but the study does not ask for it any more, so it is neither
-tabulated nor ranked. What is left is exactly what a study of this size gives from the start.
+A study that has grown may have other finalists and winners than before. Rows of the former ones
+stay in the table's file, but they no longer count: they are neither tabulated nor ranked. The rows
+that count are exactly those that a study of this size gives from the start.
 """
 
 from collections.abc import Iterable
@@ -19,12 +19,13 @@ from .rundir.rows import Row
 
 
 class Progress(NamedTuple):
-    """How far stored rows carry a cell.
+    """The state of a cell with the rows that are stored.
 
     Attributes:
-        finished: Whether to its end.
-        winner: Number of its winner if it is finished and has one.
-        asked: Runs that it has asked for, besides trials.
+        finished: Whether all its runs are stored.
+        winner: Number of the winning trial if the cell is finished and has one.
+        asked: Slots of the runs that the cell has asked for; finished batches of trials are not
+            among them.
     """
 
     finished: bool
@@ -33,7 +34,16 @@ class Progress(NamedTuple):
 
 
 def progress(plan: Plan, cell: Cell, table: Table) -> Progress:
-    """Follow a cell as far as its rows go; nothing is proposed."""
+    """Follow the steps of a cell as far as its rows allow, without proposing trials."""
+    size = plan.size(cell)
+    if not size.search:
+        # Slots without a search depend on no row; their runs would import methods, hence torch.
+        if size.reference:
+            slots = [Slot(cell, "reference", None, number) for number in range(size.reference)]
+        else:
+            slots = [Slot(cell, "confirm", 0, number) for number in range(size.confirm)]
+        finished = all(slot in table for slot in slots)
+        return Progress(finished, slots[0].trial if finished else None, frozenset(slots))
     steps = plan.steps(cell, table, _no_storage)
     asked: set[Slot] = set()
     try:
@@ -45,28 +55,28 @@ def progress(plan: Plan, cell: Cell, table: Table) -> Progress:
             jobs = steps.send([table[job.slot] for job in jobs])
     except StopIteration as stop:
         return Progress(True, stop.value, frozenset(asked))
-    except _Unfinished:
+    except _UnfinishedError:
         return Progress(False, None, frozenset(asked))
 
 
 def standing(plan: Plan, rows: Iterable[Row]) -> list[Row]:
-    """The rows that the study asks for, as far as is known, cell by cell.
+    """Return the rows that count, cell by cell.
 
-    Rows of cells that the study does not have are kept: the table complains about them.
+    Rows of cells that are not in the study are included; building a table from them fails.
     """
     by_cell: dict[Cell, list[Row]] = {}
     for row in rows:
         by_cell.setdefault(row.slot.cell, []).append(row)
-    known = set(plan.cells)
+    cells = set(plan.cells)
     return [
         row
-        for cell, own in by_cell.items()
-        for row in (standing_in(plan, cell, own) if cell in known else own)
+        for cell, stored in by_cell.items()
+        for row in (standing_in(plan, cell, stored) if cell in cells else stored)
     ]
 
 
 def standing_in(plan: Plan, cell: Cell, rows: Iterable[Row]) -> list[Row]:
-    """Those rows of a cell that the study asks for."""
+    """Return the rows of a cell that count."""
     table = {row.slot: row for row in rows}
     asked = progress(plan, cell, table).asked
     return [row for slot, row in table.items() if slot in asked or _is_trial(slot)]
@@ -76,29 +86,29 @@ def _is_trial(slot: Slot) -> bool:
     return slot.phase == "search" and slot.replicate == 0
 
 
-class _Unfinished(Exception):  # noqa: N818
-    """The search would have to go on."""
+class _UnfinishedError(Exception):
+    """The search needs further trials."""
 
 
 def _no_storage() -> NoReturn:
-    raise _Unfinished
+    raise _UnfinishedError
 
 
 def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
-    """What is done and what is left, also while the study runs.
+    """Count the stored and missing runs of a study; works while it runs.
 
     Args:
         directory: A run directory.
-        engine: Where methods and metrics are found; the real one unless given.
+        engine: Provides methods and metrics (default: the real one).
 
     Returns:
-        One line per cell, those of the reference rows first: method, dataset, sampler, done and
-        total runs of each phase (``search_done``, ``search_total``, ...), ``finished``,
-        ``failures``, ``winner`` (number of the winning trial, once confirmation has begun) and
-        ``objective`` (mean of the confirmed runs that are ok).
+        One line per cell, references first: method, dataset, sampler, done and total runs of each
+        phase (``search_done``, ``search_total``, ...), ``finished``, ``failures``, ``winner``
+        (number of the winning trial, once confirmation has begun) and ``objective`` (mean of the
+        confirmation runs that are ok).
 
     Raises:
-        UsageError: It is not a run directory, or cannot be read.
+        UsageError: The directory is not a run directory, or cannot be read.
     """
     path = Path(directory)
     study = read_study(path)
@@ -119,14 +129,12 @@ def _line(plan: Plan, cell: Cell, rows: list[Row], table: Table) -> dict[str, ob
         counts[f"{phase}_done"] = sum(row.slot.phase == phase for row in rows)
         counts[f"{phase}_total"] = total
     confirmed = [row for row in rows if row.slot.phase == "confirm"]
-    values = [
-        row.result.metrics[plan.study.objective] for row in confirmed if row.result.state == "ok"
-    ]
+    values = [row.result.metrics[plan.study.objective] for row in confirmed if row.ok]
     return {
         **cell._asdict(),
         **counts,
         "finished": progress(plan, cell, table).finished,
-        "failures": sum(row.result.state != "ok" for row in rows),
+        "failures": sum(not row.ok for row in rows),
         "winner": confirmed[0].slot.trial if confirmed else None,
         "objective": sum(values) / len(values) if values else None,
     }

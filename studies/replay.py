@@ -1,4 +1,4 @@
-"""Run confirmed rows again and say whether their numbers come back."""
+"""Run confirmation runs again and check whether their numbers are reproduced."""
 
 import math
 import statistics
@@ -17,7 +17,7 @@ from ..datasets.errors import UsageError
 from .archive import unpack
 from .engine import Engine
 from .execution.interrupt import Interrupt
-from .execution.scheduler import Answer, work
+from .execution.scheduler import work
 from .execution.where import open_pool
 from .plan import Plan
 from .progress import standing
@@ -33,19 +33,19 @@ RELATIVE = 1e-3
 """Relative part of the tolerance."""
 
 FLOOR_SHARE = 0.01
-"""Absolute part: this share of the metric's standard deviation between fresh truth samples."""
+"""Absolute part: this share of the metric's standard deviation between samples of the truth."""
 
 VERDICTS = ("identical", "within tolerance", "differs")
 """From best to worst."""
 
 
 class Number(NamedTuple):
-    """A metric of a run, as stored and as found again.
+    """A metric of a run and of its replay.
 
     Attributes:
-        metric: Its name; ``state`` if the run has no metric.
-        stored: Value in the table, NaN without one.
-        replayed: Value of the replay, NaN without one.
+        metric: Name of the metric; ``state`` if the run has no metric.
+        stored: Value in the table; NaN if missing.
+        replayed: Value of the replay; NaN if missing.
         tolerance: Largest difference that is within tolerance.
         verdict: One of ``VERDICTS``.
     """
@@ -62,10 +62,10 @@ class Replayed(NamedTuple):
 
     Attributes:
         row: The run.
-        again: What came out of it now.
-        numbers: One by one.
-        changed: What of the code and the environment is not as it was.
-        before: Description of the environment that the row was made in.
+        again: Result of the replay.
+        numbers: The metrics of both.
+        changed: Changes of the code and the environment since the run.
+        before: Description of the environment of the run.
         now: Description of the environment of the replay.
     """
 
@@ -78,7 +78,7 @@ class Replayed(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """The worst of its numbers."""
+        """The worst verdict of its numbers."""
         return max((number.verdict for number in self.numbers), key=VERDICTS.index)
 
 
@@ -93,42 +93,42 @@ def replay(
     engine: Engine | None = None,
     trust: bool = False,
 ) -> pd.DataFrame:
-    """Train best configurations again from their rows; the run directory is only read.
+    """Repeat the best confirmation runs of a study; the run directory is only read.
 
     Args:
         directory: A run directory, or an archive of one.
-        method: Label of the method; all if not given. So are ``dataset`` and ``sampler``.
-        dataset: Label of the dataset.
-        sampler: Label of the sampler.
-        replicates: Run every confirmed replicate, not only the best of each cell.
-        workers: Processes to run in.
-        engine: Carries runs out; the real one unless given.
-        trust: Run the code that an archive brings along.
+        method: Label of the method (default: all).
+        dataset: Label of the dataset (default: all).
+        sampler: Label of the sampler (default: all).
+        replicates: Replay every confirmation run, not only the best of each cell.
+        workers: Number of processes.
+        engine: Executes runs (default: the real one).
+        trust: Run code bundled with the archive.
 
     Returns:
         One line per metric of each run, with columns method, dataset, sampler, trial, replicate,
-        metric, stored, replayed, verdict and changed. The verdict is ``identical`` (to the bit),
+        metric, stored, replayed, verdict and changed. The verdict is ``identical`` (bitwise),
         ``within tolerance`` (0.1 % of the stored value plus 1 % of the metric's standard
-        deviation between fresh samples of the truth) or ``differs``; ``changed`` names what of
-        the environment or the code is not as it was.
+        deviation between samples of the truth) or ``differs``; ``changed`` lists the changes of
+        environment and code since the run.
 
     Raises:
-        UsageError: It is not a run directory, a label is unknown, or nothing is confirmed yet. Or
-            an archive brings code that is not trusted.
+        UsageError: The directory is not a run directory, a label is unknown, nothing is confirmed
+            yet, or an archive contains code that is not trusted.
     """
     with opened(directory, trust=trust) as folder:
-        found = replayed(
+        runs = replayed(
             folder, method, dataset, sampler, replicates=replicates, workers=workers, engine=engine
         )
-    return pd.DataFrame([line for one in found for line in _lines(one)])
+    return pd.DataFrame([line for run in runs for line in _lines(run)])
 
 
 @contextmanager
 def opened(source: str | Path, *, trust: bool = False) -> Iterator[Path]:
-    """The run directory behind a path: itself, or an archive unpacked for as long as it is used.
+    """Yield a run directory: the given one, or an archive unpacked into a temporary folder.
 
     Raises:
-        UsageError: It is no archive, or brings code that is not trusted.
+        UsageError: The file is not an archive, or contains code that is not trusted.
     """
     path = Path(source)
     if not path.is_file():
@@ -140,8 +140,8 @@ def opened(source: str | Path, *, trust: bool = False) -> Iterator[Path]:
         files = [plugin.file for plugin in plugins if isinstance(plugin, PluginFile)]
         if files and not trust:
             raise UsageError(
-                f"{str(path)!r} brings code that a replay runs ({', '.join(files)}): read it, with "
-                f"`unzip -p {path} study.toml`, then replay with --trust"
+                f"{str(path)!r} contains code that a replay runs ({', '.join(files)}): read it "
+                f"with `unzip -p {path} study.toml`, then replay with --trust"
             )
         trust_code(plugins)
         yield folder
@@ -157,26 +157,25 @@ def replayed(
     workers: int = 1,
     engine: Engine | None = None,
 ) -> list[Replayed]:
-    """Runs of a directory with their replays; arguments and errors are those of ``replay``."""
+    """Replay runs of a directory; arguments and errors are those of ``replay``."""
     engine = engine or Engine()
     study = read_study(directory)
     check_device(study, engine)
     rows = standing(Plan(study, engine), read_rows(directory))
     chosen = _chosen(study, rows, (method, dataset, sampler), replicates=replicates)
     if not chosen:
-        raise UsageError(f"{str(directory)!r} has no confirmed runs to replay there yet")
+        raise UsageError(f"{str(directory)!r} has no confirmation runs to replay there yet")
     environments, code = read_environments(directory), read_code(directory)
     noise = _noise(rows)
-    found = []
-    for row, answer in zip(chosen, _again(chosen, engine, workers), strict=True):
-        before, now = environments.get(row.environment, {}), answer.environment[1]
+    runs = []
+    for row, (result, now) in zip(chosen, _execute(chosen, engine, workers), strict=True):
+        before = environments.get(row.environment, {})
         parts = None
         if engine.key(row.run) != row.result.key:
             parts = code.get(row.slot.cell.stem, {}), engine.parts(row.run)
-        result = answer.outcomes[0].result
         numbers = tuple(_compare(row, result, noise))
-        found.append(Replayed(row, result, numbers, changes(before, now, parts), before, now))
-    return found
+        runs.append(Replayed(row, result, numbers, changes(before, now, parts), before, now))
+    return runs
 
 
 def _chosen(
@@ -186,28 +185,32 @@ def _chosen(
     *,
     replicates: bool,
 ) -> list[Row]:
+    """Select the best confirmation run of each cell, or all of them, the failed ones last."""
     chosen: list[Row] = []
     for cell in pick_cells(study, *labels):
         ranked = confirmed(rows, cell, study.objective)
-        others = [r for r in rows if r.slot.cell == cell and r.slot.phase == "confirm"]
-        failed = [row for row in others if row.result.state != "ok"]
-        chosen += [*ranked, *failed] if replicates else ranked[:1]
+        if replicates:
+            chosen += ranked
+            chosen += [
+                row
+                for row in rows
+                if row.slot.cell == cell and row.slot.phase == "confirm" and not row.ok
+            ]
+        else:
+            chosen += ranked[:1]
     return chosen
 
 
-def _again(rows: Sequence[Row], engine: Engine, workers: int) -> list[Answer]:
-    pool = open_pool(workers, prepare=engine.prepare)
-    killed = True
-    try:
-        with Interrupt() as interrupt:
-            futures = [pool.submit(partial(work, engine, [row.run], False)) for row in rows]
-            for future in futures:
-                interrupt.wait([future])
-            answers = [future.result() for future in futures]
-        killed = False
-    finally:
-        pool.close(kill=killed)
-    return answers
+def _execute(
+    rows: Sequence[Row], engine: Engine, workers: int
+) -> list[tuple[RunResult, Mapping[str, Any]]]:
+    """Execute the runs of rows; return their results and the environments they ran in."""
+    with open_pool(workers, prepare=engine.prepare) as pool, Interrupt() as interrupt:
+        futures = [pool.submit(partial(work, engine, [row.run], False)) for row in rows]
+        for future in futures:
+            interrupt.wait([future])
+        tasks = [future.result() for future in futures]
+    return [(finished[0][0], environment[1]) for finished, environment in tasks]
 
 
 def _compare(
@@ -232,7 +235,7 @@ def _verdict(before: float, after: float, tolerance: float) -> str:
 
 
 def _noise(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
-    """Standard deviation of each metric between fresh truth samples, by dataset and metric."""
+    """Standard deviation of each metric between samples of the truth, by dataset and metric."""
     floors: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         if row.slot.cell.method == TRUTH and row.slot.phase == "reference":
@@ -241,9 +244,9 @@ def _noise(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
     return {key: statistics.stdev(values) for key, values in floors.items() if len(values) > 1}
 
 
-def _lines(one: Replayed) -> Iterator[dict[str, Any]]:
-    slot = one.row.slot
-    for metric, stored, replayed, _, verdict in one.numbers:
+def _lines(run: Replayed) -> Iterator[dict[str, Any]]:
+    slot = run.row.slot
+    for metric, stored, replayed, _, verdict in run.numbers:
         yield {
             **slot.cell._asdict(),
             "trial": slot.trial,
@@ -252,5 +255,5 @@ def _lines(one: Replayed) -> Iterator[dict[str, Any]]:
             "stored": stored,
             "replayed": replayed,
             "verdict": verdict,
-            "changed": ", ".join(change.field for change in one.changed),
+            "changed": ", ".join(change.field for change in run.changed),
         }

@@ -1,4 +1,4 @@
-"""Rows as a pandas table, in an order and with columns that do not depend on how they came."""
+"""Rows as a pandas table, whose order and columns do not depend on the order of the runs."""
 
 import io
 import math
@@ -16,8 +16,7 @@ from .progress import standing
 from .rundir.files import refused, write_atomically, write_if_changed
 from .rundir.read import read_rows, read_study
 from .rundir.rows import Row
-from .specs.space import LEARNING_RATE
-from .specs.sweep import value_of
+from .specs.open import value_in
 
 _COMPUTE = (
     "train_evaluations", "sample_evaluations", "train_seconds", "sample_seconds", "score_seconds",
@@ -29,7 +28,7 @@ COLUMNS = {
     "sampler": "Label of the sampler; `iid` for the truth itself.",
     "trial": "Number of the configuration in its search; empty for references.",
     "replicate": "Number of the seed; in a search 0 is the trial and others repeat it.",
-    "state": "`ok`, `diverged` or `failed`.",
+    "state": "`ok`, `diverged`, `failed` or `timeout`.",
     "failure": "Stage, step and reason; empty for `ok`.",
     "key": "Names the run: equal keys are equal settings, seeds and code, so equal numbers.",
     "METRIC": "One per metric of `evaluation.metrics`; empty for runs that failed.",
@@ -44,16 +43,16 @@ COLUMNS = {
     "environment": "Name of the machine and packages, told in `environment.json`.",
     "spec": "Everything that determines the run, as JSON.",
 }
-"""Of the results table, with what they mean; capitals stand for names."""
+"""Columns of the results table, with their meanings; capitals stand for names."""
 _PHASES = ("reference", "search", "confirm")
 
 
 def read_results(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
-    """The results table of a run directory, also while it is being filled.
+    """Read the results table of a run directory, which may be incomplete.
 
     Args:
         directory: A run directory.
-        engine: Where metric names are found; the real one unless given.
+        engine: Where metric names are found (default: the real one).
 
     Raises:
         UsageError: It is not a run directory, or cannot be read.
@@ -67,7 +66,7 @@ def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
     """Write ``results.csv`` and ``results.parquet``; equal tables leave the files alone.
 
     Raises:
-        UsageError: The disk is full or went away.
+        UsageError: The disk is full or missing.
     """
     table = frame(rows, plan)
     parquet = directory / "results.parquet"
@@ -82,19 +81,19 @@ def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
 
 
 def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
-    """One line per row, in the order of the study.
+    """Make the results table: one line per row, in the order of the study.
 
     See ``COLUMNS``.
 
     Args:
-        rows: In any order.
-        plan: The study they belong to.
+        rows: The rows, in any order.
+        plan: Their study.
     """
     ordered = in_order(rows, plan)
-    records = [_record(row, plan.swept(row.slot.cell)) for row in ordered]
-    metrics = _columns(plan.study.evaluation.metrics, (), (r.result.metrics for r in ordered))
+    records = [_record(row, plan.template(row.slot.cell).places) for row in ordered]
+    metrics = _columns(plan.study.evaluation.metrics, (row.result.metrics for row in ordered))
     params = sorted({key for record in records for key in record if key.startswith("params.")})
-    compute = _columns(_COMPUTE, (), (row.result.compute for row in ordered))
+    compute = _columns(_COMPUTE, (row.result.compute for row in ordered))
     columns = [
         "phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure", "key",
         *metrics, *params, *compute, "environment", "spec",
@@ -107,7 +106,7 @@ def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
 
 
 def _typed(values: list[Any]) -> "pd.Series[Any]":
-    """A column of one type; parquet has no other, and whole numbers should stay whole."""
+    """A column of one type, as parquet needs it; whole numbers stay whole."""
     kinds = {type(value) for value in values if value is not None}
     if kinds == {int}:
         return pd.Series(values, dtype="Int64")
@@ -120,7 +119,7 @@ def _typed(values: list[Any]) -> "pd.Series[Any]":
 
 
 def in_order(rows: Iterable[Row], plan: Plan) -> list[Row]:
-    """Sort rows by phase, cell, trial and replicate, whatever order they ended in."""
+    """Sort rows by phase, cell, trial and replicate."""
     rank = {cell: i for i, cell in enumerate(plan.cells)}
 
     def order(row: Row) -> tuple[int, int, int, int]:
@@ -133,21 +132,18 @@ def in_order(rows: Iterable[Row], plan: Plan) -> list[Row]:
         raise UsageError(f"the table has rows of {error}, which is not in its study") from error
 
 
-def _columns(
-    first: Sequence[str], known: Iterable[str], found: Iterable[Iterable[str]]
-) -> list[str]:
-    others = {*known, *(name for names in found for name in names)} - set(first)
-    return [*first, *sorted(others)]
+def _columns(first: Sequence[str], names: Iterable[Iterable[str]]) -> list[str]:
+    """The first columns, then all others by name."""
+    return [*first, *sorted({name for row in names for name in row} - set(first))]
 
 
-def _record(row: Row, swept: Iterable[str]) -> dict[str, Any]:
+def _record(row: Row, places: Iterable[str]) -> dict[str, Any]:
     slot: Slot = row.slot
     run = row.run
     params: dict[str, Any] = {}
     if slot.trial is not None:
         params = {f"params.{name}": value for name, value in run.method.options.items()}
-        params[f"params.{LEARNING_RATE}"] = run.training.learning_rate
-        params |= {f"params.{name}": value_of(run, name) for name in swept}
+        params |= {f"params.{name}": value_in(run, name) for name in places}
     return {
         "phase": slot.phase,
         **slot.cell._asdict(),

@@ -1,8 +1,8 @@
-"""Points from a model that a study stored."""
+"""Draw points from a model that a study stored."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from ..datasets.errors import UsageError
 from .engine import Engine
 from .rundir.read import read_study
 from .winners import pick_cells
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 
 def sample(
@@ -23,56 +26,60 @@ def sample(
     n: int = 10_000,
     seed: int = 0,
 ) -> npt.NDArray[np.float32]:
-    """Draw points from the best confirmed model of a cell, with the sampler it was scored with.
+    """Draw points from the best confirmed model of a cell, with the sampler of the cell.
 
     Args:
         directory: A run directory.
         method: Label of the method.
         dataset: Label of the dataset.
-        sampler: Label of the sampler; needed where there are several.
+        sampler: Label of the sampler; required if there are several.
         n: Number of points.
-        seed: Of the sampler's noise; equal seeds give equal points.
+        seed: Seed of the sampler's noise; equal seeds give equal points.
 
     Returns:
-        Points, shape (n, d); chains that left every bound are NaN.
+        Points, shape (n, d); points of chains that diverged are NaN.
 
     Raises:
-        UsageError: It is not a run directory, a label is unknown, or there is no stored model.
+        UsageError: The directory is not a run directory, a label is unknown, or no model is stored.
     """
     if n < 1:
-        raise UsageError(f"n = {n}: at least 1 point is drawn")
+        raise UsageError(f"n = {n}: must be at least 1")
     if not 0 <= seed < 2**63:
-        raise UsageError(f"seed = {seed}: it has to be from 0 to 2⁶³ - 1")
+        raise UsageError(f"seed = {seed}: must be from 0 to 2⁶³ - 1")
     path = Path(directory)
     study = read_study(path)
     cells = pick_cells(study, method, dataset, sampler)
     if len(cells) > 1:
-        known = ", ".join(cell.sampler for cell in cells)
-        raise UsageError(f"there are several samplers: say which by --sampler ({known})")
+        labels = ", ".join(cell.sampler for cell in cells)
+        raise UsageError(f"the study has several samplers: choose one with --sampler ({labels})")
     Engine().equip(study.plugins)
-    spec, parameters = _stored(path / "models" / f"{cells[0].stem}.safetensors", path)
+    spec, parameters = _read_model(path / "models" / f"{cells[0].stem}.safetensors", path)
     from ..bench.streams import generator
 
     return _draw(spec, parameters, n, generator(seed, "points", cells[0].stem))
 
 
-def _stored(file: Path, directory: Path) -> tuple[RunSpec, dict[str, Any]]:
+def _read_model(file: Path, directory: Path) -> tuple[RunSpec, dict[str, "Tensor"]]:
+    """Read the settings and the parameters of a stored model."""
     from safetensors import safe_open
 
     try:
-        with safe_open(file, "pt") as stored:
-            about = json.loads(stored.metadata()["run"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        with safe_open(file, "pt") as model:
+            run = json.loads(model.metadata()["run"])
+            names = model.keys()
+            tensors = {name: model.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         raise UsageError(
-            f"{str(directory)!r} holds no model for this yet (there is no models/{file.name})"
+            f"{str(directory)!r} holds no model of this cell yet (there is no models/{file.name})"
         ) from error
     except Exception as error:
         raise UsageError(f"{str(file)!r} is damaged: {error}") from error
-    return RunSpec.model_validate(about["spec"]), tensors
+    return RunSpec.model_validate(run["spec"]), tensors
 
 
-def _draw(spec: RunSpec, parameters: dict[str, Any], n: int, noise: Any) -> npt.NDArray[np.float32]:
+def _draw(
+    spec: RunSpec, parameters: dict[str, "Tensor"], n: int, noise: "Generator"
+) -> npt.NDArray[np.float32]:
     from ..bench.from_spec import architecture, dataset_of, target_of
     from ..bench.process import one_thread
     from ..methods import samplers
@@ -80,8 +87,8 @@ def _draw(spec: RunSpec, parameters: dict[str, Any], n: int, noise: Any) -> npt.
     from ..methods.random import MemberRandom
 
     with one_thread():
-        mlp = architecture(spec, dataset_of(spec).dim)
-        model = NetworkModel(mlp, mlp.pack(parameters), target_of(spec))
-        made = samplers.get(spec.sampler.name)(**spec.sampler.options)
-        points = made.sample(model, n, MemberRandom([noise])).points[0]
+        network = architecture(spec, dataset_of(spec).dim)
+        model = NetworkModel(network, network.pack(parameters), target_of(spec))
+        sampler = samplers.get(spec.sampler.name)(**spec.sampler.options)
+        points = sampler.sample(model, n, MemberRandom([noise])).points[0]
     return np.asarray(points.numpy(), dtype=np.float32)

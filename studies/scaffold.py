@@ -1,4 +1,4 @@
-"""A first file, a test and a study for a method, dataset or network of one's own."""
+"""Create files for a new method, dataset or network: the plug-in, a test and a study."""
 
 import importlib.util
 import re
@@ -20,48 +20,43 @@ def scaffold(
     """Write ``NAME.py``, ``test_NAME.py`` and ``NAME.toml``.
 
     Args:
-        kind: What it is to be.
-        name: Its name in the registry and, with .py, its file's.
-        folder: Where to write; the current folder unless given.
+        kind: Kind of the plug-in.
+        name: Its name in the registry, and the name of its file without ``.py``.
+        folder: Folder to write to (default: the current one).
 
     Returns:
         The files, in this order.
 
     Raises:
-        UsageError: The name is taken or cannot be one, or a file is there already.
+        UsageError: The name is taken or invalid, or a file exists already.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"the name {name!r} becomes that of a Python file: write it with small letters, "
-            "digits and _, a letter first"
+            f"{name!r} cannot be the name of a Python file: use small letters, digits and _, "
+            "starting with a letter"
         )
     taken = {"method": methods.builtin, "dataset": datasets.builtin}.get(kind, {})
     if name in taken:
-        raise UsageError(f"there is a {kind} {name!r} already: choose another name")
+        raise UsageError(f"a {kind} {name!r} exists already: choose another name")
     folder = folder or Path()
     paths = [folder / f"{name}.py", folder / f"test_{name}.py", folder / f"{name}.toml"]
     for path in paths:
         if path.exists():
-            raise UsageError(f"{str(path)!r} is there already and is left as it is")
+            raise UsageError(f"{str(path)!r} already exists and was not overwritten")
     if importlib.util.find_spec(name) is not None:
         raise UsageError(f"{name!r} is a Python module already: choose another name")
-    texts = ["py", "test.py", "toml"]
+    sources = files("scorebench.studies").joinpath("templates")
+    templates = [f"{kind}.py.txt", f"{kind}_test.py.txt", f"{kind}.toml.txt"]
     try:
-        for path, text in zip(paths, texts, strict=True):
-            template = f"{kind}_{text}.txt" if text == "test.py" else f"{kind}.{text}.txt"
-            source = (
-                files("scorebench.studies")
-                .joinpath("templates", template)
-                .read_text(encoding="utf-8")
-            )
-            path.write_text(
-                source.replace("NAME", name).replace("Name", title_of(name)), encoding="utf-8"
-            )
+        for path, template in zip(paths, templates, strict=True):
+            text = sources.joinpath(template).read_text(encoding="utf-8")
+            text = text.replace("NAME", name).replace("Name", title_of(name))
+            path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise refused(folder, "write", error) from error
     return paths
 
 
 def title_of(name: str) -> str:
-    """What the class of a plug-in is called."""
+    """Return the name of a plug-in's class."""
     return "".join(part.capitalize() for part in name.split("_"))

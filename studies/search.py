@@ -1,9 +1,9 @@
-"""Optuna, asked and told in deterministic batches.
+"""Search the configurations of a cell with Optuna, in deterministic batches.
 
-Before every batch a sampler is installed whose seed follows from the cell and from how many trials
-are finished, so what is proposed depends on the finished rows and on nothing else: not on workers,
-not on the order in which runs end, not on how often the study was killed. The rows are the truth;
-the Optuna storage is rebuilt from them whenever it does not hold exactly the same trials.
+Before every batch a sampler is installed whose seed depends on the cell and on the number of
+finished trials. So what it proposes depends on the finished rows alone: not on workers, not on the
+order in which runs end, not on how often the study was killed. If the Optuna storage does not hold
+exactly the trials of the rows, it is rebuilt from them.
 """
 
 import hashlib
@@ -21,30 +21,26 @@ from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..bench.spec import Option
+from ..bench.spec import Option, RunSpec
 from ..datasets.errors import UsageError
-from .cell import Cell
-from .engine import Engine
 from .rundir.optuna_storage import PATIENCE, Database
 from .rundir.rows import Row
-from .specs.entries import Entry
-from .specs.searchers import sampler_for
-from .specs.space import Proposal, common, propose
-from .specs.spec import StudySpec
+from .specs.open import Template
+from .specs.searchers import searcher_for
 
 WORST = 1e9
-"""What Optuna is told of a failed run: its samplers ignore FAIL, and take inf for a result."""
+"""The value that Optuna gets for a failed run; its samplers ignore FAIL, and accept inf."""
 
 T = TypeVar("T")
 
-# What a storage raises that has gone away.
-_AWAY = (StorageInternalError, SQLAlchemyError)
+# Errors of a storage that does not respond.
+_STORAGE_ERRORS = (StorageInternalError, SQLAlchemyError)
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def _steadily(sampler: str) -> AbstractContextManager[None]:
-    """Gaussian processes are torch's work, whose sums depend on the number of threads."""
+def _threads_for(sampler: str) -> AbstractContextManager[None]:
+    """Use one thread for Gaussian processes: torch computes them, and its sums depend on it."""
     if sampler != "gp":
         return nullcontext()
     from ..bench.process import one_thread
@@ -53,59 +49,54 @@ def _steadily(sampler: str) -> AbstractContextManager[None]:
 
 
 class Suggestion(NamedTuple):
-    """One configuration and Optuna's parameters that it was made of."""
+    """A run, and Optuna's parameters that it was built from."""
 
-    proposal: Proposal
+    run: RunSpec
     suggested: dict[str, Option]
 
 
-class Search:
+class CellSearch:
     """The search of one cell.
 
     Args:
-        engine: Where methods are found.
-        study: For the objective, the search settings and the seed.
-        entry: The cell's method.
-        cell: The cell.
-        storage: Optuna storage that holds one study per cell.
+        template: The runs of the cell, with open places.
+        storage: Optuna storage, which holds one Optuna study per cell.
     """
 
-    def __init__(
-        self, engine: Engine, study: StudySpec, entry: Entry, cell: Cell, storage: BaseStorage
-    ) -> None:
-        self._engine = engine
-        self._study = study
-        self._entry = entry
-        self._common = common(engine, study, cell.sampler)
-        self._cell = cell
+    def __init__(self, template: Template, storage: BaseStorage) -> None:
+        self._template = template
+        self._study = study = template.study
         self._storage = storage
         prefix = storage.prefix if isinstance(storage, Database) else ""
-        self._name = prefix + cell.stem
+        self._name = prefix + template.cell.stem
         self._objectives = (study.objective, *study.costs)
         self._optuna: optuna.Study | None = None
-        # Trials of it that were compared with their rows, or told from them.
-        self._agreed = 0
+        # Number of its first trials that are known to agree with their rows.
+        self._synced = 0
 
     def ask(self, history: Sequence[Row], count: int) -> list[Suggestion]:
         """Propose the next configurations.
 
         Args:
-            history: Rows of all trials before, in order; whole batches.
-            count: How many to propose.
+            history: Rows of all earlier trials, in order; whole batches.
+            count: Number of configurations.
+
+        Raises:
+            UsageError: The storage does not respond.
         """
-        return self._patiently(lambda: self._ask(history, count))
+        return self._retried(lambda: self._ask(history, count))
 
     def _ask(self, history: Sequence[Row], count: int) -> list[Suggestion]:
         study = self._sync(history)
         study.sampler = self._sampler(len(history))
         suggestions = []
-        with _steadily(self._study.search.sampler):
+        with _threads_for(self._study.search.sampler):
             for number in range(len(history), len(history) + count):
                 trial = study.ask()
                 if trial.number != number:
-                    raise StorageInternalError("somebody else wrote to the storage")
-                proposal = propose(self._engine, self._entry, self._common, trial)
-                suggestions.append(Suggestion(proposal, trial.params))
+                    raise StorageInternalError("another process wrote to the storage")
+                run = self._template.close(self._template.suggest(trial))
+                suggestions.append(Suggestion(run, trial.params))
         return suggestions
 
     def tell(self, start: int, rows: Sequence[Row]) -> None:
@@ -113,45 +104,49 @@ class Search:
 
         Args:
             start: Number of its first trial.
-            rows: One per trial that was asked for.
+            rows: One row per trial that was asked for.
         """
         assert self._optuna is not None, "ask comes before tell"  # noqa: S101
         try:
             for number, row in enumerate(rows, start):
                 self._optuna.tell(number, self._values(row))
-        except _AWAY:
-            # The rows are the truth: what the storage missed it is told when it is back.
+        except _STORAGE_ERRORS:
+            # The next call rebuilds from the rows what the storage missed.
             self._optuna = None
         else:
-            self._agreed = start + len(rows)
+            self._synced = start + len(rows)
 
     def sync(self, history: Sequence[Row]) -> optuna.Study:
-        """Make the Optuna study hold exactly these trials, rebuilding it if it does not."""
-        return self._patiently(lambda: self._sync(history))
+        """Make the Optuna study hold exactly these trials; rebuild it if it does not.
 
-    def _patiently(self, step: Callable[[], T]) -> T:
-        """Do something again until the storage answers; proposals do not depend on how often."""
+        Raises:
+            UsageError: The storage does not respond.
+        """
+        return self._retried(lambda: self._sync(history))
+
+    def _retried(self, step: Callable[[], T]) -> T:
+        """Repeat a step until the storage responds; proposals do not depend on how often."""
         end = time.monotonic() + PATIENCE
         while True:
             try:
                 return step()
-            except _AWAY as error:
+            except _STORAGE_ERRORS as error:
                 self._optuna = None
                 if time.monotonic() > end:
                     why = str(error).splitlines()[0]
                     raise UsageError(
-                        f"the Optuna storage does not answer ({why}): see that it runs, "
+                        f"the Optuna storage is not responding ({why}): check that it is running, "
                         "then run the same command again to continue"
                     ) from error
                 time.sleep(0.5)
 
     def _sync(self, history: Sequence[Row]) -> optuna.Study:
-        if self._optuna is not None and self._agreed == len(history):
+        if self._optuna is not None and self._synced == len(history):
             return self._optuna
         study = self._optuna or self._load()
         if study is None or not self._agrees(study, history):
             study = self._rebuild(history)
-        self._optuna, self._agreed = study, len(history)
+        self._optuna, self._synced = study, len(history)
         return study
 
     def _load(self) -> optuna.Study | None:
@@ -178,9 +173,9 @@ class Search:
         directions = [StudyDirection.MINIMIZE] * len(self._objectives)
         study = optuna.create_study(study_name=name, storage=self._storage, directions=directions)
         for row in history:
-            # Ranges are not stored: the method tells them again when it meets the same values.
+            # Rows hold no ranges: the method suggests them again for the same values.
             trial = FixedTrial(dict(row.suggested or {}))
-            propose(self._engine, self._entry, self._common, trial)
+            self._template.suggest(trial)
             study.add_trial(
                 create_trial(
                     params=trial.params,
@@ -193,15 +188,15 @@ class Search:
     def _values(self, row: Row) -> list[float]:
         losses = [row.loss(name) for name in self._objectives]
         if not all(math.isfinite(loss) for loss in losses):
-            # In every respect: a run that failed early would else count as cheap.
+            # Costs are WORST too: a run that failed early would count as cheap otherwise.
             return [WORST] * len(losses)
         return [min(loss, WORST) for loss in losses]
 
     def _sampler(self, finished: int) -> optuna.samplers.BaseSampler:
         seed = int(np.random.SeedSequence([self._seed(), finished]).generate_state(1)[0])
-        return sampler_for(self._study.search, self._seed(), seed)
+        return searcher_for(self._study.search, self._seed(), seed)
 
     def _seed(self) -> int:
-        """Each cell's own root, so that cells can be added without changing the others."""
-        text = "\n".join(("search", str(self._study.seed), *self._cell))
+        """Derive the seed of the cell, so that adding cells does not change the others."""
+        text = "\n".join(("search", str(self._study.seed), *self._template.cell))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -1,9 +1,10 @@
-"""Run a study in its directory, from wherever it stopped to its end."""
+"""Run a study in its directory, or resume it where it stopped."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..datasets.errors import UsageError
 from .cell import Cell, Job
@@ -17,24 +18,20 @@ from .execution.events import (
     StudyStarted,
 )
 from .execution.interrupt import Interrupt
-from .execution.scheduler import Scheduler
+from .execution.scheduler import Environment, Finished, Scheduler
 from .execution.where import Where, open_pool
-from .plan import Plan, Steps
+from .plan import Plan
 from .progress import standing, standing_in
-from .rundir.artifacts import ArtifactFiles
 from .rundir.files import refused
-from .rundir.read import JOURNAL
 from .rundir.rows import Row
 from .rundir.store import Store
-from .specs.check import check_names, check_options
+from .specs.check import check
 from .specs.spec import StudySpec
 from .trust import trust
 from .winners import confirmed
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
-
-    from ..bench.artifacts import Outcome
 
 
 def run(
@@ -48,146 +45,121 @@ def run(
     where: Where | None = None,
     storage: str | None = None,
 ) -> Path:
-    """Carry a study out; what its directory already holds is not run again.
+    """Run a study; runs that its directory already holds are not executed again.
 
-    The table that comes out depends on the study alone: not on ``workers``, not on how often it was
-    interrupted, and not on whether the directory held a smaller version of the study before.
+    The resulting table depends on the study alone: not on ``workers``, not on how often the study
+    was interrupted, and not on whether the directory held a smaller version of it before.
 
     Args:
-        study: What to run.
-        out: Run directory; made if it does not exist.
-        workers: Processes to run in; 1 runs in this one.
-        listener: Told what happens.
-        engine: Carries runs out; the real one unless given.
-        discard: Patterns of cells (``dsm-rings-langevin``, ``dsm-*``) whose rows may be set aside
-            where they do not fit this study, or the code as it is now. What fits is kept.
-        where: On which machines; on this one unless given.
+        study: The study.
+        out: Run directory; created if it does not exist.
+        workers: Number of processes; 1 runs in this process.
+        listener: Called with the events of the study.
+        engine: Executes runs (default: the real one).
+        discard: Patterns of cells (``dsm-rings-langevin``, ``dsm-*``) whose rows may be excluded if
+            they do not fit this study or the present code. Rows that fit are never excluded.
+        where: Machines to run on (default: this one).
         storage: URL of a database for Optuna (``postgresql+psycopg://...``) instead of a file in
-            the directory. It is rebuilt from the table when it is lost.
+            the directory. If it is lost, it is rebuilt from the table.
 
     Returns:
         The run directory.
 
     Raises:
         UsageError: The study cannot be run, or the directory cannot be used for it.
-        OutOfTime: ``limits.study_seconds`` are over.
-        KeyboardInterrupt: Ctrl-C. In both cases every finished run is kept, and running again
-            continues.
+        OutOfTime: ``limits.study_seconds`` reached. As after Ctrl-C, every finished run is stored
+            and running again resumes the study.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     if workers < 1:
         raise UsageError(f"{workers} workers cannot run anything: at least 1 is needed")
-    if where is not None:
-        where.check()
+    where = where or Where()
+    where.check()
     engine = engine or Engine()
     trust(study.plugins)
-    check_names(study, engine)
-    check_options(study, engine)
+    check(study, engine)
     directory = Path(out)
-    files = ArtifactFiles(directory)
-
-    def discarded(cells: Sequence[Cell]) -> None:
-        for cell in cells:
-            files.discard(cell)
-
-    with Store(directory, study, discard, engine.key, discarded, engine.parts) as store:
-        session = _Session(
-            Plan(study, engine), store, files, workers, listener or _ignore, where, storage
-        )
+    with Store(directory, study, discard, engine) as store:
+        session = _Session(Plan(study, engine), store, listener or _ignore, storage)
         try:
-            session.run()
+            session.run(workers, where)
         except OSError as error:
             raise refused(directory, "write to", error) from error
     return directory
 
 
 def _ignore(event: Event) -> None:
-    """The listener of those who do not listen."""
+    """Do nothing: the default listener."""
 
 
 class _Session:
-    """One call of ``run``: the scheduler's sink, and what the listener is told of it."""
+    """One call of ``run``: stores what the scheduler hands it, and reports it to the listener."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: Store,
-        files: ArtifactFiles,
-        workers: int,
-        listener: Listener,
-        where: Where | None,
-        storage: str | None,
-    ) -> None:
-        self._where = where
-        self._url = storage
+    def __init__(self, plan: Plan, store: Store, listen: Listener, storage_url: str | None) -> None:
         self._plan = plan
         self._store = store
-        self._workers = workers
-        self._listen = listener
-        self._files = files
-        self._storage: BaseStorage | None = None
-        self._total = sum(sum(plan.size(cell)) for cell in plan.cells)
-        self._finished = 0
-        self._ran = 0
-        self._by_cell: dict[Cell, list[Row]] = {cell: [] for cell in plan.cells}
+        self._listen = listen
+        self._storage_url = storage_url
+        self._rows_by_cell: dict[Cell, list[Row]] = {cell: [] for cell in plan.cells}
         for row in store.rows.values():
-            self._by_cell.setdefault(row.slot.cell, []).append(row)
-        # Rows that stand, by cell that is not finished.
-        self._counted = {
-            cell: len(standing_in(plan, cell, rows)) for cell, rows in self._by_cell.items()
+            self._rows_by_cell.setdefault(row.slot.cell, []).append(row)
+        # Rows that count, by unfinished cell.
+        self._counts = {
+            cell: len(standing_in(plan, cell, rows)) for cell, rows in self._rows_by_cell.items()
         }
-        self._done = sum(self._counted.values())
+        self._runs_total = sum(sum(plan.size(cell)) for cell in plan.cells)
+        self._runs_done = sum(self._counts.values())
+        self._runs_executed = 0
+        self._cells_finished = 0
 
-    def run(self) -> None:
-        """From what is there to the end."""
+    def run(self, workers: int, where: Where) -> None:
+        """Execute the missing runs and write the tables."""
         began = time.monotonic()
-        plan, store = self._plan, self._store
+        plan = self._plan
         self._listen(
             StudyStarted(
                 plan.study,
-                store.directory,
-                self._total,
-                self._done,
+                self._store.directory,
+                self._runs_total,
+                self._runs_done,
                 len(plan.cells),
-                self._workers,
-                {cell: sum(plan.size(cell)) - self._counted[cell] for cell in plan.cells},
+                workers,
+                {cell: sum(plan.size(cell)) - self._counts[cell] for cell in plan.cells},
                 plan.tuned,
             )
         )
         limits = plan.study.limits
-        pool = open_pool(
-            self._workers,
-            prepare=plan.engine.prepare,
-            apart=limits.run_seconds is not None,
-            where=self._where,
+        isolated = limits.run_seconds is not None
+        with (
+            open_pool(workers, prepare=plan.engine.prepare, isolated=isolated, where=where) as pool,
+            Interrupt() as interrupt,
+        ):
+            scheduler = Scheduler(plan.engine, pool, self, interrupt, limits.run_seconds)
+            cells = (
+                (cell, plan.steps(cell, self._store.rows, lambda: self._storage))
+                for cell in plan.cells
+            )
+            scheduler.run(cells, limits.study_seconds)
+        rows = self._write_results()
+        failures = sum(not row.ok for row in rows)
+        seconds = time.monotonic() - began
+        self._listen(
+            StudyFinished(self._store.directory, len(rows), failures, self._runs_executed, seconds)
         )
-        try:
-            steps = ((cell, self._steps(cell)) for cell in plan.cells)
-            with Interrupt() as interrupt:
-                scheduler = Scheduler(
-                    plan.engine,
-                    pool,
-                    self,
-                    self._cell_finished,
-                    interrupt,
-                    limits.run_seconds,
-                )
-                scheduler.run(steps, limits.study_seconds)
-            pool.close(kill=False)
-        except BaseException:
-            pool.close(kill=True)
-            raise
+
+    def _write_results(self) -> list[Row]:
+        """Write the results table and the code behind its rows; return the rows."""
         from .results import write_results
 
+        plan, store = self._plan, self._store
         rows = standing(plan, store.rows.values())
         write_results(store.directory, rows, plan)
         last = {row.slot.cell: row for row in rows}
         store.note_code({cell.stem: plan.engine.parts(row.run) for cell, row in last.items()})
-        failures = sum(row.result.state != "ok" for row in rows)
-        seconds = time.monotonic() - began
-        self._listen(StudyFinished(store.directory, len(rows), failures, self._ran, seconds))
+        return rows
 
     def find(self, job: Job) -> Row | None:
-        """The row of a job, unless artifacts that belong to it are missing."""
+        """Return the stored row of a job; None if it or artifacts that belong to it are missing."""
         row = self._store.rows.get(job.slot)
         if row is None:
             return None
@@ -195,73 +167,64 @@ class _Session:
             raise UsageError(
                 f"row {job.slot.phase} {job.slot.trial} of {job.slot.cell.stem} in "
                 f"{str(self._store.directory)!r} was made with other settings than this study "
-                "leads to: give another --out"
+                "has: give another --out"
             )
-        lost = job.slot.phase == "confirm" and row.result.state == "ok"
-        return None if lost and not self._files.holds(row) else row
+        has_artifacts = job.slot.phase == "confirm" and row.ok
+        return None if has_artifacts and not self._store.artifacts.holds(row) else row
 
-    def keep(
-        self,
-        jobs: Sequence[Job],
-        outcomes: "Sequence[Outcome]",
-        environment: tuple[str, dict[str, Any]],
+    def add(
+        self, jobs: Sequence[Job], finished: Iterable[Finished], environment: Environment
     ) -> list[Row]:
-        """Store artifacts, then rows: a row promises that its artifacts are there."""
+        """Store artifacts, then rows, so that the artifacts of every stored row exist."""
+        store = self._store
         identity, description = environment
         rows = []
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            row = Row(job.slot, job.spec.canonical(), outcome.result, identity, job.suggested)
-            if outcome.artifacts is not None and outcome.result.state == "ok":
-                self._files.keep(row, outcome.artifacts)
+        for job, (result, artifacts) in zip(jobs, finished, strict=True):
+            row = Row(job.slot, job.spec.canonical(), result, identity, job.suggested)
+            if artifacts is not None and row.ok:
+                store.artifacts.keep(row, artifacts)
             rows.append(row)
-        new = [row for row in rows if row.slot not in self._store.rows]
-        made = self._plan.engine.parts(jobs[-1].spec)
-        self._store.note_code({**self._store.code, jobs[-1].slot.cell.stem: made})
-        self._store.append(new, {identity: description})
+        # A run whose artifacts were lost is executed again; its row is there already.
+        new = [row for row in rows if row.slot not in store.rows]
+        parts = self._plan.engine.parts(jobs[-1].spec)
+        store.note_code({**store.code, jobs[-1].slot.cell.stem: parts})
+        store.append(new, {identity: description})
         for row in new:
-            self._by_cell[row.slot.cell].append(row)
-            self._counted[row.slot.cell] += 1
-        self._done += len(new)
-        self._ran += len(rows)
-        self._listen(RunsFinished(rows, self._done, self._total))
-        return [self._store.rows[row.slot] for row in rows]
+            self._rows_by_cell[row.slot.cell].append(row)
+            self._counts[row.slot.cell] += 1
+        self._runs_done += len(new)
+        self._runs_executed += len(rows)
+        self._listen(RunsFinished(rows, self._runs_done, self._runs_total))
+        return [store.rows[row.slot] for row in rows]
 
-    def _steps(self, cell: Cell) -> Steps:
-        return self._plan.steps(cell, self._store.rows, self._open_storage)
-
-    def _open_storage(self) -> "BaseStorage":
-        if self._storage is None:
-            from .rundir.optuna_storage import open_database, open_journal
-
-            directory = self._store.directory
-            self._storage = (
-                open_journal(directory / JOURNAL)
-                if self._url is None
-                else open_database(self._url, directory)
-            )
-        return self._storage
-
-    def _cell_finished(self, cell: Cell, winner: int | None, ran: bool) -> None:
+    def finish(self, cell: Cell, winner: int | None, executed: bool) -> None:
+        """Write the files of a finished cell and correct the number of runs."""
         from .results import mean
 
         plan, objective = self._plan, self._plan.study.objective
-        rows = standing_in(plan, cell, self._by_cell[cell])
-        # What an earlier, smaller study confirmed may stand again.
-        self._done += len(rows) - self._counted.pop(cell)
+        rows = standing_in(plan, cell, self._rows_by_cell[cell])
+        # Confirmation runs of an earlier, smaller study may count again.
+        self._runs_done += len(rows) - self._counts.pop(cell)
+        # A cell whose trials failed takes fewer runs than expected.
+        self._runs_total -= sum(plan.size(cell)) - len(rows)
         ranked = confirmed(rows, cell, objective)
         if ranked:
             extent = plan.engine.extent(ranked[0].run.dataset)
-            self._files.assemble(cell, ranked, extent)
-        # A cell whose trials failed takes fewer runs than were foreseen.
-        self._total -= sum(plan.size(cell)) - len(rows)
-        self._finished += 1
+            self._store.artifacts.assemble(cell, ranked, extent)
+        self._cells_finished += 1
         self._listen(
             CellFinished(
                 cell,
                 winner,
                 mean([row.loss(objective) for row in ranked]),
-                sum(row.result.state != "ok" for row in rows),
-                ran,
-                self._finished,
+                sum(not row.ok for row in rows),
+                executed,
+                self._cells_finished,
             )
         )
+
+    @cached_property
+    def _storage(self) -> "BaseStorage":
+        from .rundir.optuna_storage import open_storage
+
+        return open_storage(self._store.directory, self._storage_url)

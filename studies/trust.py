@@ -1,8 +1,8 @@
-"""Whose code may be executed: that of plug-in files which somebody gave to be run on this machine.
+"""Decide which plug-in code may be executed: code that a user has run on this machine.
 
-A study that is run executes the code that it carries: whoever runs it is asked to have looked. A
-run directory is read by commands of which nobody expects that they execute anything, and it may
-come from anywhere. The code in it is executed only if it was run here before.
+Running a study executes the code that it contains, and users are asked to read it first. Other
+commands only read a run directory, which may come from anywhere; users do not expect them to
+execute its code. They do so only if that code was run on this machine before.
 """
 
 import contextlib
@@ -17,19 +17,20 @@ from ..bench.plugins import PluginFile, PluginSource
 from ..datasets.errors import UsageError
 
 VARIABLE = "SCOREBENCH_STATE"
-"""Names the folder in which is kept what was run; the user's own unless given."""
+"""Environment variable with the folder of the list of trusted code (default: the user's own)."""
 
-_known: set[str] = set()
+# Digests of the code that this process trusts.
+_trusted: set[str] = set()
 
 
 def trust(plugins: Iterable[PluginSource]) -> None:
-    """Remember the code of plug-in files as such that may be executed."""
-    new = {_digest(plugin) for plugin in plugins if isinstance(plugin, PluginFile)} - _known
+    """Allow the code of plug-in files to be executed, now and later."""
+    new = {_digest(plugin) for plugin in plugins if isinstance(plugin, PluginFile)} - _trusted
     if not new:
         return
-    _known.update(new)
-    new -= _remembered()
-    # Where nothing can be kept it holds for this process.
+    _trusted.update(new)
+    new -= _stored()
+    # If the file cannot be written, the code is trusted in this process only.
     with contextlib.suppress(OSError):
         if new:
             _file().parent.mkdir(parents=True, exist_ok=True)
@@ -38,17 +39,18 @@ def trust(plugins: Iterable[PluginSource]) -> None:
 
 
 def require_trust(plugins: Iterable[PluginSource]) -> None:
-    """Refuse code that was never run here.
+    """Refuse plug-in files that were never run on this machine.
 
     Raises:
-        UsageError: There is some.
+        UsageError: A file is not trusted.
     """
-    files = [plugin for plugin in plugins if isinstance(plugin, PluginFile)]
-    strange = [p.file for p in files if _digest(p) not in _known]
-    if strange and not {_digest(plugin) for plugin in files} <= _known | _remembered():
+    files = {_digest(plugin): plugin for plugin in plugins if isinstance(plugin, PluginFile)}
+    untrusted = files.keys() - _trusted
+    if untrusted and (untrusted := untrusted - _stored()):
+        names = ", ".join(plugin.file for digest, plugin in files.items() if digest in untrusted)
         raise UsageError(
-            f"the study carries code that was never run on this machine ({', '.join(strange)}): "
-            "read it in its study.toml, then let it run with `scorebench show .../study.toml`"
+            f"the study contains code not yet trusted on this machine ({names}): read it in its "
+            "study.toml, then allow it with `scorebench show .../study.toml`"
         )
 
 
@@ -56,7 +58,7 @@ def _digest(plugin: PluginFile) -> str:
     return hashlib.sha256(f"{plugin.file}\n{plugin.code}".encode()).hexdigest()
 
 
-def _remembered() -> set[str]:
+def _stored() -> set[str]:
     try:
         return set(_file().read_text(encoding="utf-8").split())
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
 """The winning configuration of a cell, as a study that runs it and nothing else."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..bench.spec import Option
@@ -11,10 +11,9 @@ from .plan import Plan
 from .progress import standing
 from .rundir.read import read_rows, read_study
 from .rundir.rows import Row
-from .specs.entries import Choices, Entry, Range
-from .specs.space import LEARNING_RATE
+from .specs.entries import Entry, is_open
+from .specs.open import by_table
 from .specs.spec import StudySpec
-from .specs.sweep import SAMPLER
 
 
 def best(
@@ -24,39 +23,40 @@ def best(
     sampler: str | None = None,
     engine: Engine | None = None,
 ) -> StudySpec:
-    """The study that repeats the confirmed runs of a cell's winner, with nothing left to search.
+    """Make the study that repeats the confirmation runs of a cell's winner, without a search.
 
     Args:
         directory: A run directory.
         method: Label of the method.
         dataset: Label of the dataset.
-        sampler: Label of the sampler; the one with the best confirmed mean if not given.
-        engine: Where metrics are found; the real one unless given.
+        sampler: Label of the sampler (default: the one with the best confirmed mean).
+        engine: Where metrics are found (default: the real one).
 
     Raises:
-        UsageError: It is not a run directory, a label is unknown, or nothing is confirmed yet.
+        UsageError: It is not a run directory, a label is unknown, or there are no confirmation
+            runs yet.
     """
     path = Path(directory)
     engine = engine or Engine()
     study = read_study(path)
     rows = standing(Plan(study, engine), read_rows(path))
-    found = {
+    winners = {
         cell: ranked
         for cell in pick_cells(study, method, dataset, sampler)
         if (ranked := confirmed(rows, cell, study.objective))
     }
-    if not found:
-        raise UsageError(f"{method} has no confirmed runs on {dataset} in {str(path)!r} yet")
-    cell = min(found, key=lambda c: _mean_loss(found[c], study.objective))
-    trial = found[cell][0].slot.trial
-    tried = next((r for r in rows if r.slot == Slot(cell, "search", trial, 0)), None)
-    return _fixed(study, cell, tried)
+    if not winners:
+        raise UsageError(f"{method} has no confirmation runs on {dataset} in {str(path)!r} yet")
+    cell = min(winners, key=lambda c: _mean_loss(winners[c], study.objective))
+    number = winners[cell][0].slot.trial
+    trial = next((r for r in rows if r.slot == Slot(cell, "search", number, 0)), None)
+    return _fixed(study, cell, trial)
 
 
 def pick_cells(
     study: StudySpec, method: str | None, dataset: str | None, sampler: str | None
 ) -> list[Cell]:
-    """The cells with these labels; a label that is not given matches all.
+    """List the cells with these labels; without a label all match.
 
     Raises:
         UsageError: A label is not in the study; the nearest is suggested.
@@ -68,7 +68,7 @@ def pick_cells(
 
 
 def confirmed(rows: Iterable[Row], cell: Cell, objective: str) -> list[Row]:
-    """The confirmed runs of a cell that are ok, best objective first."""
+    """List the confirmation runs of a cell that are ok, best objective first."""
     good = [
         row
         for row in rows
@@ -90,24 +90,16 @@ def _mean_loss(rows: Sequence[Row], objective: str) -> float:
     return sum(row.loss(objective) for row in rows) / len(rows)
 
 
-def _fixed(study: StudySpec, cell: Cell, tried: Row | None) -> StudySpec:
-    method = _entry(study.methods, cell.method)
-    sampler = _entry(study.samplers, cell.sampler)
+def _fixed(study: StudySpec, cell: Cell, trial: Row | None) -> StudySpec:
+    """The study of one cell, with the values of a trial in its open places."""
+    method, sampler = _entry(study.methods, cell.method), _entry(study.samplers, cell.sampler)
     training, network = study.training, study.network
-    search = study.search.model_copy(update={"trials": 0})
-    if tried is not None and tried.suggested is not None:
-        found = dict(tried.suggested)
-        rate = found.pop(LEARNING_RATE, None)
-        # What stays open was on a branch of the space that the winner did not take.
-        kept = {k: v for k, v in method.settings.items() if not isinstance(v, Range | Choices)}
-        chosen = {name: found.pop(name) for name in list(found) if "." in name}
-        method = method.model_copy(update={"settings": kept | found})
-        if rate is not None:
-            training = training.model_copy(update={"learning_rate": rate})
-        training = training.model_copy(update=_of("training", chosen))
-        network = network.model_copy(update=_of("network", chosen))
-        decided = sampler.settings | _of(SAMPLER, chosen)
-        sampler = sampler.model_copy(update={"settings": decided})
+    if trial is not None and trial.suggested is not None:
+        values = by_table(trial.suggested)
+        method = _settled(method, values["method"])
+        sampler = _settled(sampler, values["sampler"])
+        training = training.with_values(values["training"])
+        network = network.with_values(values["network"])
     return study.model_copy(
         update={
             "name": f"{study.name}-best-{'-'.join(cell)}"[:100],
@@ -116,16 +108,16 @@ def _fixed(study: StudySpec, cell: Cell, tried: Row | None) -> StudySpec:
             "samplers": (sampler,),
             "network": network,
             "training": training,
-            "swept": {},
-            "search": search,
+            "search": study.search.model_copy(update={"trials": 0}),
         }
     )
 
 
-def _of(table: str, chosen: Mapping[str, Option]) -> dict[str, Option]:
-    """What was chosen for the fields of one table."""
-    found = (name.partition(".") for name in chosen)
-    return {field: chosen[f"{head}.{field}"] for head, _, field in found if head == table}
+def _settled(entry: Entry, values: dict[str, Option]) -> Entry:
+    """An entry with values in its open places."""
+    # A place without a value was on a branch of the space that the trial did not take.
+    fixed = {name: value for name, value in entry.settings.items() if not is_open(value)}
+    return entry.model_copy(update={"settings": fixed | values})
 
 
 def _entry(entries: Iterable[Entry], label: str) -> Entry:

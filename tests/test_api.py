@@ -1,5 +1,9 @@
 """The Python interface: the verbs of the command line, with tables as DataFrames."""
 
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +27,34 @@ def test_verbs(tiny_run):
     assert set(study.replay("dsm", "rings")["verdict"]) == {"identical"}
     with pytest.raises(sb.UsageError, match="did you mean 'dsm'"):
         study.best("dms", "rings")
+
+
+def test_results_are_loaded_once_until_the_run_directory_changes(tiny_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run, folder)
+    study = sb.Study(folder)
+    source = study.source
+    study.leaderboard()
+    study.report()
+    results = study.results
+    results["state"] = "changed"
+    assert study.source is source
+    assert set(study.results["state"]) == {"ok"}
+    rows = (folder / "runs.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "runs.jsonl").write_bytes(b"".join(rows[:-1]))
+    assert len(study.results) == len(source.results) - 1
+
+
+def test_status_needs_neither_torch_nor_matplotlib(tiny_run):
+    program = (
+        "import sys, scorebench as sb\n"
+        "from scorebench.reports.commands import status\n"
+        f"sb.Study({str(tiny_run)!r}).status()\n"
+        f"status({str(tiny_run)!r})\n"
+        "print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "[]", ended.stderr
 
 
 def test_confirmed_samples_reproduce_their_scores(tiny_run):
@@ -72,7 +104,7 @@ def test_a_study_can_be_given_as_a_value(tiny_toml, tmp_path):
         sb.run(spec, tmp_path / "run", overrides=["seed=1"])
 
 
-def test_datasets_are_at_hand():
+def test_datasets_can_be_used_alone():
     rings = sb.get_dataset("rings")
     points = rings.sample(5, torch.Generator().manual_seed(0))
     assert rings.log_prob(points).shape == (5,)

@@ -225,9 +225,9 @@ def test_best_is_a_study_that_repeats_the_confirmed_runs(tiny_run, tmp_path):
 def test_replay_says_identical_and_touches_nothing(tiny_run):
     before = snapshot(tiny_run)
     everything = scorebench("replay", tiny_run, "--all", check=0).stdout
-    assert "All 12 numbers of 4 runs are identical to the bit." in everything
+    assert "All 12 numbers of 4 runs are bitwise identical." in everything
     one = scorebench("replay", tiny_run, "ssm", "rings", check=0).stdout
-    assert "All 3 numbers of 1 run are identical to the bit." in one
+    assert "All 3 numbers of 1 run are bitwise identical." in one
     assert snapshot(tiny_run) == before
 
 
@@ -243,7 +243,7 @@ def test_replay_exits_with_1_when_numbers_differ(tiny_run, tmp_path):
 
 
 BAD = {
-    "run nothing_like_it": "there is no study 'nothing_like_it'",
+    "run nothing_like_it": "unknown study 'nothing_like_it'",
     "run quik": "did you mean 'quick'",
     "run quick -o methods=['dsn']": "did you mean 'dsm'",
     "run quick -o datasets=['ring']": "did you mean 'rings'",

@@ -18,7 +18,7 @@ from scipy.interpolate import RectBivariateSpline
 from torch import Tensor
 
 from ...datasets.base import Dataset
-from ...datasets.cache import kept
+from ...datasets.cache import cached
 from ...datasets.curve import BlurredCurve
 from ...datasets.errors import UsageError
 from ...datasets.mixture import GaussianMixture
@@ -86,7 +86,7 @@ def embed(dataset: Dataset, ell: float) -> Embedding:
         spread = _constant(dataset, ell / math.sqrt(2)) - 2 * square + constant**2
         return {"both": torch.tensor([constant, spread], dtype=torch.float64)}
 
-    constant, spread = kept("embedding", dataset, ell, make=make)["both"].tolist()
+    constant, spread = cached("embedding", dataset, ell, make=make)["both"].tolist()
     return Embedding(ell, mean, constant, spread)
 
 
@@ -127,7 +127,7 @@ class _Spline:
         def make() -> dict[str, Tensor]:
             return {"values": curve_log_prob(dataset, ell, axis).exp() * (2 * math.pi * ell**2)}
 
-        values = kept("kernel mean", dataset, ell, make=make)["values"]
+        values = cached("kernel mean", dataset, ell, make=make)["values"]
         self._spline = RectBivariateSpline(axis.numpy(), axis.numpy(), values.numpy())
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...datasets.base import Dataset
-from ...datasets.cache import kept
+from ...datasets.cache import cached
 from . import metrics
 from .base import Metric
 from .embedding import kernel_mean
@@ -61,4 +61,4 @@ def threshold(dataset: Dataset) -> float:
         probe = dataset.sample(_PROBE, torch.Generator().manual_seed(_SEED))
         return {"density": kernel_mean(dataset, _BLUR)(probe).quantile(_QUANTILE).view(1)}
 
-    return float(kept("junk threshold", dataset, make=make)["density"])
+    return float(cached("junk threshold", dataset, make=make)["density"])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...datasets.base import Dataset
-from ...datasets.cache import kept
+from ...datasets.cache import cached
 from ...datasets.curve import BlurredCurve
 from ...datasets.quadrature import grid, midpoints, panels
 from ...datasets.separable import log_derivatives, mix
@@ -49,7 +49,7 @@ def nodes(dataset: Dataset, sigma: float) -> Nodes:
         dataset: Outside the plane, 20,000 fixed random points replace the quadrature.
         sigma: Noise level.
     """
-    return Nodes(**kept("nodes", dataset, sigma, make=lambda: _nodes(dataset, sigma)._asdict()))
+    return Nodes(**cached("nodes", dataset, sigma, make=lambda: _nodes(dataset, sigma)._asdict()))
 
 
 def _nodes(dataset: Dataset, sigma: float) -> Nodes:

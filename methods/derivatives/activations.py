@@ -1,4 +1,4 @@
-"""Smooth non-linearities with the three derivatives that closed-form gradients of scores need."""
+"""Smooth activations with the three derivatives that closed-form gradients of scores need."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -28,7 +28,7 @@ def _swish(a: Tensor) -> Curve:
 def _softplus(a: Tensor) -> Curve:
     s = torch.sigmoid(a)
     second = s * (1 - s)
-    # Beyond 40 the exact value is a to the last bit, in double precision too.
+    # Above 40 the exact value equals a to the last bit, in double precision too.
     return Curve(functional.softplus(a, threshold=40.0), s, second, second * (1 - 2 * s))
 
 

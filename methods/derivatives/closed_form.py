@@ -1,6 +1,6 @@
-"""Perceptrons whose derivatives are recursions through the layers, made known to autograd.
+"""Closed-form derivatives of perceptrons, connected to autograd.
 
-What ``energy_jets`` and ``score_jets`` compute becomes differentiable once here, with respect to
+The values of ``energy_jets`` and ``score_jets`` become differentiable once here, with respect to
 the parameters. On the CPU the same recursions run compiled.
 """
 
@@ -30,22 +30,22 @@ class ClosedForm:
 
     Args:
         mlp: Architecture.
-        theta: Flat parameters, shape (K, mlp.size); followed as they are changed in place.
+        theta: Flat parameters, shape (K, mlp.size); in-place changes take effect.
     """
 
     def __init__(self, mlp: MLP, theta: Tensor) -> None:
         self.mlp = mlp
         self.theta = theta
-        # Views stay right while an optimiser moves the parameters in place.
+        # Views stay valid while an optimiser changes the parameters in place.
         self.layers = mlp.views(theta.detach())
-        numbers = theta.dtype in (torch.float32, torch.float64)
-        self.compiled = numbers and theta.device.type == "cpu" and theta.is_contiguous()
-        # Jets that wait for the next step, by kind, number of points and of directions.
-        self.waiting: dict[tuple[type, int, int], list[Any]] = {}
+        supported = theta.dtype in (torch.float32, torch.float64)
+        self.compiled = supported and theta.device.type == "cpu" and theta.is_contiguous()
+        # Idle jets for the next evaluation, by kind, number of points and of directions.
+        self.idle: dict[tuple[type, int, int], list[Any]] = {}
         self._forward: Forward | None = None
 
     def score(self, x: Tensor) -> tuple[Tensor, int]:
-        """Score at x of shape (K, B, inputs), with no graph, and the passes that it took."""
+        """Return the score at x (K, B, inputs), without a graph, and the passes it took."""
         if self.mlp.kind == "score":
             return self._outputs(x), 1
         if self.compiled:
@@ -53,16 +53,16 @@ class ClosedForm:
         return energy_jets.scores(self.mlp, self.layers, x), 2
 
     def forward(self) -> Forward:
-        """The compiled way through the network."""
+        """Return the compiled forward pass."""
         if self._forward is None:
-            # Imported here: numba takes a third of a second, and only networks need it.
+            # Imported on first use: numba takes a third of a second to load.
             from .compiled_jets import Forward
 
             self._forward = Forward(self.mlp, self.theta)
         return self._forward
 
     def energy_jet(self, points: int, directions: int) -> EnergyJet | CompiledEnergyJet:
-        """The fastest jet of an energy that there is for these parameters."""
+        """Make the fastest jet of an energy for these parameters."""
         if not self.compiled:
             return EnergyJet(self.mlp, self.layers)
         from .compiled_jets import CompiledEnergyJet
@@ -70,7 +70,7 @@ class ClosedForm:
         return CompiledEnergyJet(self.mlp, self.theta, points, directions)
 
     def score_jet(self, points: int, directions: int) -> ScoreJet | CompiledScoreJet:
-        """The fastest jet of a network's own output that there is for these parameters."""
+        """Make the fastest jet of a network's output for these parameters."""
         if not self.compiled:
             return ScoreJet(self.mlp, self.layers)
         from .compiled_jets import CompiledScoreJet
@@ -80,17 +80,17 @@ class ClosedForm:
     def jet(
         self, x: Tensor, v: Tensor | None, wanted: tuple[str, ...], *, training: bool
     ) -> tuple[tuple[Tensor, ...], int]:
-        """(E, s, v·s, v·∇s·v); those that the network has not, or were not wanted, are empty.
+        """Compute (E, s, v·s, v·∇s·v); parts that do not exist, or are not wanted, are empty.
 
         Args:
             x: Points, shape (K, B, inputs).
             v: Directions, shape (K, M, B, inputs), or None.
             wanted: Of ``energy``, ``score`` and ``slices``.
-            training: Whether parameter gradients will be asked for.
+            training: Whether parameter gradients follow.
 
         Returns:
-            The four, and the passes through the network that they take, those of the gradient
-            among them.
+            The four values, and the number of passes through the network, including those of the
+            gradient.
         """
         m = 0 if v is None else v.shape[1]
         none = x.new_empty((x.shape[0], 0, 0))
@@ -109,12 +109,12 @@ class ClosedForm:
     def vjp(
         self, x: Tensor, v: Tensor | None, wanted: tuple[str, ...]
     ) -> tuple[tuple[Tensor, ...], Pull, int] | None:
-        """What ``jet`` gives, with no graph, and the way back; None if this is not compiled.
+        """Compute ``jet`` without a graph, and its vector-Jacobian product; None if not compiled.
 
         Returns:
-            The four, a function from the cotangents of the four (None for zero) to the gradient
-            of the parameters, and the passes of both. The gradient lies in memory that the next
-            evaluation uses again.
+            The four values, a function from their cotangents (None for zero) to the gradient of
+            the parameters, and the passes of both. The next evaluation reuses the memory of the
+            gradient.
         """
         if not self.compiled or "energy" in wanted:
             return None
@@ -123,14 +123,14 @@ class ClosedForm:
             return *self._score_vjp(x, v, m), 3 * (1 + m)
         lease = _Lease(self, EnergyJet, x.shape[1], m)
         values = lease.jet.evaluate(x, v, energy=False)
-        # The function keeps the lease.
+        # The function holds the lease.
         pull = lambda *bars: lease.jet.backward(*bars)  # noqa: E731
         return values, pull, _passes(m, training=True)
 
     def _score_vjp(
         self, x: Tensor, v: Tensor | None, directions: int
     ) -> tuple[tuple[Tensor, ...], Pull]:
-        """``vjp`` of a network that is the score."""
+        """``vjp`` of a score network."""
         lease = _Lease(self, ScoreJet, x.shape[1], directions)
         rows: Tensor = lease.jet.evaluate(x, v)
         none = x.new_empty((x.shape[0], 0, 0))
@@ -138,7 +138,7 @@ class ClosedForm:
             v = v[..., : rows.shape[-1]]
 
         def pull(
-            energy: Tensor | None,  # noqa: ARG001 (it has none)
+            energy: Tensor | None,  # noqa: ARG001 (a score network has none)
             score: Tensor | None,
             first: Tensor | None,
             second: Tensor | None,
@@ -184,25 +184,25 @@ def _sliced(
 
 
 class _Lease:
-    """A jet that belongs to one evaluation for as long as its graph lives, then to the next."""
+    """A jet that one evaluation uses until its graph is freed; then it becomes idle again."""
 
     def __init__(self, owner: ClosedForm, kind: type, points: int, directions: int) -> None:
-        self._waiting = owner.waiting.setdefault((kind, points, directions), [])
+        self._idle = owner.idle.setdefault((kind, points, directions), [])
         make = owner.energy_jet if kind is EnergyJet else owner.score_jet
-        self.jet: Any = self._waiting.pop() if self._waiting else make(points, directions)
+        self.jet: Any = self._idle.pop() if self._idle else make(points, directions)
 
     def __del__(self) -> None:
-        self._waiting.append(self.jet)
+        self._idle.append(self.jet)
 
 
 class _EnergyJet(torch.autograd.Function):
-    """(E, s, v·s, v·∇s·v) of an energy network; E is empty if it is not wanted."""
+    """(E, s, v·s, v·∇s·v) of an energy network; E is empty if not wanted."""
 
     @staticmethod
     def forward(
         ctx: Any,
         lease: _Lease,
-        theta: Tensor,  # noqa: ARG004 (tells autograd whose gradient it is)
+        theta: Tensor,  # noqa: ARG004 (autograd needs it as an input)
         x: Tensor,
         v: Tensor | None,
         energy: bool,
@@ -210,13 +210,13 @@ class _EnergyJet(torch.autograd.Function):
         ctx.lease = lease
         ctx.set_materialize_grads(False)
         values = lease.jet.evaluate(x, v, energy=energy)
-        # Autograd writes to what it is given; jets hand the same empty tensors to everybody.
+        # Autograd changes the tensors it receives; jets return the same empty ones every time.
         return tuple(part if part.numel() else part.detach() for part in values)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *bars: Tensor | None) -> tuple[Tensor | None, ...]:
-        # The jet writes to the same memory again, while who asked may keep what it was given.
+        # The jet reuses this memory, while the caller may hold on to the gradient.
         gradient = ctx.lease.jet.backward(*bars).clone()
         return None, gradient, None, None, None
 
@@ -228,7 +228,7 @@ class _ScoreJet(torch.autograd.Function):
     def forward(
         ctx: Any,
         lease: _Lease,
-        theta: Tensor,  # noqa: ARG004 (tells autograd whose gradient it is)
+        theta: Tensor,  # noqa: ARG004 (autograd needs it as an input)
         x: Tensor,
         v: Tensor | None,
     ) -> Tensor:

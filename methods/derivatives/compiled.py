@@ -12,28 +12,28 @@ import numba
 
 from ...datasets.cache import folder
 
-# Machine code is kept by the file of the function it belongs to; these call each other.
-_TOGETHER = ("compiled.py", "gemm.py", "vector_math.py", "products.py", "*_kernels.py")
+# numba caches machine code by the file of its function; functions of these files call each other.
+_SOURCES = ("compiled.py", "gemm.py", "vector_math.py", "products.py", "*_kernels.py")
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function when it is first called, and keep the machine code on disk.
+    """Compile a function when it is first called, and cache the machine code on disk.
 
-    Products and sums may fuse, as they do in every matrix library; nothing is reordered.
+    Products and sums may fuse, as in every matrix library; nothing is reordered.
     """
     return _compile(function, {"contract"})
 
 
 def compiled_sums(function: Callable[..., Any]) -> Any:
-    """``compiled``, with sums split over the vector unit in an order that their length fixes."""
+    """Compile, with sums split over the vector unit in an order that depends on length only."""
     return _compile(function, {"contract", "reassoc", "nsz"})
 
 
 def compiled_quotients(function: Callable[..., Any]) -> Any:
-    """``compiled``, with quotients from a table and a Newton step where ``wide`` is called too.
+    """Compile, with quotients from a table and a Newton step where ``wide`` is called too.
 
-    They are right to the last place or two of single precision, in half the time. No number in the
-    function may be infinite.
+    They are accurate to the last one or two places of single precision, in half the time. No number
+    in the function may be infinite.
     """
     return _compile(function, {"contract", "arcp", "ninf"})
 
@@ -41,15 +41,15 @@ def compiled_quotients(function: Callable[..., Any]) -> Any:
 def _compile(function: Callable[..., Any], freedom: set[str]) -> Any:
     options: dict[str, Any] = {"fastmath": freedom, "error_model": "numpy", "nogil": True}
     try:
-        with _kept_by_source():
+        with _cache_by_source():
             return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nothing can be written anywhere
+    except RuntimeError:  # no writable folder
         return numba.njit(**options)(function)
 
 
 @contextlib.contextmanager
-def _kept_by_source() -> Iterator[None]:
-    """Keep machine code where that of other sources is not looked for."""
+def _cache_by_source() -> Iterator[None]:
+    """Cache machine code in a folder of its own for each version of the sources."""
     config: Any = numba.config
     before = config.CACHE_DIR
     config.CACHE_DIR = before or _home()
@@ -61,10 +61,10 @@ def _kept_by_source() -> Iterator[None]:
 
 @cache
 def _home() -> str:
-    """A folder beside the package, or in the user's cache where that cannot be written."""
+    """The folder of the machine code: beside the package, or in the user's cache if read-only."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(path for pattern in _TOGETHER for path in here.glob(pattern)):
+    for path in sorted(path for pattern in _SOURCES for path in here.glob(pattern)):
         digest.update(path.read_bytes())
     name = f"compiled-{digest.hexdigest()[:16]}"
     if os.access(here, os.W_OK):

@@ -1,7 +1,7 @@
-"""What ``energy_jets`` and ``score_jets`` compute, compiled from end to end: for the CPU.
+"""``energy_jets`` and ``score_jets`` compiled from end to end, for the CPU.
 
-A member is computed as if it were alone, from memory of its own that is laid out alike for all, so
-that its numbers are the same to the bit whoever stands beside it.
+Each member is computed separately, in its own memory with the same layout for all, so its numbers
+are bitwise independent of the other members.
 """
 
 from typing import Any
@@ -15,12 +15,12 @@ from . import jet_kernels, scorer_kernels, value_kernels
 from .energy_jets import Values
 from .vector_math import KINDS
 
-# Numbers in a tile of activations: with its buffers it stays in a core's own cache.
+# Numbers per tile of activations: a tile and its buffers fit in a core's own cache.
 _TILE = 40_000
 
 
 class _Recursion:
-    """Parameters and memory of K members for so many points B and directions M."""
+    """Parameters and memory of K members for B points and M directions."""
 
     def __init__(self, mlp: MLP, theta: Tensor, points: int, directions: int, kernels: Any) -> None:
         k, inputs, flat = len(theta), mlp.widths[0], theta.detach()
@@ -45,46 +45,46 @@ class CompiledEnergyJet(_Recursion):
 
     Args:
         mlp: Architecture of kind ``energy``.
-        theta: Flat parameters, shape (K, size), contiguous; followed as they change in place.
+        theta: Flat parameters, shape (K, size), contiguous; in-place changes take effect.
         points: B.
         directions: M.
     """
 
     def __init__(self, mlp: MLP, theta: Tensor, points: int, directions: int) -> None:
         super().__init__(mlp, theta, points, directions, jet_kernels)
-        self.given: tuple[Tensor, Tensor | None, bool] | None = None
-        self.spent = False
+        self.inputs: tuple[Tensor, Tensor | None, bool] | None = None
+        self.overwritten = False
         k, inputs = len(theta), mlp.widths[0]
         shapes = (k, 0), (k, 0, inputs), (k, 0, points), (k, directions, points)
         self.zeros = [self.gradient.new_zeros(shape).numpy() for shape in shapes]
-        # Handed out where nothing else is: nobody can change what has no elements.
+        # Shared results for unwanted values: tensors without elements cannot be changed.
         self.none = [self.gradient.new_empty(k, *rest) for rest in ((0,), (0, points), (0, points))]
 
     def evaluate(self, x: Tensor, v: Tensor | None, *, energy: bool) -> Values:
-        """As ``EnergyJet.evaluate``."""
-        self.given, self.spent = (x, v, energy), False
+        """Compute as ``EnergyJet.evaluate``."""
+        self.inputs, self.overwritten = (x, v, energy), False
         k, none, blank = len(x), self.none, self.gradient.new_empty
-        made = blank((k, self.points)) if energy else none[0]
+        value = blank((k, self.points)) if energy else none[0]
         score = blank(x.shape)
         first, second = none[1:]
         if self.directions:
             first, second = blank((2, k, self.directions, self.points))
-        arrays = made.numpy(), score.numpy(), first.numpy(), second.numpy()
+        arrays = value.numpy(), score.numpy(), first.numpy(), second.numpy()
         jet_kernels.evaluate(*self.setting, *self.memory, self.array(x), self.along(v), *arrays)
-        return Values(made, score, first, second)
+        return Values(value, score, first, second)
 
     def backward(self, *bars: Tensor | None) -> Tensor:
-        """As ``EnergyJet.backward``."""
-        if self.spent and self.given is not None:
-            # Going back writes over what came forth; few ask twice.
-            x, v, with_energy = self.given
+        """Compute as ``EnergyJet.backward``."""
+        if self.overwritten and self.inputs is not None:
+            # backward() overwrites forward buffers.
+            x, v, with_energy = self.inputs
             self.evaluate(x, v, energy=with_energy)
-        self.spent = True
-        given = (
+        self.overwritten = True
+        cotangents = (
             zero if bar is None else self.array(bar)
             for bar, zero in zip(bars, self.zeros, strict=True)
         )
-        jet_kernels.pull(self.sizes, *self.memory, *given, self.bar)
+        jet_kernels.pull(self.sizes, *self.memory, *cotangents, self.bar)
         return self.gradient
 
 
@@ -92,8 +92,8 @@ class CompiledScoreJet(_Recursion):
     """A ``ScoreJet`` for one number of members, points and directions.
 
     Args:
-        mlp: Architecture; one of kind ``energy`` gives its value.
-        theta: Flat parameters, shape (K, size), contiguous; followed as they change in place.
+        mlp: Architecture; of kind ``energy`` the output is its value.
+        theta: Flat parameters, shape (K, size), contiguous; in-place changes take effect.
         points: B.
         directions: M.
     """
@@ -103,25 +103,25 @@ class CompiledScoreJet(_Recursion):
         self.outputs = mlp.widths[-1]
 
     def evaluate(self, x: Tensor, v: Tensor | None) -> Tensor:
-        """As ``ScoreJet.evaluate``."""
+        """Compute as ``ScoreJet.evaluate``."""
         rows = 1 + self.directions
-        made = self.gradient.new_empty((len(x), rows * self.points, self.outputs))
-        arrays = self.array(x), self.along(v), made.numpy()
+        out = self.gradient.new_empty((len(x), rows * self.points, self.outputs))
+        arrays = self.array(x), self.along(v), out.numpy()
         value_kernels.evaluate(*self.setting, *self.memory, *arrays)
-        return made.view(len(x), rows, self.points, self.outputs)
+        return out.view(len(x), rows, self.points, self.outputs)
 
     def backward(self, bars: Tensor) -> Tensor:
-        """As ``ScoreJet.backward``."""
+        """Compute as ``ScoreJet.backward``."""
         value_kernels.pull(self.sizes, *self.memory, self.array(bars.flatten(1, 2)), self.bar)
         return self.gradient
 
 
 class Forward:
-    """What networks give at any number of points, with nothing kept for gradients.
+    """Outputs and scores of networks at any number of points, without gradients.
 
     Args:
         mlp: Architecture.
-        theta: Flat parameters, shape (K, size), contiguous; followed as they change in place.
+        theta: Flat parameters, shape (K, size), contiguous; in-place changes take effect.
     """
 
     def __init__(self, mlp: MLP, theta: Tensor) -> None:
@@ -134,13 +134,13 @@ class Forward:
         self.blank, self.dtype = flat.new_empty, flat.dtype
 
     def outputs(self, x: Tensor) -> Tensor:
-        """The output at points (K, B, inputs): (K, B, outputs)."""
+        """Compute the output at points (K, B, inputs): (K, B, outputs)."""
         out = self.blank((*x.shape[:2], self.columns))
         scorer_kernels.outputs(*self.setting, *self.memory, _array(x, self.dtype), out.numpy())
         return out.to(x.dtype)
 
     def scores(self, x: Tensor) -> Tensor:
-        """Of an energy the score at points (K, B, inputs), of the same shape."""
+        """Compute the score of an energy at points (K, B, inputs), of the same shape."""
         out = self.blank(x.shape)
         scorer_kernels.scores(*self.setting, *self.memory, _array(x, self.dtype), out.numpy())
         return out.to(x.dtype)

@@ -1,6 +1,6 @@
-"""Derivatives of any network by differentiating graphs of graphs: plain autograd.
+"""Derivatives of any network by plain autograd, with graphs of graphs.
 
-Slower than the closed forms by a factor of three or more, and what they are tested against.
+Slower than the closed forms by a factor of three or more; the closed forms are tested against it.
 """
 
 import torch
@@ -12,7 +12,7 @@ from ..module_network import ModuleNetwork
 class DoubleBackward:
     """Energies, scores and their derivatives of K modules, one member after the other.
 
-    Batched over members, kernels would round differently for different K; a loop cannot.
+    A loop over members: batched kernels would round differently for different K.
 
     Args:
         network: Architecture.
@@ -24,14 +24,14 @@ class DoubleBackward:
         self.theta = theta
 
     def score(self, x: Tensor) -> tuple[Tensor, int]:
-        """Score at x of shape (K, B, inputs), with no graph, and the passes that it took."""
+        """Return the score at x (K, B, inputs), without a graph, and the passes it took."""
         jet, passes = self.jet(x, None, ("score",), training=False)
         return jet[1], passes
 
     def jet(
         self, x: Tensor, v: Tensor | None, wanted: tuple[str, ...], *, training: bool
     ) -> tuple[tuple[Tensor, ...], int]:
-        """(E, s, v·s, v·∇s·v); what was not wanted may be empty. See ``ClosedForm.jet``."""
+        """Compute (E, s, v·s, v·∇s·v); unwanted values may be empty. See ``ClosedForm.jet``."""
         rows = (self.theta if training else self.theta.detach()).unbind()
         directions = [None] * len(rows) if v is None else list(v)
         jets = [
@@ -52,7 +52,7 @@ class DoubleBackward:
     ) -> tuple[Tensor, ...]:
         slopes = "score" in wanted or v is not None
         with torch.enable_grad():
-            # A copy, because the memory of a batch starts at another alignment for every member.
+            # A copy, because each member of a batch starts at a different alignment.
             x = x.detach().clone().requires_grad_(slopes)
             out = self.network(self.network.tensors(row), x)
             score = energy = out.new_empty(0)

@@ -1,15 +1,15 @@
 """Scores of an energy perceptron and their parameter gradients in closed form.
 
 For f = -E with score s = ∇f, and directions v, everything that score matching needs is E, s and
-v·∇s·v, the second derivative of f along v. No graph of a graph is ever built (autograd's "double
+v·∇s·v, the second derivative of f along v. No second-order graph is built (autograd's "double
 backward"). Notation, layer by layer: a is the input of the activation φ, h = φ(a); a dot marks a
 derivative along a direction; n = ∂f/∂h. K members, B points, M directions, W units. Then
 
     a_l = h_{l-1} W_l + b_l,   ȧ_l = ḣ_{l-1} W_l,   ḣ_l = φ'ȧ_l,   n_{l-1} = (φ'n)_l W_lᵀ,
     s = (φ'n)_1 W_1ᵀ,   v·∇s·v = Σ_l Σ_units φ''n ȧ²:
 
-each layer bends the line x + tv by φ''ȧ², which n carries to the output, so that no second
-derivative is ever pushed through a weight. The adjoint of n runs forwards, that of a and ȧ
+each layer bends the line x + tv by φ''ȧ², which n carries to the output, so no second derivative
+passes through a weight. The adjoint of n runs forwards, that of a and ȧ
 backwards; with the score's cotangent σ = u_0 and the curvatures' cotangents c,
 
     t_l = u_{l-1} W_l,   u_l = φ't + Σ c φ''ȧ²,
@@ -27,10 +27,10 @@ from .activations import ACTIVATIONS
 
 
 class Values(NamedTuple):
-    """What a network gives at points along directions.
+    """Values of a network at points along directions.
 
     Attributes:
-        energy: E, shape (K, B); (K, 0) if it was not wanted.
+        energy: E, shape (K, B); (K, 0) if not wanted.
         score: s, shape (K, B, d).
         first: v·s, shape (K, M, B).
         second: v·∇s·v, shape (K, M, B).
@@ -42,18 +42,18 @@ class Values(NamedTuple):
     second: Tensor
 
 
-class _Hidden(NamedTuple):
-    """What ``evaluate`` leaves of a hidden layer.
+class _EnergyLayer(NamedTuple):
+    """Values of a hidden layer for ``backward``.
 
     Attributes:
         below: Inputs of its weights as rows [h | ḣ₁…ḣ_M], shape (K, 1 + M, B, inputs).
         da: ȧ, shape (K, M, B, W).
-        h: φ, shape (K, B, W), and likewise
-        slope: φ',
-        second: φ'',
-        bent: φ''n,
-        third: φ'''n,
-        through: φ'n.
+        h: φ, shape (K, B, W).
+        slope: φ', same shape.
+        second: φ'', same shape.
+        bent: φ''n, same shape.
+        third: φ'''n, same shape.
+        through: φ'n, same shape.
     """
 
     below: Tensor
@@ -67,19 +67,19 @@ class _Hidden(NamedTuple):
 
 
 class EnergyJet:
-    """One evaluation at a time, forward and then backward.
+    """One evaluation at a time: forward, then backward.
 
     Args:
         mlp: Architecture of kind ``energy``.
-        layers: Weights and biases; followed as they are changed in place.
+        layers: Weights and biases; in-place changes take effect.
     """
 
     def __init__(self, mlp: MLP, layers: Layers) -> None:
         self.mlp, self.layers = mlp, layers
-        self.hidden: list[_Hidden] = []
+        self.hidden: list[_EnergyLayer] = []
 
     def evaluate(self, x: Tensor, v: Tensor | None, *, energy: bool) -> Values:
-        """Values at points (K, B, d) along directions (K, M, B, d)."""
+        """Compute values at points (K, B, d) along directions (K, M, B, d)."""
         phi = ACTIVATIONS[self.mlp.activation]
         below = x.unsqueeze(1) if v is None else torch.cat([x.unsqueeze(1), v], 1)
         belows, pushed, curves = [], [], []
@@ -90,9 +90,9 @@ class EnergyJet:
             h, slope, _, _ = curves[-1]
             below = torch.cat([h.unsqueeze(1), slope.unsqueeze(1) * pushed[-1][:, 1:]], 1)
         weight, bias = self.layers[-1]
-        made = x.new_empty((len(x), 0))
+        value = x.new_empty((len(x), 0))
         if energy:
-            made = (product(h, weight) + bias).squeeze(-1)
+            value = (product(h, weight) + bias).squeeze(-1)
         n = -weight.mT
         curvature = x.new_zeros((len(x), pushed[0].shape[1] - 1, x.shape[1]))
         self.hidden = []
@@ -101,11 +101,11 @@ class EnergyJet:
             da, bent, through = pushed[i][:, 1:], second * n, slope * n
             curvature += (bent.unsqueeze(1) * da.square()).sum(-1)
             self.hidden.insert(
-                0, _Hidden(belows[i], da, h, slope, second, bent, third * n, through)
+                0, _EnergyLayer(belows[i], da, h, slope, second, bent, third * n, through)
             )
             n = product(through, self.layers[i][0].mT)
         first = curvature if v is None else (v * n.unsqueeze(1)).sum(-1)
-        return Values(made, n, first, curvature)
+        return Values(value, n, first, curvature)
 
     def backward(
         self,
@@ -114,17 +114,17 @@ class EnergyJet:
         first: Tensor | None,
         second: Tensor | None,
     ) -> Tensor:
-        """Parameter gradient of <energy, E> + <score, s> + <first, v·s> + <second, v·∇s·v>.
+        """Compute the gradient of <energy, E> + <score, s> + <first, v·s> + <second, v·∇s·v>.
 
         Args:
-            energy: Cotangent of E, shape (K, B), or None for zero; likewise
-            score: (K, B, d),
-            first: (K, M, B),
-            second: (K, M, B).
+            energy: Cotangent of E, shape (K, B), or None for zero.
+            score: Cotangent of s, shape (K, B, d), or None.
+            first: Cotangent of v·s, shape (K, M, B), or None.
+            second: Cotangent of v·∇s·v, shape (K, M, B), or None.
 
         Returns:
             Gradient with respect to the flat parameters, shape (K, size), zero in the padding;
-            in memory that the next call may write to again.
+            the next call may reuse its memory.
         """
         below = self.hidden[0].below
         gradient = below.new_zeros((len(below), self.mlp.size))
@@ -167,7 +167,7 @@ class EnergyJet:
 
 
 def scores(mlp: MLP, layers: Layers, x: Tensor) -> Tensor:
-    """The score with nothing kept: (K, B, d) -> (K, B, d)."""
+    """Compute the score without gradients: (K, B, d) -> (K, B, d)."""
     phi = ACTIVATIONS[mlp.activation]
     h, slopes = x, []
     for weight, bias in layers[:-1]:

@@ -1,4 +1,4 @@
-"""The matrix product of the library that torch itself uses, for compiled functions to call."""
+"""The matrix product of torch's own BLAS library, callable from compiled functions."""
 
 import ctypes
 from pathlib import Path
@@ -18,13 +18,13 @@ _ROUTINES = {types.float32: "sgemm", types.float64: "dgemm"}
 
 
 def _address(routine: str) -> int:
-    """Where the BLAS routine lies: in torch's library, or else in scipy's."""
+    """Address of the BLAS routine, in torch's library or otherwise in scipy's."""
     library = Path(torch.__file__).parent / "lib"
     for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
         if (library / name).exists():
-            found = getattr(ctypes.CDLL(str(library / name)), f"{routine}_", None)
-            if found is not None:
-                return ctypes.cast(found, ctypes.c_void_p).value or 0
+            function = getattr(ctypes.CDLL(str(library / name)), f"{routine}_", None)
+            if function is not None:
+                return ctypes.cast(function, ctypes.c_void_p).value or 0
     address: int = get_cython_function_address("scipy.linalg.cython_blas", routine)
     return address
 
@@ -46,24 +46,24 @@ def _lowered(
 ) -> Any:
     number = out.dtype
     if not left.dtype == right.dtype == number or number not in _ROUTINES:
-        raise TypingError(f"a product of {left} and {right} cannot be written to {out}")
+        raise TypingError(f"{left} times {right} cannot be written to {out}: use one type for all")
     real = ir.FloatType() if number == types.float32 else ir.DoubleType()
     char, whole = ir.IntType(8), ir.IntType(32)
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def kept(value: Any) -> Any:
+        def stored(value: Any) -> Any:
             return cgutils.alloca_once_value(builder, value)
 
         def flag(flipped: Any) -> Any:
-            return kept(builder.select(flipped, char(ord("T")), char(ord("N"))))
+            return stored(builder.select(flipped, char(ord("T")), char(ord("N"))))
 
-        sizes = [kept(builder.trunc(size, whole)) for size in arguments[2:5]]
+        sizes = [stored(builder.trunc(size, whole)) for size in arguments[2:5]]
         arrays = [
             make_array(kind)(context, builder, value)
             for kind, value in zip(signature.args[5:], arguments[5:], strict=True)
         ]
         strides = [
-            kept(builder.trunc(cgutils.unpack_tuple(builder, array.shape, 2)[1], whole))
+            stored(builder.trunc(cgutils.unpack_tuple(builder, array.shape, 2)[1], whole))
             for array in arrays
         ]
         left, right, out = (array.data for array in arrays)
@@ -78,13 +78,13 @@ def _lowered(
             ),
             _SYMBOL.format(_ROUTINES[number]),
         )  # fmt: skip
-        # The routine counts by columns, so it is given the transposed product.
+        # BLAS is column-major, so it computes the transposed product.
         builder.call(
             function,
             [
                 flag(arguments[0]), flag(arguments[1]), sizes[1], sizes[0], sizes[2],
-                kept(real(1)), right, strides[1], left, strides[0],
-                kept(real(0)), out, strides[2],
+                stored(real(1)), right, strides[1], left, strides[0],
+                stored(real(0)), out, strides[2],
             ],
         )  # fmt: skip
         return context.get_dummy_value()
@@ -94,6 +94,6 @@ def _lowered(
     return types.void(*flags, size, size, size, left, right, out), build
 
 
-# gemm(flip_right, flip_left, m, n, k, left, right, out): out (m, n) = left · right, the inner
-# dimension being k; a flipped factor is transposed.
+# gemm(flip_right, flip_left, m, n, k, left, right, out): out (m, n) = left · right with inner
+# dimension k; a flipped factor is transposed.
 gemm: Any = intrinsic(_lowered)

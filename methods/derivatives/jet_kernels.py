@@ -1,16 +1,16 @@
-"""The recursions of ``energy_jets``, compiled: a member after the other, products included.
+"""The recursions of ``energy_jets``, compiled: one member after another, including products.
 
-Per member there is one piece of memory, cut into blocks of rows that are as long as a layer is
-wide; the notation is that of ``energy_jets``. Of each hidden layer it holds
+Each member has one memory, divided into blocks of rows as long as a layer is wide; the notation is
+that of ``energy_jets``. For each hidden layer it holds
 
-    pushed  [a | ȧ₁…ȧ_M], where φ' takes the place of a,
-    rows    [h | ḣ₁…ḣ_M | u], which the next weights are multiplied with,
+    pushed  [a | ȧ₁…ȧ_M], where φ' replaces a,
+    rows    [h | ḣ₁…ḣ_M | u], the input of the next weights,
     bars    [ā | ǡ₁…ǡ_M | φ'n], their counterparts in the weights' gradient,
     and φ'' and φ'''n, if there are directions,
 
-each letter standing for as many rows as there are points; then what a product has just made; then
-the inputs as rows [x | v₁…v_M | σ], with the score's cotangent σ. What is read for the last time
-gives its place to what is written next, so that as much as possible stays in a core's own cache.
+each letter standing for as many rows as there are points; then a buffer for products; then the
+inputs as rows [x | v₁…v_M | σ], with the score's cotangent σ. Values that are no longer needed are
+overwritten, so that as much as possible stays in a core's own cache.
 """
 
 from .compiled import compiled, compiled_sums
@@ -20,14 +20,14 @@ from .vector_math import wide
 
 
 def length(depth: int, directions: int, points: int, width: int, inputs: int) -> int:
-    """Numbers in a member's piece of memory."""
+    """Size of a member's memory."""
     blocks = depth * (3 * directions + 7) + 1 + directions
     return blocks * points * width + (2 + directions) * points * inputs
 
 
 @compiled
 def _blocks(directions):
-    """Blocks of points that a layer has."""
+    """Number of blocks of a layer."""
     return 3 * directions + 7
 
 
@@ -42,13 +42,13 @@ def _bend(bent, da):
 
 @compiled
 def _layer(memory, i, m, points, width):
-    """The blocks of hidden layer i: pushed, rows, bars, second and third."""
+    """Views of the blocks of hidden layer i: pushed, rows, bars, second and third."""
     size = points * width
     start = i * _blocks(m) * size
     pushed = block(memory, start, (1 + m) * points, width)
     rows = block(memory, start + (1 + m) * size, (2 + m) * points, width)
     bars = block(memory, start + (3 + 2 * m) * size, (2 + m) * points, width)
-    # φ''n waits where ā will be; without directions φ'' does so too, and becomes φ''n there.
+    # φ''n is stored where ā follows; without directions φ'' is too, and becomes φ''n there.
     second = block(memory, start + (5 + 3 * m if m else 3) * size, points, width)
     third = block(memory, start + (6 + 3 * m) * size, points, width)
     return pushed, rows, bars, second, third
@@ -56,15 +56,15 @@ def _layer(memory, i, m, points, width):
 
 @compiled
 def _ends(memory, depth, m, points, width, dim):
-    """What a product has just made, and the inputs."""
+    """Views of the buffer for products, and of the inputs."""
     start = depth * _blocks(m) * points * width
-    made = block(memory, start, (1 + m) * points, width)
-    return made, block(memory, start + made.size, (2 + m) * points, dim)
+    product = block(memory, start, (1 + m) * points, width)
+    return product, block(memory, start + product.size, (2 + m) * points, dim)
 
 
 @compiled
 def _through(n, pushed, bars, second, third, m):
-    """φ'n, φ''n and φ'''n; n may be one row for all points."""
+    """Compute φ'n, φ''n and φ'''n; n may be one row for all points."""
     wide()
     points, width = second.shape
     last = n.shape[0] - 1
@@ -84,27 +84,27 @@ def _through(n, pushed, bars, second, third, m):
 
 @compiled
 def evaluate(kind, sizes, used, theta, at, work, x, v, energy, score, first, second):
-    """Values at points x along directions v, and all that ``pull`` needs.
+    """Compute values at points x along directions v, and prepare ``pull``.
 
     Args:
-        kind: Of the activation.
+        kind: Kind of the activation.
         sizes: Depth D, directions M, points B, width W and inputs d.
-        used: How many units of a layer there are; the others fill up its width.
+        used: Units of a layer without padding.
         theta: Parameters, (K, size).
-        at: Where each weight and bias begins in them.
+        at: Offset of each weight and bias in them.
         work: The members' memory, (K, ``length``).
         x: Points, (K, B, d).
         v: Directions, (K, M, B, d).
-        energy: Where E goes, (K, B); (K, 0) if it is not wanted.
-        score: Where s goes, (K, B, d).
-        first: Where v·s goes, (K, M, B).
-        second: Where v·∇s·v goes, (K, M, B).
+        energy: Receives E, (K, B); (K, 0) if not wanted.
+        score: Receives s, (K, B, d).
+        first: Receives v·s, (K, M, B).
+        second: Receives v·∇s·v, (K, M, B).
     """
     depth, m, points, width, dim = sizes
     end = (1 + m) * points
     for k in range(theta.shape[0]):
         own, memory = theta[k], work[k]
-        made, inputs = _ends(memory, depth, m, points, width, dim)
+        product, inputs = _ends(memory, depth, m, points, width, dim)
         inputs[:points] = x[k]
         for q in range(m):
             inputs[(1 + q) * points : (2 + q) * points] = v[k, q]
@@ -114,9 +114,9 @@ def evaluate(kind, sizes, used, theta, at, work, x, v, energy, score, first, sec
             times(below, matrix(own, at, 2 * i, below.shape[1], width), pushed)
             bias = own[at[2 * i + 1] : at[2 * i + 1] + width]
             last = i == depth - 1
-            # Nothing but the energy asks for h of the last layer.
-            kept = 1 if last and not energy.shape[1] else points
-            activate(kind, used, bias, pushed, rows[:kept], bend, third, m)
+            # Only the energy needs h of the last layer.
+            stored = 1 if last and not energy.shape[1] else points
+            activate(kind, used, bias, pushed, rows[:stored], bend, third, m)
             if not last:
                 push(pushed, rows, m)
             below = rows[:end]
@@ -124,7 +124,7 @@ def evaluate(kind, sizes, used, theta, at, work, x, v, energy, score, first, sec
         for i in range(energy.shape[1]):
             energy[k, i] = dot(below[i], top) + own[at[2 * depth + 1]]
         second[k] = 0
-        n = made[:1]
+        n = product[:1]
         for j in range(width):
             n[0, j] = -top[j]
         for i in range(depth - 1, -1, -1):
@@ -134,7 +134,7 @@ def evaluate(kind, sizes, used, theta, at, work, x, v, energy, score, first, sec
                 for b in range(points):
                     second[k, q, b] += _bend(bars[b], pushed[(1 + q) * points + b])
             if i:
-                n = made[:points]
+                n = product[:points]
                 times_transposed(bars[end:], matrix(own, at, 2 * i, width, width), n)
             else:
                 times_transposed(bars[end:], matrix(own, at, 0, dim, width), score[k])
@@ -145,12 +145,12 @@ def evaluate(kind, sizes, used, theta, at, work, x, v, energy, score, first, sec
 
 @compiled
 def _along(t, pushed, u, bars, second, third, weights):
-    """The rows u, and what ā and ǡ are without the layers above.
+    """Compute the rows u, and ā and ǡ without the contributions of layers above.
 
     Args:
-        t: What the layer's weights make of u of the layer below.
+        t: Product of u of the layer below with the layer's weights.
         pushed: [φ' | ȧ₁…ȧ_M].
-        u: Where u goes.
+        u: Receives u.
         bars: [φ''n | … | φ'n], which become [ā | ǡ₁…ǡ_M | φ'n].
         second: φ''.
         third: φ'''n.
@@ -183,7 +183,7 @@ def _along(t, pushed, u, bars, second, third, weights):
 
 @compiled
 def _adjoint(down, pushed, bars, second, m):
-    """Add to ā and ǡ what comes from the adjoints [h̄ | ḣ̄₁…ḣ̄_M] of the layer's outputs."""
+    """Add to ā and ǡ the contributions of the adjoints [h̄ | ḣ̄₁…ḣ̄_M] of the layer's outputs."""
     wide()
     points, width = second.shape
     for i in range(points):
@@ -200,25 +200,25 @@ def _adjoint(down, pushed, bars, second, m):
 
 @compiled
 def pull(sizes, theta, at, work, energy, score, first, second, gradient):
-    """Gradient of <energy, E> + <score, s> + <first, v·s> + <second, v·∇s·v> after ``evaluate``.
+    """Compute the gradient of <energy, E> + <score, s> + <first, v·s> + <second, v·∇s·v>.
 
     Args:
-        sizes: As there.
-        theta: As there.
-        at: As there.
-        work: As there.
+        sizes: As in ``evaluate``, which must run before.
+        theta: As in ``evaluate``.
+        at: As in ``evaluate``.
+        work: As in ``evaluate``.
         energy: Cotangent of E, (K, B); (K, 0) for zero.
         score: Cotangent of s, (K, B, d); (K, 0, d) for zero.
-        first: Cotangent of v·s, (K, M, B); (K, 0, B) for zero, and likewise
-        second: of v·∇s·v.
-        gradient: Where it goes, (K, size); left as it is between the parameters.
+        first: Cotangent of v·s, (K, M, B); (K, 0, B) for zero.
+        second: Cotangent of v·∇s·v, (K, M, B); (K, 0, B) for zero.
+        gradient: Receives the gradient, (K, size); padding is left unchanged.
     """
     wide()
     depth, m, points, width, dim = sizes
     end = (1 + m) * points
     for k in range(theta.shape[0]):
         own, memory, bar = theta[k], work[k], gradient[k]
-        made, inputs = _ends(memory, depth, m, points, width, dim)
+        product, inputs = _ends(memory, depth, m, points, width, dim)
         u = inputs[end:]
         for i in range(points):
             for j in range(dim):
@@ -228,7 +228,7 @@ def pull(sizes, theta, at, work, energy, score, first, second, gradient):
                 c, v = first[k, q, i], inputs[(1 + q) * points + i]
                 for j in range(dim):
                     u[i, j] += c * v[j]
-        t = made[:points]
+        t = product[:points]
         for i in range(depth):
             pushed, rows, bars, bend, third = _layer(memory, i, m, points, width)
             times(u, matrix(own, at, 2 * i, u.shape[1], width), t)
@@ -250,11 +250,11 @@ def pull(sizes, theta, at, work, energy, score, first, second, gradient):
         for i in range(depth - 1, -1, -1):
             pushed, _, bars, bend, _ = _layer(memory, i, m, points, width)
             if i < depth - 1:
-                _adjoint(made, pushed, bars, bend, m)
+                _adjoint(product, pushed, bars, bend, m)
             column_sums(bars[:points], bar[at[2 * i + 1] : at[2 * i + 1] + width])
             if i:
                 _, below, _, _, _ = _layer(memory, i - 1, m, points, width)
                 transposed_times(below, bars, matrix(bar, at, 2 * i, width, width))
-                times_transposed(bars[:end], matrix(own, at, 2 * i, width, width), made)
+                times_transposed(bars[:end], matrix(own, at, 2 * i, width, width), product)
             else:
                 transposed_times(inputs, bars, matrix(bar, at, 0, dim, width))

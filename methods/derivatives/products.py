@@ -1,7 +1,7 @@
 """Matrix products and sums inside compiled functions.
 
-A product is made for one member at a time, so that its rounding cannot depend on who stands
-beside that member: batched products choose other code for other numbers of members. Operands are
+Products are computed one member at a time, so that rounding cannot depend on the other members:
+batched products use different code for different numbers of members. Operands are
 C-contiguous matrices of one floating-point type.
 """
 
@@ -11,14 +11,14 @@ from .compiled import compiled, compiled_sums
 from .gemm import gemm
 from .vector_math import wide
 
-# A matrix with so few columns is multiplied in a loop: a library's call takes longer to begin than
-# that to end.
+# A matrix with at most this many columns is multiplied in a loop, which ends before a library call
+# would begin.
 _FEW = 8
 
 
 @compiled
 def _few_times(left, right, out):
-    """Out = left · right, row by row."""
+    """Compute out = left · right, row by row."""
     wide()
     for i in range(left.shape[0]):
         row, weight, c = out[i], right[0], left[i, 0]
@@ -32,7 +32,7 @@ def _few_times(left, right, out):
 
 @compiled
 def times(left, right, out):
-    """Out = left · right, of shapes (m, k), (k, n) and (m, n)."""
+    """Compute out = left · right, of shapes (m, k), (k, n) and (m, n)."""
     if left.shape[1] <= _FEW:
         _few_times(left, right, out)
     elif right.shape[1] <= _FEW:
@@ -43,7 +43,7 @@ def times(left, right, out):
 
 @compiled
 def times_transposed(left, right, out):
-    """Out = left · rightᵀ, of shapes (m, k), (n, k) and (m, n)."""
+    """Compute out = left · rightᵀ, of shapes (m, k), (n, k) and (m, n)."""
     if right.shape[0] <= _FEW:
         for i in range(left.shape[0]):
             for j in range(right.shape[0]):
@@ -56,7 +56,7 @@ def times_transposed(left, right, out):
 
 @compiled
 def _outer(left, right, out):
-    """Out = leftᵀ · right, row by row."""
+    """Compute out = leftᵀ · right, row by row."""
     wide()
     out[:] = 0
     for i in range(left.shape[0]):
@@ -69,7 +69,7 @@ def _outer(left, right, out):
 
 @compiled
 def transposed_times(left, right, out):
-    """Out = leftᵀ · right, of shapes (k, m), (k, n) and (m, n)."""
+    """Compute out = leftᵀ · right, of shapes (k, m), (k, n) and (m, n)."""
     if left.shape[1] <= _FEW:
         _outer(left, right, out)
     elif right.shape[1] <= _FEW:
@@ -82,7 +82,7 @@ def transposed_times(left, right, out):
 
 @compiled_sums
 def dot(left, right):
-    """Σ left · right of two vectors."""
+    """Compute Σ left · right of two vectors."""
     wide()
     total = left.dtype.type(0)
     for j in range(left.shape[0]):
@@ -92,13 +92,13 @@ def dot(left, right):
 
 @compiled
 def block(memory, start, rows, columns):
-    """Part of a vector as a matrix."""
+    """View a part of a vector as a matrix."""
     return memory[start : start + rows * columns].reshape(rows, columns)
 
 
 @compiled
 def column_sums(rows, out):
-    """Sum of all rows."""
+    """Sum all rows."""
     wide()
     out[:] = 0
     for i in range(rows.shape[0]):

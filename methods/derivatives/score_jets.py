@@ -13,8 +13,8 @@ from ..networks import MLP, Layers, product, product_rows
 from .activations import ACTIVATIONS, Curve
 
 
-class _Hidden(NamedTuple):
-    """What ``evaluate`` leaves of a layer: [h | ḣ₁…ḣ_M] below it, and of a hidden one ȧ and φ."""
+class _ScoreLayer(NamedTuple):
+    """Values of a hidden layer for ``backward``: its inputs [h | ḣ₁…ḣ_M], ȧ and φ."""
 
     below: Tensor
     da: Tensor
@@ -22,20 +22,20 @@ class _Hidden(NamedTuple):
 
 
 class ScoreJet:
-    """One evaluation at a time, forward and then backward.
+    """One evaluation at a time: forward, then backward.
 
     Args:
-        mlp: Architecture; one of kind ``energy`` gives its value.
-        layers: Weights and biases; followed as they are changed in place.
+        mlp: Architecture; of kind ``energy`` the output is its value.
+        layers: Weights and biases; in-place changes take effect.
     """
 
     def __init__(self, mlp: MLP, layers: Layers) -> None:
         self.mlp, self.layers = mlp, layers
-        self.hidden: list[_Hidden] = []
+        self.hidden: list[_ScoreLayer] = []
         self.last = torch.empty(0)
 
     def evaluate(self, x: Tensor, v: Tensor | None) -> Tensor:
-        """Outputs at points (K, B, d) and their derivatives along directions (K, M, B, d).
+        """Compute outputs at points (K, B, d), and derivatives along directions (K, M, B, d).
 
         Returns:
             [N | ∇N·v₁ … ∇N·v_M], shape (K, 1 + M, B, outputs).
@@ -46,7 +46,7 @@ class ScoreJet:
         for weight, bias in self.layers[:-1]:
             pushed = product_rows(below, weight)
             curve = phi(pushed[:, 0] + bias)
-            self.hidden.append(_Hidden(below, pushed[:, 1:], curve))
+            self.hidden.append(_ScoreLayer(below, pushed[:, 1:], curve))
             along = curve.slope.unsqueeze(1) * pushed[:, 1:]
             below = torch.cat([curve.value.unsqueeze(1), along], 1)
         self.last = below
@@ -56,14 +56,14 @@ class ScoreJet:
         return out
 
     def backward(self, bars: Tensor) -> Tensor:
-        """Parameter gradient of <bars, [N | ∇N·v₁ … ∇N·v_M]>.
+        """Compute the parameter gradient of <bars, [N | ∇N·v₁ … ∇N·v_M]>.
 
         Args:
             bars: Cotangents, shape (K, 1 + M, B, outputs).
 
         Returns:
             Gradient with respect to the flat parameters, shape (K, size), zero in the padding;
-            in memory that the next call may write to again.
+            the next call may reuse its memory.
         """
         gradient = bars.new_zeros((len(bars), self.mlp.size))
         grads = self.mlp.views(gradient)
@@ -81,7 +81,7 @@ class ScoreJet:
 
 
 def outputs(mlp: MLP, layers: Layers, x: Tensor) -> Tensor:
-    """Output of the network with nothing kept: (K, B, d) -> (K, B, outputs)."""
+    """Compute the output without gradients: (K, B, d) -> (K, B, outputs)."""
     phi = ACTIVATIONS[mlp.activation]
     *hidden, (weight, bias) = layers
     h = x

@@ -1,4 +1,4 @@
-"""Outputs and scores of perceptrons for samplers, compiled: tile by tile, with nothing kept."""
+"""Compiled outputs and scores of perceptrons for samplers: tile by tile, without gradients."""
 
 from .compiled import compiled, compiled_quotients
 from .layer_kernels import matrix
@@ -7,13 +7,13 @@ from .vector_math import curve, wide
 
 
 def length(depth: int, points: int, width: int) -> int:
-    """Numbers in the memory that all tiles share."""
+    """Size of the memory that all tiles share."""
     return (depth + 2) * points * width
 
 
 @compiled_quotients
 def _value(kind, bias, h):
-    """From a to h in its place."""
+    """Replace a by h."""
     wide()
     for i in range(h.shape[0]):
         h_ = h[i]
@@ -23,18 +23,18 @@ def _value(kind, bias, h):
 
 @compiled
 def outputs(kind, depth, tile, width, theta, at, work, x, out):
-    """Write what the networks give at points x, (K, B, d), to ``out``, (K, B, outputs).
+    """Write the outputs of networks at points x, (K, B, d), to ``out``, (K, B, outputs).
 
     Args:
-        kind: Of the activation.
+        kind: Kind of the activation.
         depth: Hidden layers D.
-        tile: Points that pass together.
+        tile: Points per tile.
         width: Units W of a layer.
         theta: Parameters, (K, size).
-        at: Where each weight and bias begins in them.
+        at: Offset of each weight and bias in them.
         work: Memory for one tile of one member, (``length``,).
         x: Points.
-        out: Where it goes.
+        out: Receives the result.
     """
     for k in range(theta.shape[0]):
         own, columns = theta[k], out.shape[2]
@@ -43,13 +43,13 @@ def outputs(kind, depth, tile, width, theta, at, work, x, out):
             stop = min(start + tile, x.shape[1])
             points = stop - start
             below = x[k, start:stop]
-            made = block(work, 0, points, width)
+            product = block(work, 0, points, width)
             other = block(work, tile * width, points, width)
             for i in range(depth):
-                times(below, matrix(own, at, 2 * i, below.shape[1], width), made)
-                _value(kind, own[at[2 * i + 1] : at[2 * i + 1] + width], made)
-                below = made
-                made, other = other, made
+                times(below, matrix(own, at, 2 * i, below.shape[1], width), product)
+                _value(kind, own[at[2 * i + 1] : at[2 * i + 1] + width], product)
+                below = product
+                product, other = other, product
             times(below, matrix(own, at, 2 * depth, width, columns), out[k, start:stop])
             for i in range(start, stop):
                 for j in range(columns):
@@ -58,7 +58,7 @@ def outputs(kind, depth, tile, width, theta, at, work, x, out):
 
 @compiled_quotients
 def _inner(kind, bias, h, slope):
-    """From a to h in its place, and φ'."""
+    """Replace a by h, and compute φ'."""
     wide()
     for i in range(h.shape[0]):
         h_, s_ = h[i], slope[i]
@@ -68,7 +68,7 @@ def _inner(kind, bias, h, slope):
 
 @compiled_quotients
 def _last(kind, bias, top, h):
-    """From a to φ'n in its place."""
+    """Replace a by φ'n."""
     wide()
     for i in range(h.shape[0]):
         h_ = h[i]
@@ -99,22 +99,22 @@ def scores(kind, depth, tile, width, theta, at, work, x, out):
             stop = min(start + tile, x.shape[1])
             points = stop - start
             below = x[k, start:stop]
-            made = block(work, 0, points, width)
+            product = block(work, 0, points, width)
             other = block(work, tile * width, points, width)
             for i in range(depth):
-                times(below, matrix(own, at, 2 * i, below.shape[1], width), made)
+                times(below, matrix(own, at, 2 * i, below.shape[1], width), product)
                 bias = own[at[2 * i + 1] : at[2 * i + 1] + width]
                 if i < depth - 1:
                     slope = block(work, (2 + i) * tile * width, points, width)
-                    _inner(kind, bias, made, slope)
+                    _inner(kind, bias, product, slope)
                 else:
-                    _last(kind, bias, top, made)
-                below = made
-                made, other = other, made
+                    _last(kind, bias, top, product)
+                below = product
+                product, other = other, product
             for i in range(depth - 1, 0, -1):
-                times_transposed(below, matrix(own, at, 2 * i, width, width), made)
-                _bend(made, block(work, (1 + i) * tile * width, points, width))
-                below = made
-                made, other = other, made
+                times_transposed(below, matrix(own, at, 2 * i, width, width), product)
+                _bend(product, block(work, (1 + i) * tile * width, points, width))
+                below = product
+                product, other = other, product
             first = matrix(own, at, 0, x.shape[2], width)
             times_transposed(below, first, out[k, start:stop])

@@ -1,12 +1,12 @@
-"""The recursions of ``score_jets``, compiled: a member after the other, products included.
+"""The recursions of ``score_jets``, compiled: one member after another, including products.
 
-A member's memory is cut up as in ``jet_kernels``; of each hidden layer it holds
+The memory of a member is laid out as in ``jet_kernels``; for each hidden layer it holds
 
-    pushed  [a | ȧ₁…ȧ_M], where φ' takes the place of a,
-    rows    [h | ḣ₁…ḣ_M], which the next weights are multiplied with,
+    pushed  [a | ȧ₁…ȧ_M], where φ' replaces a,
+    rows    [h | ḣ₁…ḣ_M], the input of the next weights,
     and     φ'',
 
-then two places for what products make, which become adjoints there, and the inputs [x | v₁…v_M].
+then two buffers for products, which become adjoints in place, and the inputs [x | v₁…v_M].
 """
 
 from .compiled import compiled
@@ -16,14 +16,14 @@ from .vector_math import wide
 
 
 def length(depth: int, directions: int, points: int, width: int, inputs: int) -> int:
-    """Numbers in a member's piece of memory."""
+    """Size of a member's memory."""
     blocks = depth * (2 * directions + 3) + 2 * (1 + directions)
     return blocks * points * width + (1 + directions) * points * inputs
 
 
 @compiled
 def _layer(memory, i, m, points, width):
-    """The blocks of hidden layer i: pushed, rows and φ''."""
+    """Views of the blocks of hidden layer i: pushed, rows and φ''."""
     size = points * width
     start = i * (2 * m + 3) * size
     pushed = block(memory, start, (1 + m) * points, width)
@@ -33,7 +33,7 @@ def _layer(memory, i, m, points, width):
 
 @compiled
 def _ends(memory, depth, m, points, width, dim):
-    """Two places for what products make, and the inputs."""
+    """Views of two buffers for products, and of the inputs."""
     start = depth * (2 * m + 3) * points * width
     one = block(memory, start, (1 + m) * points, width)
     other = block(memory, start + one.size, (1 + m) * points, width)
@@ -42,18 +42,18 @@ def _ends(memory, depth, m, points, width, dim):
 
 @compiled
 def evaluate(kind, sizes, used, theta, at, work, x, v, out):
-    """Outputs at points x and their derivatives along v, and all that ``pull`` needs.
+    """Compute outputs at points x and their derivatives along v, and prepare ``pull``.
 
     Args:
-        kind: Of the activation.
+        kind: Kind of the activation.
         sizes: Depth D, directions M, points B, width W and inputs d.
-        used: How many units of a layer there are; the others fill up its width.
+        used: Units of a layer without padding.
         theta: Parameters, (K, size).
-        at: Where each weight and bias begins in them.
+        at: Offset of each weight and bias in them.
         work: The members' memory, (K, ``length``).
         x: Points, (K, B, d).
         v: Directions, (K, M, B, d).
-        out: Where [N | ∇N·v₁ … ∇N·v_M] goes, as rows (K, (1 + M) B, outputs).
+        out: Receives [N | ∇N·v₁ … ∇N·v_M], as rows (K, (1 + M) B, outputs).
     """
     depth, m, points, width, dim = sizes
     for k in range(theta.shape[0]):
@@ -66,7 +66,7 @@ def evaluate(kind, sizes, used, theta, at, work, x, v, out):
             pushed, rows, second = _layer(memory, i, m, points, width)
             times(below, matrix(own, at, 2 * i, below.shape[1], width), pushed)
             bias = own[at[2 * i + 1] : at[2 * i + 1] + width]
-            # Third derivatives are of no use: all go to one row.
+            # Third derivatives are not used: all go to one row.
             activate(kind, used, bias, pushed, rows[:points], second, spare, 0)
             push(pushed, rows, m)
             below = rows
@@ -79,7 +79,7 @@ def evaluate(kind, sizes, used, theta, at, work, x, v, out):
 
 @compiled
 def _adjoint(down, pushed, second, m):
-    """From adjoints [h̄ | ḣ̄₁…ḣ̄_M] to [ā | ǡ₁…ǡ_M], in their place."""
+    """Replace adjoints [h̄ | ḣ̄₁…ḣ̄_M] by [ā | ǡ₁…ǡ_M]."""
     wide()
     points, width = second.shape
     for i in range(points):
@@ -96,15 +96,15 @@ def _adjoint(down, pushed, second, m):
 
 @compiled
 def pull(sizes, theta, at, work, bars, gradient):
-    """Gradient of <bars, [N | ∇N·v₁ … ∇N·v_M]> after ``evaluate``.
+    """Compute the gradient of <bars, [N | ∇N·v₁ … ∇N·v_M]> after ``evaluate``.
 
     Args:
-        sizes: As there.
-        theta: As there.
-        at: As there.
-        work: As there.
-        bars: Cotangent of what it gave, (K, (1 + M) B, outputs).
-        gradient: Where it goes, (K, size); left as it is between the parameters.
+        sizes: As in ``evaluate``.
+        theta: As in ``evaluate``.
+        at: As in ``evaluate``.
+        work: As in ``evaluate``.
+        bars: Cotangent of its result, (K, (1 + M) B, outputs).
+        gradient: Receives the gradient, (K, size); padding is left unchanged.
     """
     depth, m, points, width, dim = sizes
     for k in range(theta.shape[0]):

@@ -12,7 +12,7 @@ from numba.extending import intrinsic, overload
 
 @intrinsic
 def _power_of_two(context: Any, shifted: Any) -> Any:  # noqa: ARG001 (numba's signature)
-    """2ⁿ where n stands in the lowest bits of a float, as it does after adding 1.5·2^mantissa."""
+    """2ⁿ, with n in the lowest bits of a float, as after adding 1.5·2^mantissa."""
     size, mantissa, bias = (64, 52, 1023) if shifted == types.float64 else (32, 23, 127)
     number = ir.DoubleType() if size == 64 else ir.FloatType()
 
@@ -29,8 +29,8 @@ def _exponential(
 ) -> Callable[..., Any]:
     """e^x = 2ⁿ e^r with |r| ≤ log(2)/2 and a polynomial, so that loops over it use the vector unit.
 
-    The polynomial is Taylor's; what it leaves out is below a tenth of the last place. Beyond
-    ``bound`` the argument is cut off, where the result would overflow. NaN stays NaN.
+    The Taylor polynomial's error is below a tenth of the last place. The argument is clipped at
+    ``bound``, where the result would overflow. NaN stays NaN.
     """
     high = number(round(math.log(2) * 2**high_bits) / 2**high_bits)
     low = number(math.log(2) - float(high))
@@ -86,7 +86,7 @@ def _log1p(x: Any) -> Any:
 
 
 def curve(kind: Any, a: Any) -> Any:
-    """φ, φ', φ'' and φ''' of the activation of a kind at a, in compiled functions only."""
+    """Compute φ, φ', φ'' and φ''' of an activation at a; for compiled functions only."""
     raise NotImplementedError
 
 
@@ -102,7 +102,7 @@ def _log1p_of(x):
 
 @overload(curve, inline="always")
 def _curve_of(kind, a):
-    """φ, φ', φ'' and φ''' of the activation; those that are not used cost nothing."""
+    """φ, φ', φ'' and φ''' of the activation; unused ones cost nothing."""
     number = np.float64 if a == types.float64 else np.float32
     zero, one, three = number(0), number(1), number(3)
 
@@ -126,7 +126,7 @@ def _curve_of(kind, a):
     return swish if kind == types.Tuple(()) else softplus
 
 
-# Their types, not their values, choose what is compiled.
+# The types of these values, not the values, select the compiled code.
 KINDS: dict[str, tuple[int, ...]] = {"swish": (), "softplus": (0,)}
 
 
@@ -134,14 +134,15 @@ def _widened(context: Any) -> Any:  # noqa: ARG001
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
         for attribute in ('prefer-vector-width"="512', 'reciprocal-estimates"="vec-divf'):
-            # Past the check of llvmlite's, which knows attributes without a value only.
+            # llvmlite's own ``add`` refuses attributes with a value, and it has no other public
+            # way: they go into the underlying set.
             set.add(builder.function.attributes, f'"{attribute}"')
         return context.get_dummy_value()
 
     return types.void(), build
 
 
-# wide() lets the loops of the calling function use the widest vectors that there are: compilers
-# shun 512-bit vectors because some processors slow down for them, but the matrix products around
-# these loops use them anyway. Quotients are estimated where the function allows it.
+# wide() lets loops of the calling function use the widest vectors: compilers avoid 512-bit vectors
+# because some processors slow down for them, but the matrix products around these loops use them
+# anyway. Quotients are estimated where the function allows it.
 wide: Any = intrinsic(_widened)

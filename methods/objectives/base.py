@@ -1,4 +1,4 @@
-"""What a training objective is: a search space and a loss."""
+"""Base class of training objectives: a search space and a loss."""
 
 import math
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from ..network_model import NetworkModel
 from ..random import MemberRandom, SliceKind
 from ..setting import Setting
 
-# An objective imports all that its signatures name from here.
+# Objectives import the types of their signatures from here.
 __all__ = [
     "Any",
     "BaseTrial",
@@ -32,37 +32,37 @@ __all__ = [
 class ScoreMatching(ABC):
     """A training objective for scores.
 
-    A subclass is one small file in ``objectives/``. Hyperparameters are what ``space`` suggests;
-    ``loss`` takes them by name. Numbers with a fractional part differ from member to member and
-    arrive as tensors of shape (K, 1, 1); integers and names are the same for all members.
+    A subclass is one small file in ``objectives/``. ``space`` suggests the hyperparameters, and
+    ``loss`` takes them by name. Floats differ between members and arrive as tensors of shape
+    (K, 1, 1); integers and names are the same for all members.
 
-    A hyperparameter that is suggested between two equal ends has that value unless a study says
-    otherwise: it is never searched on its own account.
+    A hyperparameter that is suggested between two equal bounds has that value, and is searched only
+    if a study gives it a range.
 
     Attributes:
-        conditional: Whether the network is told the noise level, ``model.score(x, sigma)``.
+        conditional: Whether the noise level is an input of the network, ``model.score(x, sigma)``.
     """
 
     conditional: ClassVar[bool] = False
 
     @abstractmethod
     def space(self, trial: BaseTrial) -> dict[str, Any]:
-        """Suggest this objective's own hyperparameters to Optuna, and nothing else."""
+        """Suggest the hyperparameters of this objective to Optuna, and nothing else."""
 
     def target(self, options: Mapping[str, Any]) -> float:
-        """Noise level of the density whose score is learned; for several levels the smallest.
+        """Return the noise level of the density whose score is learned; of several, the smallest.
 
         Args:
-            options: The hyperparameters, numbers as they are.
+            options: The hyperparameters, as plain numbers.
         """
         return 0.0
 
     def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
-        """Expected loss of the exact score, the floor of training curves; NaN if it is not known.
+        """Compute the loss of the exact score, the floor of training curves; NaN if unknown.
 
         Args:
-            dataset: What is trained on.
-            options: The hyperparameters, numbers as they are.
+            dataset: The training distribution.
+            options: The hyperparameters, as plain numbers.
 
         Raises:
             UsageError: The target has no score.
@@ -71,38 +71,38 @@ class ScoreMatching(ABC):
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003
-        """Why the objective cannot be used in this setting; None if it can."""
+        """Return the reason why the objective cannot be used in this setting; None if it can."""
         return None
 
     @abstractmethod
     def loss(
         self, model: NetworkModel, x: Tensor, rng: MemberRandom, *args: Any, **options: Any
     ) -> Tensor:
-        """Loss of each member on its batch.
+        """Compute the loss of each member on its batch.
 
         Args:
             model: The networks being trained; ``model.score``, ``model.along``,
                 ``model.score_and_curvature`` and ``model.energy`` can be differentiated with
                 respect to the parameters.
-            x: A batch of each member, shape (K, B, d).
-            rng: Where training noise comes from.
-            args: None; there only so that each objective may name its own options.
+            x: One batch per member, shape (K, B, d).
+            rng: Source of the training noise.
+            args: Empty; lets each objective name its own options.
             options: The hyperparameters.
 
         Returns:
-            Shape (K,); a member's value must not depend on the others.
+            Shape (K,); the value of a member must not depend on other members.
         """
 
     def gradient(
         self, model: NetworkModel, x: Tensor, rng: MemberRandom, *args: Any, **options: Any
     ) -> tuple[Tensor, Tensor]:
-        """``loss``, and the gradient of its sum with respect to the parameters.
+        """Compute ``loss``, and the gradient of its sum with respect to the parameters.
 
-        An objective may write this down too, with ``model.vjp``: it is then trained a good part
-        faster, and is held to what autograd makes of ``loss``.
+        An objective may override this with ``model.vjp`` to train faster; a check compares it with
+        autograd's gradient of ``loss``.
 
         Returns:
-            Shapes (K,) and (K, size), with no graph.
+            Shapes (K,) and (K, size), without a graph.
         """
         with enable_grad():
             loss = self.loss(model, x, rng, *args, **options)
@@ -110,6 +110,6 @@ class ScoreMatching(ABC):
         return loss.detach(), gradient
 
     def __init_subclass__(cls) -> None:
-        """A gradient that was written down for another loss is not inherited."""
+        """Reset ``gradient`` where a subclass overrides ``loss`` alone."""
         if "loss" in vars(cls) and "gradient" not in vars(cls):
             cls.gradient = ScoreMatching.gradient  # type: ignore[method-assign]

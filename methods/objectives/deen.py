@@ -30,7 +30,7 @@ class DEEN(ScoreMatching):
         return float(options["sigma"])
 
     def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
-        """σ⁴ times that of denoising score matching."""
+        """Compute σ⁴ times that of denoising score matching."""
         sigma = float(options["sigma"])
         return sigma**2 * (dataset.dim - sigma**2 * dataset.fisher_information(sigma)) / 2
 

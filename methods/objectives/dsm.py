@@ -29,7 +29,7 @@ class DSM(ScoreMatching):
         return float(options["sigma"])
 
     def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
-        """(d/σ² - I)/2 with I = E|∇log p_σ|² (Vincent 2011, section 4)."""
+        """Compute (d/σ² - I)/2 with I = E|∇log p_σ|² (Vincent 2011, section 4)."""
         sigma = float(options["sigma"])
         return (dataset.dim / sigma**2 - dataset.fisher_information(sigma)) / 2
 

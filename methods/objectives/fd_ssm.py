@@ -23,7 +23,7 @@ class FDSSM(Implicit):
         return {"radius": trial.suggest_float("radius", 0.03, 0.2, log=True)} | self.noise(trial)
 
     def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
-        """Known up to O(r²) only."""
+        """Return NaN: the loss is known up to O(r²) only."""
         return math.nan
 
     def loss(

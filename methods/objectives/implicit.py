@@ -1,4 +1,4 @@
-"""What objectives that never see a noisy target share: noise that may be added to the data."""
+"""Base class of objectives without a noisy target, with optional noise on the data."""
 
 from .base import Any, BaseTrial, Dataset, Mapping, MemberRandom, ScoreMatching, Tensor
 
@@ -6,16 +6,16 @@ from .base import Any, BaseTrial, Dataset, Mapping, MemberRandom, ScoreMatching,
 class Implicit(ScoreMatching):
     """An objective for the score of the data themselves, or of data with a little noise.
 
-    Without noise the loss has no lower bound where the density jumps, nor on any finite set of
-    points; noise of ``data_noise`` makes p_sigma the target (Song and Ermon 2019, section 3.1).
+    Without noise the loss is unbounded below where the density jumps, and on any finite set of
+    points; with noise of ``data_noise`` the target is p_sigma (Song and Ermon 2019, section 3.1).
     """
 
     def noise(self, trial: BaseTrial) -> dict[str, Any]:
-        """The option ``data_noise``: 0 unless a study gives a value or a range."""
+        """Suggest ``data_noise`` (default: 0, unless a study gives a value or a range)."""
         return {"data_noise": trial.suggest_float("data_noise", 0.0, 0.0)}
 
     def noisy(self, x: Tensor, rng: MemberRandom, data_noise: Tensor | float) -> Tensor:
-        """The batch with fresh noise; a plain 0 draws none."""
+        """Add new noise to a batch; a plain 0 draws none."""
         if isinstance(data_noise, float) and data_noise == 0:
             return x
         return x + data_noise * rng.normal_like(x)
@@ -24,5 +24,5 @@ class Implicit(ScoreMatching):
         return float(options.get("data_noise", 0.0))
 
     def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
-        """-I/2 with I = E|∇log p|² of the target (Hyvärinen 2005, theorem 1)."""
+        """Compute -I/2 with I = E|∇log p|² of the target (Hyvärinen 2005, theorem 1)."""
         return -dataset.fisher_information(self.target(options)) / 2

@@ -11,7 +11,7 @@ from .implicit import Implicit
 class ISM(Implicit):
     """Implicit score matching: fits the data's score with the exact trace of its Jacobian.
 
-    E [tr ∇s + ½ |s|²] (Hyvärinen 2005, theorem 1); the trace takes one direction per dimension.
+    E [tr ∇s + ½ |s|²] (Hyvärinen 2005, theorem 1); the trace needs one direction per dimension.
     """
 
     def space(self, trial: BaseTrial) -> dict[str, Any]:

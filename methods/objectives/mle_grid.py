@@ -17,11 +17,11 @@ from .base import (
 
 @methods.register("mle_grid")
 class GridLikelihood(ScoreMatching):
-    """Maximum likelihood of an energy, normalised on a grid: what 2-D score matching can aim at.
+    """Maximum likelihood of an energy, normalised on a grid: a reference for score matching in 2-D.
 
     E_p E(x) + log ∫ exp(-E) with the integral as a sum over ``cells``² cells of [-box, box]²; the
-    grid is shifted at random by less than a cell at each step, so that no peak hides between its
-    points. Each step costs cells² energies besides those of the batch.
+    grid is shifted at random by less than a cell at each step, so that no peak stays between its
+    points. Each step evaluates cells² energies in addition to those of the batch.
     """
 
     def space(self, trial: BaseTrial) -> dict[str, Any]:
@@ -33,13 +33,13 @@ class GridLikelihood(ScoreMatching):
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
         if setting.dataset.dim != 2:
-            return f"its grid lies in the plane, and the data have d = {setting.dataset.dim}"
+            return f"its grid needs d = 2, and the data have d = {setting.dataset.dim}"
         if not setting.energy:
             return 'it fits an energy: network.kind = "energy"'
         return None
 
     def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
-        """The entropy of the data, if the grid holds them."""
+        """Return the entropy of the data, exact if the grid covers them."""
         return dataset.entropy()
 
     def loss(

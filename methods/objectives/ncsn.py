@@ -15,11 +15,11 @@ from .base import (
 
 @methods.register("ncsn")
 class NCSN(ScoreMatching):
-    """Denoising score matching at all noise levels at once, with a network that is told the level.
+    """Denoising score matching at all noise levels at once; the network gets the level as input.
 
     ½ E σ²|s(x + σε, σ) + ε/σ|² (Song and Ermon 2019, equation 6), each point with its own σ, log σ
-    uniform between the two ends. The samplers ``annealed_langevin`` and ``pf_ode`` ask it for
-    falling levels; others for the lowest.
+    uniform between the two bounds. The samplers ``annealed_langevin`` and ``pf_ode`` use falling
+    levels; others use the lowest.
     """
 
     conditional: ClassVar[bool] = True

@@ -6,7 +6,7 @@ from optuna.trial import BaseTrial
 
 
 def suggest_slices(trial: BaseTrial) -> dict[str, Any]:
-    """Number and kind of the projection vectors (Song et al. 2019, section 3)."""
+    """Suggest number and kind of the projection vectors (Song et al. 2019, section 3)."""
     return {
         "n_slices": trial.suggest_categorical("n_slices", [1, 2, 4]),
         "slice_kind": trial.suggest_categorical(

@@ -1,1 +1,1 @@
-"""Models that are known rather than learned: the anchors of every table."""
+"""Reference methods: models without training, to compare with in every table."""

@@ -1,4 +1,4 @@
-"""What a reference method is."""
+"""Base class of reference methods."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from ...datasets.base import Dataset
 from ..model import Model
 from ..network_model import NetworkModel
 
-# A reference imports all that its signature names from here.
-__all__ = ["Callable", "Dataset", "Model", "NetworkModel", "Reference", "Tensor"]
+# Reference methods import the types of their signatures from here.
+__all__ = ["Callable", "Dataset", "Model", "NetworkModel", "ReferenceMethod", "Tensor"]
 
 
-class Reference(ABC):
-    """Makes a model without training, or says that the data themselves are meant.
+class ReferenceMethod(ABC):
+    """Makes a model without training, or stands for the data themselves.
 
     Options are the constructor's keyword arguments.
     """
@@ -26,14 +26,14 @@ class Reference(ABC):
         network: Callable[[], NetworkModel],
         data: Callable[[], Tensor],
     ) -> Model | None:
-        """The model to sample from; None for fresh points of the dataset, without a sampler.
+        """Make the model to sample from; None for new points of the dataset, without a sampler.
 
         Args:
             dataset: The distribution.
-            network: Makes the study's network as it is initialised.
-            data: Draws the training set that methods of the same replicate get, shape (N, d).
+            network: Makes the study's network with its initial parameters.
+            data: Draws the training set of methods in the same replicate, shape (N, d).
         """
 
     def target(self, dataset: Dataset) -> float:
-        """Noise level of the density that the model stands for."""
+        """Return the noise level of the density that the model represents."""
         return dataset.reference_sigma

@@ -7,12 +7,12 @@ from torch import float64
 from ...datasets.errors import UsageError
 from ...datasets.tabulate import fast_score
 from .. import references
-from .base import Callable, Dataset, Model, NetworkModel, Reference, Tensor
+from .base import Callable, Dataset, Model, NetworkModel, ReferenceMethod, Tensor
 
 
 @references.register("exact")
-class Exact(Reference):
-    """The exact score with the same sampler: what no method can be expected to beat."""
+class Exact(ReferenceMethod):
+    """The exact score with the same sampler: an upper limit for every method."""
 
     def model(
         self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
@@ -22,8 +22,8 @@ class Exact(Reference):
 
 @references.register("exact_smoothed")
 @dataclass(frozen=True)
-class ExactSmoothed(Reference):
-    """The exact score of the data smoothed by N(0, sigma²I): what denoising can learn at best.
+class ExactSmoothed(ReferenceMethod):
+    """The exact score of the data smoothed by N(0, sigma²I): the limit of denoising methods.
 
     Attributes:
         sigma: Noise level.
@@ -33,7 +33,7 @@ class ExactSmoothed(Reference):
 
     def __post_init__(self) -> None:
         if not 0 < self.sigma <= 100:
-            raise UsageError(f"sigma = {self.sigma:g}: it has to be above 0 and at most 100")
+            raise UsageError(f"sigma = {self.sigma:g}: it must be above 0 and at most 100")
 
     def model(
         self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
@@ -45,11 +45,11 @@ class ExactSmoothed(Reference):
 
 
 class ExactScore(Model):
-    """The true score of a dataset at any noise level from a lowest one on; it has one member.
+    """The true score of a dataset at any noise level above a lowest one; one member.
 
     Args:
-        dataset: Whose score.
-        level: Lowest noise level; by default the lowest at which samplers can follow the score.
+        dataset: The dataset.
+        level: Lowest noise level (default: the lowest at which samplers can follow the score).
     """
 
     members = 1
@@ -61,18 +61,18 @@ class ExactScore(Model):
         self.is_truth = self.level == 0
 
     def noise(self, sigma: float) -> float:
-        """The level asked for, but at least the lowest."""
+        """Return ``sigma``, but at least the lowest level."""
         return max(sigma, self.level)
 
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Score of p_sigma at x, (K, B, d) -> (K, B, d), in the type of ``x``."""
+        """Compute the score of p_sigma at x, (K, B, d) -> (K, B, d), in the type of ``x``."""
         self.evaluations += x.shape[1]
         exact = fast_score(self.dataset, self.noise(sigma))
         points = x.reshape(-1, self.dim).to(float64)
         return exact(points).reshape(x.shape).to(x.dtype)
 
     def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Minus the log density, (K, B, d) -> (K, B)."""
+        """Compute minus the log density, (K, B, d) -> (K, B)."""
         points = x.reshape(-1, self.dim).to(float64)
         log_prob = self.dataset.log_prob(points, self.noise(sigma))
         return log_prob.neg().reshape(x.shape[:-1]).to(x.dtype)

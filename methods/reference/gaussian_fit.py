@@ -3,12 +3,12 @@
 import torch
 
 from .. import references
-from .base import Callable, Dataset, Model, NetworkModel, Reference, Tensor
+from .base import Callable, Dataset, Model, NetworkModel, ReferenceMethod, Tensor
 
 
 @references.register("gaussian_fit")
-class GaussianFit(Reference):
-    """One Gaussian fitted to the training set: what a method has to beat to be of any use."""
+class GaussianFit(ReferenceMethod):
+    """One Gaussian fitted to the training set: a lower limit for every useful method."""
 
     def model(
         self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
@@ -18,7 +18,7 @@ class GaussianFit(Reference):
 
 
 class Gaussian(Model):
-    """N(mean, covariance) smoothed to any level; it has one member.
+    """N(mean, covariance) smoothed to any level; one member.
 
     Args:
         mean: Shape (d,), float64.
@@ -33,16 +33,16 @@ class Gaussian(Model):
         self.dim = len(mean)
 
     def noise(self, sigma: float) -> float:
-        """Every level is known."""
+        """Return ``sigma``: every level is known."""
         return sigma
 
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """-(x - mean) times the inverse of the covariance, smoothed."""
+        """Compute -(x - mean) times the inverse of the smoothed covariance."""
         self.evaluations += x.shape[1]
         return -self._whitened(x, sigma).to(x.dtype)
 
     def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Half the squared Mahalanobis distance."""
+        """Compute half the squared Mahalanobis distance."""
         pulled = self._whitened(x, sigma)
         return 0.5 * (pulled * (x.double() - self.mean)).sum(-1).to(x.dtype)
 

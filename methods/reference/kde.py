@@ -6,23 +6,23 @@ import torch
 
 from ...datasets.errors import UsageError
 from .. import references
-from .base import Callable, Dataset, Model, NetworkModel, Reference, Tensor
+from .base import Callable, Dataset, Model, NetworkModel, ReferenceMethod, Tensor
 
-# Distances between this many pairs at once stay in the cache.
+# Distances of this many pairs at once stay in the cache.
 _PAIRS = 1 << 18
 
 
 @references.register("kde")
 @dataclass(frozen=True)
-class KDE(Reference):
-    """Gaussian kernels on training points: what denoising learns with no limit but its data.
+class KDE(ReferenceMethod):
+    """Gaussian kernels on training points: the limit of denoising on a finite training set.
 
     The minimiser of denoising score matching over all functions is the score of the training set
     smoothed by N(0, sigma²I) (Vincent 2011, section 4.3).
 
     Attributes:
         sigma: Standard deviation of the kernels.
-        points: How many training points are used; each score costs as many kernels.
+        points: Number of training points; each score evaluates as many kernels.
     """
 
     sigma: float = 0.1
@@ -30,9 +30,9 @@ class KDE(Reference):
 
     def __post_init__(self) -> None:
         if not 0 < self.sigma <= 100:
-            raise UsageError(f"sigma = {self.sigma:g}: it has to be above 0 and at most 100")
+            raise UsageError(f"sigma = {self.sigma:g}: it must be above 0 and at most 100")
         if self.points < 1:
-            raise UsageError(f"points = {self.points}: a density needs at least 1")
+            raise UsageError(f"points = {self.points}: it must be at least 1")
 
     def model(
         self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
@@ -44,7 +44,7 @@ class KDE(Reference):
 
 
 class KernelDensity(Model):
-    """Equal Gaussians at given points; it has one member.
+    """Equal Gaussians at given points; one member.
 
     Args:
         centres: Shape (m, d).
@@ -59,11 +59,11 @@ class KernelDensity(Model):
         self.level = sigma
 
     def noise(self, sigma: float) -> float:
-        """The kernels can be made wider, not narrower."""
+        """Return ``sigma``, but at least the kernels' own: they can only be widened."""
         return max(sigma, self.level)
 
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Mean shift to the centres, weighted by their kernels, over σ²."""
+        """Compute the mean shift to the centres, weighted by their kernels, over σ²."""
         self.evaluations += x.shape[1]
         variance = self.noise(sigma) ** 2
         parts = []
@@ -73,7 +73,7 @@ class KernelDensity(Model):
         return torch.cat(parts).unsqueeze(0)
 
     def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Minus the log density up to a constant."""
+        """Compute minus the log density up to a constant."""
         variance = self.noise(sigma) ** 2
         rows = x[0].split(max(1, _PAIRS // len(self.centres)))
         parts = [torch.logsumexp(self._logits(part, variance), 1) for part in rows]

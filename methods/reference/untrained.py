@@ -1,12 +1,12 @@
 """The network before training."""
 
 from .. import references
-from .base import Callable, Dataset, NetworkModel, Reference, Tensor
+from .base import Callable, Dataset, NetworkModel, ReferenceMethod, Tensor
 
 
 @references.register("untrained")
-class Untrained(Reference):
-    """The network as it is initialised, with the same sampler: what training has to beat."""
+class Untrained(ReferenceMethod):
+    """The network before training, with the same sampler: training must improve on it."""
 
     def model(
         self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]

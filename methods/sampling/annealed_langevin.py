@@ -21,7 +21,7 @@ class AnnealedLangevin(Sampler):
     """Langevin dynamics through falling noise levels, each with its own step size and noise.
 
     At level σ_i the step size is α_i = ε·σ_i²/σ_L² and the noise √α_i·z (Song and Ermon 2019,
-    algorithm 1). Models of a single level are driven by the same falling step sizes.
+    algorithm 1). Models of a single level use the same falling step sizes.
 
     Attributes:
         step_size: ε, the step size of the last level; ε/σ_L² below 0.6 keeps every level stable.
@@ -30,7 +30,7 @@ class AnnealedLangevin(Sampler):
         sigma_max: Noise of the first level.
         sigma_min: Noise σ_L of the last level; the samples follow the density smoothed by it.
         box: Chains start uniformly in [-box, box]^d.
-        denoise: Whether to take the noise of the last level out of the samples at the end.
+        denoise: Whether to remove the noise of the last level from the samples at the end.
     """
 
     step_size: float = 0.002

@@ -1,4 +1,4 @@
-"""What a sampler is, and the Langevin step that all of them share."""
+"""Base class of samplers, and the Langevin chains that several of them share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from ..model import Model
 from ..random import MemberRandom
 from ..setting import Setting
 
-# A sampler imports all that its signature names from here.
+# Samplers import the types of their signatures from here.
 __all__ = [
     "Level",
     "MemberRandom",
@@ -27,27 +27,27 @@ __all__ = [
     "tweedie",
 ]
 
-# Chains advance this many at a time: their activations then stay in the cache, and the noise of
-# a chain does not depend on how many follow it.
+# Chains run in chunks of this size: activations then stay in the cache, and the noise of a chain
+# does not depend on the number of chains after it.
 CHUNK = 1000
 
 PLACES = 100
-"""Most places of a path that are kept."""
+"""Largest number of positions of a path."""
 
-# Coordinates beyond this are no longer chains that could come back.
+# A chain with a larger coordinate counts as diverged.
 BEYOND = 1e6
 
 Level = tuple[float, float | Tensor, int]
 
 
 class Samples(NamedTuple):
-    """Points that a sampler made.
+    """Points of a sampler.
 
     Attributes:
-        points: Shape (K, n, d); chains that left every bound hold NaN.
-        lost: Number of such chains of each member, shape (K,).
-        step: Step by which a member's first chain was found lost, -1 where none was, shape (K,).
-        acceptance: Share of the proposals that were accepted, shape (K,), where there are any.
+        points: Shape (K, n, d); chains that diverged hold NaN.
+        lost: Number of diverged chains of each member, shape (K,).
+        step: Step at which a member's first diverged chain was detected, or -1, shape (K,).
+        acceptance: Share of accepted proposals, shape (K,); None without proposals.
     """
 
     points: Tensor
@@ -57,25 +57,25 @@ class Samples(NamedTuple):
 
 
 class Sampler(ABC):
-    """Turns a score into points. Options are the constructor's keyword arguments.
+    """Turns a score into points; options are the constructor's keyword arguments.
 
     Fractional options may be tensors of shape (K, 1, 1), one value per member.
     """
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003
-        """Why models of this setting cannot be sampled; None if they can."""
+        """Return the reason why models of this setting cannot be sampled; None if they can."""
         return None
 
     @abstractmethod
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
-        """Draw ``n`` points from each member of ``model``, without building any graph."""
+        """Draw ``n`` points from each member of ``model``, without a graph."""
 
     def paths(self, model: Model, n: int, rng: MemberRandom) -> Tensor | None:  # noqa: ARG002
-        """Where ``n`` chains of each member went, for pictures: (K, places, n, d).
+        """Return positions of ``n`` chains of each member, for figures: (K, places, n, d).
 
-        From the start to the end, at most ``PLACES`` places; chains and noise are those of
-        ``sample`` (before denoising). None for samplers that have no chains.
+        From start to end, at most ``PLACES`` positions; chains and noise are those of ``sample``
+        (before denoising). None for samplers without chains.
         """
         return None
 
@@ -91,14 +91,14 @@ def langevin_chains(
 ) -> Samples:
     """Run Langevin chains from a uniform start through a schedule of noise levels.
 
-    Each step is x ← x + (ε/2)·s(x) + √ε·z (Welling and Teh 2011; the blog post's equation).
+    Each step is x ← x + (ε/2)·s(x) + √ε·z (Welling and Teh 2011).
 
     Args:
-        model: Whose score drives the chains.
+        model: Its score drives the chains.
         n: Number of chains per member.
         rng: Start points and noise.
         box: Chains start uniformly in [-box, box]^d.
-        levels: For each level sigma (given to the model), step size ε, number of steps.
+        levels: For each level its sigma (an argument of the score), step size ε, number of steps.
         denoise: Whether to end with ``tweedie`` at the last level.
     """
 
@@ -112,14 +112,14 @@ def langevin_chains(
 def collect(
     model: Model, n: int, rng: MemberRandom, run: Callable[[int], tuple[Tensor, Tensor]]
 ) -> Samples:
-    """Make samples a chunk at a time.
+    """Draw samples in chunks.
 
     Args:
-        model: Whose samples they are.
+        model: Sampled model.
         n: Number of points per member.
         rng: Gives the number of members.
-        run: From a number of points to points (K, size, d), and the step by which the first
-            of a member's was lost, or -1: (K,).
+        run: Maps a number of points to points (K, size, d), and for each member the step at which
+            its first chain diverged, or -1: (K,).
     """
     with torch.no_grad():
         parts = [run(min(CHUNK, n - start)) for start in range(0, n, CHUNK)]
@@ -134,23 +134,22 @@ def collect(
 
 
 def tweedie(model: Model, x: Tensor, sigma: float) -> Tensor:
-    """Mean of the clean point given the noisy one, x + σ²s(x) (Robbins 1956; Efron 2011).
+    """Compute the mean clean point given the noisy one, x + σ²s(x) (Robbins 1956; Efron 2011).
 
-    It takes the noise out of samples of p_sigma, but moves every point to a mean: what is
-    narrower than σ in the data comes out narrower still. Models of the data themselves have no
-    noise to take out and are left as they are.
+    This removes the noise from samples of p_sigma, but moves every point to a mean: structure of
+    the data narrower than σ becomes narrower still. Points of models without noise are unchanged.
 
     Args:
-        model: Whose noise it is.
+        model: Model of the noisy data.
         x: Points of p_sigma, shape (K, B, d).
-        sigma: Noise level that was asked of the model.
+        sigma: Noise level passed to the model.
     """
     noise = model.noise(sigma)
     return x + noise**2 * model.score(x, sigma) if noise else x
 
 
 def thinned(places: list[Tensor]) -> Tensor:
-    """The first and the last of positions (K, n, d), and evenly many between: (K, places, n, d)."""
+    """Select positions (K, n, d) evenly, with the first and the last: (K, places, n, d)."""
     last, count = len(places) - 1, min(PLACES, len(places)) - 1
     return torch.stack([places[round(i * last / max(count, 1))] for i in range(count + 1)], 1)
 
@@ -158,7 +157,7 @@ def thinned(places: list[Tensor]) -> Tensor:
 def langevin_paths(
     model: Model, n: int, rng: MemberRandom, box: float, levels: list[Level]
 ) -> Tensor:
-    """Where chains of ``langevin_chains`` go: what ``Sampler.paths`` asks for."""
+    """Run chains as ``langevin_chains`` does and return their positions, for ``Sampler.paths``."""
     places: list[Tensor] = []
     with torch.no_grad():
         end, _ = _run_chunk(model, n, rng, box, levels, places.append)
@@ -178,21 +177,23 @@ def _run_chunk(
     done = 0
     for sigma, step_size, steps in levels:
         half, root = 0.5 * step_size, step_size**0.5
-        for look, stride in _strides(steps):
+        for steps_done, stride in _strides(steps):
             for _ in range(stride):
                 if visit is not None:
                     visit(x.clone())
                 x.add_(model.score(x, sigma).mul_(half)).add_(rng.normal_like(x).mul_(root))
-            gone = ~(x.abs().amax(-1, keepdim=True) < BEYOND)
-            # Lost chains are parked at NaN: they count as lost and cannot wander back.
-            x.masked_fill_(gone, torch.nan)
-            lost_at = torch.where((lost_at < 0) & gone.any(1).squeeze(-1), done + look, lost_at)
+            diverged = ~(x.abs().amax(-1, keepdim=True) < BEYOND)
+            # Diverged chains are set to NaN, so they count as lost and cannot return.
+            x.masked_fill_(diverged, torch.nan)
+            lost_at = torch.where(
+                (lost_at < 0) & diverged.any(1).squeeze(-1), done + steps_done, lost_at
+            )
         done += steps
     return x, lost_at
 
 
 def _strides(steps: int, every: int = 50) -> Iterator[tuple[int, int]]:
-    """Steps in strides, each with the number of steps done after it."""
+    """Split steps into strides, each with the number of steps done after it."""
     for start in range(0, steps, every):
         stride = min(every, steps - start)
         yield start + stride, stride

@@ -13,11 +13,11 @@ _ROWS = 16_384
 
 @samplers.register("grid")
 @dataclass(frozen=True)
-class Grid(Sampler):
-    """Independent points of exp(-E) by inverting its distribution on a grid: no sampler's error.
+class GridSampler(Sampler):
+    """Independent points of exp(-E) by inverting its distribution on a grid: no sampling error.
 
-    A cell is drawn with the probability that its centre stands for, then a point of the cell,
-    uniformly. Needs an energy, and d = 2.
+    A cell is drawn with the probability at its centre, then a uniform point of the cell. Needs an
+    energy, and d = 2.
 
     Attributes:
         box: The grid covers [-box, box]².
@@ -30,7 +30,7 @@ class Grid(Sampler):
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
         if setting.dataset.dim != 2:
-            return f"its grid lies in the plane, and the data have d = {setting.dataset.dim}"
+            return f"its grid needs d = 2, and the data have d = {setting.dataset.dim}"
         return None if setting.energy else 'it needs an energy: network.kind = "energy"'
 
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
@@ -40,7 +40,7 @@ class Grid(Sampler):
 
         def run(size: int) -> tuple[Tensor, Tensor]:
             u = rng.uniform(size, 4)
-            # Two numbers for the cell: one of single precision cannot reach each of them.
+            # Two numbers for the cell: a single one of single precision cannot reach every cell.
             level = u[..., 2].double() + u[..., 3].double() * 2.0**-24
             cell = torch.searchsorted(cumulative, level * cumulative[:, -1:])
             cell = cell.clamp_(max=self.cells**2 - 1)
@@ -51,7 +51,7 @@ class Grid(Sampler):
         return collect(model, n, rng, run)
 
     def _cumulative(self, model: Model) -> Tensor:
-        """Probabilities of the cells up to each one, up to a factor, shape (K, cells²)."""
+        """Cumulative probabilities of the cells up to a factor, shape (K, cells²)."""
         ticks = (torch.arange(self.cells, device=model.device) + 0.5) * (
             2 * self.box / self.cells
         ) - self.box
@@ -60,8 +60,10 @@ class Grid(Sampler):
         for part in points.split(_ROWS, 1):
             energy = model.energy(part)
             if energy is None:
-                raise ValueError("grid needs an energy, which this model has not")
+                raise ValueError(
+                    "grid needs an energy, and this model has none: use an energy network"
+                )
             parts.append(energy.double())
         energy = torch.cat(parts, 1)
-        # One member at a time: sums over several at once may round in another order.
+        # One member at a time: sums over several members may round in another order.
         return torch.stack([(e.min() - e).exp().cumsum(0) for e in energy])

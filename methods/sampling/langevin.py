@@ -21,13 +21,13 @@ class Langevin(Sampler):
     """Unadjusted Langevin dynamics with a fixed step size from a uniform start.
 
     x ← x + (ε/2)·s(x) + √ε·z. Biased at any fixed ε, and it cannot cross empty regions: the start
-    decides how many chains end in which mode. Compare with the exact score's row.
+    determines how many chains end in each mode. Compare with the row of the exact score.
 
     Attributes:
         step_size: ε.
         steps: Number T of steps.
         box: Chains start uniformly in [-box, box]^d.
-        denoise: Whether to end with the mean of the clean point, for models of noisy data.
+        denoise: Whether to return the mean clean points, for models of noisy data.
     """
 
     step_size: float = 0.01

@@ -13,7 +13,7 @@ from .base import MemberRandom, Model, Sampler, Samples, Setting, collect, thinn
 @samplers.register("mala")
 @dataclass(frozen=True)
 class MALA(Sampler):
-    """Langevin steps that are accepted or refused: no bias at any step size, but needs an energy.
+    """Langevin steps that are accepted or rejected: no bias at any step size, but needs an energy.
 
     Proposals x' = x + (ε/2)·s(x) + √ε·z are accepted with probability
     min(1, exp(E(x) - E(x')) q(x|x')/q(x'|x)), q the density of a proposal (Roberts and Tweedie
@@ -23,7 +23,7 @@ class MALA(Sampler):
         step_size: ε.
         steps: Number T of proposals.
         box: Chains start uniformly in [-box, box]^d.
-        denoise: Whether to end with the mean of the clean point, for models of noisy data.
+        denoise: Whether to return the mean clean points, for models of noisy data.
     """
 
     step_size: float = 0.02
@@ -39,8 +39,8 @@ class MALA(Sampler):
         accepted = torch.zeros(rng.members, device=rng.device)
 
         def run(size: int) -> tuple[Tensor, Tensor]:
-            x, taken = self._chains(model, size, rng)
-            accepted.add_(taken)
+            x, accepted_now = self._chains(model, size, rng)
+            accepted.add_(accepted_now)
             never = torch.full((rng.members,), -1, device=rng.device)
             return (tweedie(model, x, 0.0) if self.denoise else x), never
 
@@ -61,29 +61,29 @@ class MALA(Sampler):
         visit: Callable[[Tensor], None] = lambda _: None,
     ) -> tuple[Tensor, Tensor]:
         x = rng.uniform(size, model.dim).mul_(2 * self.box).sub_(self.box)
-        energy, score = _look(model, x)
-        taken = torch.zeros(x.shape[0], device=x.device)
+        energy, score = _energy_and_score(model, x)
+        accepted = torch.zeros(x.shape[0], device=x.device)
         half, root = 0.5 * self.step_size, self.step_size**0.5
         for _ in range(self.steps):
             visit(x)
             noise = rng.normal_like(x)
-            there = x + half * score + root * noise
-            energy_there, score_there = _look(model, there)
-            # (x - x' - ε/2 s(x'))/√ε: the noise that the way back would have needed.
-            back = noise + (score + score_there).mul_(half / root)
-            ways = 0.5 * (noise.square() - back.square()).sum(-1)
-            log_ratio = energy - energy_there + ways
-            # Comparing this way round refuses proposals whose energy is no number.
-            yes = rng.uniform(size).log() < log_ratio
-            taken += yes.sum(1)
-            x = torch.where(yes.unsqueeze(-1), there, x)
-            score = torch.where(yes.unsqueeze(-1), score_there, score)
-            energy = torch.where(yes, energy_there, energy)
-        return x, taken
+            proposal = x + half * score + root * noise
+            new_energy, new_score = _energy_and_score(model, proposal)
+            # (x - x' - ε/2 s(x'))/√ε: the noise of the reverse step.
+            back = noise + (score + new_score).mul_(half / root)
+            log_q_ratio = 0.5 * (noise.square() - back.square()).sum(-1)
+            log_ratio = energy - new_energy + log_q_ratio
+            # In this form the comparison rejects proposals whose energy is NaN.
+            accept = rng.uniform(size).log() < log_ratio
+            accepted += accept.sum(1)
+            x = torch.where(accept.unsqueeze(-1), proposal, x)
+            score = torch.where(accept.unsqueeze(-1), new_score, score)
+            energy = torch.where(accept, new_energy, energy)
+        return x, accepted
 
 
-def _look(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
+def _energy_and_score(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
     energy, score = model.energy_and_score(x)
     if energy is None:
-        raise ValueError("mala needs an energy, which this model has not")
+        raise ValueError("mala needs an energy, and this model has none: use an energy network")
     return energy, score

@@ -18,14 +18,14 @@ class ProbabilityFlow(Sampler):
 
     dx/dσ = -σ·s(x, σ) from σ_max down (Song et al. 2021, equation 13; Karras et al. 2022,
     algorithm 1) by Heun's method, starting at normal points of standard deviation σ_max; every
-    step of it costs two scores.
+    step evaluates two scores.
 
     Attributes:
-        steps: Steps between the levels.
-        sigma_max: First level; the data should be small beside it.
+        steps: Number of steps.
+        sigma_max: First level; it should be large compared with the data.
         sigma_min: Last level; the samples follow the density smoothed by it.
-        rho: Steps get smaller towards σ_min: levels are even in σ^(1/rho).
-        denoise: Whether to take the noise of the last level out of the samples at the end.
+        rho: Levels are even in σ^(1/rho), so steps get smaller towards σ_min.
+        denoise: Whether to remove the noise of the last level from the samples at the end.
     """
 
     steps: int = 40
@@ -36,7 +36,7 @@ class ProbabilityFlow(Sampler):
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
-        return None if setting.levels else "it needs a score for every noise level, as ncsn has"
+        return None if setting.levels else "it needs a score for every noise level, as of ncsn"
 
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
         def run(size: int) -> tuple[Tensor, Tensor]:
@@ -60,12 +60,12 @@ class ProbabilityFlow(Sampler):
         yield x
         for high, low in pairwise(levels):
             slope = model.score(x, high).mul_(-high)
-            there = x + (low - high) * slope
-            x = x + 0.5 * (low - high) * slope.add_(model.score(there, low), alpha=-low)
+            predicted = x + (low - high) * slope
+            x = x + 0.5 * (low - high) * slope.add_(model.score(predicted, low), alpha=-low)
             yield x
 
     def levels(self, lowest: float) -> list[float]:
-        """Noise levels from the first to ``lowest``, ``steps`` + 1 of them."""
+        """Compute ``steps`` + 1 noise levels from the first to ``lowest``."""
         high, low = self.sigma_max ** (1 / self.rho), lowest ** (1 / self.rho)
         inner = (high + i / self.steps * (low - high) for i in range(1, self.steps))
         return [self.sigma_max, *(level**self.rho for level in inner), lowest]

@@ -1,1 +1,1 @@
-"""The figures of a study, each by name."""
+"""Figures of a study: this package only draws."""

@@ -1,4 +1,4 @@
-"""The critical-difference diagram: mean ranks on a line, bars over what cannot be told apart."""
+"""Critical-difference diagram: mean ranks on a line, bars over groups without a difference."""
 
 from matplotlib.figure import Figure
 
@@ -7,12 +7,12 @@ from .style import LIGHT, Theme, drawing, fitting
 
 
 def critical_diagram(test: RankTest, theme: Theme = LIGHT, width: float = 4.6) -> Figure:
-    """Mean ranks of all methods, better ones left (Demšar 2006, figure 1).
+    """Draw the mean ranks of all methods, the best on the left (Demšar 2006, figure 1).
 
     Args:
-        test: Friedman's and Nemenyi's tests.
+        test: Results of the Friedman and Nemenyi tests.
         theme: Colours.
-        width: Of the figure, in inches.
+        width: Width of the figure in inches.
     """
     labels = list(test.ranks)
     half = (len(labels) + 1) // 2
@@ -31,15 +31,11 @@ def critical_diagram(test: RankTest, theme: Theme = LIGHT, width: float = 4.6) -
         depth = 0.5 + bars + half
         axis.set_ylim(-depth, 0.0)
         for i, label in enumerate(labels):
-            at = test.ranks[label]
-            left = i < half
-            y = -(0.5 + bars + (i if left else len(labels) - 1 - i))
-            end = low if left else high
-            axis.plot([at, at, end], [0.0, y, y], color=theme.ink, linewidth=0.8)
-            axis.text(
-                end, y, f" {label} {at:.2f} ", ha="left" if left else "right", va="bottom",
-                color=theme.ink,
-            )  # fmt: skip
+            rank = test.ranks[label]
+            y = -(0.5 + bars + (i if i < half else len(labels) - 1 - i))
+            end, side = (low, "left") if i < half else (high, "right")
+            axis.plot([rank, rank, end], [0.0, y, y], color=theme.ink, linewidth=0.8)
+            axis.text(end, y, f" {label} {rank:.2f} ", ha=side, va="bottom", color=theme.ink)
         for i, group in enumerate(test.groups):
             ends = [test.ranks[group[0]] - 0.04, test.ranks[group[-1]] + 0.04]
             y = -0.3 - 0.35 * i

@@ -1,4 +1,4 @@
-"""The figures of a study by name. To add one, decorate a function that makes it."""
+"""Figures of a study by name. To add one, decorate a function that yields its name and maker."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,52 +11,53 @@ from ..ranking.pareto import points
 from ..ranking.sensitivity import slices
 from ..ranking.split import splits
 from ..source import Source
+from .budget import budget_curves
 from .critical import critical_diagram
-from .curves import budget_curves
-from .gallery_figure import gallery_figure
+from .front import front_figure
 from .overview import overview
-from .panels import four_panels
-from .pareto_figure import front_figure
+from .panels import four_panels, gallery_figure
 from .slices import slice_figure
 from .split import split_figure
+from .style import LIGHT, Theme
 from .training import training_curves
 
 Maker = Callable[..., Figure]
-"""Makes a figure; takes the keywords ``width``, in inches, and ``theme``."""
+"""Function that draws a figure; takes the keywords ``width``, in inches, and ``theme``."""
 
-_families: list[Callable[[Source], Iterator[tuple[str, Maker]]]] = []
+Family = Callable[[Source], Iterator[tuple[str, Maker]]]
+"""Function that yields the name and the maker of every figure of one kind."""
+
+_families: list[Family] = []
 
 
-def family(
-    find: Callable[[Source], Iterator[tuple[str, Maker]]],
-) -> Callable[[Source], Iterator[tuple[str, Maker]]]:
-    """Decorate a function that names the figures of one kind and says how each is made."""
-    _families.append(find)
-    return find
+def family(named: Family) -> Family:
+    """Decorate a function that yields the figures of one kind."""
+    _families.append(named)
+    return named
 
 
 def figures(source: Source) -> dict[str, Maker]:
-    """Every figure that a run directory has, by name; calling one makes it.
+    """Return the makers of all figures of a run directory, by name.
 
     Args:
-        source: The directory, read.
+        source: The run directory.
     """
-    return {name: make for find in _families for name, make in find(source)}
+    return {name: make for named in _families for name, make in named(source)}
 
 
 def figure(source: Source, name: str, width: float | None = None) -> Figure:
-    """One figure.
+    """Draw one figure.
 
     Args:
-        source: The directory, read.
+        source: The run directory.
         name: ``overview``, ``gallery``, ``critical-difference``, ``budget-DATASET``,
             ``training-DATASET``, ``errors-DATASET``, ``front-DATASET``,
             ``METHOD-DATASET-SAMPLER`` for the four panels of a cell, or
             ``slices-METHOD-DATASET-SAMPLER``.
-        width: In inches; as the report has it unless given.
+        width: Width in inches (default: that of the report).
 
     Raises:
-        UsageError: There is no such figure.
+        UsageError: The name is unknown.
     """
     known = figures(source)
     if name not in known:
@@ -69,9 +70,9 @@ def _overview(source: Source) -> Iterator[tuple[str, Maker]]:
     if not source.evidence.compared:
         return
 
-    def fitted(width: float = 9.6, **settings: object) -> Figure:
+    def fitted(theme: Theme = LIGHT, width: float = 9.6) -> Figure:
         columns = 1 if width < 5 else None
-        return overview(source.evidence, columns=columns, width=width, **settings)  # type: ignore[arg-type]
+        return overview(source.evidence, theme, columns, width)
 
     yield "overview", fitted
 
@@ -123,9 +124,9 @@ def _splits(source: Source) -> Iterator[tuple[str, Maker]]:
 @family
 def _slices(source: Source) -> Iterator[tuple[str, Maker]]:
     for cell in source.evidence.cells:
-        found = [one for one in slices(source.study, cell) if len({*map(str, one.values)}) > 1]
-        if found:
-            make = partial(slice_figure, found, cell.objective.upper())
+        varied = [s for s in slices(source.study, cell) if len({*map(str, s.values)}) > 1]
+        if varied:
+            make = partial(slice_figure, varied, cell.objective.upper())
             yield "slices-" + cell.cell.stem, make
 
 

@@ -1,4 +1,4 @@
-"""The one picture that a report opens with: all methods on all datasets."""
+"""Overview of a study: all methods on all datasets."""
 
 import math
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from .. import text
 from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
-from .style import LIGHT, Theme, colours, drawing
+from .style import LIGHT, Theme, colours, decades, drawing, short
 
 _ROOMY = 2.5
 
@@ -22,13 +22,13 @@ _ROOMY = 2.5
 def overview(
     evidence: Evidence, theme: Theme = LIGHT, columns: int | None = None, width: float = 9.6
 ) -> Figure:
-    """Confirmed means with 95 % intervals, every seed, the floor, the oracle, and no training.
+    """Draw confirmed means with 95 % intervals, all seeds, floor, oracle and untrained network.
 
     Args:
-        evidence: The gathered results.
+        evidence: The ranked results.
         theme: Colours.
-        columns: Datasets side by side; chosen by their number if not given.
-        width: Of the figure, in inches.
+        columns: Datasets side by side (default: depends on their number).
+        width: Width of the figure in inches.
     """
     labels = [c.label for c in evidence.contestants]
     datasets = list(evidence.datasets)
@@ -44,7 +44,7 @@ def overview(
                 axis.set_axis_off()
                 continue
             _panel(axis, evidence, datasets[i], theme, first=i % columns == 0)
-        # Beside a note on the untrained network there is no room for a name.
+        # Raise the titles where a note on the untrained network takes their place.
         narrow = width / columns < _ROOMY
         above = 15.0 if narrow and any(axis.texts for axis in axes.flat) else None
         for dataset, axis in zip(datasets, axes.flat, strict=False):
@@ -62,10 +62,9 @@ def overview(
 
 
 def _panel(axis: Axes, evidence: Evidence, dataset: str, theme: Theme, first: bool) -> None:
-    shades = colours(sorted(c.label for c in evidence.contestants), theme)
+    shades = colours((c.label for c in evidence.contestants), theme)
     cells = [c.cells[dataset] for c in evidence.contestants]
-    logarithmic = _scale(axis, cells)
-    _references(axis, cells, theme, logarithmic)
+    _references(axis, cells, theme, logarithmic=_scale(axis, cells))
     right = axis.get_xlim()[1]
     for y, (contestant, cell) in enumerate(zip(evidence.contestants, cells, strict=True)):
         colour, marker = shades[contestant.label]
@@ -100,89 +99,87 @@ def _cell(
             [cell.mean], [y], xerr=[[half], [half]], color=colour, linewidth=1.8, capsize=3,
             capthick=1.4, zorder=3,
         )  # fmt: skip
-    axis.plot(
-        [cell.mean], [y], marker, color=colour, markersize=5.2, zorder=4,
-        markeredgecolor=theme.paper, markeredgewidth=0.6,
-    )  # fmt: skip
+    axis.plot([cell.mean], [y], marker, color=colour, ms=5.2, mec=theme.paper, mew=0.6, zorder=4)
 
 
 def _references(axis: Axes, cells: Sequence[CellResults], theme: Theme, logarithmic: bool) -> None:
-    if not cells:
-        return
+    """Draw the noise floor as a band, the oracle and the untrained network as lines."""
     truth = cells[0].truth
     if len(truth) and np.isfinite(truth).all():
         low, high = (float(q) for q in np.quantile(truth, [0.0, 0.95]))
         left = axis.get_xlim()[0]
         axis.axvspan(max(low, left) if logarithmic else low, high, color=theme.shade, zorder=0.5)
         axis.axvline(float(truth.mean()), color=theme.faint, linewidth=1.2, zorder=1)
+    by_sampler = {cell.sampler: cell for cell in reversed(cells)}
     for name, style in (("oracle", (0, (4, 2))), ("untrained", (0, (1, 1.6)))):
-        for sampler in sorted({cell.sampler for cell in cells}):
-            values = next(getattr(cell, name) for cell in cells if cell.sampler == sampler)
-            if len(values) and np.isfinite(values).all():
-                mean = float(values.mean())
-                if mean > axis.get_xlim()[1]:
-                    axis.annotate(
-                        f"{name} {text.number(mean, 2)} →", (1.0, 1.01), ha="right", va="bottom",
-                        xycoords="axes fraction", fontsize=7.5, color=theme.faint,
-                    )  # fmt: skip
-                    continue
+        for sampler in sorted(by_sampler):
+            values = getattr(by_sampler[sampler], name)
+            if not len(values) or not np.isfinite(values).all():
+                continue
+            mean = float(values.mean())
+            if mean <= axis.get_xlim()[1]:
                 axis.axvline(mean, color=theme.ink, linewidth=1.1, linestyle=style, zorder=1)
+                continue
+            axis.annotate(
+                f"{name} {text.number(mean, 2)} →", (1.0, 1.01), ha="right", va="bottom",
+                xycoords="axes fraction", fontsize=7.5, color=theme.faint,
+            )  # fmt: skip
 
 
 def _scale(axis: Axes, cells: Sequence[CellResults]) -> bool:
-    """Limits that hold everything finite, and a logarithmic axis where values span decades.
+    """Fit the x axis to all finite values; return whether it is logarithmic.
 
-    Metrics that scatter around zero at the floor get an axis that is linear there.
+    It is logarithmic where positive values span a wide range. Metrics that scatter around zero at
+    the floor get an axis that is linear there.
     """
     parts = [(cell.losses, cell.truth, cell.oracle, cell.untrained) for cell in cells]
-    measured = np.concatenate([values for some in parts for values in some] or [np.empty(0)])
-    measured = measured[np.isfinite(measured)]
-    if measured.size == 0:
+    values = np.concatenate([values for part in parts for values in part])
+    values = values[np.isfinite(values)]
+    if values.size == 0:
         axis.set_xlim(0, 1)
         return False
     ends = [end for cell in cells for end in cell.interval if math.isfinite(end)]
-    low, high = min([measured.min(), *ends]), max([measured.max(), *ends])
-    if measured.min() > 0 and measured.max() > 4 * measured.min():
-        # An interval that reaches below zero is cut rather than costing the logarithmic axis.
-        low = max(low, measured.min() / 3)
-        pad = (high / low) ** 0.06
-        axis.set_xscale("log")
-        axis.set_xlim(low / pad, high * pad)
-        axis.xaxis.set_major_locator(
-            LogLocator(subs=(1.0, 2.0, 5.0) if high < 300 * low else (1.0,))
-        )
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        axis.xaxis.set_minor_locator(NullLocator())
+    low, high = min([values.min(), *ends]), max([values.max(), *ends])
+    axis.xaxis.set_major_formatter(short)
+    if values.min() > 0 and values.max() > 4 * values.min():
+        # Cut an interval that reaches below zero: a linear axis would hide more.
+        _logarithmic(axis, max(low, values.min() / 3), high)
         return True
     bend = 3 * max((abs(value) for value in cells[0].truth if math.isfinite(value)), default=0.0)
+    end = _linear_end(cells) if bend > 0 else None
+    if end is None and 0 < bend < high / 10:
+        _linear_then_logarithmic(axis, low, high, bend)
+        return False
     pad = 0.06 * (high - low or 1.0)
-    near = _linear_end(cells) if bend > 0 else None
-    if near is not None:
-        axis.set_xlim(min(low, 0.0) - 0.03 * near, 1.06 * near)
-        axis.xaxis.set_major_locator(MaxNLocator(4))
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        return False
-    if 0 < bend < high / 10:
-        axis.set_xscale("symlog", linthresh=bend, linscale=0.3)
-        decades = range(math.floor(math.log10(bend)), math.ceil(math.log10(high)) + 1)
-        round_ones = [step * 10.0**k for k in decades for step in (1.0, 2.0, 5.0)]
-        ticks = [tick for tick in round_ones if 1.5 * bend < tick < 1.4 * high]
-        few = ticks[:: -math.ceil(len(ticks) / 3)] if ticks else []
-        axis.xaxis.set_major_locator(FixedLocator([0.0, *few]))
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        axis.xaxis.set_minor_locator(NullLocator())
-        axis.set_xlim(min(low, 0.0) - bend / 4, high * 1.4)
-        return False
-    axis.set_xlim(low - pad, high + pad)
+    limits = (low - pad, high + pad) if end is None else (min(low, 0.0) - 0.03 * end, 1.06 * end)
+    axis.set_xlim(*limits)
     axis.xaxis.set_major_locator(MaxNLocator(4))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     return False
 
 
-def _linear_end(cells: Sequence[CellResults]) -> float | None:
-    """Where a linear axis can end; an untrained network far to the right of it is named only.
+def _logarithmic(axis: Axes, low: float, high: float) -> None:
+    pad = (high / low) ** 0.06
+    axis.set_xscale("log")
+    axis.set_xlim(low / pad, high * pad)
+    decades(axis.xaxis, fine=high < 300 * low)
 
-    None where the methods themselves span decades.
+
+def _linear_then_logarithmic(axis: Axes, low: float, high: float, bend: float) -> None:
+    axis.set_xscale("symlog", linthresh=bend, linscale=0.3)
+    decades = range(math.floor(math.log10(bend)), math.ceil(math.log10(high)) + 1)
+    round_values = [step * 10.0**k for k in decades for step in (1.0, 2.0, 5.0)]
+    ticks = [tick for tick in round_values if 1.5 * bend < tick < 1.4 * high]
+    few = ticks[:: -math.ceil(len(ticks) / 3)] if ticks else []
+    axis.xaxis.set_major_locator(FixedLocator([0.0, *few]))
+    axis.xaxis.set_major_formatter(short)
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xlim(min(low, 0.0) - bend / 4, high * 1.4)
+
+
+def _linear_end(cells: Sequence[CellResults]) -> float | None:
+    """Return the end of a linear axis, which leaves out an untrained network far to the right.
+
+    ``None`` where the methods themselves span decades.
     """
     means = [cell.mean for cell in cells if math.isfinite(cell.mean)]
     ends = [end for cell in cells for end in cell.interval if math.isfinite(end)]

@@ -1,4 +1,4 @@
-"""The four panels of a cell: truth, confirmed samples, energy, score, all on the same axes."""
+"""Panels of a cell on common axes, alone, side by side, and as a gallery of all cells."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -6,7 +6,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..source import Points, Portrait
+from ..source import Points, Portrait, Source
 from .style import LIGHT, Theme, drawing, fitting
 
 _DENSITY = "magma"
@@ -16,15 +16,15 @@ _ERROR_BINS = 40
 
 
 def truth_panel(axis: Axes, portrait: Portrait) -> None:
-    """Histogram of the truth."""
+    """Draw a histogram of the truth."""
     if portrait.truth is None:
-        _words(axis, "the truth is\nnot at hand", portrait)
+        _words(axis, "the truth is\nnot available", portrait)
     else:
         _density(axis, portrait.truth, portrait)
 
 
 def samples_panel(axis: Axes, portrait: Portrait) -> None:
-    """Histogram of the samples, in the colours of the truth's."""
+    """Draw a histogram of the samples on the colour scale of the truth."""
     if portrait.samples is None:
         _words(axis, "no confirmed\nsamples", portrait)
     else:
@@ -32,7 +32,7 @@ def samples_panel(axis: Axes, portrait: Portrait) -> None:
 
 
 def error_panel(axis: Axes, portrait: Portrait) -> None:
-    """Samples minus truth: red where there are too many samples, blue where too few."""
+    """Draw samples minus truth: red for too many samples, blue for too few."""
     if portrait.samples is None or portrait.truth is None:
         _words(axis, "no samples or\nno truth", portrait)
         return
@@ -47,7 +47,7 @@ def error_panel(axis: Axes, portrait: Portrait) -> None:
 
 
 def energy_panel(axis: Axes, portrait: Portrait) -> None:
-    """Energy map, bright where it is low; the highest quarter is cut off, no samples are there."""
+    """Draw the energy, bright where it is low; the highest quarter, without samples, is cut."""
     if portrait.energy is None:
         _words(axis, "no energy:\nthe network gives\nthe score itself", portrait)
         return
@@ -64,7 +64,7 @@ def energy_panel(axis: Axes, portrait: Portrait) -> None:
 
 
 def score_panel(axis: Axes, portrait: Portrait) -> None:
-    """Score field: arrows for direction, colour for length."""
+    """Draw the score field: arrows for direction, colour for length."""
     if portrait.score is None:
         _words(axis, "no score field", portrait)
         return
@@ -88,7 +88,7 @@ def score_panel(axis: Axes, portrait: Portrait) -> None:
 
 
 def paths_panel(axis: Axes, portrait: Portrait) -> None:
-    """Ways of a few chains over the truth: from a ring where they start to a dot at their end."""
+    """Draw the paths of a few chains over the truth, from a ring to a dot."""
     if portrait.paths is None:
         _words(axis, "no chains:\nthe sampler draws\npoints directly", portrait)
         return
@@ -100,14 +100,11 @@ def paths_panel(axis: Axes, portrait: Portrait) -> None:
             shares.T, origin="lower", extent=_view(portrait), cmap="Greys",
             norm=PowerNorm(0.6, vmin=0.0, vmax=1.8 * peak), interpolation="bilinear",
         )  # fmt: skip
-    for i, way in enumerate(portrait.paths.astype(np.float64).swapaxes(0, 1)):
+    for i, path in enumerate(portrait.paths.astype(np.float64).swapaxes(0, 1)):
         colour = LIGHT.palette[i % len(LIGHT.palette)]
-        axis.plot(way[:, 0], way[:, 1], color=colour, linewidth=0.7, alpha=0.85)
-        for place, face in ((0, "white"), (-1, colour)):
-            axis.plot(
-                *way[place], "o", color=colour, markersize=3.2, markerfacecolor=face,
-                markeredgewidth=0.8,
-            )  # fmt: skip
+        axis.plot(path[:, 0], path[:, 1], color=colour, linewidth=0.7, alpha=0.85)
+        for end, face in ((0, "white"), (-1, colour)):
+            axis.plot(*path[end], "o", color=colour, ms=3.2, mfc=face, mew=0.8)
     _frame(axis, portrait)
 
 
@@ -123,10 +120,10 @@ _FOUR = {"truth": "truth", "samples": "samples", "energy": "energy", "score": "s
 
 
 def panel(portrait: Portrait, kind: str, inches: float = 1.9) -> Figure:
-    """One panel without a frame, for a page that writes its own titles.
+    """Draw one panel without a frame, for a page that adds its own titles.
 
     Args:
-        portrait: What to show.
+        portrait: Arrays of the cell.
         kind: A key of ``PANELS``.
         inches: Side of the square.
     """
@@ -144,13 +141,13 @@ def panel(portrait: Portrait, kind: str, inches: float = 1.9) -> Figure:
 def four_panels(
     portrait: Portrait, title: str = "", theme: Theme = LIGHT, width: float = 9.6
 ) -> Figure:
-    """The whole picture of a cell, complete in itself.
+    """Draw truth, samples, energy and score of a cell with titles.
 
     Args:
-        portrait: What to show.
-        title: Written above.
+        portrait: Arrays of the cell.
+        title: Title above the panels.
         theme: Colours of the frame.
-        width: Of the figure, in inches; a narrow one has two rows.
+        width: Width of the figure in inches; a narrow one has two rows.
     """
     rows = 1 if width > 5 else 2
     height = rows * width * rows / len(_FOUR) + 0.6
@@ -164,6 +161,43 @@ def four_panels(
                 axis.spines[side].set_visible(True)
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
         figure.supxlabel(portrait.census, fontsize=fitting(width) - 1, color=theme.faint)
+    return figure
+
+
+def gallery_figure(source: Source, theme: Theme = LIGHT, width: float = 9.6) -> Figure:
+    """Draw sample histograms: a row per dataset, a column for the truth and for each method.
+
+    Args:
+        source: The run directory.
+        theme: Colours of the frame.
+        width: Width of the figure in inches.
+    """
+    evidence = source.evidence
+    portraits = {
+        (cell.dataset, cell.label): portrait
+        for cell in evidence.cells
+        if not cell.missing and (portrait := source.portrait(cell)) is not None
+    }
+    datasets = [name for name in evidence.datasets if any(name == key[0] for key in portraits)]
+    labels = [c.label for c in evidence.contestants if any(c.label == key[1] for key in portraits)]
+    side = width / (len(labels) + 1)
+    with drawing(theme, fitting(width)):
+        figure = Figure(figsize=(width, side * len(datasets) + 0.4), layout="constrained")
+        axes = figure.subplots(len(datasets), len(labels) + 1, squeeze=False)
+        for row, dataset in zip(axes, datasets, strict=True):
+            row[0].set_ylabel(dataset)
+            shown = [portraits.get((dataset, label)) for label in labels]
+            truth_panel(row[0], next(portrait for portrait in shown if portrait is not None))
+            for axis, portrait in zip(row[1:], shown, strict=True):
+                if portrait is None:
+                    axis.set_axis_off()
+                else:
+                    samples_panel(axis, portrait)
+            for axis in row:
+                axis.set_xticks([])
+                axis.set_yticks([])
+        for axis, head in zip(axes[0], ["truth", *labels], strict=True):
+            axis.set_title(head)
     return figure
 
 
@@ -181,7 +215,7 @@ def _density(axis: Axes, points: Points, portrait: Portrait) -> None:
 
 
 def _histogram(points: Points, edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of all points, the lost ones included, in each square of the view."""
+    """Return the share of all points, non-finite ones included, in each square of the view."""
     finite = points[np.isfinite(points).all(axis=1)].astype(np.float64)
     counts, _, _ = np.histogram2d(finite[:, 0], finite[:, 1], bins=(edges, edges))
     return counts / max(1, len(points))
@@ -189,10 +223,8 @@ def _histogram(points: Points, edges: NDArray[np.float64]) -> NDArray[np.float64
 
 def _words(axis: Axes, words: str, portrait: Portrait) -> None:
     axis.set_facecolor("#2a303b")
-    axis.text(
-        0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center", fontsize=9,
-        color="#d0d5dd", linespacing=1.5,
-    )  # fmt: skip
+    note = axis.text(0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center")
+    note.set(fontsize=9, color="#d0d5dd", linespacing=1.5)
     _frame(axis, portrait)
 
 

@@ -1,42 +1,41 @@
-"""Every trial of a search by each of its hyperparameters, and where in their ranges runs fail."""
+"""Trials of a search by hyperparameter, and where failed runs lie in the ranges."""
 
 import math
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from ..ranking.sensitivity import Slice
 from ..ranking.statistics import Array
-from .style import LIGHT, Theme, drawing, fitting
+from .style import LIGHT, Theme, decades, drawing, fit, fitting, grid_lines, short
 
 _PER_ROW = 3
 
 
 def slice_figure(
-    found: list[Slice], quantity: str, theme: Theme = LIGHT, width: float = 4.6
+    slices: list[Slice], quantity: str, theme: Theme = LIGHT, width: float = 4.6
 ) -> Figure:
-    """One panel per hyperparameter, and a map of the failures if there are any.
+    """Draw one panel per hyperparameter, and a map of the failures if there are any.
 
     Args:
-        found: The hyperparameters of a cell, most important first.
-        quantity: What the trials were scored by.
+        slices: The hyperparameters of a cell, most important first.
+        quantity: Name of the score of the trials.
         theme: Colours.
-        width: Of the figure, in inches.
+        width: Width of the figure in inches.
     """
-    numbers = [one for one in found if one.is_number]
-    mapped = len(numbers) > 1 and any(np.isinf(one.losses).any() for one in numbers[:2])
-    panels = len(found) + mapped
+    numbers = [hyperparameter for hyperparameter in slices if hyperparameter.is_number]
+    has_map = len(numbers) > 1 and any(np.isinf(number.losses).any() for number in numbers[:2])
+    panels = len(slices) + has_map
     columns = min(_PER_ROW, panels)
     rows = math.ceil(panels / columns)
     with drawing(theme, fitting(width)):
         figure = Figure(figsize=(width, rows * (0.3 * width + 0.45)), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
         for i, axis in enumerate(axes.flat):
-            if i < len(found):
-                _slice(axis, found[i], theme)
+            if i < len(slices):
+                _slice(axis, slices[i], theme)
                 if i % columns == 0:
                     axis.set_ylabel(quantity)
                 else:
@@ -48,88 +47,76 @@ def slice_figure(
     return figure
 
 
-def _slice(axis: Axes, one: Slice, theme: Theme) -> None:
-    at = _positions(axis, one)
-    finite = np.isfinite(one.losses)
-    values = one.losses
-    order = np.arange(len(values))[finite]
+def _slice(axis: Axes, hyperparameter: Slice, theme: Theme) -> None:
+    at, losses = _positions(axis, hyperparameter), hyperparameter.losses
+    finite = np.isfinite(losses)
     axis.scatter(
-        at[finite], values[finite], c=order, cmap="viridis", s=14, linewidths=0.4,
-        edgecolors=theme.paper, zorder=3,
+        at[finite], losses[finite], c=np.flatnonzero(finite), cmap="viridis", s=14,
+        linewidths=0.4, edgecolors=theme.paper, zorder=3,
     )  # fmt: skip
-    _, top = _limits(axis, values[finite])
+    _limits(axis, losses[finite])
     if not finite.all():
-        axis.plot(
-            at[~finite], np.full(int((~finite).sum()), top), "x",
-            color=theme.palette[1], markersize=5, markeredgewidth=1.4, clip_on=False, zorder=4,
-        )  # fmt: skip
-    winner = [i for i in one.winners if finite[i]]
-    axis.plot(
-        at[winner], values[winner], "o", markersize=9, markerfacecolor="none",
-        markeredgecolor=theme.ink, markeredgewidth=1.1, zorder=5,
-    )  # fmt: skip
-    share = "" if math.isnan(one.importance) else f" · {100 * one.importance:.0f} %"
-    axis.set_xlabel(f"{one.name}{share}")
-    axis.grid(axis="y", color=theme.shade, linewidth=0.6)
-    axis.set_axisbelow(True)
+        top = np.full(int((~finite).sum()), axis.get_ylim()[1])
+        colour = theme.palette[1]
+        axis.plot(at[~finite], top, "x", color=colour, ms=5, mew=1.4, clip_on=False, zorder=4)
+    winners = [i for i in hyperparameter.winners if finite[i]]
+    x, y = at[winners], losses[winners]
+    axis.plot(x, y, "o", ms=9, mfc="none", mec=theme.ink, mew=1.1, zorder=5)
+    importance = hyperparameter.importance
+    share = "" if math.isnan(importance) else f" · {100 * importance:.0f} %"
+    axis.set_xlabel(f"{hyperparameter.name}{share}")
+    grid_lines(axis, theme)
 
 
 def _map(axis: Axes, first: Slice, second: Slice, theme: Theme) -> None:
-    """Two hyperparameters against each other: a cross where the run failed."""
+    """Draw two hyperparameters against each other, with a cross for each failed run."""
     x, y = _positions(axis, first), _positions(axis, second, vertical=True)
     if len(x) != len(y):
         axis.set_axis_off()
         return
     failed = np.isinf(first.losses)
     axis.plot(x[~failed], y[~failed], "o", color=theme.palette[0], markersize=3.5)
-    axis.plot(x[failed], y[failed], "x", color=theme.palette[1], markersize=5, markeredgewidth=1.4)
+    axis.plot(x[failed], y[failed], "x", color=theme.palette[1], ms=5, mew=1.4)
     axis.set_xlabel(f"{first.name}, ✕ failed")
     axis.set_ylabel(second.name)
 
 
-def _positions(axis: Axes, one: Slice, vertical: bool = False) -> Array:
-    """Where the values lie on the axis; choices are put side by side."""
+def _positions(axis: Axes, hyperparameter: Slice, vertical: bool = False) -> Array:
+    """Scale an axis and return the positions of the values on it; choices stand side by side."""
+    if not hyperparameter.is_number:
+        return _choices(axis, hyperparameter, vertical)
     line = axis.yaxis if vertical else axis.xaxis
     limits = axis.set_ylim if vertical else axis.set_xlim
-    if not one.is_number:
-        kinds = sorted({str(value) for value in one.values})
-        ticks = axis.set_yticks if vertical else axis.set_xticks
-        room = 22 // len(kinds)
-        slanted = not vertical and len(kinds) > 2
-        names = kinds if slanted else [kind[: max(2, room)] for kind in kinds]
-        how: dict[str, Any] = (
-            {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
-        )
-        ticks(range(len(kinds)), names, fontsize="x-small", **how)
-        limits(-0.5, len(kinds) - 0.5)
-        return np.array([kinds.index(str(value)) for value in one.values], dtype=np.float64)
-    values = one.values.astype(np.float64)
-    if one.logarithmic:
+    low, high = hyperparameter.low, hyperparameter.high
+    if hyperparameter.logarithmic:
         (axis.set_yscale if vertical else axis.set_xscale)("log")
-        line.set_major_locator(LogLocator(subs=(1.0,) if one.high > 90 * one.low else (1.0, 2, 5)))
-        line.set_minor_locator(NullLocator())
-        pad = (one.high / one.low) ** 0.04
-        limits(one.low / pad, one.high * pad)
+        decades(line, fine=high <= 90 * low)
+        pad = (high / low) ** 0.04
+        limits(low / pad, high * pad)
     else:
-        pad = 0.04 * (one.high - one.low or 1.0)
-        limits(one.low - pad, one.high + pad)
+        pad = 0.04 * (high - low or 1.0)
+        limits(low - pad, high + pad)
         line.set_major_locator(MaxNLocator(3))
-    line.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    return values
+        line.set_major_formatter(short)
+    return hyperparameter.values.astype(np.float64)
 
 
-def _limits(axis: Axes, values: Array) -> tuple[float, float]:
-    """An axis on which the few worst trials do not press all others flat."""
-    if not len(values):
-        axis.set_ylim(0.0, 1.0)
-        return 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
-    if low > 0 and high > 8 * low:
-        axis.set_yscale("log")
-        bottom, top = low / 1.3, high * 1.4
+def _choices(axis: Axes, hyperparameter: Slice, vertical: bool) -> Array:
+    choices = sorted({str(value) for value in hyperparameter.values})
+    set_ticks = axis.set_yticks if vertical else axis.set_xticks
+    if len(choices) > 2 and not vertical:
+        set_ticks(range(len(choices)), choices, fontsize="x-small", rotation=35, ha="right",
+                  rotation_mode="anchor")  # fmt: skip
     else:
-        pad = 0.1 * (high - low or abs(high) or 1.0)
-        bottom, top = low - pad, high + pad
+        length = max(2, 22 // len(choices))
+        set_ticks(range(len(choices)), [name[:length] for name in choices], fontsize="x-small")
+    (axis.set_ylim if vertical else axis.set_xlim)(-0.5, len(choices) - 0.5)
+    return np.array([choices.index(str(value)) for value in hyperparameter.values], np.float64)
+
+
+def _limits(axis: Axes, losses: Array) -> None:
+    """Fit the y axis to the losses of the trials."""
+    if not len(losses):
+        axis.set_ylim(0.0, 1.0)
+    elif not fit(axis, losses, above=1.4, pad=0.1):
         axis.yaxis.set_major_locator(MaxNLocator(4))
-    axis.set_ylim(bottom, top)
-    return bottom, top

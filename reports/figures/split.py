@@ -1,10 +1,4 @@
-"""Learning against sampling: where the error of a cell comes from.
-
-With ``reference.split`` confirmed models are also sampled exactly, on a grid. What is left then is
-the error of learning alone; the exact score with the study's sampler has the error of sampling
-alone; the confirmed value has both, and fresh truth neither. The parts need not add up: chains that
-never change modes hide wrong weights of the modes.
-"""
+"""Learning and sampling errors of each cell; ``ranking.split`` explains them."""
 
 import math
 
@@ -13,42 +7,42 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from ..ranking.evidence import Evidence
 from ..ranking.split import Split, splits
 from ..ranking.statistics import Array, Estimate
-from .style import LIGHT, Theme, colours, drawing, fitting
+from .style import LIGHT, Theme, colours, decades, drawing, error_bar, fit, fitting, short
 
 
 def split_figure(
     evidence: Evidence, dataset: str, theme: Theme = LIGHT, width: float = 4.6
 ) -> Figure:
-    """Neither, learning only, sampling only and both errors of every cell of a dataset.
+    """Draw the floor, the learning error, the sampling error and both together, cell by cell.
 
     Args:
-        evidence: The gathered results.
-        dataset: Which.
+        evidence: The ranked results.
+        dataset: Label of the dataset.
         theme: Colours.
-        width: Of the figure, in inches.
+        width: Width of the figure in inches.
     """
-    found = splits(evidence, dataset)
-    shades = colours(sorted(c.label for c in evidence.contestants), theme)
+    rows = splits(evidence, dataset)
+    shades = colours((c.label for c in evidence.contestants), theme)
     with drawing(theme, fitting(width)):
-        figure = Figure(figsize=(width, 0.95 + 0.36 * len(found)), layout="constrained")
+        figure = Figure(figsize=(width, 0.95 + 0.36 * len(rows)), layout="constrained")
         axis = figure.subplots()
-        for y, one in enumerate(found):
-            colour = shades[one.label][0]
-            _mark(axis, one.cell.loss, y - 0.24, "o", colour, colour)
-            _mark(axis, one.learning, y, "o", colour, theme.paper)
-            _mark(axis, one.sampling, y + 0.24, "D", theme.ink, theme.paper)
-        truth = found[0].cell.truth
+        for y, split in enumerate(rows):
+            colour = shades[split.label][0]
+            _mark(axis, split.cell.loss, y - 0.24, "o", colour, colour)
+            _mark(axis, split.learning, y, "o", colour, theme.paper)
+            _mark(axis, split.sampling, y + 0.24, "D", theme.ink, theme.paper)
+        truth = rows[0].cell.truth
         if len(truth) and np.isfinite(truth).all():
             low, high = (float(q) for q in np.quantile(truth, [0.0, 0.95]))
             axis.axvspan(low, high, color=theme.shade, zorder=0.5)
-        _scale(axis, found)
-        axis.set_yticks(range(len(found)), [one.label for one in found])
-        axis.set_ylim(len(found) - 0.45, -0.55)
+        _scale(axis, rows)
+        axis.set_yticks(range(len(rows)), [split.label for split in rows])
+        axis.set_ylim(len(rows) - 0.45, -0.55)
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
         axis.set_xlabel(evidence.objective.upper())
@@ -59,38 +53,27 @@ def split_figure(
     return figure
 
 
-def _mark(axis: Axes, known: Estimate, y: float, marker: str, colour: str, face: str) -> None:
-    if not math.isfinite(known.value):
-        words = "failed" if math.isinf(known.value) else "not known"
+def _mark(axis: Axes, error: Estimate, y: float, marker: str, colour: str, face: str) -> None:
+    if not math.isfinite(error.value):
+        words = "failed" if math.isinf(error.value) else "not known"
         axis.text(1.0, y, words, ha="right", va="center", fontsize="x-small", color=colour,
                   transform=axis.get_yaxis_transform())  # fmt: skip
         return
-    half = known.half_width()
     axis.errorbar(
-        [known.value], [y], xerr=None if math.isnan(half) else [[half], [half]],
-        fmt=marker, color=colour, markerfacecolor=face, markersize=4.2, linewidth=1.1, capsize=2,
-        zorder=3,
+        [error.value], [y], xerr=error_bar(error), fmt=marker, color=colour, markerfacecolor=face,
+        markersize=4.2, linewidth=1.1, capsize=2, zorder=3,
     )  # fmt: skip
 
 
-def _scale(axis: Axes, found: list[Split]) -> None:
-    kinds = [(one.floor, one.learning, one.sampling, one.cell.loss) for one in found]
-    values: Array = np.array([known.value for kind in kinds for known in kind])
+def _scale(axis: Axes, rows: list[Split]) -> None:
+    errors = [e for row in rows for e in (row.floor, row.learning, row.sampling, row.cell.loss)]
+    values: Array = np.array([error.value for error in errors])
     values = values[np.isfinite(values)]
-    if not values.size:
-        return
-    low, high = float(values.min()), float(values.max())
-    if low > 0 and high > 5 * low:
-        axis.set_xscale("log")
-        axis.set_xlim(low / 1.3, high * 1.4)
-        subs = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
-        axis.xaxis.set_major_locator(LogLocator(subs=subs))
-        axis.xaxis.set_minor_locator(NullLocator())
-    else:
-        pad = 0.12 * (high - low or 1.0)
-        axis.set_xlim(low - pad, high + pad)
+    if fit(axis, values, along="x", ratio=5, above=1.4, pad=0.12):
+        decades(axis.xaxis, fine=values.max() < 100 * values.min())
+    elif values.size:
         axis.xaxis.set_major_locator(MaxNLocator(5))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axis.xaxis.set_major_formatter(short)
 
 
 def _legend(theme: Theme) -> list[Line2D | Patch]:

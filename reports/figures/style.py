@@ -1,32 +1,39 @@
-"""How figures look: colours that colour-blind readers can tell apart, light, dark and on paper."""
+"""Style of the figures: colours for colour-blind readers, themes, axes and file formats."""
 
 import io
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from ..ranking.statistics import Array, Estimate
 
 COLUMN = 3.35
-"""Width of a column of a two-column paper, in inches."""
+"""Column width of a two-column paper, in inches."""
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of everything but the data.
+    """Colours of a figure.
 
     Attributes:
         ink: Text and axes.
         faint: Grid lines and side notes.
         paper: Background.
         shade: Filled bands.
-        palette: Colours of the data. Okabe and Ito 2008, "Color Universal Design", without the
-            yellow that vanishes on white; lighter on dark paper.
+        palette: Data. Okabe and Ito 2008, "Color Universal Design", without the yellow, which is
+            invisible on white; lighter on a dark background.
     """
 
     ink: str
@@ -46,26 +53,98 @@ DARK = Theme(
 )  # fmt: skip
 
 
-def colours(labels: Sequence[str], theme: Theme) -> dict[str, tuple[str, str]]:
-    """Colour and marker of every label; more labels than colours repeat with other markers."""
+def colours(labels: Iterable[str], theme: Theme) -> dict[str, tuple[str, str]]:
+    """Assign a colour and a marker to each label, in alphabetical order.
+
+    With more labels than colours, a colour repeats with another marker.
+    """
     palette = theme.palette
     return {
         label: (palette[i % len(palette)], MARKERS[(i + i // len(palette)) % len(MARKERS)])
-        for i, label in enumerate(labels)
+        for i, label in enumerate(sorted(labels))
     }
 
 
 def fitting(width: float) -> float:
-    """Font size for a figure of that many inches: smaller where it is set in a column."""
+    """Return the font size in points for a figure of this width in inches."""
     return 9.0 if width > 5 else 7.5
+
+
+def short(value: float, _: float) -> str:
+    """Format a tick without exponent or trailing zeros where possible."""
+    return f"{value:g}"
+
+
+def error_bar(value: Estimate) -> list[list[float]] | None:
+    """Return both half-widths of the 95 % interval for ``errorbar``; ``None`` if unknown."""
+    half = value.half_width()
+    return None if math.isnan(half) else [[half], [half]]
+
+
+def fit(
+    axis: Axes,
+    values: Array,
+    *,
+    above: float,
+    pad: float,
+    below: float = 1.3,
+    ratio: float = 8,
+    along: Literal["x", "y"] = "y",
+) -> bool:
+    """Fit an axis to values; make it logarithmic where positive values span a wide range.
+
+    Args:
+        axis: Axes to change.
+        values: Values of any shape; non-finite ones are ignored.
+        above: Factor of free space above the largest value on a logarithmic axis.
+        pad: Free space at each end of a linear axis, as a share of the range.
+        below: Factor of free space below the smallest value on a logarithmic axis.
+        ratio: The axis is logarithmic if the largest value exceeds this multiple of the smallest.
+        along: Which axis.
+
+    Returns:
+        Whether the axis is logarithmic.
+    """
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return False
+    low, high = float(values.min()), float(values.max())
+    logarithmic = low > 0 and high > ratio * low
+    if logarithmic:
+        axis.set(**{f"{along}scale": "log"})
+        limits = low / below, high * above
+    else:
+        margin = pad * (high - low or abs(high) or 1.0)
+        limits = low - margin, high + margin
+    axis.set(**{f"{along}lim": limits})
+    return logarithmic
+
+
+def decades(line: XAxis | YAxis, *, fine: bool, ticks: int | None = None) -> None:
+    """Label a logarithmic axis at powers of ten.
+
+    Args:
+        line: Axis to label.
+        fine: Whether to label twice and five times these, too.
+        ticks: Largest number of labels.
+    """
+    line.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if fine else (1.0,), numticks=ticks))
+    line.set_major_formatter(short)
+    line.set_minor_locator(NullLocator())
+
+
+def grid_lines(axis: Axes, theme: Theme) -> None:
+    """Draw horizontal grid lines behind the data."""
+    axis.grid(axis="y", color=theme.shade, linewidth=0.6)
+    axis.set_axisbelow(True)
 
 
 @contextmanager
 def drawing(theme: Theme, size: float = 9.0) -> Iterator[None]:
-    """Matplotlib settings while a figure is made.
+    """Set Matplotlib's defaults while a figure is drawn.
 
     Args:
-        theme: Its colours.
+        theme: Colours of the figure.
         size: Font size in points.
     """
     settings: dict[Any, Any] = {
@@ -94,7 +173,7 @@ def drawing(theme: Theme, size: float = 9.0) -> Iterator[None]:
 
 
 def picture(figure: Figure, dpi: int = 144) -> bytes:
-    """The figure as PNG with a palette: a third of the size, where millions of colours are idle.
+    """Encode a figure as a PNG with a palette: a third of the size of true colour.
 
     Args:
         figure: Any figure of this package.
@@ -109,12 +188,12 @@ def picture(figure: Figure, dpi: int = 144) -> bytes:
 
 
 def encode(figure: Figure, kind: Literal["png", "svg", "pdf"], dpi: int = 144) -> bytes:
-    """The figure as a file; the same figure gives the same bytes.
+    """Encode a figure as a file; equal figures give equal bytes.
 
     Args:
         figure: Any figure of this package.
         kind: File format.
-        dpi: Dots per inch of PNG.
+        dpi: Dots per inch of a PNG.
     """
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)

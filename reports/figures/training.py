@@ -1,4 +1,4 @@
-"""How the confirmed runs learned: loss, what is left to learn, gradient, metrics on the way."""
+"""Training curves of confirmation runs: loss, excess loss, gradient norm and metrics."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from ..ranking.statistics import Array
 from ..source import Learned
-from .style import LIGHT, Theme, colours, drawing, fitting
+from .style import LIGHT, Theme, colours, decades, drawing, fitting, grid_lines
 
 _SMOOTHED = 9
 _NARROW = 5.0
@@ -19,30 +19,30 @@ _NARROW = 5.0
 def training_curves(
     learned: Mapping[str, Learned], metric: str, theme: Theme = LIGHT, width: float = 9.6
 ) -> Figure:
-    """Curves of every confirmed run on a dataset: a row per method, a column per quantity.
+    """Draw every confirmation run on a dataset: a row per method, a column per quantity.
 
-    Lines are running means, for the noise of single batches says nothing of a run.
-    Losses of different methods have different units and are never drawn on one axis. A narrow
-    figure shows what is left to learn in place of the loss where that is known of every method.
+    Lines are running means, since single batches are noisy. Losses of different methods have
+    different units and never share an axis. A narrow figure replaces the loss by the excess loss
+    where that is known for every method.
 
     Args:
-        learned: By label of the contestant.
-        metric: Which of the metrics that were measured on the way to draw.
+        learned: Training records by label of the contestant.
+        metric: Metric measured during training to draw.
         theme: Colours.
-        width: Of the figure, in inches.
+        width: Width of the figure in inches.
     """
-    shades = colours(sorted(learned), theme)
+    shades = colours(learned, theme)
     heads = _quantities(learned, metric, width < _NARROW)
     rows = max(1, len(learned))
     with drawing(theme, 6.5 if width < _NARROW else fitting(width)):
         figure = Figure(figsize=(width, 0.35 + rows * (0.55 + 0.07 * width)), layout="constrained")
         axes = figure.subplots(rows, len(heads), squeeze=False, sharex=True)
-        for row, (label, one) in zip(axes, learned.items(), strict=False):
+        for row, (label, runs) in zip(axes, learned.items(), strict=False):
             for axis, head in zip(row, heads, strict=True):
-                _panel(axis, one, head, shades[label][0], theme)
+                _panel(axis, runs, head, shades[label][0], theme)
             row[0].set_title(label, loc="left", fontweight="bold")
         for axis, head in zip(axes[0], heads, strict=True):
-            # One line above the names of the methods, which may be long.
+            # One line above the names of the methods, which can be long.
             axis.set_title(f"{head}\n", loc="right", color=theme.faint)
         for axis in axes[-1]:
             axis.set_xlabel("step")
@@ -52,38 +52,37 @@ def training_curves(
 
 
 def _quantities(learned: Mapping[str, Learned], metric: str, narrow: bool) -> list[str]:
-    known = [math.isfinite(one.least) for one in learned.values()]
+    known = [math.isfinite(runs.least) for runs in learned.values()]
     heads = ["loss", "loss − least", "gradient norm"]
     if not any(known) or (narrow and not all(known)):
         heads.remove("loss − least")
     elif narrow:
         heads.remove("loss")
-    if any(one.metric(metric).size for one in learned.values()):
+    if any(runs.metric(metric).size for runs in learned.values()):
         heads.append(metric.upper())
     return heads
 
 
-def _panel(axis: Axes, one: Learned, head: str, colour: str, theme: Theme) -> None:
-    steps, losses, norms = (one.curves[..., i] for i in range(3))
+def _panel(axis: Axes, runs: Learned, head: str, colour: str, theme: Theme) -> None:
+    steps, losses, norms = (runs.curves[..., i] for i in range(3))
     if head == "loss":
         _lines(axis, steps, losses, colour)
-        _loss_limits(axis, _smooth(losses), one.least, theme)
+        _loss_limits(axis, _smooth(losses), runs.least, theme)
     elif head == "loss − least":
-        # What is left is a small part of the noise of a loss: a longer mean shows it.
-        over = max(_SMOOTHED, losses.shape[1] // 8)
-        _lines(axis, steps, losses - one.least, colour, over)
-        _decades(axis, _smooth(losses - one.least, over))
+        # The excess is small compared with the noise of a loss: a longer mean shows it.
+        window = max(_SMOOTHED, losses.shape[1] // 8)
+        _lines(axis, steps, losses - runs.least, colour, window)
+        _positive_limits(axis, _smooth(losses - runs.least, window))
     elif head == "gradient norm":
         _lines(axis, steps, norms, colour)
-        _decades(axis, _smooth(norms))
+        _positive_limits(axis, _smooth(norms))
     else:
-        for run in one.metric(head.lower()):
+        for run in runs.metric(head.lower()):
             axis.plot(run[:, 0], run[:, 1], "o-", color=colour, alpha=0.8, linewidth=0.9,
                       markersize=2.2)  # fmt: skip
         axis.yaxis.set_major_locator(MaxNLocator(4))
     axis.xaxis.set_major_locator(MaxNLocator(4))
-    axis.grid(axis="y", color=theme.shade, linewidth=0.6)
-    axis.set_axisbelow(True)
+    grid_lines(axis, theme)
     if not axis.lines:
         axis.set_yticks([])
         axis.text(0.5, 0.5, "not known", transform=axis.transAxes, ha="center", va="center",
@@ -91,21 +90,21 @@ def _panel(axis: Axes, one: Learned, head: str, colour: str, theme: Theme) -> No
 
 
 def _same_limits(axes: Sequence[Axes]) -> None:
-    """A metric, unlike a loss, is comparable across methods."""
+    """Give the axes of a metric the same limits: unlike a loss, it compares across methods."""
     drawn = [np.asarray(line.get_ydata(), float) for axis in axes for line in axis.lines]
     values = np.concatenate(drawn)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     for axis in axes:
         if low > 0 and high > 8 * low:
-            _decades(axis, values)
+            _positive_limits(axis, values)
         else:
             axis.set_ylim(min(0.0, 1.05 * low), 1.05 * high)
 
 
-def _lines(axis: Axes, steps: Array, values: Array, colour: str, over: int = _SMOOTHED) -> None:
+def _lines(axis: Axes, steps: Array, values: Array, colour: str, window: int = _SMOOTHED) -> None:
     for x, y in zip(steps, values, strict=True):
         if np.isfinite(y).any():
-            axis.plot(x, _running(y, over), color=colour, alpha=0.8, linewidth=0.9)
+            axis.plot(x, _running(y, window), color=colour, alpha=0.8, linewidth=0.9)
 
 
 def _loss_limits(axis: Axes, losses: Array, least: float, theme: Theme) -> None:
@@ -114,14 +113,12 @@ def _loss_limits(axis: Axes, losses: Array, least: float, theme: Theme) -> None:
         return
     low, high = (float(q) for q in np.quantile(finite, [0.0, 0.98]))
     if math.isfinite(least):
-        # A floor far below, as of data without noise, would press the curves flat.
+        # A least loss far below, as for data without noise, would flatten the curves.
         near = low - least < 3 * (high - low)
         low = min(low, least) if near else low
         note = f"least {least:.3g}" if near else f"least {least:.3g}, far below"
-        axis.text(
-            0.98, 0.96, note, transform=axis.transAxes, ha="right", va="top",
-            fontsize="small", color=theme.faint,
-        )  # fmt: skip
+        axis.text(0.98, 0.96, note, transform=axis.transAxes, ha="right", va="top",
+                  fontsize="small", color=theme.faint)  # fmt: skip
         if near:
             axis.axhline(least, color=theme.ink, linewidth=1.0, linestyle=(0, (4, 2)))
     pad = 0.06 * (high - low or 1.0)
@@ -129,31 +126,28 @@ def _loss_limits(axis: Axes, losses: Array, least: float, theme: Theme) -> None:
     axis.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def _decades(axis: Axes, smooth: Array) -> None:
-    """A logarithmic axis over what is above zero; noise may carry an excess below it."""
-    shown = smooth[np.isfinite(smooth) & (smooth > 0)]
-    if not shown.size:
+def _positive_limits(axis: Axes, smooth: Array) -> None:
+    """Fit a logarithmic axis to the positive values; noise can make an excess negative."""
+    positive = smooth[np.isfinite(smooth) & (smooth > 0)]
+    if not positive.size:
         return
-    low, high = float(np.quantile(shown, 0.01)), float(shown.max())
+    low, high = float(np.quantile(positive, 0.01)), float(positive.max())
     if high < 3 * low:
         axis.set_ylim(0.9 * low, 1.1 * high)
         axis.yaxis.set_major_locator(MaxNLocator(4))
         return
     axis.set_yscale("log")
     axis.set_ylim(low / 1.4, high * 1.4)
-    few = high < 30 * low
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=5))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    axis.yaxis.set_minor_locator(NullLocator())
+    decades(axis.yaxis, fine=high < 30 * low, ticks=5)
 
 
-def _smooth(values: Array, over: int = _SMOOTHED) -> Array:
-    return np.array([_running(one, over) for one in values])
+def _smooth(runs: Array, window: int = _SMOOTHED) -> Array:
+    return np.array([_running(values, window) for values in runs])
 
 
-def _running(values: Array, over: int) -> Array:
-    """Mean over so many neighbours; fewer of them at the ends."""
-    weights = np.ones(min(over, len(values)))
+def _running(values: Array, window: int) -> Array:
+    """Return running means over a window of values, shorter at the ends."""
+    weights = np.ones(min(window, len(values)))
     sums: Array = np.convolve(values, weights, "same")
     counts: Array = np.convolve(np.ones(len(values)), weights, "same")
     return sums / counts

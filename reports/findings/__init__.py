@@ -1,14 +1,12 @@
-"""Findings as people read them: a figure each, registered by the finding's name, and a page."""
+"""Known results of score matching, each reproduced by one command: one file per finding."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...datasets.registry import Registry
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from .base import Finding
 
-# A figure is a function of the finding's table; it takes the keywords ``theme`` and ``width``.
-drawings: "Registry[Callable[..., Figure]]" = Registry("drawing", __name__)
+findings: "Registry[type[Finding]]" = Registry("finding", __name__)
 
-__all__ = ["drawings"]
+__all__ = ["findings"]

@@ -1,15 +1,15 @@
-"""Findings in Python: computed, with their tables as DataFrames."""
+"""Findings in Python, with their tables as DataFrames."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...studies.findings.run import Listener, compute, load_finding
 from ..api import cores
+from .page import write
 from .result import FindingResult
-from .write import write
+from .run import PartListener, compute, load_finding
 
 HOME = Path("runs") / "findings"
-"""Where findings are kept unless a directory is given."""
+"""Default directory of findings."""
 
 
 def finding(
@@ -18,21 +18,21 @@ def finding(
     *,
     workers: int | None = None,
     overrides: Sequence[str] = (),
-    listener: Listener | None = None,
+    listener: PartListener | None = None,
 ) -> FindingResult:
-    """Reproduce a known result: compute its table, or what is missing of it, and write its page.
+    """Reproduce a known result: compute the missing parts of its table, and write its page.
 
     Args:
-        name: Of the finding; ``scorebench finding`` lists them.
-        out: Directory that keeps finished parts, table, figure and page;
-            ``runs/findings/<name>`` unless given.
-        workers: Processes; as many as this process may use cores unless given. No number depends
-            on it.
+        name: Name of the finding; ``scorebench finding`` lists them.
+        out: Directory for finished parts, table, figure and page (default:
+            ``runs/findings/<name>``).
+        workers: Number of processes (default: all cores that this process may use). No number
+            depends on it.
         overrides: ``setting=value`` pairs in TOML, such as ``"chains=1000"``.
-        listener: Told of every part that is done.
+        listener: Called after every part.
 
     Raises:
-        UsageError: There is no such finding or setting, or the directory cannot be used.
+        UsageError: The finding or a setting is unknown, or the directory cannot be used.
     """
     settings = load_finding(name, overrides)
     directory = HOME / name if out is None else Path(out)

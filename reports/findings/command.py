@@ -1,51 +1,68 @@
-"""The command `finding`; ``__main__`` puts it beside the others."""
+"""The command `finding`, which ``__main__`` adds to the others."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ...datasets.errors import UsageError
+
 commands = typer.Typer()
 
 
 def _complete(incomplete: str) -> list[str]:
-    from ...studies.findings import findings
+    from . import findings
 
     return [name for name in findings.names() if name.startswith(incomplete)]
+
+
+def refuse_finding(study: str | None) -> str | None:
+    """Pass the name of a study through, unless only a finding has that name.
+
+    Raises:
+        UsageError: The name is that of a finding.
+    """
+    from ...studies.specs.load import presets
+    from . import findings
+
+    if study in findings.names() and study not in presets() and not Path(study).exists():
+        raise UsageError(f"{study!r} is a finding, not a study: scorebench finding {study}")
+    return study
 
 
 @commands.command(epilog="Example: scorebench finding langevin")
 def finding(
     name: Annotated[
         str | None,
-        typer.Argument(help="Which; without one all are listed.", autocompletion=_complete),
+        typer.Argument(help="Finding to run (default: list all).", autocompletion=_complete),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Directory to keep it in; runs/findings/NAME unless given.")
+        Path | None, typer.Option(help="Directory (default: runs/findings/NAME).")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", "-w", help="Processes; all cores unless given.")
+        int | None,
+        typer.Option("--workers", "-w", help="Number of processes (default: all cores)."),
     ] = None,
     override: Annotated[
         list[str] | None,
         typer.Option(
-            "--override", "-o", metavar="KEY=VALUE", help="Change a setting; TOML values."
+            "--override", "-o", metavar="KEY=VALUE", help="Override a setting with a TOML value."
         ),
     ] = None,
 ) -> None:
-    """Reproduce a known result, with a figure, a table and a verdict; status 1 if a claim fails."""
+    """Reproduce a known result with figure, table and verdict; exit status 1 if a claim fails."""
     from ..commands import print_view
-    from .listing import claims_view, findings_view
+    from .listing import claims_view, list_view
 
     if name is None:
-        print_view(findings_view())
+        print_view(list_view())
         return
-    from .api import finding as of_name
+    from .api import finding as reproduce
     from .progress import FindingProgress
 
     try:
         with FindingProgress(name) as progress:
-            result = of_name(name, out, workers=workers, overrides=override or (),
+            result = reproduce(name, out, workers=workers, overrides=override or (),
                              listener=progress)  # fmt: skip
     except KeyboardInterrupt:
         typer.echo("scorebench: stopped; run the same command again to continue", err=True)

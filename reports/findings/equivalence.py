@@ -1,81 +1,346 @@
-"""Where DEEN and DSM part, and limits of other objectives."""
+"""Objectives that are equal, exactly or in a limit."""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
+import torch
+from pydantic import Field
 
-from ...studies.findings.equivalence import parting
-from ..figures.style import LIGHT
-from . import drawings
-from .plain import Axes, Figure, Theme, legend, measured, panels, pick
+from ...bench.adam import Adam
+from ...bench.streams import generator
+from ...datasets import get_dataset
+from ...methods.network_model import NetworkModel
+from ...methods.networks import MLP
+from ...methods.objectives.base import ScoreMatching
+from ...methods.objectives.deen import DEEN
+from ...methods.objectives.dsm import DSM
+from ...methods.objectives.fd_ssm import FDSSM
+from ...methods.objectives.ssm import SSM
+from ...methods.objectives.ssm_vr import SSMVR
+from ...methods.random import MemberRandom
+from . import findings
+from .base import Claim, Finding, Measured, Part, TableRow, exponent, pick, row
+from .figure import Panel, measured
+from .tools import Fixed, full, scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from torch import Tensor
+
+    from ..figures.style import Theme
+
+_EPS, _CLIP = 1e-8, 100.0
+_DATASET = "8gaussians"
+# Distance of the ends of two paths, over the length of a path, from which the paths have parted.
+_PARTED = 0.1
 
 
-@drawings.register("equivalence")
-def equivalence(table: pd.DataFrame, theme: Theme = LIGHT, width: float = 9.6) -> Figure:
-    """Distances of paths, what they cost, and orders of two limits."""
-    return panels(table, [_paths, _losses, _control_variate, _differences], theme, width)
+def _largest(table: "pd.DataFrame", experiment: str, quantity: str) -> Measured:
+    return Measured(float(pick(table, experiment, quantity)["value"].max()))
 
 
-def _paths(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    found = pick(table, "training", "path distance")
+def _by_noise(table: "pd.DataFrame", quantity: str, **axes: Any) -> "pd.Series[float]":
+    """Means over networks by noise level."""
+    return pick(table, "training", quantity, **axes).groupby("sigma")["value"].mean()
+
+
+def _distance(table: "pd.DataFrame", *, wide: bool) -> Measured:
+    """Distance of the paths at the largest or smallest noise level."""
+    return Measured(float(_by_noise(table, "path distance").iloc[-1 if wide else 0]))
+
+
+def _seed_spreads(table: "pd.DataFrame", sigma: float) -> Measured:
+    """Difference of the two objectives' excess losses in standard deviations over seeds."""
+    dsm, deen = (
+        pick(table, "training", "excess loss", sigma=sigma, method=name)["value"]
+        for name in ("dsm", "deen")
+    )
+    return Measured(float(abs(dsm.mean() - deen.mean()) / dsm.std()))
+
+
+def _ratios(table: "pd.DataFrame") -> "pd.Series[float]":
+    """DEEN's excess loss over DSM's by noise level."""
+    dsm, deen = (_by_noise(table, "excess loss", method=name) for name in ("dsm", "deen"))
+    return deen / dsm
+
+
+def _largest_ratio(table: "pd.DataFrame") -> Measured:
+    return Measured(float(_ratios(table).max()))
+
+
+_order = partial(exponent, quantity="rms error", precision="double")
+
+
+def _rounding(table: "pd.DataFrame") -> Measured:
+    """Error of single precision at the smallest radius over its least error."""
+    rows = pick(table, "fd_ssm", "rms error", precision="single").sort_values("radius")
+    return Measured(float(rows["value"].iloc[0] / rows["value"].min()))
+
+
+def _parting(table: "pd.DataFrame") -> float:
+    """Noise level where the paths are a tenth of their length apart.
+
+    Interpolated on logarithmic scales; NaN if the noise levels are not on both sides of it.
+    """
+    distance = _by_noise(table, "path distance")
+    far = distance[distance > _PARTED].index
+    if far.empty or len(far) == len(distance):
+        return math.nan
+    low = far.max()
+    high = distance.index[distance.index > low].min()
+    share = math.log(distance[low] / _PARTED) / math.log(distance[low] / distance[high])
+    return float(low * (high / low) ** share)
+
+
+def _draw_paths(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+    equal = pick(table, "training", "path distance")
     scaled = pick(table, "scaled", "path distance")
-    axis.plot(found["sigma"], found["value"], "o", color=theme.palette[1], markersize=4,
+    axis.plot(equal["sigma"], equal["value"], "o", color=theme.palette[1], markersize=4,
               label="equal ε and clip")  # fmt: skip
     axis.plot(scaled["sigma"], scaled["value"].clip(lower=1e-17), "s", color=theme.palette[0],
               markersize=4, label="scaled by σ⁴, double precision")  # fmt: skip
-    place = parting(table)
-    if place == place:
-        axis.axvline(place, color=theme.faint, linestyle=":", linewidth=1.1)
-        axis.annotate(f"they part at σ ≈ {place:.2g}", (place, 1e-9), xytext=(4, 0),
+    sigma = _parting(table)
+    if not math.isnan(sigma):
+        axis.axvline(sigma, color=theme.faint, linestyle=":", linewidth=1.1)
+        axis.annotate(f"they part at σ ≈ {sigma:.2g}", (sigma, 1e-9), xytext=(4, 0),
                       textcoords="offset points", fontsize="small")  # fmt: skip
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    axis.set_xlabel("noise σ")
-    axis.set_ylabel("distance of DEEN's path from\nDSM's over its length")
-    legend(axis)
 
 
-def _losses(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
+def _draw_losses(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
     for k, name in enumerate(("dsm", "deen")):
-        found = pick(table, "training", "excess loss", method=name)
-        found = found.groupby("sigma")["value"].agg(["mean", "sem"]).reset_index()
-        found = found.rename(columns={"mean": "value", "sem": "error"})
-        measured(axis, found["sigma"] * (1 + 0.06 * k), found, theme, k, name)
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    axis.set_xlabel("noise σ")
-    axis.set_ylabel("excess loss after training")
-    legend(axis)
+        losses = pick(table, "training", "excess loss", method=name).groupby("sigma")["value"]
+        rows = losses.agg(value="mean", error="sem").reset_index()
+        measured(axis, rows["sigma"] * (1 + 0.06 * k), rows, theme, k, name)
 
 
-def _power(axis: Axes, x: pd.Series, y: pd.Series, order: int, theme: Theme) -> None:
-    """A line of that slope through the last point."""
-    at = np.array([x.min(), x.max()])
-    axis.plot(at, y.iloc[-1] * (at / x.iloc[-1]) ** order, color=theme.faint, linewidth=1,
-              linestyle="--")  # fmt: skip
+def _draw_order(
+    axis: "Axes", theme: "Theme", x: str, rows: "pd.DataFrame", k: int, order: int, label: str
+) -> None:
+    """Measured errors, and if ``order`` is positive the power law through the last one."""
+    rows = rows.sort_values(x)
+    if order:
+        ends = np.array([rows[x].min(), rows[x].max()])
+        power = rows["value"].iloc[-1] * (ends / rows[x].iloc[-1]) ** order
+        axis.plot(ends, power, color=theme.faint, linewidth=1, linestyle="--")
+    measured(axis, x, rows, theme, k, label)
 
 
-def _control_variate(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    for k, (name, label) in enumerate(
-        (("control variate", "control variate, order 1"), ("antithetic", "antithetic, order 2"))
-    ):
-        found = pick(table, name, "rms error").sort_values("sigma")
-        _power(axis, found["sigma"], found["value"], k + 1, theme)
-        measured(axis, "sigma", found, theme, k, label)
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    axis.set_xlabel("noise σ")
-    axis.set_ylabel("DSM's distance from SSM-VR")
-    legend(axis)
+def _draw_control_variate(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+    for k, name in enumerate(("control variate", "antithetic")):
+        rows = pick(table, name, "rms error")
+        _draw_order(axis, theme, "sigma", rows, k, k + 1, f"{name}, order {k + 1}")
 
 
-def _differences(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    for k, name in enumerate(("double", "single")):
-        found = pick(table, "fd_ssm", "rms error", precision=name).sort_values("radius")
-        if name == "double":
-            _power(axis, found["radius"], found["value"], 2, theme)
-        measured(axis, "radius", found, theme, k, f"{name} precision")
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    axis.set_xlabel("radius r of finite differences")
-    axis.set_ylabel("FD-SSM's distance from SSM")
-    legend(axis)
+def _draw_differences(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+    for k, (name, order) in enumerate((("double", 2), ("single", 0))):
+        rows = pick(table, "fd_ssm", "rms error", precision=name)
+        _draw_order(axis, theme, "radius", rows, k, order, f"{name} precision")
+
+
+@findings.register("equivalence")
+class Equivalence(Finding):
+    """DEEN equals DSM until its gradients are small beside Adam's ε; limits of other objectives.
+
+    DEEN's loss is σ⁴ times DSM's. Adam's step does not depend on the scale of the gradient, except
+    through its ε and the clipping norm; with both scaled by σ⁴ the paths are equal to rounding.
+    Unscaled, DEEN behaves as DSM with ε/σ⁴: the paths part as σ falls. The finding also measures
+    two limits: DSM with the control variate |ε|²/2σ² + ε·s(x)/σ becomes SSM-VR as σ → 0 (Wang et
+    al. 2020), and faster averaged over ±ε; finite differences become SSM as their radius r → 0
+    (Pang et al. 2020), until rounding dominates in single precision.
+
+    Attributes:
+        sigmas: Noise levels of training.
+        steps: Training steps.
+        seeds: Networks at each noise level.
+        width: Units of each of the two hidden layers.
+        exact_steps: Training steps in double precision with ε and clip scaled.
+        radii: Radii r of finite differences.
+        small: Noise levels of the limit of DSM.
+    """
+
+    sigmas: tuple[float, ...] = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5)
+    steps: int = Field(1500, ge=10)
+    seeds: int = Field(3, ge=2)
+    width: int = Field(128, ge=8)
+    exact_steps: int = Field(200, ge=10)
+    radii: tuple[float, ...] = (1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3)
+    small: tuple[float, ...] = (1e-3, 3e-3, 0.01, 0.03, 0.1)
+
+    def parts(self) -> Mapping[str, Part]:
+        """List training by noise level, and the limits."""
+        training = {f"sigma {s:g}": partial(self._train, s) for s in self.sigmas}
+        limits = {"control variate": self._control_variate, "finite differences": self._differences}
+        return training | limits
+
+    def _train(self, sigma: float) -> list[TableRow]:
+        dsm, deen = DSM(), DEEN()
+        scale = sigma**4
+        start, dsm_end, _ = self._path(dsm, sigma, _EPS, _CLIP, torch.float32, self.steps)
+        _, deen_end, _ = self._path(deen, sigma, _EPS, _CLIP, torch.float32, self.steps)
+        rows = []
+        distances = (deen_end - dsm_end).norm(dim=1) / (dsm_end - start).norm(dim=1)
+        for k, distance in enumerate(distances):
+            rows.append(row("training", "path distance", float(distance), sigma=sigma, seed=k,
+                            method="both"))  # fmt: skip
+        dataset = get_dataset(_DATASET)
+        x = dataset.sample(2, generator(self.seed))
+        for name, theta in (("dsm", dsm_end), ("deen", deen_end)):
+            for k in range(self.seeds):
+                model = NetworkModel(self._mlp, theta[k : k + 1], sigma)
+                losses = scores(["fisher_target"], dataset, self.seed, x, model, sigma)
+                rows.append(row("training", "excess loss", losses["fisher_target"], sigma=sigma,
+                                seed=k, method=name))  # fmt: skip
+        double, steps = torch.float64, self.exact_steps
+        start, dsm_end, dsm_loss = self._path(dsm, sigma, _EPS, _CLIP, double, steps)
+        _, deen_end, deen_loss = self._path(deen, sigma, _EPS * scale, _CLIP * scale, double, steps)
+        distances = (deen_end - dsm_end).norm(dim=1) / (dsm_end - start).norm(dim=1)
+        ratio = float((deen_loss / dsm_loss / scale - 1).abs().max())
+        return [
+            *rows,
+            row("scaled", "path distance", float(distances.max()), expected=0.0, sigma=sigma),
+            row("scaled", "loss ratio", ratio, expected=0.0, sigma=sigma),
+        ]
+
+    @property
+    def _mlp(self) -> MLP:
+        return MLP(2, width=self.width)
+
+    def _path(
+        self, objective: ScoreMatching, sigma: float, eps: float, clip: float, dtype: torch.dtype,
+        steps: int,
+    ) -> "tuple[Tensor, Tensor, Tensor]":  # fmt: skip
+        """Train; first and last parameters (K, size), and the first losses (K,)."""
+
+        def stream(name: str) -> MemberRandom:
+            generators = [generator(self.seed, k, name) for k in range(self.seeds)]
+            return MemberRandom(generators, dtype=dtype)
+
+        dataset = get_dataset(_DATASET)
+        start = self._mlp.init([generator(self.seed, k, "init") for k in range(self.seeds)], dtype)
+        theta = start.clone().requires_grad_()
+        model = NetworkModel(self._mlp, theta)
+        rate = torch.full((self.seeds, 1), 1e-3, dtype=dtype)
+        adam = Adam(rate, torch.zeros_like(start), torch.zeros_like(start), eps=eps)
+        points, noise = stream("points"), stream("noise")
+        data = dataset.sample(50_000, generator(self.seed, "data")).to(dtype)
+        losses: list[Tensor] = []
+        for _ in range(steps):
+            x = data[points.integers(len(data), 100)]
+            loss = objective.loss(model, x, noise, sigma=full(self.seeds, sigma, dtype))
+            (gradient,) = torch.autograd.grad(loss.sum(), theta)
+            norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+            adam.step(theta.data, gradient * (clip / norm).clamp(max=1.0))
+            losses = losses or [loss.detach()]
+        return start, theta.detach(), losses[0]
+
+    def _problem(self, members: int = 20) -> "tuple[NetworkModel, Tensor, Tensor]":
+        """Make a network at initialisation, points, and as many normal vectors."""
+        mlp = MLP(2, width=64)
+        theta = mlp.init([generator(self.seed, "network")], torch.float64)
+        points = get_dataset(_DATASET).sample(200 * members, generator(self.seed, "x"))
+        x = points.view(members, 200, 2)
+        noise = torch.randn(x.shape, generator=generator(self.seed, "e"), dtype=torch.float64)
+        return NetworkModel(mlp, theta.expand(members, -1).contiguous()), x, noise
+
+    def _control_variate(self) -> list[TableRow]:
+        model, x, noise = self._problem()
+        sliced = SSMVR().loss(model, x, Fixed(noise), n_slices=1, slice_kind="gaussian")
+        along = (noise * model.score(x)).sum(-1)
+        rows = []
+        for sigma in self.small:
+            constant = noise.square().sum(-1) / (2 * sigma**2)
+            level = full(len(x), sigma, torch.float64)
+            ahead, behind = (
+                DSM().loss(model, x, Fixed(signed), sigma=level) for signed in (noise, -noise)
+            )
+            controlled = ahead - (constant + along / sigma).mean(-1)
+            antithetic = (ahead + behind) / 2 - constant.mean(-1)
+            for name, loss in (("control variate", controlled), ("antithetic", antithetic)):
+                rms = float((loss - sliced).square().mean().sqrt())
+                rows.append(row(name, "rms error", rms, precision="double", sigma=sigma))
+        return rows
+
+    def _differences(self) -> list[TableRow]:
+        model, x, noise = self._problem()
+        v = noise * (math.sqrt(2) / noise.norm(dim=-1, keepdim=True))
+        exact = SSM().loss(model, x, Fixed(v), n_slices=1, slice_kind="sphere")
+        single = NetworkModel(model.network, model.theta.float())
+        rows = []
+        for radius in self.radii:
+            for name, network, dtype in (
+                ("double", model, torch.float64), ("single", single, torch.float32),
+            ):  # fmt: skip
+                r = torch.tensor(radius, dtype=dtype)
+                loss = FDSSM().loss(network, x.to(dtype), Fixed(v.to(dtype)), radius=r)
+                rms = float((loss.double() - exact).square().mean().sqrt())
+                rows.append(row("fd_ssm", "rms error", rms, precision=name, radius=radius))
+        return rows
+
+    def verdict(self, table: "pd.DataFrame") -> str:
+        """State where the paths part."""
+        scaled = _largest(table, "scaled", "path distance").value
+        sigma = _parting(table)
+        where = "outside the levels tried" if math.isnan(sigma) else f"near σ = {sigma:.2g}"
+        ratios = _ratios(table)
+        return (
+            f"DEEN is DSM: with Adam's ε and the clip scaled by σ⁴ the paths agree to {scaled:.0e} "
+            f"of their length. Unscaled, they part {where}, and at σ = {ratios.idxmax():g} "
+            f"DEEN's excess loss is {ratios.max():.2f} times DSM's."
+        )
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Claim(
+            "A4", "DEEN's loss over σ⁴ times DSM's, minus 1: largest of all σ", "definitions",
+            partial(_largest, experiment="scaled", quantity="loss ratio"), most=1e-6,
+        ),
+        Claim(
+            "A4", "DEEN and DSM with Adam's ε and clip scaled: largest distance of paths over "
+            "their length", "Adam's steps do not depend on scale",
+            partial(_largest, experiment="scaled", quantity="path distance"), most=1e-8,
+        ),
+        Claim(
+            "A4", "equal ε, σ = 0.1: difference of excess losses in standard deviations over seeds",
+            "ε/σ⁴ = 10⁻⁴", partial(_seed_spreads, sigma=0.1), most=2.0,
+        ),
+        Claim(
+            "A4", "equal ε, largest noise: distance of paths over their length", "ε/σ⁴",
+            partial(_distance, wide=True), most=0.1,
+        ),
+        Claim(
+            "A4", "equal ε, smallest noise: distance of paths over their length", "ε/σ⁴",
+            partial(_distance, wide=False), least=0.5,
+        ),
+        Claim(
+            "A4", "equal ε: DEEN's excess loss over DSM's, largest over σ", "ε/σ⁴",
+            _largest_ratio, least=1.1,
+        ),
+        Claim(
+            "A7", "DSM with control variate to SSM-VR: order of the error in σ",
+            "Wang et al. 2020", partial(_order, experiment="control variate", axis="sigma"),
+            expected=1.0, slack=0.1,
+        ),
+        Claim(
+            "A7", "the same with antithetic noise: order", "odd orders cancel",
+            partial(_order, experiment="antithetic", axis="sigma"), expected=2.0, slack=0.1,
+        ),
+        Claim(
+            "A8", "FD-SSM to SSM: order of the error in r up to 0.1", "Pang et al. 2020",
+            partial(_order, experiment="fd_ssm", axis="radius", high=0.1), expected=2.0, slack=0.1,
+        ),
+        Claim(
+            "A8", "FD-SSM in single precision: error at the smallest r over the least error",
+            "rounding over r²", _rounding, least=20.0,
+        ),
+    )  # fmt: skip
+    panels: ClassVar[tuple[Panel, ...]] = (
+        Panel(_draw_paths, "noise σ", "distance of DEEN's path from\nDSM's over its length", "xy"),
+        Panel(_draw_losses, "noise σ", "excess loss after training", "xy"),
+        Panel(_draw_control_variate, "noise σ", "DSM's distance from SSM-VR", "xy"),
+        Panel(
+            _draw_differences, "radius r of finite differences", "FD-SSM's distance from SSM", "xy"
+        ),
+    )

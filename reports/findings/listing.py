@@ -1,23 +1,23 @@
-"""Findings in a terminal: which there are, and what one gave."""
+"""Findings in a terminal: their list, and the claims of one."""
 
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from ...studies.findings import findings
+from .. import text
+from . import findings
 
 if TYPE_CHECKING:
     from .result import FindingResult
 
 
-def findings_view() -> RenderableType:
-    """Every finding with the claims that it is held against."""
+def list_view() -> RenderableType:
+    """List every finding with its claims."""
     parts: list[RenderableType] = []
     for name in findings.names():
         parts.append(Text.assemble((name, "bold"), "  ", findings.summary(name)))
-        shown = _grid()
+        shown = text.grid(header=False)
         for claim in findings.get(name).claims:
             shown.add_row(f"  {claim.id}", claim.says)
         parts.append(shown)
@@ -25,19 +25,15 @@ def findings_view() -> RenderableType:
 
 
 def claims_view(result: "FindingResult") -> RenderableType:
-    """The verdict, and every claim with what was expected and measured."""
+    """Show the verdict, and every claim with its expected and measured number."""
     from .page import claim_table
 
-    filled = claim_table(result)
-    shown = _grid(header=True)
-    for k, header in enumerate(filled.headers[:-1]):
-        shown.add_column(header, justify="right" if filled.numeric[k] else "left", no_wrap=k != 1)
-    for row in filled.rows:
+    table = claim_table(result)
+    shown = text.grid()
+    for k, header in enumerate(table.headers[:-1]):
+        shown.add_column(header, justify="right" if table.numeric[k] else "left", no_wrap=k != 1)
+    for row in table.rows:
         *fields, _ = (field.text for field in row)
-        held = fields[-1] == "yes"
-        shown.add_row(*fields[:-1], Text(fields[-1], style="green" if held else "bold red"))
+        holds = fields[-1] == "yes"
+        shown.add_row(*fields[:-1], Text(fields[-1], style="green" if holds else "bold red"))
     return Group(Text(result.verdict, style="bold"), Text(), shown)
-
-
-def _grid(*, header: bool = False) -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=header)

@@ -1,23 +1,131 @@
-"""Weights of modes, and what hides behind them."""
+"""The modes that Langevin's chains end in, and the metrics that see wrong weights."""
 
-import pandas as pd
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..figures.style import LIGHT
-from . import drawings
-from .plain import Axes, Figure, Theme, legend, measured, panels, pick
+import torch
+from pydantic import Field
+
+from ...bench.metrics.modes import shares
+from ...bench.streams import generator
+from ...datasets import get_dataset
+from ...datasets.mixture import GaussianMixture
+from ...methods.model import Model
+from ...methods.random import MemberRandom
+from ...methods.reference.exact import ExactScore
+from ...methods.sampling.annealed_langevin import AnnealedLangevin
+from ...methods.sampling.base import Samples, collect
+from ...methods.sampling.langevin import Langevin
+from . import findings
+from .base import Claim, Finding, Measured, Part, TableRow, average, number, pick, row
+from .figure import Panel, measured, ticks
+from .tools import draw, scored, streams
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from torch import Tensor
+
+    from ..figures.style import Theme
+
+# Radii half way between neighbouring circles of rings.
+_BETWEEN = (2.625, 1.875, 1.125)
+_BOX = 8.0**2
+_TRUTH = "0.8, 0.2"
+
+# NCSN's toy: 1280 chains in [-8, 8]², ε = 0.1; annealed from noise 20 to 1 in 10 levels.
+_ANNEALED = AnnealedLangevin(
+    step_size=0.1, steps=100, levels=10, sigma_max=20.0, sigma_min=1.0, box=8.0
+)
 
 
-@drawings.register("mixing")
-def mixing(table: pd.DataFrame, theme: Theme = LIGHT, width: float = 9.6) -> Figure:
-    """Weights by sampler, by basin, and what metrics see of them."""
-    return panels(table, [_two_modes, _basins, _masked, _blind], theme, width)
+def _unscaled_noise(model: Model, n: int, rng: MemberRandom) -> Samples:
+    """Sample as the two code bases that the blog post discusses: a wrong annealed Langevin.
+
+    The step grows with the noise level but the added noise, √ε, does not: levels of large noise do
+    not move any mass.
+    """
+    annealed = _ANNEALED
+    ratio = (annealed.sigma_min / annealed.sigma_max) ** (1 / (annealed.levels - 1))
+
+    def run(size: int) -> "tuple[Tensor, Tensor]":
+        x = rng.uniform(size, model.dim).mul_(2 * annealed.box).sub_(annealed.box)
+        for sigma in (annealed.sigma_max * ratio**i for i in range(annealed.levels)):
+            half = 0.5 * annealed.step_size * (sigma / annealed.sigma_min) ** 2
+            for _ in range(annealed.steps):
+                x = x + half * model.score(x, sigma)
+                x = x + annealed.step_size**0.5 * rng.normal_like(x)
+        return x, torch.full((rng.members,), -1)
+
+    return collect(model, n, rng, run)
 
 
-def _strip(axis: Axes, found: pd.DataFrame, by: str, theme: Theme, scale: float = 1.0) -> None:
-    """Every value of a group as a small point, beside each other, and the mean as a bar."""
-    groups = list(dict.fromkeys(found[by]))
+_SAMPLERS = {
+    "naive": Langevin(step_size=0.1, steps=1000, box=8.0).sample, "annealed": _ANNEALED.sample,
+    "unscaled noise": _unscaled_noise,
+}  # fmt: skip
+
+
+def basins(name: str) -> list[float]:
+    """Compute the share of the box [-4, 4]² that is nearest to each mode of rings or 8gaussians."""
+    if name == "rings":
+        discs = [math.pi * radius**2 / _BOX for radius in _BETWEEN]
+        return [1 - discs[0], discs[0] - discs[1], discs[1] - discs[2], discs[2]]
+    # A sector of 45° around an axis of the square is two triangles with legs 4 and 4 tan(22.5°).
+    axis = 16 * math.tan(math.pi / 8) / _BOX
+    return [axis, 0.25 - axis] * 4
+
+
+def _largest_difference(table: "pd.DataFrame", dataset: str) -> Measured:
+    """Largest difference of a weight from the share of the box."""
+    rows = pick(table, "basins", "weight", dataset=dataset)
+    return Measured(float((rows["value"] - rows["expected"]).abs().max()))
+
+
+def _times_floor(table: "pd.DataFrame", model: str) -> Measured:
+    floor, sw1 = (average(table, "masked", "sw1", model=name) for name in ("floor", model))
+    return Measured(sw1.value / floor.value)
+
+
+def _gain_of_smoothing(table: "pd.DataFrame") -> Measured:
+    """SW1 of the exact score minus that of a smoothed one, with naive Langevin."""
+    exact, smooth = (
+        average(table, "masked", "sw1", model=name) for name in ("naive", "naive, smoothed")
+    )
+    return Measured(exact.value - smooth.value, math.hypot(exact.error, smooth.error))
+
+
+def _by_weights(table: "pd.DataFrame", quantity: str) -> "pd.Series[Any]":
+    """A metric of points of the two modes, indexed by the weights of the modes."""
+    return pick(table, "blind", quantity).set_index("weights")["value"]
+
+
+def _sensitivity(table: "pd.DataFrame", quantity: str, weights: str) -> Measured:
+    """Change of a metric with wrong weights, in its standard deviations with the true ones."""
+    values = _by_weights(table, quantity)
+    true, wrong = values[_TRUTH], values[weights]
+    return Measured(float((wrong.mean() - true.mean()) / true.std()))
+
+
+_weight = partial(average, experiment="two modes", quantity="weight")
+
+
+def _reversal(table: "pd.DataFrame") -> Measured:
+    """KL divergence of the model with the lower Fisher divergence minus that of the other."""
+    fisher, kl = (
+        pick(table, "ranking", name).set_index("model")["value"] for name in ("fisher", "kl")
+    )
+    low, high = fisher.sort_values().index
+    return Measured(float(kl[low] - kl[high]))
+
+
+def _draw_repeats(axis: "Axes", rows: "pd.DataFrame", by: str, theme: "Theme") -> None:
+    """Every value of a group as a point, side by side, and their mean as a bar."""
+    groups = list(dict.fromkeys(rows[by]))
     for i, name in enumerate(groups):
-        values = found[found[by] == name]["value"] / scale
+        values = rows[rows[by] == name]["value"]
         x = [i + 0.03 * (j - len(values) / 2) for j in range(len(values))]
         axis.plot(x, values, "o", color=theme.palette[i], markersize=3, alpha=0.8)
         axis.plot([i - 0.28, i + 0.28], [values.mean()] * 2, color=theme.ink, linewidth=1.2)
@@ -25,53 +133,218 @@ def _strip(axis: Axes, found: pd.DataFrame, by: str, theme: Theme, scale: float 
     axis.set_xlim(-0.5, len(groups) - 0.5)
 
 
-def _two_modes(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    found = pick(table, "two modes", "weight")
+def _draw_two_modes(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
     axis.axhline(0.8, color=theme.faint, linestyle="--", linewidth=1.1, label="truth")
     axis.axhline(0.5, color=theme.faint, linestyle=":", linewidth=1.1, label="share of the box")
-    _strip(axis, found, "sampler", theme)
+    _draw_repeats(axis, pick(table, "two modes", "weight"), "sampler", theme)
     axis.set_ylim(0.4, 1.05)
-    axis.set_ylabel("weight of the first of two modes")
-    legend(axis, loc="upper left")
 
 
-def _basins(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    low, high = 0.05, 0.8
-    axis.plot([low, high], [low, high], color=theme.faint, linewidth=1.1, label="area of the box")
+def _draw_basins(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+    ends = [0.05, 0.8]
+    axis.plot(ends, ends, color=theme.faint, linewidth=1.1, label="area of the box")
     for k, (name, truth) in enumerate((("rings", 1 / 4), ("8gaussians", 1 / 8))):
-        found = pick(table, "basins", "weight", dataset=name)
-        measured(axis, "expected", found, theme, k, name)
+        rows = pick(table, "basins", "weight", dataset=name)
+        measured(axis, "expected", rows, theme, k, name)
         axis.axhline(truth, color=theme.palette[k], linestyle="--", linewidth=0.9)
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    for one in (axis.xaxis, axis.yaxis):
-        one.set_ticks([0.06, 0.1, 0.2, 0.4, 0.7], labels=["0.06", "0.1", "0.2", "0.4", "0.7"])
-    axis.minorticks_off()
-    axis.set_xlabel("share of the starting box nearest to the mode")
-    axis.set_ylabel("weight (dashed: truth)")
-    legend(axis)
+    ticks(axis, [0.06, 0.1, 0.2, 0.4, 0.7], "xy")
 
 
-def _masked(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    _strip(axis, pick(table, "masked", "sw1"), "model", theme)
-    axis.set_yscale("log")
-    axis.set_yticks([0.02, 0.05, 0.1, 0.2, 0.5], ["0.02", "0.05", "0.1", "0.2", "0.5"])
-    axis.minorticks_off()
-    axis.set_ylabel("SW1 on rings, exact score")
+def _draw_masked(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+    _draw_repeats(axis, pick(table, "masked", "sw1"), "model", theme)
+    ticks(axis, [0.02, 0.05, 0.1, 0.2, 0.5], "y")
 
 
-def _blind(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
+def _draw_blind(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
     for k, name in enumerate(("ksd", "sw1")):
-        found = pick(table, "blind", name)
-        right = found[found["weights"] == "0.8, 0.2"]["value"]
-        groups = list(dict.fromkeys(found["weights"]))
-        for i, label in enumerate(groups):
-            values = (found[found["weights"] == label]["value"] - right.mean()) / right.std()
+        metric = _by_weights(table, name)
+        groups = list(dict.fromkeys(metric.index))
+        for i, weights in enumerate(groups):
+            values = (metric[weights] - metric[_TRUTH].mean()) / metric[_TRUTH].std()
             x = [i + 0.2 * (2 * k - 1) + 0.02 * (j - len(values) / 2) for j in range(len(values))]
             axis.plot(x, values, "os"[k], color=theme.palette[k], markersize=3,
-                      label={"ksd": "KSD", "sw1": "SW1"}[name] if i == 0 else "")  # fmt: skip
+                      label=name.upper() if i == 0 else "")  # fmt: skip
     axis.set_yscale("symlog", linthresh=3)
     axis.set_xticks(range(len(groups)), groups)
-    axis.set_xlabel("weights of the points (truth: 0.8, 0.2)")
-    axis.set_ylabel("standard deviations above the truth's")
-    legend(axis)
+
+
+@findings.register("mixing")
+class Mixing(Finding):
+    """Weights of distant modes: naive Langevin loses them, annealing finds them, KSD is blind.
+
+    With the exact score, chains of naive Langevin stay in the mode whose basin they start in: on
+    NCSN's two modes, of weights 0.8 and 0.2, half of the chains end in each mode, and on rings and
+    8gaussians the weights are areas of the starting box. Annealed Langevin moves mass between
+    modes while the noise is high; without scaling the noise to the level it collapses. On rings
+    the sampler hides the quality of a score: a smoothed score does better than the exact one.
+    Last, the finding scores points of the two modes with correct and wrong weights.
+
+    Attributes:
+        chains: Chains on the two modes, per repeat.
+        points: Chains on the other toys, per repeat.
+        repeats: Number of repeats.
+    """
+
+    chains: int = Field(1280, ge=100)
+    points: int = Field(4000, ge=100)
+    repeats: int = Field(10, ge=3)
+
+    def parts(self) -> Mapping[str, Part]:
+        """List two modes, basins of attraction, rings and metrics."""
+        return {
+            **{f"two modes {name}": partial(self._two_modes, name) for name in _SAMPLERS},
+            **{f"basins {name}": partial(self._basins, name) for name in ("rings", "8gaussians")},
+            **{f"rings {name}": partial(self._masked, name)
+               for name in ("floor", "naive", "naive, smoothed", "annealed")},
+            "metrics": self._blind, "ranking": self._ranking,
+        }  # fmt: skip
+
+    def _two_modes(self, name: str) -> list[TableRow]:
+        dataset = get_dataset("two_modes")
+        rng = streams(self.seed, "two_modes", name)
+        x = _SAMPLERS[name](ExactScore(dataset), self.chains * self.repeats, rng).points[0]
+        return [
+            row("two modes", "weight", float(shares(dataset, repeat)[0]), expected=0.8,
+                sampler=name, dataset="two_modes", mode=0, repeat=k)
+            for k, repeat in enumerate(x.split(self.chains))
+        ]  # fmt: skip
+
+    def _basins(self, name: str) -> list[TableRow]:
+        dataset = get_dataset(name)
+        n = self.points * self.repeats
+        x = draw(Langevin(), ExactScore(dataset), n, self.seed, "basins", name)
+        return [
+            row("basins", "weight", float(share), math.sqrt(area * (1 - area) / n), area,
+                sampler="naive", dataset=name, mode=mode)
+            for mode, (share, area) in enumerate(zip(shares(dataset, x), basins(name), strict=True))
+        ]  # fmt: skip
+
+    def _masked(self, name: str) -> list[TableRow]:
+        dataset = get_dataset("rings")
+        rows = []
+        for k in range(self.repeats):
+            if name == "floor":
+                x = dataset.sample(self.points, generator(self.seed, "floor", k))
+            else:
+                smoothed = 0.1 if name == "naive, smoothed" else 0.0
+                sampler = Langevin() if name != "annealed" else AnnealedLangevin(
+                    step_size=2e-3, steps=40, levels=10, sigma_max=3.0, sigma_min=0.08)  # fmt: skip
+                x = draw(sampler, ExactScore(dataset, smoothed), self.points, self.seed, name, k)
+            rows += scored("masked", ["sw1"], dataset, self.seed + k, x, model=name,
+                           dataset="rings", repeat=k)  # fmt: skip
+        return rows
+
+    def _blind(self) -> list[TableRow]:
+        dataset = get_dataset("two_modes")
+        rows = []
+        for weights, weight in ((_TRUTH, 0.8), ("0.5, 0.5", 0.5), ("1, 0", 1.0)):
+            for k in range(self.repeats):
+                stream = generator(self.seed, "blind", weights, k)
+                first = torch.rand(1000, generator=stream) < weight
+                centre = torch.where(first.unsqueeze(1), 5.0, -5.0).double()
+                x = centre + torch.randn(1000, 2, generator=stream, dtype=torch.float64)
+                rows += scored("blind", ["ksd", "sw1", "mode_error"], dataset, self.seed + k, x,
+                               weights=weights, repeat=k, dataset="two_modes")  # fmt: skip
+        return rows
+
+    def _ranking(self) -> list[TableRow]:
+        """Score two models: one has wrong weights, the other is slightly too wide."""
+        dataset = get_dataset("two_modes")
+        centres: Tensor = dataset.centres  # type: ignore[attr-defined]
+        equal = GaussianMixture(centres, 1.0, weights=(0.5, 0.5))
+        models = {"equal weights": ExactScore(equal), "smoothed": ExactScore(dataset, 0.3)}
+        rows = []
+        for label, model in models.items():
+            x = dataset.sample(1000, generator(self.seed, "ranking"))
+            model.is_truth = False
+            rows += scored("ranking", ["fisher", "kl"], dataset, self.seed, x, model,
+                           model=label, dataset="two_modes")  # fmt: skip
+        return rows
+
+    def verdict(self, table: "pd.DataFrame") -> str:
+        """State the weights that each sampler gives, and its error on rings."""
+        naive, annealed, unscaled = (_weight(table, sampler=name).value for name in _SAMPLERS)
+        return (
+            f"With the exact score and a true weight of 0.8, naive Langevin gives {naive:.2f}, "
+            f"annealed Langevin {annealed:.2f}, and annealed Langevin with unscaled noise "
+            f"{unscaled:.2f}. On rings naive Langevin's SW1 is "
+            f"{_times_floor(table, 'naive').value:.0f} times the noise floor, that of annealed "
+            f"Langevin {_times_floor(table, 'annealed').value:.1f} times."
+        )
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Claim(
+            "A9", "naive Langevin on modes of weight 0.8 and 0.2: weight of the first",
+            "Song and Ermon 2019, section 3.2.2", partial(_weight, sampler="naive"),
+            expected=0.5, slack=0.02,
+        ),
+        Claim(
+            "A10", "annealed Langevin on the same modes", "Song and Ermon 2019, figure 3",
+            partial(_weight, sampler="annealed"), expected=0.8, slack=0.04,
+        ),
+        Claim(
+            "A10", "annealed Langevin with unscaled noise collapses", "code of the blog post",
+            partial(_weight, sampler="unscaled noise"), least=0.98,
+        ),
+        Claim(
+            "A11", "naive Langevin on rings: weights are areas of the box; largest difference",
+            "areas in closed form", partial(_largest_difference, dataset="rings"), most=0.02,
+        ),
+        Claim(
+            "A11", "the same on 8gaussians", "areas in closed form",
+            partial(_largest_difference, dataset="8gaussians"), most=0.01,
+        ),
+        Claim(
+            "A14", "KSD of points with equal weights, in standard deviations of the truth's",
+            "Wenliang and Kanagawa 2020", partial(_sensitivity, quantity="ksd", weights="0.5, 0.5"),
+            least=-3, most=3,
+        ),
+        Claim(
+            "A14", "KSD of points that are all in one mode", "Wenliang and Kanagawa 2020",
+            partial(_sensitivity, quantity="ksd", weights="1, 0"), least=-3, most=3,
+        ),
+        Claim(
+            "A14", "SW1 of points with equal weights, in the same units: clearly different",
+            "mass × distance", partial(_sensitivity, quantity="sw1", weights="0.5, 0.5"), least=10,
+        ),
+        Claim(
+            "A14", "Fisher divergence of the model with equal weights", "distant modes",
+            partial(number, experiment="ranking", quantity="fisher", model="equal weights"),
+            expected=0.0, slack=1e-6,
+        ),
+        Claim(
+            "A14", "KL divergence of the model with equal weights",
+            "0.8 log(0.8/0.5) + 0.2 log(0.2/0.5)",
+            partial(number, experiment="ranking", quantity="kl", model="equal weights"),
+            expected=0.8 * math.log(1.6) + 0.2 * math.log(0.4), slack=1e-3,
+        ),
+        Claim(
+            "A17", "a score matching loss and likelihood rank models differently: KL of the one "
+            "with the lower Fisher divergence minus KL of the other",
+            "Song et al. 2019, table 1 (on images)", _reversal, least=0.1,
+        ),
+        Claim(
+            "A19", "rings, exact score, naive Langevin: SW1 over its floor", "basins",
+            partial(_times_floor, model="naive"), least=5,
+        ),
+        Claim(
+            "A19", "rings, exact score, annealed Langevin: SW1 over its floor", "annealing",
+            partial(_times_floor, model="annealed"), most=2,
+        ),
+        Claim(
+            "A19", "rings, naive Langevin: fall of SW1 when a score smoothed by 0.1 replaces the "
+            "exact one", "the sampler hides quality", _gain_of_smoothing, least=0.02,
+        ),
+    )  # fmt: skip
+    panels: ClassVar[tuple[Panel, ...]] = (
+        Panel(_draw_two_modes, y="weight of the first of two modes", legend="upper left"),
+        Panel(
+            _draw_basins, "share of the starting box nearest to the mode",
+            "weight (dashed: truth)", "xy",
+        ),
+        Panel(_draw_masked, y="SW1 on rings, exact score", log="y"),
+        Panel(
+            _draw_blind, "weights of the points (truth: 0.8, 0.2)",
+            "standard deviations above the truth's",
+        ),
+    )  # fmt: skip

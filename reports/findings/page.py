@@ -1,23 +1,46 @@
-"""The page of a finding: verdict, figure, claims, every number, and how to have it again."""
+"""The page of a finding and the files beside it: verdict, figure, claims, every number."""
 
 import json
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ...studies.rundir.files import refused, write_if_changed
 from .. import text
-from ..figures.gallery import by_theme
+from ..figures.style import COLUMN, encode
+from ..pages.pictures import by_theme
 from ..pages.render import render
-from ..pages.tables import Field, Table, exactly, to_markdown
+from ..pages.tables import Field, ShownTable, exactly, to_markdown
 from .result import FindingResult
 
 _HEADERS = ("", "claim", "expected", "measured", "holds", "source")
 
 
-def page(result: FindingResult) -> str:
-    """The finding as one HTML file that holds everything; equal results give equal text."""
+def write(result: FindingResult, directory: Path) -> None:
+    """Write ``report.html``, ``report.md``, ``claims.csv``, ``figure.png`` and ``.pdf``.
+
+    Raises:
+        UsageError: The directory cannot be written to.
+    """
+    files = {
+        "claims.csv": result.claims.to_csv(index=False, lineterminator="\n").encode(),
+        "figure.png": encode(result.plot(), "png"),
+        "figure.pdf": encode(result.plot(COLUMN), "pdf"),
+        "report.md": _markdown(result).encode(),
+        "report.html": _page(result).encode(),
+    }
+    for name, content in files.items():
+        try:
+            write_if_changed(directory / name, content)
+        except OSError as error:
+            raise refused(directory / name, "write", error) from error
+
+
+def _page(result: FindingResult) -> str:
+    """The finding as one self-contained HTML file; equal results give equal text."""
     return render(
         "finding.html.j2",
         name=result.name,
@@ -27,33 +50,33 @@ def page(result: FindingResult) -> str:
         alt=f"{result.summary} {result.verdict}",
         claims=claim_table(result),
         about=result.about[1:],
-        settings=settings(result),
-        command=command(result),
-        data=numbers(result.table),
+        settings=_settings(result),
+        command=_command(result),
+        data=_numbers(result.table),
     )
 
 
-def markdown(result: FindingResult) -> str:
-    """The finding as Markdown, with the figure as a file beside it."""
-    described = "".join(f"- `{name}` = {value}\n" for name, value in settings(result))
+def _markdown(result: FindingResult) -> str:
+    """The finding as Markdown, with its figure in a file beside it."""
+    settings = "".join(f"- `{name}` = {value}\n" for name, value in _settings(result))
     parts = [
         f"# {result.name}: {result.summary}",
         f"**{result.verdict}**",
         "![figure](figure.png)",
         "## Claims",
         to_markdown(claim_table(result)),
-        "## What was done",
+        "## Protocol",
         *result.about[1:],
-        described,
-        f"```sh\n{command(result)}\n```",
-        "## Every number",
-        to_markdown(numbers(result.table)),
+        settings,
+        f"```sh\n{_command(result)}\n```",
+        "## All numbers",
+        to_markdown(_numbers(result.table)),
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def claim_table(result: FindingResult) -> Table:
-    """Claims as people read them."""
+def claim_table(result: FindingResult) -> ShownTable:
+    """Make the table of claims, with numbers rounded to their uncertainty."""
     rows = []
     for claim in result.claims.to_dict("records"):
         half = 1.96 * claim["error"]
@@ -66,7 +89,7 @@ def claim_table(result: FindingResult) -> Table:
             claim["source"],
         )
         rows.append(tuple(Field(field, field) for field in fields))
-    return Table(_HEADERS, ("",) * 6, (False, False, True, True, False, False), tuple(rows))
+    return ShownTable(_HEADERS, ("",) * 6, (False, False, True, True, False, False), tuple(rows))
 
 
 def _expected(claim: Mapping[Any, Any]) -> str:
@@ -82,13 +105,13 @@ def _expected(claim: Mapping[Any, Any]) -> str:
     return f"{text.number(least)} to {text.number(most)}"
 
 
-def settings(result: FindingResult) -> list[tuple[str, str]]:
-    """Name and value of every setting."""
+def _settings(result: FindingResult) -> list[tuple[str, str]]:
+    """Names and values of the settings."""
     return [(name, json.dumps(value)) for name, value in result.finding.model_dump().items()]
 
 
-def command(result: FindingResult) -> str:
-    """The command that makes this page."""
+def _command(result: FindingResult) -> str:
+    """The command that reproduces this page."""
     chosen = result.finding.model_dump(exclude_defaults=True)
     words = ["scorebench", "finding", result.name]
     for name, value in chosen.items():
@@ -96,11 +119,13 @@ def command(result: FindingResult) -> str:
     return shlex.join(words)
 
 
-def numbers(table: pd.DataFrame) -> Table:
-    """The finding's table with the digits that people read."""
-    whole = exactly(table.drop(columns="part"))
+def _numbers(table: pd.DataFrame) -> ShownTable:
+    """The finding's table, rounded."""
+    exact = exactly(table.drop(columns="part"))
     rows = []
     for row in table.drop(columns="part").itertuples(index=False):
-        shown = (text.number(value, 5) if isinstance(value, float) else str(value) for value in row)
-        rows.append(tuple(Field("" if s == text.MISSING else s, s) for s in shown))
-    return Table(whole.headers, whole.helps, whole.numeric, tuple(rows))
+        fields = (
+            text.number(value, 5) if isinstance(value, float) else str(value) for value in row
+        )
+        rows.append(tuple(Field("" if field == text.MISSING else field, field) for field in fields))
+    return ShownTable(exact.headers, exact.helps, exact.numeric, tuple(rows))

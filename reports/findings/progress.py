@@ -1,4 +1,4 @@
-"""How far a finding is: a bar in a terminal, a line per part anywhere else."""
+"""Progress of a finding: a bar in a terminal, otherwise a line per part."""
 
 import time
 from types import TracebackType
@@ -8,16 +8,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from ...studies.findings.run import PartFinished
 from .. import text
+from .run import PartFinished
 
 
 class FindingProgress:
-    """Listens to a finding and tells a person how far it is; use as a context manager.
+    """A listener that shows the progress of a finding; use as a context manager.
 
     Args:
-        name: Of the finding.
-        console: Where to write; standard error unless given.
+        name: Name of the finding.
+        console: Console to write to (default: standard error).
     """
 
     def __init__(self, name: str, console: Console | None = None) -> None:
@@ -46,8 +46,8 @@ class FindingProgress:
             self._bar.stop()
 
     def __call__(self, event: PartFinished) -> None:
-        """Show that a part is done."""
-        pace = (time.monotonic() - self._started) / event.fresh
+        """Show that a part is finished."""
+        pace = (time.monotonic() - self._started) / event.computed
         left = text.seconds(pace * (event.total - event.done))
         if self._bar is not None:
             self._bar.update(

@@ -1,30 +1,32 @@
-"""What a finding gave: its table, its claims held against it, its figure and its page."""
+"""The result of a finding: its table, with claims, verdict and figure."""
 
 import inspect
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ...studies.findings.base import Finding
-from . import drawings
+from .base import Finding
+from .figure import figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..figures.style import Theme
+
 
 @dataclass(frozen=True)
 class FindingResult:
-    """A finding, computed.
+    """A computed finding.
 
     Attributes:
-        name: In the registry.
-        finding: With its settings.
-        table: Every measured number, a row each: ``experiment``, conditions, ``quantity``,
-            ``value``, ``error`` (standard error) and ``expected`` (by theory, where it is known).
-        directory: Where it is kept; None if nowhere.
+        name: Name in the registry.
+        finding: The finding with its settings.
+        table: A row for every measured number: ``experiment``, conditions, ``quantity``,
+            ``value``, ``error`` (standard error) and ``expected`` (by theory, if known).
+        directory: Directory of its files; None if there are none.
     """
 
     name: str
@@ -34,23 +36,23 @@ class FindingResult:
 
     @cached_property
     def claims(self) -> pd.DataFrame:
-        """Every claim with what was expected and measured, and whether it ``holds``."""
+        """Every claim with its expected and measured number, and whether it ``holds``."""
         return pd.DataFrame([claim.check(self.table) for claim in self.finding.claims])
 
     @property
     def holds(self) -> bool:
-        """Whether every claim does."""
+        """Whether every claim holds."""
         return bool(self.claims["holds"].all())
 
     @property
     def verdict(self) -> str:
-        """What was found, in a sentence or two; which claims do not hold, if any."""
-        said = self.finding.verdict(self.table)
+        """The result in a sentence or two, and the claims that do not hold."""
+        sentence = self.finding.verdict(self.table)
         broken = self.claims[~self.claims["holds"]]
         if len(broken):
             names = ", ".join(dict.fromkeys(broken["id"]))
-            said += f" {len(broken)} of {len(self.claims)} claims do not hold ({names})."
-        return said
+            sentence += f" {len(broken)} of {len(self.claims)} claims do not hold ({names})."
+        return sentence
 
     @property
     def summary(self) -> str:
@@ -59,17 +61,14 @@ class FindingResult:
 
     @property
     def about(self) -> list[str]:
-        """The finding's description, a paragraph each; settings are left out."""
+        """Paragraphs of the finding's description, without its settings."""
         text = (inspect.getdoc(type(self.finding)) or "").partition("\n\nAttributes:")[0]
         return [" ".join(part.split()) for part in text.split("\n\n")]
 
     def plot(self, width: float | None = None) -> "Figure":
-        """The figure; ``width`` in inches, 3.35 being a column of a paper."""
-        return self.draw(**({} if width is None else {"width": width}))
+        """Draw the figure; ``width`` in inches, 3.35 for a column of a paper."""
+        return self.draw(width=width)
 
-    def draw(self, **settings: Any) -> "Figure":
-        """The figure, with all that figures take: ``theme`` and ``width``."""
-        from .plain import plain
-
-        make = drawings.get(self.name) if self.name in drawings.names() else plain
-        return make(self.table, **settings)
+    def draw(self, theme: "Theme | None" = None, width: float | None = None) -> "Figure":
+        """Draw the figure in the colours of a theme (default: light)."""
+        return figure(self.table, self.finding.panels, self.finding.columns, theme, width)

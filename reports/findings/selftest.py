@@ -1,46 +1,171 @@
-"""Scores of points that have no error."""
+"""A test of the harness: points without error must score like the truth."""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import pandas as pd
+import torch
+from pydantic import Field
+from scipy.stats import ks_2samp
 
-from ..figures.style import LIGHT
-from . import drawings
-from .plain import Axes, Figure, Theme, legend, panels, pick
+from ...bench.metrics.embedding import embeddings
+from ...bench.metrics.mmd_exact import ExactMMD
+from ...bench.metrics.sliced_wasserstein import SW1
+from ...bench.streams import generator
+from ...datasets import get_dataset
+from ...methods.reference.exact import ExactScore
+from ...methods.sampling.grid import GridSampler
+from . import findings
+from .base import Claim, Finding, Measured, Part, TableRow, pick, row
+from .figure import Panel
+from .tools import draw
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from ..figures.style import Theme
+
+_DATASETS = ("8gaussians", "rings", "checkerboard", "two_modes")
+_SOURCES = {"truth": "fresh truth", "grid": "drawn exactly"}
 
 
-@drawings.register("selftest")
-def selftest(table: pd.DataFrame, theme: Theme = LIGHT, width: float = 9.6) -> Figure:
-    """Distributions of standardised MMD² and of SW1, for fresh truth and for exact points."""
-    return panels(table, [_moments, _distances], theme, width)
+def _moment(table: "pd.DataFrame", source: str, *, second: bool) -> Measured:
+    """Mean or mean square of standardised MMD² over all datasets and bandwidths."""
+    rows = pick(table, "mmd", "z", source=source)
+    values = rows["value"] ** 2 if second else rows["value"]
+    # Bandwidths of one sample are correlated: only repeats count as independent. With wide kernels
+    # MMD² is a χ² of few degrees of freedom; few repeats miss the tails of its square: slack.
+    means = values.groupby([rows["dataset"], rows["repeat"]]).mean()
+    return Measured(float(means.mean()), float(means.std()) / math.sqrt(len(means)))
 
 
-_SOURCES = (("truth", "fresh truth"), ("grid", "drawn exactly"))
+def _sw_ratio(table: "pd.DataFrame") -> Measured:
+    """SW1 of the sampler's points over that of fresh truth."""
+    a, b = (pick(table, "sw1", "sw1", source=name)["value"] for name in ("grid", "truth"))
+    ratio = float(a.mean() / b.mean())
+    spread = [float(v.std() / v.mean()) / math.sqrt(len(v)) for v in (a, b)]
+    return Measured(ratio, ratio * math.hypot(*spread))
 
 
-def _moments(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
+def _least_p(table: "pd.DataFrame", experiment: str) -> Measured:
+    """Least p-value over datasets for equal distributions, times the number of datasets."""
+    values = pick(table, experiment, "p")["value"]
+    return Measured(min(1.0, float(values.min()) * len(values)))
+
+
+def _draw_moments(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
     bins = [-3 + 0.2 * i for i in range(46)]
-    for k, (source, label) in enumerate(_SOURCES):
+    for k, (source, name) in enumerate(_SOURCES.items()):
         values = pick(table, "mmd", "z", source=source)["value"]
-        label = f"{label}: mean {values.mean():.2f}, sd {values.std():.2f}"
-        shown = values.clip(bins[0], bins[-1])
-        axis.hist(shown, bins, density=True, histtype="step", color=theme.palette[k],
-                  linewidth=1.3, label=label)  # fmt: skip
-    axis.set_xlabel("MMD² in its standard deviations, all datasets and bandwidths")
-    axis.set_ylabel("density")
-    legend(axis)
+        label = f"{name}: mean {values.mean():.2f}, sd {values.std():.2f}"
+        axis.hist(values.clip(bins[0], bins[-1]), bins, density=True, histtype="step",
+                  color=theme.palette[k], linewidth=1.3, label=label)  # fmt: skip
 
 
-def _distances(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
+def _draw_distances(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
     names = list(dict.fromkeys(table["dataset"]))
-    for k, (source, label) in enumerate(_SOURCES):
-        found = pick(table, "sw1", "sw1", source=source)
+    for k, (source, label) in enumerate(_SOURCES.items()):
+        rows = pick(table, "sw1", "sw1", source=source)
         for i, name in enumerate(names):
-            values = np.sort(found[found["dataset"] == name]["value"])
             x = i + 0.18 * (2 * k - 1)
+            values = rows[rows["dataset"] == name]["value"]
             low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
             axis.plot([x, x], [low, high], color=theme.palette[k], linewidth=1.2)
             axis.plot([x], [middle], "os"[k], color=theme.palette[k], markersize=5,
                       label=label if i == 0 else "")  # fmt: skip
     axis.set_xticks(range(len(names)), names)
-    axis.set_ylabel("SW1: median and 90 %")
-    legend(axis)
+
+
+@findings.register("selftest")
+class SelfTest(Finding):
+    """Points without error score as the theory of the metrics predicts, and like fresh truth.
+
+    The finding scores fresh truth, and points that the sampler ``grid`` draws from the exact
+    energy, many times. MMD² from the truth must have mean 0 and a known standard deviation at each
+    bandwidth, SW1 must equal its noise floor, and the scores of the two sources must have the same
+    distribution in a Kolmogorov–Smirnov test.
+
+    Attributes:
+        points: Points of a sample.
+        repeats: Samples of each source on each dataset.
+    """
+
+    points: int = Field(1000, ge=100)
+    repeats: int = Field(150, ge=20)
+
+    def parts(self) -> Mapping[str, Part]:
+        """List the datasets."""
+        return {name: partial(self._score, name) for name in _DATASETS}
+
+    def _score(self, name: str) -> list[TableRow]:
+        dataset = get_dataset(name)
+        model = ExactScore(dataset, 0.0)
+        exact = draw(
+            GridSampler(box=1.5 * dataset.extent),
+            model,
+            self.points * self.repeats,
+            self.seed,
+            name,
+        ).double()
+        truth = dataset.sample(self.points * self.repeats, generator(self.seed, name, "truth"))
+        rows: list[TableRow] = []
+        spread = torch.tensor([e.null_sd(self.points) for e in embeddings(dataset)])
+        by_metric: dict[str, dict[str, list[float]]] = {"mmd": {}, "sw1": {}}
+        for source, points in (("truth", truth), ("grid", exact)):
+            for k, x in enumerate(points.split(self.points)):
+                reference = dataset.sample(self.points, generator(self.seed, name, source, k))
+                z = ExactMMD(dataset, reference).per_bandwidth(x) / spread
+                rows += [
+                    row("mmd", "z", float(v), expected=0.0, dataset=name, source=source, repeat=k,
+                        bandwidth=level)
+                    for level, v in enumerate(z)
+                ]  # fmt: skip
+                distance = SW1(dataset, reference)(x)
+                rows.append(row("sw1", "sw1", distance, dataset=name, source=source, repeat=k))
+                by_metric["mmd"].setdefault(source, []).append(float(z.mean()))
+                by_metric["sw1"].setdefault(source, []).append(distance)
+        return rows + [
+            row(metric, "p", float(ks_2samp(v["truth"], v["grid"]).pvalue), dataset=name)
+            for metric, v in by_metric.items()
+        ]
+
+    def verdict(self, table: "pd.DataFrame") -> str:
+        """State the moments of MMD² and the ratio of SW1."""
+        mean, square = (_moment(table, "grid", second=second).value for second in (False, True))
+        return (
+            f"Points drawn exactly score like fresh truth: standardised MMD² has mean {mean:.2f} "
+            f"and mean square {square:.2f} (theory: 0 and 1), and SW1 is "
+            f"{_sw_ratio(table).value:.2f} times its noise floor."
+        )
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        *(
+            Claim(
+                "A21", f"standardised MMD² of {label}: {moment}", "unbiased; Gretton et al. 2012",
+                partial(_moment, source=source, second=second), expected=float(second),
+                slack=0.1 * second,
+            )
+            for source, label in (("truth", "fresh truth"), ("grid", "points drawn exactly"))
+            for moment, second in (("mean", False), ("mean square", True))
+        ),
+        Claim(
+            "A21", "SW1 of points drawn exactly over that of fresh truth", "one distribution",
+            _sw_ratio, expected=1.0,
+        ),
+        *(
+            Claim(
+                "A21", f"{metric} of both: least p-value over datasets (Bonferroni)",
+                "one distribution", partial(_least_p, experiment=experiment), least=0.001,
+            )
+            for metric, experiment in (("MMD²", "mmd"), ("SW1", "sw1"))
+        ),
+    )  # fmt: skip
+    panels: ClassVar[tuple[Panel, ...]] = (
+        Panel(
+            _draw_moments, "MMD² in its standard deviations, all datasets and bandwidths", "density"
+        ),
+        Panel(_draw_distances, y="SW1: median and 90 %"),
+    )

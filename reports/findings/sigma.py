@@ -1,102 +1,341 @@
-"""Bias and variance of denoising score matching."""
+"""The noise of denoising score matching: bias, variance, and the best level."""
 
-import numpy as np
-import pandas as pd
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...studies.findings.sigma import efficiency
-from ..figures.style import LIGHT, MARKERS
-from . import drawings
-from .plain import Axes, Figure, Theme, legend, measured, panels, pick, ticks
+import torch
+from pydantic import Field
 
+from ...bench.metrics.fisher import score_at
+from ...bench.streams import generator
+from ...datasets import get_dataset
+from ...datasets.base import Dataset
+from ...datasets.quadrature import grid
+from ...methods.normal_model import NormalModel
+from ...methods.objectives.dsm import DSM
+from ...methods.reference.exact import ExactScore
+from ...methods.reference.kde import KernelDensity
+from . import findings
+from .base import (
+    Claim,
+    Finding,
+    Measured,
+    Part,
+    TableRow,
+    end_ratio,
+    exponent,
+    largest_deviation,
+    number,
+    pick,
+    row,
+)
+from .figure import Panel
+from .sigma_figure import PANELS, efficiency
+from .tools import Crowd, Fixed, Trained, full, mean_error, scored, scores, train, variance_error
 
-@drawings.register("sigma")
-def sigma(table: pd.DataFrame, theme: Theme = LIGHT, width: float = 9.6) -> Figure:
-    """The sweep of σ, efficiency, floors, kernel densities, and where errors are."""
-    draw = [_sweep, _efficiency, _floors, _where, _kernels, _memorise]
-    return panels(table, draw, theme, width)
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
 
-
-def _sweep(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    for k, name in enumerate(("8gaussians", "rings")):
-        found = pick(table, "sweep", "kl", dataset=name)
-        mean = found.groupby("sigma")["value"].mean()
-        bias = pick(table, "bias", "kl", dataset=name).sort_values("sigma")
-        bias = bias[bias["sigma"] >= found["sigma"].min()]
-        axis.plot(bias["sigma"], bias["value"], "--", color=theme.palette[k], linewidth=1,
-                  label=f"KL(p, p_σ), {name}")  # fmt: skip
-        axis.plot(found["sigma"], found["value"], MARKERS[k], color=theme.palette[k], markersize=3)
-        axis.plot(mean.index, mean, color=theme.palette[k], linewidth=1.2, label=f"dsm, {name}")
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    axis.set_ylim(1e-3, None)
-    ticks(axis, found["sigma"])
-    axis.set_xlabel("noise σ")
-    axis.set_ylabel("KL divergence from the data")
-    legend(axis)
-
-
-def _efficiency(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    found = pick(table, "efficiency", "variance ratio")
-    u = np.geomspace(found["u"].min(), found["u"].max(), 200)
-    axis.plot(u, [efficiency(one) for one in u], color=theme.faint, linewidth=1.1,
-              label="(1 + u)²/2u")  # fmt: skip
-    measured(axis, "u", found, theme, 0, "dsm on a normal, bias taken out")
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    axis.set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
-    axis.minorticks_off()
-    axis.set_xlabel("u: variance of the noise over that of the data")
-    axis.set_ylabel("variance over maximum likelihood's")
-    legend(axis)
+_FLOORS = ("8gaussians", "rings", "checkerboard", "2spirals")
+_BIASED = ("8gaussians", "rings")
+_HELD_OUT = 200_000
 
 
-def _floors(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    excess = pick(table, "floor", "excess loss")
-    floor = pick(table, "floor", "loss of the exact score")
-    x = np.arange(len(excess))
-    exact = floor.assign(value=floor["value"] - floor["expected"])
-    measured(axis, x - 0.08, exact, theme, 0, "exact score")
-    measured(axis, x + 0.08, excess, theme, 1, "network")
-    axis.plot(x + 0.08, excess["expected"], "_", color=theme.ink, markersize=14,
-              label="its Fisher divergence to p_σ")  # fmt: skip
-    axis.axhline(0, color=theme.faint, linewidth=1)
-    axis.set_xticks(x, list(excess["dataset"]))
-    axis.set_ylabel("held-out loss above the floor")
-    legend(axis)
+def _best_noise(table: "pd.DataFrame") -> Measured:
+    rows = pick(table, "efficiency", "variance ratio")
+    return Measured(float(rows["u"].iloc[int(rows["value"].argmin())]))
 
 
-def _where(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    found = pick(table, "where", "squared error")
-    measured(axis, "log_density", found, theme, 0, "a tenth of the box each")
-    axis.set_yscale("log")
-    axis.set_xlabel("log density of 8gaussians, smoothed")
-    axis.set_ylabel("squared error of the score")
-    legend(axis)
+def _mean_kl(table: "pd.DataFrame", dataset: str) -> "pd.Series[float]":
+    """Mean KL divergence by noise level."""
+    return pick(table, "sweep", "kl", dataset=dataset).groupby("sigma")["value"].mean()
 
 
-def _kernels(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    found = pick(table, "kde", "fisher to truth")
-    at = found["points"].to_numpy()
-    axis.plot(at, found["value"].iloc[0] * at[0] / at, "--", color=theme.faint, linewidth=1,
-              label="1/points")  # fmt: skip
-    measured(axis, "points", found, theme, 0, "kernel density estimate")
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    ticks(axis, found["points"])
-    axis.set_xlabel("training points")
-    axis.set_ylabel("Fisher divergence to p_σ")
-    legend(axis)
+def _edge(table: "pd.DataFrame", dataset: str, *, wide: bool) -> Measured:
+    """KL divergence at the largest or smallest noise level, over the least."""
+    mean = _mean_kl(table, dataset)
+    return Measured(float(mean.iloc[-1 if wide else 0] / mean.min()))
 
 
-def _memorise(axis: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    for k, (name, label) in enumerate((("kde", "their kernel density"), ("truth", "the truth"))):
-        found = pick(table, "memorise", f"fisher to {name}")
-        mean = found.groupby("steps")["value"].mean()
-        axis.plot(found["steps"], found["value"], MARKERS[k], color=theme.palette[k], markersize=3)
-        axis.plot(mean.index, mean, color=theme.palette[k], linewidth=1.2, label=f"to {label}")
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    ticks(axis, found["steps"])
-    axis.set_xlabel(f"training steps on {found['points'].iloc[0]:g} points")
-    axis.set_ylabel("Fisher divergence")
-    legend(axis)
+_floor = partial(number, experiment="floor")
+
+
+def _relative_excess(table: "pd.DataFrame", dataset: str) -> Measured:
+    """Excess of a trained network's loss over the floor, relative to the floor."""
+    excess, floor = (
+        _floor(table, quantity=name, dataset=dataset) for name in ("excess loss", "floor")
+    )
+    return Measured(excess.value / floor.value)
+
+
+def _nearer(table: "pd.DataFrame") -> Measured:
+    """Distance to the kernel density's score over that to the truth's, at the last step."""
+    distances = [pick(table, "memorise", f"fisher to {name}") for name in ("kde", "truth")]
+    last = [rows[rows["steps"] == rows["steps"].max()]["value"].mean() for rows in distances]
+    return Measured(float(last[0] / last[1]))
+
+
+_low_density = partial(
+    end_ratio, experiment="where", quantity="squared error", axis="log_density", last=False
+)
+
+
+def _rank_correlation(table: "pd.DataFrame") -> Measured:
+    rows = pick(table, "where", "squared error")
+    return Measured(float(rows["value"].rank().corr(rows["log_density"].rank())))
+
+
+@findings.register("sigma")
+class Sigma(Finding):
+    """Noise in denoising score matching: its floor, bias and variance, and the best level.
+
+    DSM learns the score of p_σ: its loss has the floor d/2σ² - ½E|∇log p_σ|², its excess over the
+    floor is the Fisher divergence to p_σ, and even a perfect network is KL(p, p_σ) from the data.
+    Small σ makes the regression target noisy: on a normal the variance, without the bias, is
+    (1 + u)²/2u times that of maximum likelihood, u = σ²λ. Networks trained at many σ have their
+    least KL divergence in between. On a small training set DSM learns the kernel density
+    estimate of its points (Vincent 2011). The errors of the score lie where there are no data.
+
+    Attributes:
+        steps: Training steps.
+        seeds: Networks of each case.
+        width: Units of each of the two hidden layers.
+        learning_rate: First learning rate of Adam; it falls as a cosine.
+        sigmas: Noise levels of the sweep.
+        level: Noise level of the floors and of the errors by density.
+        ratios: Ratios u of the noise's variance to that of the data.
+        fits: Fits of a normal at each u.
+        sample: Points of a fit; few points and large noise add a bias that the formula leaves out.
+        kernels: Sizes of kernel density estimates.
+        few: Points that networks memorise.
+        lengths: Training steps of the networks that memorise.
+    """
+
+    steps: int = Field(3000, ge=100)
+    seeds: int = Field(2, ge=1)
+    width: int = Field(128, ge=8)
+    learning_rate: float = Field(3e-3, gt=0)
+    sigmas: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+    level: float = Field(0.1, gt=0)
+    ratios: tuple[float, ...] = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
+    fits: int = Field(1000, ge=100)
+    sample: int = Field(5000, ge=100)
+    kernels: tuple[int, ...] = (100, 300, 1000, 3000)
+    few: int = Field(50, ge=2)
+    lengths: tuple[int, ...] = (300, 1000, 3000)
+
+    def parts(self) -> Mapping[str, Part]:
+        """List sweeps of σ, floors, memorising networks and closed forms."""
+        return {
+            **{f"sweep {name} {s:g}": partial(self._sweep, name, s)
+               for name in _BIASED for s in self.sigmas},
+            **{f"floor {name}": partial(self._floor, name) for name in _FLOORS},
+            **{f"memorise {steps}": partial(self._memorise, steps) for steps in self.lengths},
+            "bias": self._bias, "efficiency": self._efficiency, "kde": self._kde,
+        }  # fmt: skip
+
+    def _train(self, dataset: Dataset, sigma: float, **settings: int) -> Trained:
+        chosen = {"steps": self.steps, "seeds": self.seeds, **settings}
+        return train(DSM(), {"sigma": sigma}, dataset, seed=self.seed, width=self.width,
+                     schedule="cosine", learning_rate=self.learning_rate, **chosen)  # fmt: skip
+
+    def _bias(self) -> list[TableRow]:
+        return [
+            row("bias", "kl", grid(get_dataset(name), 0.0).kl_to(s), dataset=name, sigma=s)
+            for name in _BIASED
+            for s in sorted({*self.sigmas, 0.05, 0.1, 0.2, 0.3})
+        ]  # fmt: skip
+
+    def _efficiency(self) -> list[TableRow]:
+        rows = []
+        for u in self.ratios:
+            sigma = math.sqrt(u)
+            stream = Crowd(generator(self.seed, "efficiency", str(u)), self.fits, torch.float64)
+            x, noise = (stream.normal(self.sample, 1) for _ in range(2))
+            # The loss is a parabola in the factor: its slopes at 0 and 1 give the minimum.
+            slopes = []
+            for value in (0.0, 1.0):
+                factors = full(self.fits, value, torch.float64).requires_grad_()
+                model: Any = NormalModel(factors, 1.0, 0.0)
+                level = full(self.fits, sigma, torch.float64)
+                loss = DSM().loss(model, x, Fixed(noise), sigma=level).sum()
+                slopes.append(torch.autograd.grad(loss, factors)[0].flatten())
+            theta = slopes[0] / (slopes[0] - slopes[1])
+            unbiased = 1 / (1 / theta - u)
+            # Maximum likelihood has variance 2λ²/N.
+            value, error = (v * self.sample / 2 for v in variance_error(unbiased))
+            rows.append(row("efficiency", "variance ratio", value, error, efficiency(u), u=u))
+        return rows
+
+    def _sweep(self, name: str, sigma: float) -> list[TableRow]:
+        dataset = get_dataset(name)
+        x = dataset.sample(2, generator(self.seed))
+        rows = []
+        for k, model in enumerate(self._train(dataset, sigma).models):
+            rows += scored("sweep", ["kl", "fisher", "fisher_target"], dataset, self.seed, x, model,
+                           sigma, dataset=name, sigma=sigma, seed=k)  # fmt: skip
+        return rows
+
+    def _floor(self, name: str) -> list[TableRow]:
+        dataset, sigma = get_dataset(name), self.level
+        (model,) = self._train(dataset, sigma, seeds=1).models
+        floor = dataset.dim / (2 * sigma**2) - 0.5 * dataset.fisher_information(sigma)
+        x = dataset.sample(_HELD_OUT, generator(self.seed, name, "held out"))
+        noise = torch.randn(x.shape, generator=generator(self.seed, name), dtype=x.dtype)
+        y, target = x + sigma * noise, noise / sigma
+        losses, exact = (
+            0.5 * (score + target).square().sum(1)
+            for score in (score_at(model, y, sigma), score_at(ExactScore(dataset, sigma), y, sigma))
+        )
+        value, error = mean_error(exact)
+        fisher = scores(["fisher_target"], dataset, self.seed, x[:2], model, sigma)["fisher_target"]
+        excess, excess_error = mean_error(losses - exact)
+        axes: TableRow = {"dataset": name, "sigma": sigma}
+        rows = [
+            row("floor", "floor", floor, **axes),
+            row("floor", "loss of the exact score", value, error, floor, **axes),
+            row("floor", "excess loss", excess, excess_error, fisher, **axes),
+        ]
+        return rows + (self._where(model, name) if name == "8gaussians" else [])
+
+    def _where(self, model: Any, name: str) -> list[TableRow]:
+        """Measure errors of the score on a grid over the box, by density."""
+        dataset, sigma = get_dataset(name), self.level
+        axis = torch.linspace(-dataset.extent, dataset.extent, 200, dtype=torch.float64)
+        x = torch.cartesian_prod(axis, axis)
+        log_density = dataset.log_prob(x, sigma)
+        errors = (score_at(model, x, sigma) - dataset.score(x, sigma)).square().sum(1)
+        rows = []
+        for group in log_density.argsort().chunk(10):
+            value, error = mean_error(errors[group])
+            middle = float(log_density[group].median())
+            rows.append(row("where", "squared error", value, error, dataset=name, sigma=sigma,
+                            log_density=middle))  # fmt: skip
+        return rows
+
+    def _kde(self) -> list[TableRow]:
+        dataset, sigma = get_dataset("8gaussians"), 2 * self.level
+        x = dataset.sample(max(self.kernels), generator(self.seed, "kde")).float()
+        rows = []
+        for points in self.kernels:
+            model = KernelDensity(x[:points], sigma)
+            fisher = scores(["fisher_target"], dataset, self.seed, x[:2], model, sigma)
+            rows.append(row("kde", "fisher to truth", fisher["fisher_target"], points=points,
+                            dataset="8gaussians", sigma=sigma))  # fmt: skip
+        return rows
+
+    def _memorise(self, steps: int) -> list[TableRow]:
+        dataset, sigma = get_dataset("8gaussians"), 2 * self.level
+        trained = self._train(dataset, sigma, steps=steps, points=self.few)
+        rows = []
+        for k, model in enumerate(trained.models):
+            centres = trained.data[k].float()
+            stream = generator(self.seed, "memorise", k)
+            y = centres[torch.randint(self.few, (20_000,), generator=stream)]
+            y = y + sigma * torch.randn(y.shape, generator=stream)
+            score = score_at(model, y.double(), sigma)
+            kernel: Tensor = score_at(KernelDensity(centres, sigma), y.double(), sigma)
+            for label, other in (("kde", kernel), ("truth", dataset.score(y, sigma))):
+                value, error = mean_error(0.5 * (score - other).square().sum(1))
+                rows.append(row("memorise", f"fisher to {label}", value, error, seed=k, steps=steps,
+                                points=self.few, dataset="8gaussians", sigma=sigma))  # fmt: skip
+        return rows
+
+    def verdict(self, table: "pd.DataFrame") -> str:
+        """State the best noise levels, and the loss on either side."""
+        best = [f"{_mean_kl(table, name).idxmin():g} on {name}" for name in _BIASED]
+        return (
+            f"DSM's loss ends {_relative_excess(table, '8gaussians').value:.1%} above its exact "
+            f"floor on 8gaussians. KL divergence from the data is least at σ = "
+            f"{' and '.join(best)}, and rises on either side: below, the target is noise; above, "
+            f"the bias KL(p, p_σ) dominates. The squared error of the score is "
+            f"{_low_density(table).value:.0f} times as large where the density is lowest as where "
+            "it is highest."
+        )
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        *(
+            Claim(
+                "A5", f"DSM's loss of the exact score on {name} is its floor", "Vincent 2011",
+                partial(_floor, quantity="loss of the exact score", dataset=name),
+            )
+            for name in _FLOORS
+        ),
+        *(
+            Claim(
+                "A5", f"excess of a network's held-out loss on {name} is its Fisher divergence to "
+                "p_σ", "Vincent 2011",
+                partial(_floor, quantity="excess loss", dataset=name), slack=2e-3,
+            )
+            for name in _FLOORS
+        ),
+        *(
+            Claim(
+                "A5", f"that excess on {name} over the floor: never negative", "consistency",
+                partial(_relative_excess, dataset=name), least=0.0,
+            )
+            for name in _FLOORS
+        ),
+        Claim(
+            "A5", "that excess on 8gaussians over the floor: small", "consistency",
+            partial(_relative_excess, dataset="8gaussians"), most=0.02,
+        ),
+        *(
+            Claim(
+                "A6", f"bias: KL(p, p_σ) on {name} at σ = {sigma:g}, by quadrature", "integral",
+                partial(number, experiment="bias", quantity="kl", dataset=name, sigma=sigma),
+                expected=kl, slack=0.006 * kl,
+            )
+            for name, sigma, kl in (
+                ("8gaussians", 0.1, 0.00285), ("8gaussians", 0.3, 0.12118), ("rings", 0.1, 0.165),
+                ("rings", 0.3, 0.787),
+            )
+        ),
+        Claim(
+            "A6", "variance of DSM on a normal over maximum likelihood's: largest deviation from "
+            "(1 + u)²/2u in standard errors", "delta method",
+            partial(largest_deviation, experiment="efficiency", quantity="variance ratio"),
+            most=4.0,
+        ),
+        Claim(
+            "A6", "noise variance over data variance where that is smallest", "(1 + u)²/2u",
+            _best_noise, expected=1.0,
+        ),
+        *(
+            Claim(
+                "A6", f"KL divergence on {name} at the {side} σ over the least: U-shape",
+                "bias and variance", partial(_edge, dataset=name, wide=side == "largest"),
+                least=least,
+            )
+            for name in _BIASED
+            for side, least in (("smallest", 1.5), ("largest", 1.1))
+        ),
+        Claim(
+            "A18", "Fisher divergence of a kernel density estimate to p_σ: exponent in the number "
+            "of its points", "Vincent 2011",
+            partial(exponent, experiment="kde", quantity="fisher to truth", axis="points"),
+            expected=-1.0, slack=0.15,
+        ),
+        Claim(
+            "A18", "trained on few points: distance to their kernel density's score over that to "
+            "the truth's", "Vincent 2011", _nearer, most=0.5,
+        ),
+        Claim(
+            "A18", "distance to the kernel density's score at the most steps over at the fewest",
+            "Vincent 2011",
+            partial(end_ratio, experiment="memorise", quantity="fisher to kde", axis="steps",
+                    last=True), most=0.5,
+        ),
+        Claim(
+            "A20", "squared error of the score where the density is lowest over where it is "
+            "highest", "Song and Ermon 2019, figure 2", _low_density, least=10.0,
+        ),
+        Claim(
+            "A20", "rank correlation of that error with the density over ten bins",
+            "Song and Ermon 2019, figure 2", _rank_correlation, most=-0.8,
+        ),
+    )  # fmt: skip
+    panels: ClassVar[tuple[Panel, ...]] = PANELS

@@ -1,1 +1,1 @@
-"""What people read: report.html, report.md and the certificate of a replay."""
+"""Pages: report.html, report.md and certificates of replays."""

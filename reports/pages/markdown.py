@@ -1,54 +1,49 @@
-"""``report.md``: the words and tables of the report, for a pull request or a plain reader."""
+"""``report.md``: sentences and tables of the report, for pull requests and plain text."""
 
 from ..ranking.board_columns import board_columns
-from ..ranking.budget import budget_sentences, budgets
 from ..ranking.cell_columns import cell_columns, failures, show_failures
 from ..ranking.friedman import rank_sentence
-from ..ranking.pairs import pair_columns, pairs
-from ..ranking.remarks import remarks
-from ..ranking.sensitivity import edge_sentences, sensitivity
+from ..ranking.pairs import pair_columns
+from ..ranking.sensitivity import edge_sentences
 from ..ranking.split import split_columns, split_sentence, splits
-from ..ranking.verdict import answer, verdict_on
+from ..ranking.verdict import answer, remarks, verdict_on
 from ..source import Source
 from .protocol import missing, protocol
-from .tables import table, to_markdown
+from .tables import hidden_columns, table, to_markdown
 
 
 def markdown(source: Source) -> str:
-    """The report of a run directory without its pictures; equal inputs give equal text.
+    """Write the report of a run directory without pictures; equal inputs give equal text.
 
     Args:
-        source: The directory, read.
+        source: The run directory.
     """
     evidence, study = source.evidence, source.study
-    needless = ["sampler"] if len({c.sampler for c in evidence.contestants}) < 2 else []
-    found = pairs(evidence)
+    hidden = hidden_columns(evidence)
     parts = [
         f"# {study.name}",
         f"**{answer(evidence)}**",
         " ".join(remarks(evidence)),
         _listed([*missing(source), *evidence.notes]),
         "## Leaderboard",
-        to_markdown(table(board_columns, evidence.contestants, needless)),
+        to_markdown(table(board_columns, evidence.contestants, hidden)),
         rank_sentence(evidence),
-        to_markdown(table(pair_columns, found)) if found else "",
-        "## Who is best on a budget",
-        _listed(budget_sentences(evidence, budgets(evidence, source.independent)))
-        or "No budget was reached by a search.",
+        to_markdown(table(pair_columns, source.pairs)) if source.pairs else "",
+        "## Best method by budget",
+        _listed(source.budgets) or "No search reached any of the budgets.",
     ]
     for dataset in evidence.datasets:
-        cells = evidence.on(dataset)
-        shown = to_markdown(table(cell_columns, cells, needless))
-        parts += [f"## {dataset}", verdict_on(evidence, dataset), shown]
-        if apart := splits(evidence, dataset):
-            parts += [split_sentence(apart), to_markdown(table(split_columns, apart))]
-    warnings = edge_sentences(sensitivity(study, evidence))
+        cells = to_markdown(table(cell_columns, evidence.on(dataset), hidden))
+        parts += [f"## {dataset}", verdict_on(evidence, dataset), cells]
+        if errors := splits(evidence, dataset):
+            parts += [split_sentence(errors), to_markdown(table(split_columns, errors))]
     parts += [
         "## Sensitivity",
-        _listed(warnings) or "No winning value lies at the edge of its range.",
+        _listed(edge_sentences(source.sensitivity))
+        or "No winning value lies at the edge of its range.",
         "## Failures",
-        f"Runs without a value: {show_failures(failures(list(evidence.cells)))}.",
-        "## What was run",
+        f"Failed runs: {show_failures(failures(list(evidence.cells)))}.",
+        "## Protocol",
         *protocol(study),
         f"```toml\n{study.to_toml()}```",
         "To train every confirmed configuration again and compare: `scorebench replay . --all`.",

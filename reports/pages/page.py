@@ -1,43 +1,37 @@
-"""``report.html``: one file that holds everything, opens anywhere and needs no network."""
+"""``report.html``: the whole report in one file that needs no network."""
 
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from .. import text
-from ..figures.gallery import embedded, gallery
-from ..figures.overview import overview
-from ..figures.plots import Plots, hyperparameters
-from ..figures.style import DARK, LIGHT, encode
 from ..ranking.board_columns import board_columns
-from ..ranking.budget import budget_sentences, budgets
 from ..ranking.cell_columns import cell_columns
 from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
 from ..ranking.friedman import rank_sentence
-from ..ranking.pairs import pair_columns, pairs
-from ..ranking.remarks import remarks
-from ..ranking.sensitivity import FEWEST_TRIALS, edge_sentences, sensitivity
+from ..ranking.pairs import pair_columns
+from ..ranking.sensitivity import FEWEST_TRIALS, edge_sentences
 from ..ranking.split import split_columns, splits
-from ..ranking.statistics import estimate
-from ..ranking.verdict import answer, headline, verdict_on
+from ..ranking.statistics import Array, estimate
+from ..ranking.verdict import answer, headline, remarks, verdict_on
 from ..source import Source
+from .pictures import Plots, gallery, overview_pictures
 from .protocol import missing, protocol
 from .render import render
-from .tables import Table, table
+from .tables import ShownTable, hidden_columns, table
 
 
 def page(source: Source) -> str:
-    """The report of a run directory as HTML; equal inputs give equal text.
+    """Write the report of a run directory as HTML; equal inputs give equal text.
 
     Args:
-        source: The directory, read.
+        source: The run directory.
     """
     evidence, plots = source.evidence, Plots(source)
-    found = sensitivity(source.study, evidence)
     return render(
         "report.html.j2",
         study=source.study,
@@ -47,20 +41,20 @@ def page(source: Source) -> str:
         remarks=remarks(evidence),
         missing=missing(source),
         notes=list(evidence.notes),
-        overview=_overview(evidence),
-        board=table(board_columns, evidence.contestants, _needless(evidence)),
-        pairs=table(pair_columns, pairs(evidence)),
+        overview=overview_pictures(evidence),
+        board=table(board_columns, evidence.contestants, hidden_columns(evidence)),
+        pairs=table(pair_columns, source.pairs),
         rank_test=rank_sentence(evidence),
         critical=plots.critical(),
-        budgets=budget_sentences(evidence, budgets(evidence, source.independent)),
-        sensitivity=_sensitivity(found),
-        warnings=edge_sentences(found),
+        budgets=source.budgets,
+        sensitivity=_importances(source.sensitivity),
+        warnings=edge_sentences(source.sensitivity),
         fewest_trials=FEWEST_TRIALS,
         parts=[_part(source, plots, dataset) for dataset in evidence.datasets],
         failures=_failures(source),
         protocol=protocol(source.study),
         toml=source.study.to_toml(),
-        environment=[(name, list(_flat(one))) for name, one in source.environment.items()],
+        environment=[(name, list(_flat(value))) for name, value in source.environment.items()],
         commands=_commands(evidence),
         rows=len(source.results),
     )
@@ -68,136 +62,110 @@ def page(source: Source) -> str:
 
 def _title(evidence: Evidence) -> str:
     methods = sorted({contestant.method for contestant in evidence.contestants})
-    if len(methods) > 6:
-        return f"{len(methods)} methods on {text.plural(len(evidence.datasets), 'dataset')}"
-    return f"{text.listed(methods)} on {text.plural(len(evidence.datasets), 'dataset')}"
+    names = text.listed(methods) if len(methods) <= 6 else f"{len(methods)} methods"
+    return f"{names} on {text.plural(len(evidence.datasets), 'dataset')}"
 
 
-def _needless(evidence: Evidence) -> list[str]:
-    samplers = {contestant.sampler for contestant in evidence.contestants}
-    return ["sampler"] if len(samplers) < 2 else []
-
-
-def _overview(evidence: Evidence) -> dict[str, str] | None:
-    if not evidence.compared:
-        return None
-    sizes: dict[str, dict[str, Any]] = {"wide": {}, "narrow": {"columns": 1, "width": 4.3}}
-    pictures = {
-        f"{size}_{name}": embedded(encode(overview(evidence, theme, **how), "svg"), "svg+xml")
-        for size, how in sizes.items()
-        for name, theme in (("light", LIGHT), ("dark", DARK))
-    }
-    described = "; ".join(
-        f"{cell.dataset}: {', '.join(_spoken(c) for c in evidence.on(cell.dataset))}"
-        for cell in (evidence.on(name)[0] for name in evidence.datasets)
-    )
-    return pictures | {"alt": f"Confirmed means with 95 % intervals. {described}"}
-
-
-def _spoken(cell: CellResults) -> str:
-    if cell.missing or cell.failed:
-        return f"{cell.method} {'missing' if cell.missing else 'failed'}"
-    return f"{cell.method} {text.measured(cell.mean, cell.loss.half_width())}"
-
-
-def _part(source: Source, plots: Plots, dataset: str) -> dict[str, Any]:
+def _part(source: Source, plots: Plots, dataset: str) -> dict[str, object]:
+    """Return the variables of the section on a dataset."""
     evidence = source.evidence
-    cells = evidence.on(dataset)
-    filled = table(cell_columns, cells, _needless(evidence))
+    cells = table(cell_columns, evidence.on(dataset), hidden_columns(evidence))
     return {
         "dataset": dataset,
         "verdict": verdict_on(evidence, dataset),
-        "table": filled,
-        "references": _references(cells, filled),
+        "table": cells,
+        "references": _references(evidence.on(dataset), cells),
         "split": table(split_columns, splits(evidence, dataset)),
-        "gallery": gallery(source, cells),
+        "gallery": gallery(source, dataset),
         "plots": plots.on(dataset),
-        "slices": hyperparameters(source, plots, dataset),
+        "slices": plots.slices(dataset),
     }
 
 
-def _sensitivity(found: pd.DataFrame) -> list[list[str]]:
-    """Importance in percent of each hyperparameter, a row per cell that has enough trials."""
-    known = found[found["importance"].notna()]
-    known = known.assign(
-        shown=[
-            f"{name} {text.percent(float(share))}"
-            for name, share in zip(known["parameter"], known["importance"], strict=True)
+def _importances(sensitivity: pd.DataFrame) -> list[list[str]]:
+    """Return the importance of hyperparameters, a row per cell with enough trials."""
+    known = sensitivity[sensitivity["importance"].notna()]
+    return [
+        [
+            *map(str, cell),
+            ", ".join(
+                f"{name} {text.percent(share)}"
+                for name, share in zip(rows["parameter"], rows["importance"], strict=True)
+            ),
         ]
-    )
-    groups = known.groupby(["dataset", "method", "sampler"], sort=False)
-    return [[*map(str, cell), ", ".join(some["shown"])] for cell, some in groups]
+        for cell, rows in known.groupby(["dataset", "method", "sampler"], sort=False)
+    ]
 
 
-def _references(cells: list[CellResults], filled: Table) -> list[list[str]]:
-    """Rows for the floor, the exact score and the untrained network, under the methods."""
+def _references(cells: list[CellResults], shown: ShownTable) -> list[list[str]]:
+    """Return rows for the floor and the reference methods, in the columns of a table."""
     if not cells:
         return []
-    rows = []
-    several = len({cell.sampler for cell in cells}) > 1
-    kinds = [("truth (floor)", "iid", cells[0].truth)]
     samplers = {cell.sampler: cell for cell in cells}
+    references = [("truth (floor)", "iid", cells[0].truth)]
     for sampler, cell in sorted(samplers.items()):
-        shown = {"exact score": cell.oracle, "untrained": cell.untrained, **cell.others}
-        kinds.extend((name, sampler, values) for name, values in shown.items())
-    for name, sampler, values in kinds:
-        if not len(values):
-            continue
-        cell = cells[0]
-        known = estimate([values])
-        half = known.half_width()
-        mean = known.value
-        entries = {
-            "method": name,
-            "sampler": sampler if several else "",
-            "mean": text.mean_of(mean, half),
-            "95 % interval": text.interval(mean - half, mean + half),
-            "seeds": str(len(values)),
-            "× floor": text.number(mean / (cell.floor))
-            if cell.floor_is_positive and math.isfinite(mean)
-            else "",
-        }
-        rows.append([entries.get(header, "") for header in filled.headers])
+        losses = {"exact score": cell.oracle, "untrained": cell.untrained, **cell.others}
+        references += [(name, sampler, values) for name, values in losses.items()]
+    rows = []
+    for name, sampler, values in references:
+        if len(values):
+            fields = {"method": name, "sampler": sampler, **_reference_fields(cells[0], values)}
+            rows.append([fields.get(header, "") for header in shown.headers])
     return rows
+
+
+def _reference_fields(cell: CellResults, losses: Array) -> dict[str, str]:
+    estimated = estimate([losses])
+    mean, half = estimated.value, estimated.half_width()
+    fields = {
+        "mean": text.mean_of(mean, half),
+        "95 % interval": text.interval(mean - half, mean + half),
+        "seeds": str(len(losses)),
+    }
+    if cell.floor_is_positive and math.isfinite(mean):
+        fields["× floor"] = text.number(mean / cell.floor)
+    return fields
 
 
 def _failures(source: Source) -> list[list[str]]:
     rows = source.results[source.results["state"] != "ok"]
-    shown = []
-    for row in rows.to_dict("records"):
-        trial = row["trial"]
-        run = "" if pd.isna(trial) else f"trial {trial}, "
-        shown.append(
-            [
-                *(str(row[name]) for name in ("phase", "method", "dataset", "sampler")),
-                f"{run}replicate {row['replicate']:.0f}",
-                str(row["state"]),
-                str(row["failure"] or "no reason was recorded"),
-            ]
-        )
-    return shown
+    return [
+        [
+            *(str(row[name]) for name in ("phase", "method", "dataset", "sampler")),
+            _run(row),
+            str(row["state"]),
+            str(row["failure"] or "no reason recorded"),
+        ]
+        for row in rows.to_dict("records")
+    ]
+
+
+def _run(row: Mapping[Any, Any]) -> str:
+    replicate = f"replicate {row['replicate']:.0f}"
+    return replicate if pd.isna(row["trial"]) else f"trial {row['trial']}, {replicate}"
 
 
 def _commands(evidence: Evidence) -> list[dict[str, str]]:
-    several = not _needless(evidence)
+    """Return the commands that replay and print the winner of each cell."""
+    one_sampler = bool(hidden_columns(evidence))
     rows = []
     for cell in evidence.cells:
         if not cell.missing:
-            which = [".", cell.method, cell.dataset]
-            which += ["--sampler", cell.sampler] if several else []
+            words = [".", cell.method, cell.dataset]
+            words += [] if one_sampler else ["--sampler", cell.sampler]
             rows.append(
                 {
                     "dataset": cell.dataset,
                     "label": cell.label,
-                    "replay": shlex.join(["scorebench", "replay", *which]),
-                    "best": shlex.join(["scorebench", "best", *which]),
+                    "replay": shlex.join(["scorebench", "replay", *words]),
+                    "best": shlex.join(["scorebench", "best", *words]),
                 }
             )
     return rows
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as lines ``a.b``: value."""
+def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the names ``a.b`` and the values of nested settings."""
     if isinstance(value, dict):
         for key in sorted(value, key=str):
             yield from _flat(value[key], f"{name}.{key}" if name else str(key))

@@ -1,66 +1,68 @@
-"""What was run, in words, and what of it is not there yet."""
+"""Protocol of a study in words, and what an unfinished study lacks."""
 
 from ...bench.spec import NetworkSpec
-from ...studies.specs.entries import Choices, Entry, Range
+from ...studies.specs.entries import Entry, Leaf, Range, ends, is_open
 from ...studies.specs.spec import StudySpec
 from .. import text
 from ..source import Source
 
+_SEARCHERS = {
+    "tpe": "TPE (Optuna)",
+    "gp": "Bayesian optimisation with Gaussian processes (Optuna)",
+    "qmc": "a scrambled Sobol sequence",
+    "random": "random search",
+    "grid": "a grid search",
+}
+
 
 def protocol(study: StudySpec) -> list[str]:
-    """How the numbers came about: one paragraph per step.
+    """Describe how the numbers were made, one paragraph per step.
 
     Args:
-        study: What was asked for.
+        study: The study.
     """
-    training = study.training
-    network, swept = study.network, study.swept
-    learning = _learning(training.learning_rate)
-    width, depth, activation, steps, batch = (
-        _among(swept[name]) if name in swept else str(value)
-        for name, value in {
-            "network.width": network.width,
-            "network.depth": network.depth,
-            "network.activation": network.activation,
-            "training.steps": training.steps,
-            "training.batch_size": training.batch_size,
-        }.items()
+    training, network = study.training, study.network
+    layers = (
+        f"of {_among(network.depth)} hidden layers of {_among(network.width)} units "
+        f"({_among(network.activation)})"
     )
-    inside = f"of {depth} hidden layers of {width} units ({activation})"
     if network.module is not None:
-        inside = _module(network)
+        layers = _module(network)
     samples = text.plural(study.evaluation.samples, "point")
     return [
         f"{_many(study.methods, 'method')}, {_many(study.datasets, 'dataset')} and "
         f"{_many(study.samplers, 'sampler')}. The objective is {study.objective.upper()} between "
         f"{samples} from the model and as many from the truth.",
-        f"Every run fits {_article(network.kind)} network {inside} with Adam, {learning}, for "
-        f"{steps} steps of {batch} points.",
+        f"Every run fits {_article(network.kind)} network {layers} with Adam, "
+        f"{_learning(training.learning_rate)}, for {_among(training.steps)} steps of "
+        f"{_among(training.batch_size)} points.",
         _searched(study),
-        f"The winner of each cell was trained {_times(study.confirm.seeds)} on seeds that the "
-        "search never used and scored on a truth sample that the search never saw. Only these "
-        "runs are ranked; methods share the data and noise of each seed, so they are compared "
-        "seed by seed.",
-        f"For comparison: the floor, {text.plural(study.reference.floors, 'fresh sample')} of the "
-        f"truth scored like a model's; the exact score and an untrained network with the same "
+        f"The winner of each cell was trained {_times(study.confirm.seeds)} on seeds that no "
+        "search used and scored on a test sample that no search saw. Only these confirmation runs "
+        "are ranked; methods share the data and noise of each seed, so they are compared seed by "
+        "seed.",
+        f"References: the noise floor, {text.plural(study.reference.floors, 'further sample')} of "
+        "the truth scored like a model's; the exact score and an untrained network with the same "
         f"sampler, {text.plural(study.reference.seeds, 'seed')} each. A failed run counts as the "
-        "worst value. Intervals cover the luck of the seeds, not that of the search: another "
-        "search may end at other configurations. They are Student's t at 95 %; those behind ranks "
-        "hold for all pairs together (Bonferroni).",
+        "worst value. Intervals reflect seed variation, not search variation: another search may "
+        "choose other configurations. They are Student's t at 95 %; those behind ranks hold for "
+        "all pairs jointly (Bonferroni).",
     ]
 
 
-def _learning(rate: float | Range | Choices) -> str:
-    if isinstance(rate, float):
-        return f"the learning rate {rate:g}"
-    return f"a learning rate of {_among(rate)}"
+def _learning(rate: Leaf) -> str:
+    if is_open(rate):
+        return f"a learning rate of {_among(rate)}"
+    return f"the learning rate {_among(rate)}"
 
 
-def _among(given: Range | Choices) -> str:
-    """What a swept field is searched among."""
-    if isinstance(given, Range):
-        return f"{given.low:g} to {given.high:g}"
-    return " or ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in given.choices)
+def _among(leaf: Leaf) -> str:
+    """Format a value, or the values that are searched."""
+    if isinstance(leaf, Range):
+        return f"{leaf.low:g} to {leaf.high:g}"
+    return " or ".join(
+        f"{value:g}" if isinstance(value, float) else str(value) for value in ends(leaf)
+    )
 
 
 def _module(network: NetworkSpec) -> str:
@@ -69,7 +71,7 @@ def _module(network: NetworkSpec) -> str:
 
 
 def missing(source: Source) -> list[str]:
-    """What a finished study would have and this one has not, one sentence each.
+    """Describe what the study lacks until it is finished, one sentence each.
 
     Args:
         source: The run directory.
@@ -78,43 +80,43 @@ def missing(source: Source) -> list[str]:
     sentences = []
     confirmed = results[results["phase"] == "confirm"]
     counts = confirmed.groupby(["method", "dataset", "sampler"]).size().to_dict()
-    empty = [place for place in source.planned if not counts.get(place)]
-    partial = [p for p in source.planned if 0 < counts.get(p, 0) < study.confirm.seeds]
+    empty = [cell for cell in source.planned if not counts.get(cell)]
+    partial = [cell for cell in source.planned if 0 < counts.get(cell, 0) < study.confirm.seeds]
     if empty:
         names = [f"{method} on {dataset} ({sampler})" for method, dataset, sampler in empty]
         more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+        planned = text.plural(len(source.planned), "cell")
         sentences.append(
-            f"Without a confirmed run: {len(empty)} of {text.plural(len(source.planned), 'cell')}: "
-            f"{', '.join(names[:6])}{more}."
+            f"Without a confirmation run: {len(empty)} of {planned}: {', '.join(names[:6])}{more}."
         )
     if partial:
         sentences.append(
-            f"With fewer than the planned {text.plural(study.confirm.seeds, 'confirmed run')}: "
+            f"With fewer than the planned {text.plural(study.confirm.seeds, 'confirmation run')}: "
             f"{text.plural(len(partial), 'cell')}."
         )
     floors = results[(results["phase"] == "reference") & (results["method"] == "truth")]
-    known = set(floors["dataset"])
-    lacking = [e.label for e in study.datasets if e.label not in known]
-    if study.reference.floors and lacking:
-        sentences.append(f"No noise floor yet on {text.listed(lacking)}.")
+    measured = set(floors["dataset"])
+    without = [entry.label for entry in study.datasets if entry.label not in measured]
+    if study.reference.floors and without:
+        sentences.append(f"No noise floor yet on {text.listed(without)}.")
     return sentences
 
 
 def _searched(study: StudySpec) -> str:
     search = study.search
     if search.trials == 0:
-        return "Nothing was tuned: the settings are those of the study file."
-    kind = "Optuna's TPE" if search.sampler == "tpe" else "random search"
-    said = (
-        f"In each cell {kind} tried {text.plural(search.trials, 'configuration')}, "
-        f"{search.batch} at a time, scored on a validation truth."
+        return "No search: the settings are those of the study file."
+    sentence = (
+        f"In each cell {_SEARCHERS[search.sampler]} tried "
+        f"{text.plural(search.trials, 'configuration')}, {search.batch} at a time, scored on a "
+        "validation sample."
     )
     if search.repeats and search.finalists > 1:
-        said += (
+        sentence += (
             f" The best {search.finalists} were trained {_times(search.repeats)} more to choose "
             "the winner."
         )
-    return said
+    return sentence
 
 
 def _many(entries: tuple[Entry, ...], noun: str) -> str:

@@ -1,29 +1,30 @@
-"""Pages from their templates: one file that holds everything and needs no network."""
+"""Self-contained HTML pages from the templates."""
 
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, **values: Any) -> str:
-    """A page as text; whatever comes from data is escaped.
+    """Fill a template; values are escaped, and no page needs a network.
 
     Args:
         template: File in ``templates``.
-        values: What it shows; the style and script of all pages are added.
+        values: Variables of the template; style sheet and script are added.
     """
+    import jinja2
     from markupsafe import Markup
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
-    )  # fmt: skip
-    # Our own files, not anybody's data: the only texts that go in unescaped.
-    own = {
-        kind: Markup((TEMPLATES / f"report.{kind}").read_text(encoding="utf-8"))  # noqa: S704
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    # The package's own files are the only texts that are not escaped.
+    assets = {
+        kind: Markup((_TEMPLATES / f"report.{kind}").read_text(encoding="utf-8"))  # noqa: S704
         for kind in ("css", "js")
     }
-    return environment.get_template(template).render(**own, **values)
+    return environment.get_template(template).render(**assets, **values)

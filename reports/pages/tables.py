@@ -1,15 +1,16 @@
-"""Tables as people read them, and as other programs do."""
+"""Tables for readers, as Markdown, LaTeX and JSON."""
 
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 
 from .. import text
 from ..ranking.columns import Columns
+from ..ranking.evidence import Evidence
 
 Row = TypeVar("Row")
 
@@ -19,8 +20,8 @@ class Field:
     """One entry of a table.
 
     Attributes:
-        text: What is read.
-        sort: What the table is sorted by, a number or a word.
+        text: Text to read.
+        sort: Number or word to sort by.
     """
 
     text: str
@@ -28,13 +29,13 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table ready to be shown.
+class ShownTable:
+    """A table as text.
 
     Attributes:
         headers: One per column.
-        helps: What each column means.
-        numeric: Which columns are set flush right.
+        helps: Meaning of each column.
+        numeric: Whether each column is aligned right.
         rows: As many fields as headers in each.
     """
 
@@ -54,36 +55,46 @@ def table(
     rows: Sequence[Row],
     without: Sequence[str] = (),
     labelled: Sequence[str] = (),
-) -> Table:
-    """Fill a table; columns that would be empty in every row are left out.
+) -> ShownTable:
+    """Fill a table, leaving out columns without any entry.
 
     Args:
         columns: Registry of columns.
-        rows: What they are computed from.
+        rows: Objects to compute the columns from.
         without: Names of columns to leave out.
         labelled: Names of columns to show although they have no header of their own.
     """
     filled = [
-        (column, [(column.show(row), column.compute(row)) for row in rows])
+        (column, [column.compute(row) for row in rows], [column.show(row) for row in rows])
         for column in columns.named(labelled)
         if column.name not in without
     ]
-    kept = [(c, v) for c, v in filled if not v or any(t not in ("", text.MISSING) for t, _ in v)]
-    return Table(
-        tuple(column.header for column, _ in kept),
-        tuple(column.help for column, _ in kept),
-        tuple(any(isinstance(value, float | int) for _, value in values) for _, values in kept),
+    shown = [
+        (column, values, texts)
+        for column, values, texts in filled
+        if not rows or any(entry not in ("", text.MISSING) for entry in texts)
+    ]
+    return ShownTable(
+        tuple(column.header for column, _, _ in shown),
+        tuple(column.help for column, _, _ in shown),
+        tuple(any(isinstance(value, float | int) for value in values) for _, values, _ in shown),
         tuple(
-            tuple(Field(values[i][0], _sort_key(values[i][1])) for _, values in kept)
+            tuple(Field(texts[i], _sort_key(values[i])) for _, values, texts in shown)
             for i in range(len(rows))
         ),
     )
 
 
-def exactly(frame: pd.DataFrame) -> Table:
-    """All columns of a DataFrame with every digit; nothing stands for what is missing."""
+def hidden_columns(evidence: Evidence) -> list[str]:
+    """Return the names of columns that the report leaves out: the sampler if there is only one."""
+    samplers = {contestant.sampler for contestant in evidence.contestants}
+    return ["sampler"] if len(samplers) < 2 else []
+
+
+def exactly(frame: pd.DataFrame) -> ShownTable:
+    """Show all columns of a DataFrame with every digit; missing values are empty."""
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
-    return Table(
+    return ShownTable(
         tuple(map(str, frame.columns)),
         ("",) * len(frame.columns),
         tuple(numeric),
@@ -94,21 +105,25 @@ def exactly(frame: pd.DataFrame) -> Table:
     )
 
 
-def _exact(value: Any) -> str:
+def _exact(value: object) -> str:
     if value is None or value is pd.NA or value != value:
         return ""
+    value = _plain(value)
+    return repr(value) if isinstance(value, float) else " ".join(str(value).split())
+
+
+def _plain(value: object) -> object:
+    """Return a NumPy scalar as Python's type."""
     item = getattr(value, "item", None)
-    plain = item() if callable(item) else value
-    return repr(plain) if isinstance(plain, float) else " ".join(str(plain).split())
+    return item() if callable(item) else value
 
 
-def to_markdown(shown: Table) -> str:
-    """A table in GitHub's Markdown."""
+def to_markdown(shown: ShownTable) -> str:
+    """Format a table as GitHub Markdown."""
     rules = ["--:" if right else ":--" for right in shown.numeric]
     lines = [shown.headers, rules, *([field.text for field in row] for row in shown.rows)]
-    return "".join(
-        f"| {' | '.join(entry.replace('|', chr(92) + '|') for entry in line)} |\n" for line in lines
-    )
+    escaped = ([entry.replace("|", r"\|") for entry in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
 _LATEX = str.maketrans(
@@ -121,8 +136,8 @@ _LATEX = str.maketrans(
 )  # fmt: skip
 
 
-def to_latex(shown: Table) -> str:
-    """A table for LaTeX with the package booktabs."""
+def to_latex(shown: ShownTable) -> str:
+    """Format a table for LaTeX with the package booktabs."""
     align = "".join("r" if right else "l" for right in shown.numeric)
     lines = [[field.text for field in row] for row in shown.rows]
     head, *body = (
@@ -134,7 +149,7 @@ def to_latex(shown: Table) -> str:
 
 
 def to_json(frame: pd.DataFrame) -> str:
-    """A list of rows; missing is ``null``, infinite is ``1e999``: valid JSON that reads back so."""
+    """Format rows as JSON; missing is ``null``, infinite ``1e999``, which parses as infinite."""
     names = [json.dumps(str(name)) for name in frame.columns]
     rows = (
         ", ".join(f"{name}: {_json(value)}" for name, value in zip(names, row, strict=True))
@@ -143,9 +158,8 @@ def to_json(frame: pd.DataFrame) -> str:
     return "[\n" + ",\n".join(f"  {{{row}}}" for row in rows) + "\n]\n"
 
 
-def _json(value: Any) -> str:
-    item = getattr(value, "item", None)
-    value = item() if callable(item) else value
+def _json(value: object) -> str:
+    value = _plain(value)
     if value is pd.NA:
         return "null"
     if isinstance(value, float):
@@ -156,7 +170,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _sort_key(value: Any) -> str:
+def _sort_key(value: object) -> str:
     if isinstance(value, float) and math.isnan(value):
         return "inf"
     return str(value)

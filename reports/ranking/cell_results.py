@@ -1,4 +1,4 @@
-"""A cell: what the rows of one method, dataset and sampler say, beside its references."""
+"""The results of one cell, a method with a sampler on a dataset, and its references."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,37 +12,41 @@ from ...studies.cell import Cell
 from .statistics import Array, Estimate, estimate, same_as_floor
 
 SPLIT = "split."
-"""Begins the columns of metrics of models that were sampled exactly."""
+"""Prefix of the metrics of models that were sampled exactly."""
 
 STAGES = ("train_seconds", "sample_seconds", "score_seconds")
-"""What the time of a run goes into."""
+"""Columns of the time of a run, by stage."""
+
+
+def failed(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which runs of a results table failed."""
+    return rows["state"] != "ok"
 
 
 def losses(rows: pd.DataFrame, objective: str, prefix: str = "") -> Array:
-    """Values of a metric, shape (rows,); ``inf`` for every failed run."""
+    """Return the values of a metric, shape (rows,); ``inf`` for every failed run."""
     values = rows[prefix + objective].to_numpy(dtype=np.float64)
-    bad = (rows["state"] != "ok").to_numpy() | ~np.isfinite(values)
-    return np.where(bad, math.inf, values)
+    return np.where(failed(rows).to_numpy() | ~np.isfinite(values), math.inf, values)
 
 
 @dataclass(frozen=True)
 class CellResults:
-    """One method with one sampler on one dataset, and the references beside it.
+    """The runs of a cell, and the references on its dataset.
 
-    Arrays hold losses (better is smaller, ``inf`` is a failed run).
+    Arrays hold losses: smaller is better, ``inf`` is a failed run.
 
     Attributes:
-        cell: Which cell.
-        label: Name of its contestant.
-        objective: The metric.
-        search: Its rows of the search.
-        confirm: Its confirmed rows, by replicate.
-        truth: Fresh truth samples, shape (repetitions,): the noise floor.
-        oracle: Exact score with the same sampler, shape (repetitions,).
-        untrained: The network as it was initialised, with the same sampler.
-        others: Further references with the same sampler, by name.
-        scale: Loss on this dataset that separates an untrained network from the floor.
-        rank: Best and worst rank within the dataset that the seeds leave open.
+        cell: The cell.
+        label: Label of its contestant.
+        objective: The ranking metric.
+        search: Rows of the search.
+        confirm: Confirmed rows, by replicate.
+        truth: Losses between samples of the truth, shape (repetitions,): the noise floor.
+        oracle: Losses of the exact score with the same sampler, shape (repetitions,).
+        untrained: Losses of the untrained network with the same sampler, shape (repetitions,).
+        others: Losses of further references with the same sampler, by name.
+        scale: Mean loss of untrained networks minus the floor on this dataset.
+        rank: Best and worst rank within the dataset that are compatible with the seeds.
     """
 
     cell: Cell
@@ -79,7 +83,7 @@ class CellResults:
 
     @cached_property
     def learned(self) -> Array:
-        """Losses of the confirmed models sampled exactly, shape (seeds,); empty if none was."""
+        """Losses of the confirmed models sampled exactly, shape (seeds,); may be empty."""
         column = SPLIT + self.objective
         if column not in self.confirm or self.confirm[column].isna().all():
             return np.zeros(0)
@@ -97,22 +101,22 @@ class CellResults:
 
     @property
     def failed(self) -> int:
-        """Confirmed runs without a value."""
+        """Number of confirmed runs without a value."""
         return int(np.isinf(self.losses).sum())
 
     @cached_property
     def loss(self) -> Estimate:
-        """Mean of the confirmed losses."""
+        """Mean of the confirmed losses, with its error."""
         return estimate([self.losses])
 
     @property
     def mean(self) -> float:
-        """Mean of the confirmed values of the metric."""
+        """Mean of the confirmed losses."""
         return self.loss.value
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % interval."""
+        """95 % interval of the mean."""
         return self.loss.interval()
 
     @property
@@ -122,9 +126,9 @@ class CellResults:
 
     @property
     def floor_is_positive(self) -> bool:
-        """Whether the floor is clearly above zero, so that ratios to it mean something.
+        """Whether the floor is clearly above zero, so that ratios to it are meaningful.
 
-        Unbiased metrics scatter around zero there.
+        The floor of an unbiased metric scatters around zero.
         """
         values = self.truth
         if len(values) < 2 or not np.isfinite(values).all():
@@ -133,24 +137,29 @@ class CellResults:
 
     @property
     def at_floor(self) -> bool:
-        """Whether the samples cannot be told from the truth."""
+        """Whether the samples cannot be distinguished from the truth."""
         return same_as_floor(self.losses, self.truth)
 
     @cached_property
     def learning(self) -> Estimate:
-        """Mean loss minus the oracle's, whose seeds are others: Welch's interval."""
+        """Mean loss minus the oracle's, with Welch's interval: the seeds differ."""
         half = estimate([self.losses, -self.oracle])
         return Estimate(2 * half.value, 2 * half.error, half.freedom)
 
     @property
     def normalised(self) -> Array:
-        """Confirmed losses with 0 at the floor and 1 at an untrained network, shape (seeds,)."""
+        """Confirmed losses, scaled: 0 is the floor, 1 an untrained network; shape (seeds,)."""
         return (self.losses - self.floor) / self.scale
 
     @property
+    def trials(self) -> pd.DataFrame:
+        """Rows of the trials of the search, without repeat runs of finalists."""
+        return self.search[self.search["replicate"] == 0]
+
+    @property
     def search_best(self) -> float:
-        """Smallest loss of the search's trials, ``nan`` without a search."""
-        trials = self.search[self.search["replicate"] == 0]
+        """Smallest loss among the trials, ``nan`` without a search."""
+        trials = self.trials
         return float(losses(trials, self.objective).min()) if len(trials) else math.nan
 
     @property

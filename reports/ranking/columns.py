@@ -1,7 +1,7 @@
-"""The columns of the tables. To add one, write one function here; every table and export has it.
+"""Registries of table columns, such as ``board_columns`` and ``cell_columns``.
 
-A column computes a value for the DataFrame from a cell or a contestant, and says how it is shown
-to people. Its docstring is the explanation that the report prints under the table.
+To add a column, add one function to the file of its registry: reports and exports then have it.
+The function computes the value for the DataFrame; its docstring is the help under the table.
 """
 
 import inspect
@@ -11,52 +11,52 @@ from typing import Any, Generic, TypeVar
 
 from .. import text
 
-Row = TypeVar("Row")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Column(Generic[Row]):
+class Column(Generic[T]):
     """One column of a table.
 
     Attributes:
-        name: In the DataFrame.
-        header: For people; a column without one is left out of pages and terminals.
-        compute: The value.
-        show: How people read it.
-        help: What it means, in a sentence.
+        name: Name in the DataFrame.
+        header: Header in pages and terminals; empty for columns of exports only.
+        compute: Computes the value.
+        show: Formats the value for people.
+        help: Meaning, in a sentence.
     """
 
     name: str
     header: str
-    compute: Callable[[Row], Any]
-    show: Callable[[Row], str]
+    compute: Callable[[T], Any]
+    show: Callable[[T], str]
     help: str
 
 
-class Columns(Generic[Row]):
+class Columns(Generic[T]):
     """The columns of one kind of table, in the order of their definition."""
 
     def __init__(self) -> None:
-        self._columns: list[Column[Row]] = []
+        self._columns: list[Column[T]] = []
 
     def add(
         self,
         name: str,
         header: str = "",
-        show: Callable[[Row], str] | None = None,
+        show: Callable[[T], str] | None = None,
         form: Callable[[Any], str] = text.number,
-    ) -> Callable[[Callable[[Row], Any]], Callable[[Row], Any]]:
+    ) -> Callable[[Callable[[T], Any]], Callable[[T], Any]]:
         """Decorate the function that computes a column.
 
         Args:
-            name: In the DataFrame.
-            header: For people; empty to keep the column to the exports.
-            show: How people read the row, if its value alone does not say it.
-            form: How people read the value.
+            name: Name in the DataFrame.
+            header: Header in pages and terminals; empty for a column of exports only.
+            show: Formats the row for people, if that needs more than the value.
+            form: Formats the value for people.
         """
 
-        def decorate(compute: Callable[[Row], Any]) -> Callable[[Row], Any]:
-            def shown(row: Row) -> str:
+        def decorate(compute: Callable[[T], Any]) -> Callable[[T], Any]:
+            def shown(row: T) -> str:
                 return form(compute(row))
 
             explanation = " ".join((inspect.getdoc(compute) or "").split())
@@ -65,12 +65,12 @@ class Columns(Generic[Row]):
 
         return decorate
 
-    def values(self, row: Row) -> dict[str, Any]:
-        """A row of the DataFrame."""
+    def values(self, row: T) -> dict[str, Any]:
+        """Return a row of the DataFrame."""
         return {column.name: column.compute(row) for column in self._columns}
 
-    def named(self, others: Sequence[str] = ()) -> list[Column[Row]]:
-        """Columns that people see, and others by name, which then is their header."""
+    def named(self, others: Sequence[str] = ()) -> list[Column[T]]:
+        """Return the shown columns, and others by name, with their names as headers."""
         return [
             column if column.header else replace(column, header=column.name)
             for column in self._columns
@@ -79,10 +79,10 @@ class Columns(Generic[Row]):
 
     @property
     def meanings(self) -> dict[str, str]:
-        """What each column means, by name, those of the exports only too."""
+        """Meaning of every column by name, including those of exports only."""
         return {column.name: column.help for column in self._columns}
 
     @property
-    def shown(self) -> list[Column[Row]]:
-        """Columns that people see."""
+    def shown(self) -> list[Column[T]]:
+        """Columns of pages and terminals."""
         return [column for column in self._columns if column.header]

@@ -1,8 +1,8 @@
-"""From the results table to what is compared: cells, contestants, and how sure their order is.
+"""From the results table to ranked cells and contestants.
 
-Only confirmed rows are ranked. A confirmed run that has no finite value counts as the worst value
-there is; a cell that has no confirmed run is missing, and whoever misses a dataset is not ranked
-across datasets.
+Only confirmed rows are ranked. A confirmed run without a finite value counts as the worst possible
+value; a cell without confirmed runs is missing, and a contestant that misses a dataset is not
+ranked across datasets.
 """
 
 import math
@@ -25,14 +25,17 @@ REFERENCES = ("truth", "exact", "untrained")
 
 @dataclass(frozen=True)
 class Contestant:
-    """One method with one sampler across the datasets.
+    """A method with a sampler, across the datasets.
 
     Attributes:
-        cells: Its cells, by dataset, missing ones included.
-        missing: Datasets that others have confirmed and it has not.
-        rank: Best and worst rank that the seeds leave open; ``None`` if it is not ranked.
+        method: Label of the method.
+        sampler: Label of the sampler.
+        label: Label of the method, and of the sampler if there are several.
+        cells: Results by dataset, missing cells included.
+        missing: Datasets that are confirmed for others but not for this contestant.
+        rank: Best and worst rank compatible with the seeds; ``None`` if it is not ranked.
         best: Probability that its true mean score is the smallest.
-        tied: Labels of the ranked contestants it cannot be told from.
+        tied: Labels of the ranked contestants that cannot be distinguished from it.
     """
 
     method: str
@@ -46,31 +49,33 @@ class Contestant:
 
     @cached_property
     def score(self) -> Estimate:
-        """Mean normalised loss over the datasets, each counting the same."""
-        present = [cell for cell in self.cells.values() if not cell.missing]
-        if self.missing or not present:
+        """Mean normalised loss over the datasets; each has the same weight."""
+        if self.missing:
             return estimate([])
-        return estimate([cell.normalised for cell in present])
+        return estimate(self._normalised)
 
     @cached_property
     def middle(self) -> Middle:
-        """Interquartile mean of the normalised losses; only of who is ranked."""
+        """Interquartile mean of the normalised losses; ``nan`` if the contestant is not ranked."""
         if math.isnan(self.score.value):
             return Middle(math.nan)
-        present = [cell for cell in self.cells.values() if not cell.missing]
-        return interquartile_mean([cell.normalised for cell in present])
+        return interquartile_mean(self._normalised)
+
+    @property
+    def _normalised(self) -> list[Array]:
+        return [results.normalised for results in self.cells.values() if not results.missing]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything the tables, figures and sentences are made from.
+    """The ranked results of a study: the input of tables, figures and sentences.
 
     Attributes:
-        objective: The metric that ranks.
-        datasets: Names, sorted.
-        compared: Those on which somebody is confirmed: the set that a ranking is over.
-        cells: All cells, by dataset and mean loss, missing ones last.
-        contestants: By score, those that are not ranked last.
+        objective: The ranking metric.
+        datasets: Labels of the datasets, sorted.
+        compared: Datasets with a confirmed run, over which the ranking is made.
+        cells: Results of all cells, by dataset and mean loss, missing ones last.
+        contestants: Contestants by score; those that are not ranked are last.
         notes: Why something is not ranked, one sentence each.
     """
 
@@ -82,11 +87,11 @@ class Evidence:
     notes: tuple[str, ...]
 
     def on(self, dataset: str) -> list[CellResults]:
-        """Cells of a dataset, best first."""
-        return [cell for cell in self.cells if cell.dataset == dataset]
+        """Return the cells of a dataset, best first."""
+        return [results for results in self.cells if results.dataset == dataset]
 
     def pair(self, first: Contestant, second: Contestant) -> Comparison:
-        """Scores of two ranked contestants, seed by seed."""
+        """Compare the scores of two ranked contestants, seed by seed."""
         return compare(*common(_scores(first, self.compared), _scores(second, self.compared)))
 
 
@@ -94,20 +99,21 @@ def gather(results: pd.DataFrame, objective: str, expected: Iterable[Cell] = ())
     """Sort the rows of a study into cells and contestants, and rank them.
 
     Args:
-        results: One row per run, as a run directory holds them.
-        objective: Column to rank by.
-        expected: Cells (method, dataset, sampler) that the study plans; those that have no rows
-            yet are missing cells, like every gap in the grid of what has been seen.
+        results: One row per run; the results table of a run directory.
+        objective: Column of the ranking metric.
+        expected: Planned cells; those without rows are missing cells, as are all combinations of
+            method, dataset and sampler without rows.
 
     Raises:
-        UsageError: The table has no such column, or two configurations of a cell are confirmed.
+        UsageError: A column is missing, or two configurations of a cell are confirmed.
     """
     needed = {"phase", "method", "dataset", "sampler", "state", "replicate", objective}
-    if lacking := sorted(needed - set(results.columns)):
-        raise UsageError(f"the results have no column {', '.join(map(repr, lacking))}: not a study")
-    ours = results[results["phase"] != "reference"]
-    planned = list(expected)
-    seen = [*zip(ours["method"], ours["dataset"], ours["sampler"], strict=True), *planned]
+    if missing_columns := sorted(needed - set(results.columns)):
+        raise UsageError(
+            f"the results have no column {', '.join(map(repr, missing_columns))}: not a study"
+        )
+    rows = results[results["phase"] != "reference"]
+    seen = [*zip(rows["method"], rows["dataset"], rows["sampler"], strict=True), *expected]
     pairs = sorted({(method, sampler) for method, _, sampler in seen})
     datasets = tuple(sorted({dataset for _, dataset, _ in seen} | set(results["dataset"])))
     several = len({sampler for _, sampler in pairs}) > 1
@@ -125,8 +131,8 @@ def gather(results: pd.DataFrame, objective: str, expected: Iterable[Cell] = ())
             method,
             sampler,
             labels[method, sampler],
-            own := {c.dataset: c for c in cells if (c.method, c.sampler) == (method, sampler)},
-            tuple(d for d in compared if own[d].missing),
+            of_pair := {c.dataset: c for c in cells if (c.method, c.sampler) == (method, sampler)},
+            tuple(d for d in compared if of_pair[d].missing),
         )
         for method, sampler in pairs
     ]
@@ -136,34 +142,35 @@ def gather(results: pd.DataFrame, objective: str, expected: Iterable[Cell] = ())
 
 
 def _cell(results: pd.DataFrame, objective: str, cell: Cell, label: str) -> CellResults:
+    """Collect the rows of a cell and of its references."""
     method, dataset, sampler = cell
-    here = results[results["dataset"] == dataset]
-    own = here[(here["method"] == method) & (here["sampler"] == sampler)]
-    confirm = own[own["phase"] == "confirm"].sort_values("replicate", kind="stable")
+    dataset_rows = results[results["dataset"] == dataset]
+    rows = dataset_rows[(dataset_rows["method"] == method) & (dataset_rows["sampler"] == sampler)]
+    confirm = rows[rows["phase"] == "confirm"].sort_values("replicate", kind="stable")
     if "trial" in confirm and confirm["trial"].nunique() > 1:
         raise UsageError(
             f"{method} on {dataset} has confirmed runs of several configurations: "
             "one winner per cell is ranked"
         )
-    reference = here[here["phase"] == "reference"]
+    reference = dataset_rows[dataset_rows["phase"] == "reference"]
     same = reference[reference["sampler"] == sampler]
     truth = losses(reference[reference["method"] == "truth"], objective)
-    every = losses(reference[reference["method"] == "untrained"], objective)
+    untrained = losses(reference[reference["method"] == "untrained"], objective)
     scale = math.nan
-    if len(every) and len(truth):
-        # One scale per dataset, whatever the sampler, keeps samplers comparable.
-        gap = float(every.mean()) - float(truth.mean())
+    if len(untrained) and len(truth):
+        # One scale per dataset for all samplers keeps samplers comparable.
+        gap = float(untrained.mean()) - float(truth.mean())
         scale = gap if 0 < gap < math.inf else math.nan
     return CellResults(
         cell, label, objective,
-        search=own[own["phase"] == "search"],
+        search=rows[rows["phase"] == "search"],
         confirm=confirm,
         truth=truth,
         oracle=losses(same[same["method"] == "exact"], objective),
         untrained=losses(same[same["method"] == "untrained"], objective),
         others={
-            str(name): losses(rows, objective)
-            for name, rows in same.groupby("method")
+            str(name): losses(group, objective)
+            for name, group in same.groupby("method")
             if name not in REFERENCES
         },
         scale=scale,
@@ -171,16 +178,17 @@ def _cell(results: pd.DataFrame, objective: str, cell: Cell, label: str) -> Cell
 
 
 def _ranked_cells(raw: dict[Cell, CellResults], dataset: str) -> list[CellResults]:
-    here = [cell for (_, where, _), cell in raw.items() if where == dataset]
-    present = sorted((c for c in here if not c.missing), key=lambda c: (c.loss.value, c.cell))
+    cells = [results for cell, results in raw.items() if cell.dataset == dataset]
+    present = sorted((c for c in cells if not c.missing), key=lambda c: (c.loss.value, c.cell))
     ranks = rank_intervals(beats([[(c.replicates, c.losses)] for c in present]))
-    ranked = [replace(cell, rank=rank) for cell, rank in zip(present, ranks, strict=True)]
-    return ranked + [cell for cell in here if cell.missing]
+    ranked = [replace(results, rank=rank) for results, rank in zip(present, ranks, strict=True)]
+    return ranked + [results for results in cells if results.missing]
 
 
 def _scores(contestant: Contestant, datasets: Sequence[str]) -> list[tuple[Array, Array]]:
-    chosen = [contestant.cells[name] for name in datasets]
-    return [(cell.replicates, cell.normalised) for cell in chosen]
+    """Return seeds and normalised losses of a contestant, per dataset."""
+    cells = [contestant.cells[name] for name in datasets]
+    return [(results.replicates, results.normalised) for results in cells]
 
 
 def _ranked_contestants(

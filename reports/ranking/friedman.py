@@ -1,4 +1,4 @@
-"""Rank tests across datasets, where there are enough of them to decide anything."""
+"""Rank tests across datasets, if there are enough datasets for a decision."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .evidence import Evidence
 from .statistics import LEVEL
 
 FEWEST_DATASETS = 6
-"""Below this not even a clean sweep is significant: a two-sided sign test of 5 gives p = 0.0625."""
+"""With fewer, no result is significant: a two-sided sign test of 5 gives at best p = 0.0625."""
 _FEWEST_METHODS = 3
 
 
@@ -21,9 +21,9 @@ class RankTest:
 
     Attributes:
         ranks: Mean rank over the datasets by label, best first.
-        p_value: Of "all methods are the same" (Friedman).
+        p_value: P-value of "all methods are equal" (Friedman).
         critical: Difference of mean ranks that is significant at 95 % (Nemenyi).
-        datasets: How many the ranks are over.
+        datasets: Number of datasets.
     """
 
     ranks: dict[str, float]
@@ -33,24 +33,24 @@ class RankTest:
 
     @property
     def groups(self) -> list[tuple[str, ...]]:
-        """Largest sets of neighbours that the test cannot tell apart."""
+        """Largest sets of neighbours that the test cannot distinguish."""
         labels = list(self.ranks)
-        found: list[tuple[str, ...]] = []
+        groups: list[tuple[str, ...]] = []
         for i, first in enumerate(labels):
             near = [x for x in labels[i:] if self.ranks[x] - self.ranks[first] < self.critical]
-            if len(near) > 1 and not any(set(near) <= set(group) for group in found):
-                found.append(tuple(near))
-        return found
+            if len(near) > 1 and not any(set(near) <= set(group) for group in groups):
+                groups.append(tuple(near))
+        return groups
 
 
 def critical_difference(methods: int, datasets: int) -> float:
-    """Smallest difference of mean ranks that Nemenyi's test finds at 95 %."""
+    """Return the smallest difference of mean ranks that Nemenyi's test finds at 95 %."""
     quantile = float(stats.studentized_range.ppf(LEVEL, methods, math.inf)) / math.sqrt(2)
     return quantile * math.sqrt(methods * (methods + 1) / (6 * datasets))
 
 
 def rank_test(evidence: Evidence) -> RankTest | None:
-    """The tests, or ``None`` where they could not decide; ``rank_sentence`` says why.
+    """Return the tests, or ``None`` if they cannot decide; ``rank_sentence`` says why.
 
     Args:
         evidence: The gathered results.
@@ -61,8 +61,8 @@ def rank_test(evidence: Evidence) -> RankTest | None:
         return None
     losses = np.array([[c.cells[d].loss.value for c in ranked] for d in datasets])
     ranks = np.array([stats.rankdata(row) for row in losses])
-    same = bool((losses == losses[:, :1]).all())
-    p_value = 1.0 if same else float(stats.friedmanchisquare(*ranks.T).pvalue)
+    equal = bool((losses == losses[:, :1]).all())
+    p_value = 1.0 if equal else float(stats.friedmanchisquare(*ranks.T).pvalue)
     order = np.argsort(ranks.mean(axis=0), kind="stable")
     means = {ranked[i].label: float(ranks[:, i].mean()) for i in order}
     critical = critical_difference(len(ranked), len(datasets))
@@ -70,7 +70,7 @@ def rank_test(evidence: Evidence) -> RankTest | None:
 
 
 def rank_sentence(evidence: Evidence) -> str:
-    """What the rank tests say, or why there are none.
+    """Say what the rank tests find, or why there are none.
 
     Args:
         evidence: The gathered results.
@@ -78,15 +78,15 @@ def rank_sentence(evidence: Evidence) -> str:
     methods = sum(c.rank is not None for c in evidence.contestants)
     datasets = len(evidence.compared)
     if methods < _FEWEST_METHODS:
-        return "No Friedman test: it compares three methods or more."
+        return "No Friedman test: it needs at least three methods."
     test = rank_test(evidence)
     if test is None:
         critical = critical_difference(methods, max(1, datasets))
         return (
             f"No Friedman or Nemenyi test: with {text.plural(datasets, 'dataset')} two of "
-            f"{methods} methods would have to be {critical:.2g} mean ranks apart, of at most "
-            f"{methods - 1}; {FEWEST_DATASETS} datasets is the least at which such a test can "
-            "decide anything. The ranks above come from the seeds."
+            f"{methods} methods must differ by {critical:.2g} mean ranks, of at most "
+            f"{methods - 1}; such a test needs at least {FEWEST_DATASETS} datasets. The ranks "
+            "above come from the seeds."
         )
     if test.p_value > 1 - LEVEL:
         return (
@@ -95,5 +95,5 @@ def rank_sentence(evidence: Evidence) -> str:
         )
     return (
         f"Friedman's test over {datasets} datasets finds differences (p = {test.p_value:.2g}); "
-        f"mean ranks that are {test.critical:.2g} or more apart differ (Nemenyi)."
+        f"mean ranks differ if they are {test.critical:.2g} or more apart (Nemenyi)."
     )

@@ -1,73 +1,48 @@
-"""The leaderboard and the table of cells, as DataFrames."""
+"""The leaderboard and the table of cells as DataFrames."""
 
 import pandas as pd
 
 from ..text import ranks
 from .board_columns import board_columns
 from .cell_columns import cell_columns
-from .evidence import Evidence, gather
+from .evidence import Evidence
 
 PER_DATASET = {
     "mean.DATASET": "Confirmed mean on that dataset.",
-    "low.DATASET": "Lower end of its 95 % interval.",
-    "high.DATASET": "Upper end of it.",
-    "floor.DATASET": "Mean of the metric between two samples of the truth there.",
-    "rank.DATASET": "Places within that dataset that the seeds leave open.",
+    "low.DATASET": "Lower 95 % limit of that mean.",
+    "high.DATASET": "Upper 95 % limit of that mean.",
+    "floor.DATASET": "Noise floor of that dataset.",
+    "rank.DATASET": "Ranks on that dataset compatible with the seeds.",
 }
-"""Further columns of the leaderboard, with what they mean; capitals stand for names."""
-
-
-def leaderboard(results: pd.DataFrame, objective: str) -> pd.DataFrame:
-    """Rank every method, with its sampler, across the datasets.
-
-    One row per contestant, best score first; columns are those of ``board_columns``, and
-    ``PER_DATASET``. Rows that miss a dataset have no score and no rank.
-
-    Args:
-        results: One row per run, as ``results.csv`` of a run directory has them.
-        objective: Metric to rank by.
-
-    Raises:
-        UsageError: The table is not that of a study.
-    """
-    return board_frame(gather(results, objective))
-
-
-def cells(results: pd.DataFrame, objective: str) -> pd.DataFrame:
-    """Tell what is known of each method on each dataset.
-
-    One row per cell, by dataset and best mean first: confirmed mean, interval, floor, oracle,
-    optimism gap, failures, cost, and the winner's hyperparameters as ``params.<name>``. Cells of
-    the grid without a confirmed run are there, empty.
-
-    Args:
-        results: One row per run.
-        objective: Metric to rank by.
-
-    Raises:
-        UsageError: The table is not that of a study.
-    """
-    return cell_frame(gather(results, objective))
+"""Further columns of the leaderboard, with their meanings; capitals are placeholders."""
 
 
 def board_frame(evidence: Evidence) -> pd.DataFrame:
-    """The leaderboard of evidence that was already gathered."""
+    """Return the leaderboard: one row per contestant, best score first.
+
+    Columns are those of ``board_columns`` and ``PER_DATASET``; contestants that miss a dataset
+    have no score and no rank.
+    """
     rows = []
     for contestant in evidence.contestants:
         row = board_columns.values(contestant)
         for dataset in evidence.datasets:
-            known = cell_columns.values(contestant.cells[dataset])
-            row |= {f"{name}.{dataset}": known[name] for name in ("mean", "low", "high", "floor")}
+            values = cell_columns.values(contestant.cells[dataset])
+            row |= {f"{name}.{dataset}": values[name] for name in ("mean", "low", "high", "floor")}
             row[f"rank.{dataset}"] = ranks(contestant.cells[dataset].rank)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def cell_frame(evidence: Evidence) -> pd.DataFrame:
-    """The table of cells of evidence that was already gathered."""
+    """Return the table of cells: one row per cell, by dataset and mean.
+
+    Columns are those of ``cell_columns`` and the winner's hyperparameters as ``params.NAME``;
+    cells without a confirmed run are empty.
+    """
     rows = [
-        cell_columns.values(cell)
-        | {f"params.{name}": value for name, value in cell.parameters.items()}
-        for cell in evidence.cells
+        cell_columns.values(results)
+        | {f"params.{name}": value for name, value in results.parameters.items()}
+        for results in evidence.cells
     ]
     return pd.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""Every pair of ranked methods: by how much, how often, and how many seeds would decide it."""
+"""Pairs of ranked methods: difference, probability of improvement, seeds needed."""
 
 import math
 from dataclasses import dataclass
@@ -18,10 +18,11 @@ class Pair:
     """Two ranked contestants across the datasets.
 
     Attributes:
-        first: The one with the smaller score.
-        outcome: Their scores, seed by seed.
-        level: Of each comparison, such that those of all pairs hold together at 95 %.
-        shared: Common seeds over all datasets.
+        first: The contestant with the smaller score.
+        second: The contestant with the larger score.
+        outcome: The comparison of their scores, seed by seed.
+        level: Level of each comparison, such that those of all pairs hold jointly at 95 %.
+        shared: Number of common seeds over all datasets.
     """
 
     first: Contestant
@@ -32,7 +33,7 @@ class Pair:
 
     @property
     def winner(self) -> Contestant | None:
-        """Who was shown to be better."""
+        """The contestant that was shown to be better, if any."""
         if self.outcome.first_is_better(self.level):
             return self.first
         return self.second if self.outcome.second_is_better(self.level) else None
@@ -41,8 +42,7 @@ class Pair:
     def improvement(self) -> tuple[float, float]:
         """Exact 95 % interval of the probability that the first is better in a run.
 
-        Clopper and Pearson 1934 for all seeds together; that they come from several datasets only
-        makes it safer.
+        Clopper and Pearson 1934 for all seeds together; it is conservative for several datasets.
         """
         if self.shared == 0:
             return math.nan, math.nan
@@ -55,30 +55,30 @@ class Pair:
 
     @property
     def more_seeds(self) -> float:
-        """Further seeds per dataset that would decide it; ``nan`` if it is decided or unknown."""
+        """Further seeds per dataset that would decide the pair; ``nan`` if decided or unknown."""
         needed = math.nan if self.winner else seeds_needed(self.outcome, self.level)
         if math.isnan(needed):
             return math.nan
-        # Enough by this forecast, and yet undecided: one more is the least that can change that.
+        # An undecided pair needs at least one more seed, whatever the forecast.
         return max(1.0, needed - self.outcome.seeds)
 
 
 def pairs(evidence: Evidence) -> list[Pair]:
-    """All pairs of contestants that are ranked across the datasets, better ones first.
+    """Return all pairs of ranked contestants, better ones first.
 
     Args:
         evidence: The gathered results.
     """
     ranked = [c for c in evidence.contestants if c.rank is not None]
     level = simultaneous_level(len(ranked))
-    found = []
+    compared = []
     for first, second in combinations(ranked, 2):
         shared = sum(
             len({*first.cells[d].replicates} & {*second.cells[d].replicates})
             for d in evidence.compared
         )
-        found.append(Pair(first, second, evidence.pair(first, second), level, shared))
-    return found
+        compared.append(Pair(first, second, evidence.pair(first, second), level, shared))
+    return compared
 
 
 pair_columns: Columns[Pair] = Columns()
@@ -87,36 +87,36 @@ _on_pair = pair_columns.add
 
 @_on_pair("first", "first")
 def _first(pair: Pair) -> str:
-    """The one with the smaller score."""
+    """Method with the smaller score."""
     return pair.first.label
 
 
 @_on_pair("second", "second")
 def _second(pair: Pair) -> str:
-    """The other one."""
+    """Method with the larger score."""
     return pair.second.label
 
 
 def _show_difference(pair: Pair) -> str:
-    known = pair.outcome.difference
-    return text.measured(known.value, known.half_width(pair.level))
+    difference = pair.outcome.difference
+    return text.measured(difference.value, difference.half_width(pair.level))
 
 
 @_on_pair("difference", "first − second", show=_show_difference)
 def _difference(pair: Pair) -> float:
-    """Difference of the scores, seed by seed; the intervals of all pairs hold together at 95 %."""
+    """Difference of the scores, seed by seed; the intervals of all pairs hold jointly at 95 %."""
     return pair.outcome.difference.value
 
 
 @_on_pair("difference_low")
 def _difference_low(pair: Pair) -> float:
-    """Lower end of its interval; those of all pairs hold together at 95 %."""
+    """Lower limit of the difference (joint 95 % for all pairs)."""
     return pair.outcome.difference.interval(pair.level)[0]
 
 
 @_on_pair("difference_high")
 def _difference_high(pair: Pair) -> float:
-    """Upper end of it."""
+    """Upper limit of the difference (joint 95 % for all pairs)."""
     return pair.outcome.difference.interval(pair.level)[1]
 
 
@@ -129,34 +129,34 @@ def _show_improvement(pair: Pair) -> str:
 
 @_on_pair("improvement", "Pr(first better)", show=_show_improvement)
 def _improvement(pair: Pair) -> float:
-    """Share of the common seeds in which the first is better, ties counting half.
+    """Share of the common seeds in which the first is better; ties count half.
 
-    In brackets its exact 95 % interval, of this pair alone.
+    In brackets its exact 95 % interval, of this pair only.
     """
     return pair.outcome.improvement
 
 
 @_on_pair("improvement_low")
 def _improvement_low(pair: Pair) -> float:
-    """Lower end of its exact 95 % interval."""
+    """Lower limit of the exact 95 % interval of that share."""
     return pair.improvement[0]
 
 
 @_on_pair("improvement_high")
 def _improvement_high(pair: Pair) -> float:
-    """Upper end of it."""
+    """Upper limit of the exact 95 % interval of that share."""
     return pair.improvement[1]
 
 
 @_on_pair("p_value")
 def _p_value(pair: Pair) -> float:
-    """Of "they are the same", of this pair alone."""
+    """P-value of "they are equal", of this pair only."""
     return pair.outcome.p_value
 
 
 @_on_pair("seeds", "seeds")
 def _seeds(pair: Pair) -> int:
-    """Common seeds of the dataset that has fewest."""
+    """Number of common seeds of the dataset with the fewest."""
     return pair.outcome.seeds
 
 
@@ -169,14 +169,15 @@ def _show_more_seeds(pair: Pair) -> str:
 
 @_on_pair("more_seeds", "more seeds", show=_show_more_seeds)
 def _more_seeds(pair: Pair) -> float:
-    """Further seeds per dataset that would decide the pair, with a chance of 80 %.
+    """Further seeds per dataset that would decide the pair with a probability of 80 %.
 
-    If the difference is as it looks now; empty where it is decided, or cannot be foreseen.
+    It assumes that the difference stays as it is; empty if the pair is decided or no estimate is
+    possible.
     """
     return pair.more_seeds
 
 
 @_on_pair("better", "better", show=lambda pair: pair.winner.label if pair.winner else "undecided")
 def _better(pair: Pair) -> str:
-    """Who was shown to be better, all claims together at 95 %."""
+    """Method that was shown to be better (joint 95 %)."""
     return pair.winner.label if pair.winner else ""

@@ -1,21 +1,21 @@
 """Quality against cost: the Pareto front of a study with several objectives.
 
-The search picks finalists along the front of its trials. Their fresh runs, on seeds that did not
-make them finalists, say what the points are worth, and these are shown: the front of the trials
-themselves is flattered by luck. Still, few runs leave wide intervals, and fresh runs are scored on
-the validation truth; on the test truth only the winner of each cell is confirmed.
+The search picks finalists along the front of its trials. That front is optimistic, so the points
+shown are means of repeat runs of the finalists, on seeds that did not select them. Few runs give
+wide intervals, and repeat runs are scored on the validation sample; only the winner of each cell
+is confirmed on the test sample.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from ...studies.front import front
 from .. import text
-from .cell_results import CellResults, losses
+from .cell_results import CellResults, failed, losses
 from .columns import Columns
 from .evidence import Evidence
 from .statistics import Estimate, estimate
@@ -23,21 +23,21 @@ from .statistics import Estimate, estimate
 
 @dataclass(frozen=True)
 class Point:
-    """A configuration that was trained again.
+    """A finalist with its repeat runs.
 
     Attributes:
-        cell: Whose search found it.
-        trial: Its number.
-        parameters: What was searched.
-        quality: Loss of its fresh runs: the first objective, smaller is better.
-        costs: Mean of each further objective over them, by name, as it is tabulated.
-        runs: Fresh runs.
+        results: The cell.
+        trial: Number of the trial.
+        parameters: Searched hyperparameters.
+        quality: Loss of the repeat runs: the first objective, smaller is better.
+        costs: Mean of each further objective over the repeat runs, by name.
+        runs: Number of repeat runs.
         winner: Whether it was confirmed.
-        own: Whether no other point of its cell is better in every respect, by the means.
-        overall: The same among all points of the dataset.
+        own: Whether no other point of its cell is better in all means.
+        overall: Whether no other point of its dataset is better in all means.
     """
 
-    cell: CellResults
+    results: CellResults
     trial: int
     parameters: dict[str, str]
     quality: Estimate
@@ -49,12 +49,12 @@ class Point:
 
     @property
     def label(self) -> str:
-        """Name of the contestant."""
-        return self.cell.label
+        """Label of the contestant."""
+        return self.results.label
 
 
 def points(evidence: Evidence, costs: Sequence[str], dataset: str) -> list[Point]:
-    """Configurations of a dataset that were trained again, best first; none with one objective.
+    """Return the finalists of a dataset, best first; none if the study has one objective.
 
     Args:
         evidence: The gathered results.
@@ -63,37 +63,32 @@ def points(evidence: Evidence, costs: Sequence[str], dataset: str) -> list[Point
     """
     if not costs:
         return []
-    found = [point for cell in evidence.on(dataset) for point in _of_cell(cell, costs)]
-    best = _front(found)
-    own = {
-        id(one)
-        for cell in {point.cell.cell for point in found}
-        for one in _front([p for p in found if p.cell.cell == cell])
-    }
-    marked = [
-        Point(**{**vars(p), "own": id(p) in own, "overall": any(p is one for one in best)})
-        for p in found
-    ]
+    by_cell = [_of_cell(results, costs) for results in evidence.on(dataset)]
+    every = [point for finalists in by_cell for point in finalists]
+    own = {id(point) for finalists in by_cell for point in _front(finalists)}
+    overall = {id(point) for point in _front(every)}
+    marked = [replace(point, own=id(point) in own, overall=id(point) in overall) for point in every]
     return sorted(marked, key=lambda p: (p.quality.value, p.label, p.trial))
 
 
-def _of_cell(cell: CellResults, costs: Sequence[str]) -> list[Point]:
-    again = cell.search[cell.search["replicate"] > 0]
-    winners = set(cell.confirm["trial"])
+def _of_cell(results: CellResults, costs: Sequence[str]) -> list[Point]:
+    """Return the finalists of a cell."""
+    search = results.search
+    winners = set(results.confirm["trial"])
     searched = [
         str(name)
-        for name in cell.search.columns
-        if str(name).startswith("params.") and cell.search[name].nunique() > 1
+        for name in search.columns
+        if str(name).startswith("params.") and search[name].nunique() > 1
     ]
-    found = []
-    for trial, rows in again.groupby("trial"):
-        good = rows[rows["state"] == "ok"]
+    finalists = []
+    for trial, rows in search[search["replicate"] > 0].groupby("trial"):
+        good = rows[~failed(rows)]
         means = {name: float(good[name].mean()) if len(good) else math.nan for name in costs}
-        quality = estimate([losses(rows, cell.objective)])
+        quality = estimate([losses(rows, results.objective)])
         number, settings = int(str(trial)), _parameters(rows.iloc[0], searched)
         won = number in winners
-        found.append(Point(cell, number, settings, quality, means, len(rows), won))
-    return found
+        finalists.append(Point(results, number, settings, quality, means, len(rows), won))
+    return finalists
 
 
 def _parameters(row: "pd.Series[Any]", searched: Sequence[str]) -> dict[str, str]:
@@ -104,10 +99,10 @@ def _parameters(row: "pd.Series[Any]", searched: Sequence[str]) -> dict[str, str
     }
 
 
-def _front(found: Sequence[Point]) -> list[Point]:
-    """Those that no other one beats, by the means."""
-    values = [[point.quality.value, *point.costs.values()] for point in found]
-    return [found[i] for i in front(values)]
+def _front(candidates: Sequence[Point]) -> list[Point]:
+    """Return the points that no other point dominates, by the means."""
+    values = [[point.quality.value, *point.costs.values()] for point in candidates]
+    return [candidates[i] for i in front(values)]
 
 
 front_columns: Columns[Point] = Columns()
@@ -116,13 +111,13 @@ _on_front = front_columns.add
 
 @_on_front("dataset")
 def _dataset(point: Point) -> str:
-    """What was to be learned."""
-    return point.cell.dataset
+    """Dataset."""
+    return point.results.dataset
 
 
 @_on_front("method", "method")
 def _method(point: Point) -> str:
-    """What was trained, and the sampler where there are several."""
+    """Method, and sampler if there are several."""
     return point.label
 
 
@@ -134,7 +129,7 @@ def _trial(point: Point) -> int:
 
 @_on_front("quality", "objective", show=lambda point: _measured(point))
 def _quality(point: Point) -> float:
-    """Mean of fresh runs on the validation truth, ± 95 %."""
+    """Mean of the repeat runs on the validation sample, ± 95 %."""
     return point.quality.value
 
 
@@ -146,7 +141,7 @@ def _half(point: Point) -> float:
 
 @_on_front("runs", "runs")
 def _runs(point: Point) -> int:
-    """Fresh runs behind it."""
+    """Number of repeat runs."""
     return point.runs
 
 
@@ -158,55 +153,54 @@ def _cost(point: Point) -> str:
 
 @_on_front("front", "front")
 def _on(point: Point) -> str:
-    """``all`` if no other point of the dataset is better in every respect, ``own`` if none of its
-    method is, by the means; where intervals overlap that may be luck.
-    """  # noqa: D205
+    """``all`` if no point of the dataset dominates it, ``own`` if none of its method does.
+
+    By the means; if intervals overlap, the order is uncertain.
+    """
     return "all" if point.overall else "own" if point.own else ""
 
 
 @_on_front("winner", "confirmed", show=lambda point: _confirmed(point))
 def _winner(point: Point) -> float:
-    """Mean of the confirmed runs on the test truth, of the winner of its cell."""
-    return point.cell.mean if point.winner else math.nan
+    """Mean of the confirmation runs on the test sample, for the winner of its cell."""
+    return point.results.mean if point.winner else math.nan
 
 
 @_on_front("parameters", "hyperparameters")
 def _settings(point: Point) -> str:
-    """What was searched."""
+    """Searched hyperparameters."""
     return ", ".join(f"{name} {value}" for name, value in point.parameters.items())
 
 
 def _measured(point: Point) -> str:
-    half = point.quality.half_width()
-    return text.measured(point.quality.value, half)
+    return text.measured(point.quality.value, point.quality.half_width())
 
 
 def _confirmed(point: Point) -> str:
     if not point.winner:
         return ""
-    return text.measured(point.cell.mean, point.cell.loss.half_width())
+    return text.measured(point.results.mean, point.results.loss.half_width())
 
 
-def front_frame(evidence: Evidence, costs: Sequence[str]) -> pd.DataFrame:
-    """All points with every digit, and a column for each cost."""
-    every = [point for dataset in evidence.datasets for point in points(evidence, costs, dataset)]
-    rows = [{**front_columns.values(point), **point.costs} for point in every]
+def front_frame(finalists: Sequence[Point], costs: Sequence[str]) -> pd.DataFrame:
+    """Return points with all digits, and a column for each cost."""
+    rows = [{**front_columns.values(point), **point.costs} for point in finalists]
     names = list(front_columns.meanings)
     return pd.DataFrame(rows, columns=[*names, *costs])
 
 
-def front_sentence(found: list[Point], objective: str) -> str:
-    """What the front of a dataset says, in words.
+def front_sentence(finalists: list[Point], objective: str) -> str:
+    """Describe the front of a dataset.
 
     Args:
-        found: Its points.
+        finalists: Its points.
         objective: The first objective.
     """
-    best = [point for point in found if point.overall]
+    best = [point for point in finalists if point.overall]
     names = text.listed(sorted({point.label for point in best}))
     return (
-        f"{objective.upper()} against cost: small dots are trials, marks the means of fresh runs "
-        f"with 95 % intervals, on the validation truth; filled ones are on the front, which has "
-        f"{text.plural(len(best), 'point')} of {names}. Where intervals overlap the front may be "
-        "luck. Only winners are confirmed on the test truth."
+        f"{objective.upper()} against cost: small dots are trials, marks are means of repeat runs "
+        "with 95 % intervals, on the validation sample; filled marks are on the front, which has "
+        f"{text.plural(len(best), 'point')} of {names}. If intervals overlap, the front is "
+        "uncertain. Only winners are confirmed on the test sample."
     )

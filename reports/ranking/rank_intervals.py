@@ -1,4 +1,4 @@
-"""Who is better than whom, as far as the seeds carry it, and who is probably the best."""
+"""Ranks that are compatible with the pairwise comparisons, and the probability to be best."""
 
 import math
 from collections.abc import Sequence
@@ -8,41 +8,42 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from .statistics import LEVEL, Array, compare, estimate
+from .statistics import LEVEL, Array, compare, estimate, satterthwaite
 
 
 def simultaneous_level(contestants: int, level: float = LEVEL) -> float:
-    """Level of each comparison such that all pairs hold together at ``level`` (Bonferroni)."""
+    """Return the level of each pair such that all hold jointly at ``level`` (Bonferroni)."""
     return 1 - (1 - level) / max(1, math.comb(contestants, 2))
 
 
 def closure(better: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Everything that follows: a before b and b before c put a before c.
+    """Return the transitive closure: if a is better than b, and b than c, then a than c.
 
     Args:
-        better: Square; ``better[i, j]`` says that i was shown to be better than j.
+        better: Shape (n, n); ``better[i, j]``: i was shown to be better than j.
     """
-    known = better.copy()
-    for k in range(len(known)):
-        known |= known[:, k, None] & known[None, k, :]
-    return known
+    closed = better.copy()
+    for k in range(len(closed)):
+        closed |= closed[:, k, None] & closed[None, k, :]
+    return closed
 
 
 def rank_intervals(better: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Best and worst rank of each contestant that the claims in ``better`` leave open."""
-    known = closure(better)
-    count = len(known)
-    return [
-        (1 + int(known[:, i].sum()), count - int(known[i, :].sum())) for i in range(count)
-    ]  # fmt: skip
+    """Return the best and worst rank of each contestant that are compatible with ``better``."""
+    closed = closure(better)
+    count = len(closed)
+    return [(1 + int(closed[:, i].sum()), count - int(closed[i, :].sum())) for i in range(count)]
 
 
 def beats(contestants: Sequence[Sequence[tuple[Array, Array]]]) -> NDArray[np.bool_]:
-    """Who was shown to be better than whom, all claims together at 95 %.
+    """Compare all pairs, jointly at 95 %.
 
     Args:
-        contestants: For each, per dataset (the same datasets in the same order), the numbers of
-            its seeds, shape (seeds,), and its values, shape (seeds,).
+        contestants: For each contestant and dataset (the same datasets in the same order), the
+            numbers of its seeds, shape (seeds,), and its values, shape (seeds,).
+
+    Returns:
+        Shape (n, n); ``[i, j]``: i was shown to be better than j.
     """
     count = len(contestants)
     level = simultaneous_level(count)
@@ -57,7 +58,7 @@ def beats(contestants: Sequence[Sequence[tuple[Array, Array]]]) -> NDArray[np.bo
 def common(
     first: Sequence[tuple[Array, Array]], second: Sequence[tuple[Array, Array]]
 ) -> tuple[list[Array], list[Array]]:
-    """Values of the seeds that both have, per dataset and in the same order."""
+    """Return the values of the common seeds, per dataset and in the same order."""
     left, right = [], []
     for (seeds_a, a), (seeds_b, b) in zip(first, second, strict=True):
         _, at_a, at_b = np.intersect1d(seeds_a, seeds_b, return_indices=True)
@@ -69,16 +70,16 @@ def common(
 def probability_best(
     contestants: Sequence[Sequence[tuple[Array, Array]]], seed: int = 0, draws: int = 20_000
 ) -> Array:
-    """Probability that each contestant has the smallest true mean, shape (contestants,).
+    """Return the probability of each contestant to have the smallest true mean, shape (n,).
 
     Hierarchical resampling: within every dataset the seeds get random weights, the same for all
-    contestants, so that what common seeds share cancels. The weights are Gaussian and the spread
-    is widened by the chi-squared law of an estimated variance, which makes a single pair agree
-    with its t test; plain resampling of three seeds would be much too sure.
+    contestants, so that effects of common seeds cancel. The weights are Gaussian, and the spread
+    is widened by the chi-squared law of an estimated variance, so that a single pair agrees
+    with its t test; plain resampling of three seeds would be overconfident.
 
     Args:
         contestants: As for ``beats``.
-        seed: Of the resampling; the same seed gives the same probabilities.
+        seed: Seed of the resampling; equal seeds give equal probabilities.
         draws: Number of resamples.
     """
     generator = np.random.default_rng(seed)
@@ -108,8 +109,7 @@ def probability_best(
     centred = spread - spread.mean(axis=1, keepdims=True)
     noise = float((centred**2).sum(axis=1).mean()) / max(1, centred.shape[1] - 1)
     if sum(traces) > 0:
-        share = np.array(traces) / sum(traces)
-        freedom = 1.0 / float((share**2 / np.array(freedoms)).sum())
+        freedom = satterthwaite(np.array(traces) / sum(traces), freedoms)
         spread *= np.sqrt(freedom / generator.chisquare(freedom, size=(draws, 1)))
     totals = _pooled(means[finite], spread, noise, generator)
     smallest = totals == totals.min(axis=1, keepdims=True)
@@ -119,28 +119,28 @@ def probability_best(
 
 
 def _pooled(means: Array, spread: Array, noise: float, generator: np.random.Generator) -> Array:
-    """Draw true means that are pulled together as far as chance explains their differences.
+    """Draw true means, shrunk towards each other as far as noise explains their differences.
 
-    Taken at face value the smallest of several noisy means looks too good. True means get a normal
-    prior whose width is unknown, with a uniform law of the shrinkage factor (Daniels 1999,
-    *Canadian Journal of Statistics* 27(3)), which the differences then inform.
+    The smallest of several noisy means is optimistic. True means get a normal prior of unknown
+    width, with a uniform law of the shrinkage factor (Daniels 1999, *Canadian Journal of
+    Statistics* 27(3)), which is updated by the differences.
 
     Args:
-        means: Measured, shape (contestants,).
+        means: Measured means, shape (contestants,).
         spread: Draws of their errors, shape (draws, contestants).
         noise: Variance of the errors about their common part.
-        generator: Of the shrinkage factors.
+        generator: Generator of the shrinkage factors.
     """
     count = means.size
     if count < 2 or noise == 0.0:
         return means + spread
-    apart = means - means.mean()
-    rate = float((apart**2).sum()) / (2 * noise)
+    centred = means - means.mean()
+    rate = float((centred**2).sum()) / (2 * noise)
     shape = (count + 1) / 2
-    chance = generator.random((len(spread), 1))
+    uniform = generator.random((len(spread), 1))
     if rate < 1e-9:
-        shrink = chance ** (1 / shape)
+        shrink = uniform ** (1 / shape)
     else:
-        shrink = stats.gamma.ppf(chance * stats.gamma.cdf(rate, shape), shape) / rate
-    pulled: Array = (1 - shrink) * apart + np.sqrt(1 - shrink) * spread
+        shrink = stats.gamma.ppf(uniform * stats.gamma.cdf(rate, shape), shape) / rate
+    pulled: Array = (1 - shrink) * centred + np.sqrt(1 - shrink) * spread
     return pulled

@@ -1,13 +1,12 @@
-"""The interquartile mean: a summary that one bad seed or one odd dataset cannot carry off.
+"""The interquartile mean: a summary that is robust to one bad seed or one unusual dataset.
 
 Agarwal et al. 2021 ("Deep Reinforcement Learning at the Edge of the Statistical Precipice") take
 the mean of the middle half of all runs on all datasets, with percentiles of a bootstrap that draws
-seeds with replacement within each dataset. A handful of seeds drawn from themselves never shows
-the tails that the true spread has: where the datasets differ in spread, that interval holds its
-95 % in six studies of ten. So the seeds of a dataset are taken for normal, as Student's t takes
-them; mean and spread of each dataset are drawn from what its seeds leave open, and the interval
-holds the interquartile means of what was drawn. Simulations in the tests hold it to its 95 % from
-three seeds on.
+seeds with replacement within each dataset. Resampling a few seeds misses the tails of the true
+spread: if the datasets differ in spread, that interval covers the true value in only six of ten
+studies. Here the seeds of a dataset are taken as normal, as Student's t takes them; mean and spread
+of each dataset are drawn from their distribution given its seeds, and the interval is that of the
+interquartile means of the draws. Simulation tests check its 95 % coverage from three seeds on.
 """
 
 import math
@@ -20,7 +19,7 @@ from scipy import stats
 from .statistics import LEVEL, Array
 
 _DRAWS = 1000
-# A multiple of four, so that quarters are whole.
+# A multiple of four: quarters are whole numbers.
 _POINTS = 24
 
 
@@ -29,9 +28,9 @@ class Middle:
     """An interquartile mean with its 95 % interval, which need not be symmetric.
 
     Attributes:
-        value: Of the runs; ``inf`` once a quarter has failed, ``nan`` without any run.
-        low: Lower end of the interval; ``nan`` where it cannot be known.
-        high: Upper end.
+        value: The mean; ``inf`` if a quarter of the runs failed, ``nan`` without runs.
+        low: Lower limit of the interval; ``nan`` if it is unknown.
+        high: Upper limit.
     """
 
     value: float
@@ -40,14 +39,14 @@ class Middle:
 
 
 def interquartile_mean(blocks: Sequence[Array], seed: int = 0) -> Middle:
-    """Mean of the middle half of the runs, each dataset counting the same.
+    """Return the mean of the middle half of the runs; each dataset has the same weight.
 
-    A failed run is ``inf`` and sits at the bad end; the value stays finite while the failures
-    weigh less than a quarter. There is no interval where a run failed, or a dataset has one seed.
+    A failed run is ``inf``; the value is finite while the failures weigh less than a quarter.
+    There is no interval if a run failed or a dataset has one seed.
 
     Args:
-        blocks: Per dataset the losses, shape (seeds,).
-        seed: Of the draws; the same seed gives the same interval.
+        blocks: Losses per dataset, shape (seeds,).
+        seed: Seed of the draws; equal seeds give equal intervals.
     """
     if not blocks or any(len(block) == 0 for block in blocks):
         return Middle(math.nan)
@@ -72,10 +71,10 @@ def interquartile_mean(blocks: Sequence[Array], seed: int = 0) -> Middle:
 
 
 def _middle(values: Array, weights: Array) -> float:
-    """Mean between the quartiles of weighted values, both of shape (runs,)."""
+    """Return the mean between the quartiles of weighted values, both of shape (runs,)."""
     order = np.argsort(values, kind="stable")
     top = np.cumsum(weights[order])
     inside = np.clip(top, 0.25, 0.75) - np.clip(top - weights[order], 0.25, 0.75)
-    # What rounding leaves of a failed run beyond the quartile would still be infinite.
-    kept = inside > 1e-12
-    return float(inside[kept] @ values[order][kept] / inside[kept].sum())
+    # Rounding may leave a tiny weight on a failed run outside the quartiles: drop it.
+    used = inside > 1e-12
+    return float(inside[used] @ values[order][used] / inside[used].sum())

@@ -1,12 +1,14 @@
-"""Which hyperparameters mattered, where failures lie, and whether a range was too narrow.
+"""Importance of hyperparameters, failed trials, and winners at the edge of a range.
 
-Importance is PED-ANOVA (Watanabe et al. 2023, IJCAI), as Optuna computes it. It says how far the
-better tenth of the trials differs from all in each hyperparameter. After a search by TPE, which
-crowds where it is good, it speaks of the good region only; a random search speaks of all of it.
+Importance is PED-ANOVA (Watanabe et al. 2023, IJCAI), computed by Optuna: the difference between
+the best tenth of the trials and all trials in each hyperparameter. TPE concentrates on good
+values, so that importance then describes only the well-performing region; after a random search
+it describes the whole space.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,25 +26,24 @@ if TYPE_CHECKING:
     from ...studies.specs.spec import StudySpec
 
 FEWEST_TRIALS = 20
-"""Below this the better tenth is one trial or two, and its importance a matter of luck."""
+"""With fewer, the best tenth is one or two trials, and importance is mostly noise."""
 _EDGE = 0.03
-_WORST = 1e9
 
 
 @dataclass(frozen=True)
 class Slice:
-    """One hyperparameter of a cell.
+    """The trials of a cell, seen along one hyperparameter.
 
     Attributes:
-        name: Of the hyperparameter.
-        values: What was tried, shape (trials,); objects for choices.
-        losses: What came of it, shape (trials,); ``inf`` for failed trials.
-        low: Least value of the range, ``nan`` for choices.
-        high: Greatest value.
+        name: Name of the hyperparameter.
+        values: Its value in each trial, shape (trials,); objects for choices.
+        losses: Loss of each trial, shape (trials,); ``inf`` for failed trials.
+        low: Lower end of the range, ``nan`` for choices.
+        high: Upper end of the range, ``nan`` for choices.
         logarithmic: Whether the range is searched on a logarithmic scale.
-        importance: Share of all hyperparameters of the cell, ``nan`` if it cannot be said.
+        importance: Share of all hyperparameters of the cell, ``nan`` if unknown.
         winner: The confirmed value, ``None`` without one.
-        winners: Numbers of the trials that had the whole confirmed configuration.
+        winners: Indices of the trials with the whole confirmed configuration.
     """
 
     name: str
@@ -57,150 +58,148 @@ class Slice:
 
     @property
     def is_number(self) -> bool:
-        """Whether it has a range, rather than choices."""
+        """Whether it has a range, not choices."""
         return math.isfinite(self.low)
 
     @property
     def edge(self) -> str:
-        """``lower`` or ``upper`` if the winner lies at that end of the range, else empty."""
+        """``lower`` or ``upper`` if the winner is at that end of the range, else empty."""
         if not self.is_number or self.winner is None or self.high <= self.low:
             return ""
-        turn = math.log if self.logarithmic else float
-        at = (turn(self.winner) - turn(self.low)) / (turn(self.high) - turn(self.low))
-        return "lower" if at <= _EDGE else "upper" if at >= 1 - _EDGE else ""
+        scale = math.log if self.logarithmic else float
+        low, high = scale(self.low), scale(self.high)
+        position = (scale(self.winner) - low) / (high - low)
+        return "lower" if position <= _EDGE else "upper" if position >= 1 - _EDGE else ""
 
 
 def slices(study: "StudySpec", cell: CellResults) -> list[Slice]:
-    """What the trials of a cell say of each of its hyperparameters, most important first.
+    """Return the trials of a cell along each of its hyperparameters, most important first.
 
     Args:
-        study: What was asked for; it knows the ranges.
-        cell: Which.
+        study: The study, which has the ranges.
+        cell: The results of the cell.
     """
-    rows = cell.search[cell.search["replicate"] == 0]
+    rows = cell.trials
     if rows.empty:
         return []
     values = losses(rows, cell.objective)
     trials = [_parameters(row) for row in rows.to_dict("records")]
-    known = [_ranges(study, cell, t) for t in trials]
+    known = _ranges(study, cell, trials)
     importance = _importance(trials, known, values)
     winner = cell.parameters
-    found = []
+    parts = []
     for name in dict.fromkeys(name for ranges in known for name in ranges):
-        has = [i for i, trial in enumerate(trials) if name in known[i] and name in trial]
-        if not has:
+        with_name = [i for i, trial in enumerate(trials) if name in known[i] and name in trial]
+        if not with_name:
             continue
-        low, high, logarithmic = _ends(known[has[0]][name])
-        tried = np.array([trials[i][name] for i in has], dtype=None if low == low else object)
-        found.append(
+        low, high, logarithmic = _ends(known[with_name[0]][name])
+        kind = object if math.isnan(low) else None
+        tried = np.array([trials[i][name] for i in with_name], dtype=kind)
+        parts.append(
             Slice(
                 name,
                 tried,
-                values[has],
+                values[with_name],
                 low,
                 high,
                 logarithmic,
                 importance.get(name, math.nan),
                 winner.get(name),
-                tuple(at for at, i in enumerate(has) if trials[i] == winner),
+                tuple(at for at, i in enumerate(with_name) if trials[i] == winner),
             )
         )
-    return sorted(found, key=lambda one: (-np.nan_to_num(one.importance), one.name))
+    return sorted(parts, key=lambda part: (-np.nan_to_num(part.importance), part.name))
 
 
 COLUMNS = {
-    "dataset": "Where the search was.",
-    "method": "Whose search.",
-    "sampler": "What turned its models into points.",
-    "parameter": "The hyperparameter.",
-    "importance": "Its share of what hyperparameters explain (PED-ANOVA); empty for few trials.",
-    "winner": "Its value in the configuration that was confirmed.",
-    "low": "Lower end of its range; empty for a choice.",
-    "high": "Upper end of it.",
-    "edge": "`lower` or `upper` where the winner lies at that end of the range.",
-    "trials": "How many trials had it.",
-    "failed": "How many of them failed.",
+    "dataset": "Dataset.",
+    "method": "Method.",
+    "sampler": "Sampler applied to the trained models.",
+    "parameter": "Name of the hyperparameter.",
+    "importance": "Share of the effect of all hyperparameters (PED-ANOVA); empty for few trials.",
+    "winner": "Its value in the winner.",
+    "low": "Lower end of its range; empty for choices.",
+    "high": "Upper end of its range; empty for choices.",
+    "edge": "`lower` or `upper` if the winner is at that end of the range.",
+    "trials": "Number of trials with it.",
+    "failed": "Number of those that failed.",
 }
-"""Of the table of hyperparameters, with what they mean."""
+"""Columns of the table of hyperparameters, with their meanings."""
 
 
 def sensitivity(study: "StudySpec", evidence: Evidence) -> pd.DataFrame:
-    """Importance and edges of every hyperparameter of every cell.
-
-    See ``COLUMNS``.
+    """Return importance and edge of every hyperparameter of every cell; see ``COLUMNS``.
 
     Args:
-        study: What was asked for.
+        study: The study.
         evidence: The gathered results.
     """
     rows = [
         {
             "dataset": cell.dataset, "method": cell.method, "sampler": cell.sampler,
-            "parameter": one.name, "importance": one.importance,
-            "winner": "" if one.winner is None else str(one.winner),
-            "low": one.low, "high": one.high, "edge": one.edge,
-            "trials": len(one.losses), "failed": int(np.isinf(one.losses).sum()),
+            "parameter": part.name, "importance": part.importance,
+            "winner": "" if part.winner is None else str(part.winner),
+            "low": part.low, "high": part.high, "edge": part.edge,
+            "trials": len(part.losses), "failed": int(np.isinf(part.losses).sum()),
         }
         for cell in evidence.cells
-        for one in slices(study, cell)
+        for part in slices(study, cell)
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def edge_sentences(table: pd.DataFrame) -> list[str]:
-    """A warning for each hyperparameter whose best value lies at the edge of its range.
+    """Return a warning for each hyperparameter whose winning value is at the edge of its range.
 
     Args:
-        table: What ``sensitivity`` gave.
+        table: Result of ``sensitivity``.
     """
-    said = []
+    warnings = []
     at_edge = table[table["edge"] != ""]
-    for (method, name, edge), some in at_edge.groupby(["method", "parameter", "edge"]):
-        end = float(some["low" if edge == "lower" else "high"].iloc[0])
-        said.append(
-            f"The winning {name} of {method} lies at the {edge} edge of its range "
-            f"({text.number(end)}) on {text.listed(list(some['dataset']))}: a wider range may "
-            "hold a better one."
+    for (method, name, edge), rows in at_edge.groupby(["method", "parameter", "edge"]):
+        end = float(rows["low" if edge == "lower" else "high"].iloc[0])
+        warnings.append(
+            f"The winning {name} of {method} is at the {edge} edge of its range "
+            f"({text.number(end)}) on {text.listed(list(rows['dataset']))}: a wider range may "
+            "contain a better value."
         )
-    return said
+    return warnings
 
 
 def _parameters(row: Mapping[Any, Any]) -> dict[str, Any]:
-    found = {}
+    """Return the hyperparameters of a row, as Python's own types."""
+    parameters = {}
     for key, value in row.items():
         if str(key).startswith("params.") and not pd.isna(value) and value != "":
             item = getattr(value, "item", None)
-            found[str(key).removeprefix("params.")] = item() if callable(item) else value
-    return found
+            parameters[str(key).removeprefix("params.")] = item() if callable(item) else value
+    return parameters
 
 
 def _ranges(
-    study: "StudySpec", cell: CellResults, chosen: Mapping[str, Any]
-) -> dict[str, "BaseDistribution"]:
-    """Ranges that the method offers on the way to a configuration.
+    study: "StudySpec", cell: CellResults, trials: Sequence[Mapping[str, Any]]
+) -> list[dict[str, "BaseDistribution"]]:
+    """Ranges of the places that were open on the way to each configuration.
 
-    A plug-in that is gone or has changed since gives those that still hold.
+    A plug-in that is missing or has changed since gives those that still hold.
     """
-    from optuna.distributions import FloatDistribution
     from optuna.trial import FixedTrial
 
     from ...datasets.errors import UsageError
     from ...studies.engine import Engine
-    from ...studies.specs.entries import Range
-    from ...studies.specs.space import LEARNING_RATE, common, propose
+    from ...studies.specs.open import Template
 
-    entry = next((e for e in study.methods if e.label == cell.method), None)
-    if entry is None:
-        return {}
-    trial, engine = FixedTrial(dict(chosen)), Engine()
-    try:
-        propose(engine, entry, common(engine, study, cell.sampler), trial)
-    except (UsageError, ValueError):
-        rate = entry.settings.get(LEARNING_RATE, study.training.learning_rate)
-        if isinstance(rate, Range):
-            span = FloatDistribution(rate.low, rate.high, log=rate.log)
-            return {**trial.distributions, LEARNING_RATE: span}
-    return dict(trial.distributions)
+    if cell.method not in [entry.label for entry in study.methods]:
+        return [{} for _ in trials]
+    template = Template(Engine(), study, cell.cell)
+    ranges = []
+    for values in trials:
+        trial = FixedTrial(dict(values))
+        for suggest in (template.suggest_hyperparameters, template.suggest_fields):
+            with suppress(UsageError, ValueError):
+                suggest(trial)
+        ranges.append(dict(trial.distributions))
+    return ranges
 
 
 def _ends(distribution: "BaseDistribution") -> tuple[float, float, bool]:
@@ -214,22 +213,25 @@ def _importance(
     known: "list[dict[str, BaseDistribution]]",
     values: Array,
 ) -> dict[str, float]:
+    """Return the importance of each hyperparameter; empty if it cannot be computed."""
     if len(trials) < FEWEST_TRIALS or np.isfinite(values).sum() < FEWEST_TRIALS:
         return {}
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.trial import create_trial
 
+    from ...studies.search import WORST
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="minimize")
     for trial, ranges, value in zip(trials, known, values, strict=True):
         chosen = {name: trial[name] for name in ranges if name in trial}
         if set(chosen) == set(ranges):
-            worst = value if math.isfinite(value) else _WORST
-            study.add_trial(create_trial(params=chosen, distributions=ranges, value=worst))
+            finite = value if math.isfinite(value) else WORST
+            study.add_trial(create_trial(params=chosen, distributions=ranges, value=finite))
     try:
         evaluator = PedAnovaImportanceEvaluator()
         return dict(get_param_importances(study, evaluator=evaluator))
     except (ValueError, RuntimeError):
-        # Optuna has no word for a search whose trials share no hyperparameter, or are all equal.
+        # Optuna refuses trials that share no hyperparameter, or are all equal.
         return {}

@@ -16,76 +16,75 @@ class Split:
     """A cell whose model was also sampled exactly; values are losses.
 
     Attributes:
-        cell: Which.
+        cell: The results of the cell.
     """
 
     cell: CellResults
 
     @property
     def label(self) -> str:
-        """Name of the contestant."""
+        """Label of the contestant."""
         return self.cell.label
 
     @cached_property
     def floor(self) -> Estimate:
-        """Neither error: fresh truth."""
+        """Neither error: the noise floor."""
         return estimate([self.cell.truth])
 
     @cached_property
     def learning(self) -> Estimate:
-        """The model, sampled exactly."""
+        """Learning error only: the model, sampled exactly."""
         return estimate([self.cell.learned])
 
     @cached_property
     def sampling(self) -> Estimate:
-        """The exact score, with the sampler."""
+        """Sampling error only: the exact score with the sampler."""
         return estimate([self.cell.oracle])
 
     @property
     def larger(self) -> str:
-        """``learning`` or ``sampling``, whichever error is larger; empty where that is open."""
+        """The larger error, ``learning`` or ``sampling``; empty if undecided."""
         if math.isinf(self.sampling.value) != math.isinf(self.learning.value):
             return "sampling" if math.isinf(self.sampling.value) else "learning"
-        apart = estimate([self.cell.learned, -self.cell.oracle])
-        if not apart.p_value() <= 1 - LEVEL:
+        difference = estimate([self.cell.learned, -self.cell.oracle])
+        if not difference.p_value() <= 1 - LEVEL:
             return ""
-        return "learning" if apart.value > 0 else "sampling"
+        return "learning" if difference.value > 0 else "sampling"
 
     @property
     def hidden(self) -> bool:
-        """Whether the sampler's points are better than exact ones: it hides errors of learning."""
+        """Whether the sampler's points are better than exact ones: it hides learning error."""
         return compare([self.cell.losses], [self.cell.learned]).first_is_better(LEVEL)
 
 
 def splits(evidence: Evidence, dataset: str) -> list[Split]:
-    """Cells of a dataset whose models were also sampled exactly, best first.
+    """Return the cells of a dataset whose models were also sampled exactly, best first.
 
     Args:
         evidence: The gathered results.
-        dataset: Which.
+        dataset: Label of the dataset.
     """
     return [Split(cell) for cell in evidence.on(dataset) if len(cell.learned)]
 
 
-def split_sentence(found: list[Split]) -> str:
-    """Which of the two errors is larger for whom.
+def split_sentence(cells: list[Split]) -> str:
+    """Say which of the two errors is larger for each contestant.
 
     Args:
-        found: Cells of one dataset.
+        cells: Cells of one dataset.
     """
-    parts = []
-    for kind, words in (("learning", "learning"), ("sampling", "the sampler")):
-        if labels := [one.label for one in found if one.larger == kind]:
-            parts.append(f"{words} makes the larger error for {text.listed(labels)}")
-    if labels := [one.label for one in found if not one.larger]:
-        parts.append(f"for {text.listed(labels)} that is open")
-    said = "; ".join(parts)
-    hiding = [one.label for one in found if one.hidden]
+    words = {"learning": "learning error is larger", "sampling": "sampling error is larger"}
+    labels = {
+        phrase: [split.label for split in cells if split.larger == kind]
+        for kind, phrase in (words | {"": "undecided"}).items()
+    }
+    sentence = "; ".join(f"{phrase} for {text.listed(of)}" for phrase, of in labels.items() if of)
+    hiding = [split.label for split in cells if split.hidden]
     hidden = (
-        f" With {text.listed(hiding)} the sampler hides errors of learning: its points are better "
+        f" With {text.listed(hiding)} the sampler hides learning error: its points are better "
         "than exact ones, as when chains stay in the mode where they start."
     )
-    return f"{said[:1].upper()}{said[1:]}." + (hidden if hiding else "")
+    return f"{sentence[:1].upper()}{sentence[1:]}." + (hidden if hiding else "")
 
 
 split_columns: Columns[Split] = Columns()
@@ -93,46 +92,46 @@ _on_split = split_columns.add
 
 
 @_on_split("dataset")
-def _dataset(one: Split) -> str:
-    """What was to be learned."""
-    return one.cell.dataset
+def _dataset(split: Split) -> str:
+    """Dataset."""
+    return split.cell.dataset
 
 
 @_on_split("label", "method")
-def _label(one: Split) -> str:
-    """What was trained, and the sampler where there are several."""
-    return one.label
+def _label(split: Split) -> str:
+    """Method, and sampler if there are several."""
+    return split.label
 
 
-def _shown(known: Estimate) -> str:
-    return text.measured(known.value, known.half_width())
+def _shown(error: Estimate) -> str:
+    return text.measured(error.value, error.half_width())
 
 
-@_on_split("floor", "neither: floor", show=lambda one: _shown(one.floor))
-def _floor(one: Split) -> float:
-    """Fresh samples of the truth."""
-    return one.floor.value
+@_on_split("floor", "neither: floor", show=lambda split: _shown(split.floor))
+def _floor(split: Split) -> float:
+    """Noise floor: samples of the truth."""
+    return split.floor.value
 
 
-@_on_split("learning", "learning only", show=lambda one: _shown(one.learning))
-def _learning(one: Split) -> float:
+@_on_split("learning", "learning only", show=lambda split: _shown(split.learning))
+def _learning(split: Split) -> float:
     """The trained model, sampled exactly on a grid."""
-    return one.learning.value
+    return split.learning.value
 
 
-@_on_split("sampling", "sampling only", show=lambda one: _shown(one.sampling))
-def _sampling(one: Split) -> float:
+@_on_split("sampling", "sampling only", show=lambda split: _shown(split.sampling))
+def _sampling(split: Split) -> float:
     """The exact score, with the sampler."""
-    return one.sampling.value
+    return split.sampling.value
 
 
-@_on_split("both", "both", show=lambda one: _shown(one.cell.loss))
-def _both(one: Split) -> float:
-    """The trained model with the sampler: what is ranked."""
-    return one.cell.mean
+@_on_split("both", "both", show=lambda split: _shown(split.cell.loss))
+def _both(split: Split) -> float:
+    """The trained model with the sampler; ranked."""
+    return split.cell.mean
 
 
-@_on_split("larger", "larger error", show=lambda one: one.larger or "open")
-def _larger(one: Split) -> str:
-    """Of learning or of sampling, where the seeds decide it at 95 %."""
-    return one.larger
+@_on_split("larger", "larger error", show=lambda split: split.larger or "open")
+def _larger(split: Split) -> str:
+    """The larger error, learning or sampling, if the seeds decide it at 95 %."""
+    return split.larger

@@ -1,11 +1,11 @@
-"""What a handful of seeds can carry: intervals, comparisons, ranks.
+"""Intervals and comparisons from a few seeds.
 
 Datasets are fixed and seeds are random: every quantity is a mean over datasets ("blocks") of means
-over seeds, and its uncertainty comes from the seeds within each dataset only. At three to ten seeds
-a percentile bootstrap is far too sure of itself, so intervals are Student's t, with the degrees of
-freedom of Welch and Satterthwaite when several datasets are averaged (Satterthwaite 1946,
-*Biometrics Bulletin* 2(6)); one dataset gives the ordinary t interval. Smaller is better here;
-``inf`` stands for a run that failed, and nothing is ever dropped.
+over seeds, and its uncertainty comes only from the seeds within each dataset. With three to ten
+seeds the intervals of a percentile bootstrap are much too short, so intervals are Student's t, with
+the degrees of freedom of Welch and Satterthwaite if several datasets are averaged (Satterthwaite
+1946, *Biometrics Bulletin* 2(6)); one dataset gives the ordinary t interval. Smaller is better;
+``inf`` stands for a failed run, and no run is dropped.
 """
 
 import math
@@ -23,11 +23,11 @@ _FEWEST_ALWAYS_FAILING = 3
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with what is known of its error.
+    """A mean with its standard error.
 
     Attributes:
-        value: The mean; ``inf`` as soon as one run failed, ``nan`` without any run.
-        error: Standard error; ``nan`` where it cannot be known (one seed, a failure).
+        value: The mean; ``inf`` if a run failed, ``nan`` without runs.
+        error: Standard error; ``nan`` if it is unknown (one seed, a failure).
         freedom: Degrees of freedom of the error.
     """
 
@@ -36,12 +36,12 @@ class Estimate:
     freedom: float
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """Lower and upper end of the t interval, ``nan`` where there is none."""
+        """Return the lower and upper limit of the t interval, ``nan`` if there is none."""
         half = self.half_width(level)
         return self.value - half, self.value + half
 
     def half_width(self, level: float = LEVEL) -> float:
-        """Half the length of the interval, ``nan`` where there is none."""
+        """Return half the length of the interval, ``nan`` if there is none."""
         if not math.isfinite(self.error) or not math.isfinite(self.value):
             return math.nan
         if self.error == 0.0:
@@ -49,7 +49,7 @@ class Estimate:
         return float(stats.t.ppf(0.5 + level / 2, self.freedom)) * self.error
 
     def p_value(self) -> float:
-        """Two-sided p-value of "the mean is zero", ``nan`` where there is none."""
+        """Return the two-sided p-value of "the mean is zero", ``nan`` if there is none."""
         if not math.isfinite(self.error) or not math.isfinite(self.value):
             return math.nan
         if self.error == 0.0:
@@ -58,7 +58,7 @@ class Estimate:
 
 
 def estimate(blocks: Sequence[Array]) -> Estimate:
-    """Mean over blocks of the means within them.
+    """Average the means of several blocks.
 
     Args:
         blocks: One array of values, shape (seeds,), per dataset; lengths may differ.
@@ -68,25 +68,44 @@ def estimate(blocks: Sequence[Array]) -> Estimate:
     value = _mean([_mean(block) for block in blocks])
     if not math.isfinite(value) or any(len(block) < 2 for block in blocks):
         return Estimate(value, math.nan, math.nan)
-    parts = np.array([np.var(block, ddof=1) / len(block) for block in blocks])
-    total = float(parts.sum())
-    if total == 0.0:
-        return Estimate(value, 0.0, math.inf)
-    freedoms = np.array([len(block) - 1 for block in blocks])
-    share = parts / total
-    freedom = 1.0 / float((share**2 / freedoms).sum())
-    return Estimate(value, math.sqrt(total) / len(blocks), freedom)
+    variances = [float(np.var(block, ddof=1)) / len(block) for block in blocks]
+    total = welch(value, variances, [len(block) - 1 for block in blocks])
+    return Estimate(value, total.error / len(blocks), total.freedom)
+
+
+def welch(value: float, variances: Sequence[float], freedoms: Sequence[float]) -> Estimate:
+    """Return an estimate with the error of a sum of independent means.
+
+    Args:
+        value: The sum.
+        variances: Squared standard error of each mean.
+        freedoms: Degrees of freedom of each.
+    """
+    total = float(np.sum(variances))
+    if not total > 0:
+        return Estimate(value, total, math.inf)
+    return Estimate(value, math.sqrt(total), satterthwaite(np.array(variances) / total, freedoms))
+
+
+def satterthwaite(shares: Array, freedoms: Sequence[float]) -> float:
+    """Return the degrees of freedom of a variance that is a sum of independent ones.
+
+    Args:
+        shares: Share of each part in the variance, shape (parts,); their sum is 1.
+        freedoms: Degrees of freedom of each part.
+    """
+    return 1.0 / float((shares**2 / np.array(freedoms)).sum())
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two contestants, run with the same seeds.
+    """The comparison of two contestants, seed by seed.
 
     Attributes:
         difference: First minus second, over their common seeds.
-        improvement: Share of the common seeds in which the first is better, ties counting half.
-        seeds: Common seeds of the dataset that has fewest.
-        p_value: Of "they are the same"; ``nan`` where the seeds cannot tell.
+        improvement: Share of the common seeds in which the first is better; ties count half.
+        seeds: Number of common seeds of the dataset with the fewest.
+        p_value: P-value of "they are equal"; ``nan`` if the seeds do not allow a test.
     """
 
     difference: Estimate
@@ -95,11 +114,11 @@ class Comparison:
     p_value: float
 
     def first_is_better(self, level: float) -> bool:
-        """Whether the seeds carry the claim."""
+        """Whether the seeds support "the first is better" at a level."""
         return self.p_value <= 1 - level and self.difference.value < 0
 
     def second_is_better(self, level: float) -> bool:
-        """Whether the seeds carry the opposite claim."""
+        """Whether the seeds support "the second is better" at a level."""
         return self.p_value <= 1 - level and self.difference.value > 0
 
 
@@ -107,13 +126,14 @@ def compare(first: Sequence[Array], second: Sequence[Array]) -> Comparison:
     """Compare two contestants seed by seed.
 
     Without failures this is the paired t test (Satterthwaite's over several datasets). A failed
-    run makes the mean infinite, and no t test exists; then the exact sign test over all common
-    seeds decides, if it points the same way as the means. One convention goes beyond it: who
-    failed in every one of at least three seeds of a dataset is behind who never failed there.
+    run makes the mean infinite, so that no t test exists; then the exact sign test over all common
+    seeds decides, if it has the same direction as the means. One convention goes further: a
+    contestant that failed in all of at least three seeds of a dataset is worse than one that never
+    failed there.
 
     Args:
-        first: Per dataset, the values of the common seeds, shape (seeds,).
-        second: The same datasets and seeds for the other contestant.
+        first: Values of the common seeds per dataset, shape (seeds,).
+        second: The same for the other contestant.
     """
     seeds = min((len(block) for block in first), default=0)
     if seeds == 0:
@@ -137,13 +157,16 @@ def compare(first: Sequence[Array], second: Sequence[Array]) -> Comparison:
 def seeds_needed(
     comparison: Comparison, level: float = LEVEL, power: float = 0.8, most: int = 1000
 ) -> float:
-    """Seeds per dataset that would decide a pair whose difference is as it looks now.
+    """Estimate the seeds per dataset that would decide a pair, given its present difference.
 
     Args:
         comparison: An undecided comparison without failures.
-        level: Level at which it shall be decided.
-        power: Chance of the decision.
-        most: Larger answers are given as ``inf``; ``nan`` if nothing can be said.
+        level: Level of the decision.
+        power: Probability of a decision.
+        most: Larger answers are returned as ``inf``.
+
+    Returns:
+        ``nan`` if no estimate is possible.
     """
     now, n = comparison.difference, comparison.seeds
     if n < 2 or not math.isfinite(now.error):
@@ -167,14 +190,15 @@ def seeds_needed(
 
 
 def same_as_floor(values: Array, floor: Array) -> bool:
-    """Whether a contestant cannot be told from fresh samples of the truth.
+    """Return whether a contestant cannot be distinguished from the noise floor.
 
-    Both must hold: its mean lies within what 95 of 100 truth samples reach, and Welch's one-sided
-    test finds it no larger than theirs at 5 %. Wide scatter alone is thus never taken for quality.
+    Two conditions must hold: its mean is below the 95 % quantile of the floor, and Welch's
+    one-sided test does not find it larger than the floor's at 5 %. Wide scatter alone is therefore
+    not mistaken for quality.
 
     Args:
         values: Confirmed values, shape (seeds,).
-        floor: Values of truth samples, shape (repetitions,).
+        floor: Values between samples of the truth, shape (repetitions,).
     """
     if len(values) < 2 or len(floor) < 2 or not np.isfinite(values).all():
         return False
@@ -187,12 +211,13 @@ def same_as_floor(values: Array, floor: Array) -> bool:
 
 
 def _mean(values: Sequence[float] | Array) -> float:
-    """Mean that is infinite, not undefined, when failures are among the values."""
-    with np.errstate(invalid="ignore"):  # a failure minus a failure is not a number, and may be so
+    """Return the mean; infinite, not undefined, if there are failures among the values."""
+    with np.errstate(invalid="ignore"):  # inf - inf is nan, as intended
         return float(np.mean(np.asarray(values, dtype=np.float64)))
 
 
 def _always_fails(blocks: Sequence[Array], others: Sequence[Array]) -> bool:
+    """Return whether all runs of a dataset failed where none of the other contestant did."""
     return any(
         len(block) >= _FEWEST_ALWAYS_FAILING and np.isinf(block).all() and np.isfinite(other).all()
         for block, other in zip(blocks, others, strict=True)

@@ -1,22 +1,30 @@
-"""The answer in words: which is better, by how much, how sure; no more than intervals carry."""
+"""The answer in words: which method is best, by how much, with what certainty."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .. import text
+from .cell_columns import failures
 from .cell_results import CellResults
 from .evidence import Evidence
 from .rank_intervals import common, simultaneous_level
-from .remarks import remarks
-from .statistics import Comparison, Estimate, compare
+from .statistics import Comparison, Estimate, compare, estimate, same_as_floor
 
 _MOST_NAMES = 4
 
 
 @dataclass(frozen=True)
 class _Side:
-    """A contestant of a verdict."""
+    """A contestant of a verdict.
+
+    Attributes:
+        label: Its label.
+        estimate: Its score across datasets, or its loss on one dataset.
+        rank: Best and worst rank compatible with the seeds.
+        failed: Number of failed confirmation runs.
+        seeds: Number of confirmation runs on the dataset with the fewest.
+    """
 
     label: str
     estimate: Estimate
@@ -26,12 +34,13 @@ class _Side:
 
     @property
     def value(self) -> str:
+        """The estimate in words."""
         if math.isinf(self.estimate.value):
             return f"none ({self.failed} failed)"
         return text.mean_of(self.estimate.value, self.estimate.half_width())
 
 
-Pair = Callable[[int, int], Comparison]
+Compare = Callable[[int, int], Comparison]
 
 
 def verdict(evidence: Evidence) -> str:
@@ -44,25 +53,21 @@ def verdict(evidence: Evidence) -> str:
 
 
 def headline(evidence: Evidence) -> str:
-    """Say in a handful of words who is best, or that nobody is.
+    """Say in a few words which method is best, or that there is no winner.
 
     Args:
         evidence: The gathered results.
     """
     if not evidence.compared:
         return "No answer yet"
-    alone = evidence.compared[0] if len(evidence.compared) == 1 else ""
-    where = f" on {alone}" if alone else ""
-    if alone:
-        cells = [cell for cell in evidence.on(alone) if cell.rank is not None]
-        ranks = {c.label: c.rank for c in cells if math.isfinite(c.mean)}
-        several = len(cells) > 1
+    only = evidence.compared[0] if len(evidence.compared) == 1 else ""
+    where = f" on {only}" if only else ""
+    if only:
+        ranked = [(c.label, c.mean, c.rank) for c in evidence.on(only) if c.rank is not None]
     else:
-        ranked = [c for c in evidence.contestants if c.rank is not None]
-        ranks = {c.label: c.rank for c in ranked if math.isfinite(c.score.value)}
-        several = len(ranked) > 1
-    front = [label for label, rank in ranks.items() if rank is not None and rank[0] == 1]
-    if not front or not several:
+        ranked = [(c.label, c.score.value, c.rank) for c in evidence.contestants if c.rank]
+    front = [label for label, value, rank in ranked if math.isfinite(value) and rank[0] == 1]
+    if not front or len(ranked) < 2:
         return f"Nothing to rank{where}"
     if len(front) == 1:
         return f"{front[0]} is best{where}"
@@ -70,7 +75,7 @@ def headline(evidence: Evidence) -> str:
 
 
 def _few(labels: Sequence[str]) -> str:
-    """Names, or how many they are where names would bury the sentence."""
+    """Return the names, or their number if there are many."""
     if len(labels) <= _MOST_NAMES:
         return text.listed(list(labels))
     pairs = any(" · " in label for label in labels)
@@ -78,7 +83,7 @@ def _few(labels: Sequence[str]) -> str:
 
 
 def answer(evidence: Evidence) -> str:
-    """Say in one sentence which method is best, if the seeds carry it.
+    """Say in one sentence which method is best, if the seeds support it.
 
     Args:
         evidence: The gathered results.
@@ -99,31 +104,32 @@ def verdict_on(evidence: Evidence, dataset: str) -> str:
     """
     cells = [cell for cell in evidence.on(dataset) if not cell.missing]
     sides = [
-        _Side(c.label, c.loss, c.rank or (1, len(cells)), c.failed,
-              len(c.losses))
-        for c in cells
-    ]  # fmt: skip
+        _Side(c.label, c.loss, c.rank or (1, len(cells)), c.failed, len(c.losses)) for c in cells
+    ]
 
     def pair(i: int, j: int) -> Comparison:
         first, second = ([(c.replicates, c.losses)] for c in (cells[i], cells[j]))
         return compare(*common(first, second))
 
-    every = len(evidence.on(dataset))
-    where = f"On {dataset}" + _of(len(cells), every, "confirmed there")
+    where = f"On {dataset}" + _of(len(cells), len(evidence.on(dataset)), "confirmed there")
     return _answer(where, evidence.objective.upper(), sides, pair, "", _tuned(cells))
 
 
 def _across(evidence: Evidence) -> str:
     ranked = [c for c in evidence.contestants if c.rank is not None]
     sides = [
-        _Side(c.label, c.score, c.rank or (1, len(ranked)),
-              sum(cell.failed for cell in c.cells.values()),
-              min(len(c.cells[d].losses) for d in evidence.compared))
+        _Side(
+            c.label,
+            c.score,
+            c.rank or (1, len(ranked)),
+            sum(results.failed for results in c.cells.values()),
+            min(len(c.cells[d].losses) for d in evidence.compared),
+        )
         for c in ranked
-    ]  # fmt: skip
+    ]
     where = f"Across {len(evidence.compared)} datasets"
     if not sides:
-        return f"{where} nobody can be ranked."
+        return f"{where} no method can be ranked."
     where += _of(len(sides), len(evidence.contestants), "confirmed on all of them")
 
     def pair(i: int, j: int) -> Comparison:
@@ -139,18 +145,18 @@ def _across(evidence: Evidence) -> str:
     )
 
 
-def _of(compared: int, every: int, what: str) -> str:
-    """Says so when the comparison is among some only."""
-    return f", of the {compared} of {every} methods {what}," if compared < every else ""
+def _of(compared: int, total: int, what: str) -> str:
+    """Return a remark if only some of the methods are compared."""
+    return f", of the {compared} of {total} methods {what}," if compared < total else ""
 
 
 def _tuned(cells: Sequence[CellResults]) -> str:
-    """Says that the seeds vouch for the configurations that were found, not for the search."""
-    return ", as tuned here," if any(len(cell.search) for cell in cells) else ""
+    """Return a remark that the seeds speak for the winners, not for the search."""
+    return ", as tuned here," if any(len(results.search) for results in cells) else ""
 
 
 def _answer(
-    where: str, quantity: str, sides: Sequence[_Side], pair: Pair, unit: str, tuned: str
+    where: str, quantity: str, sides: Sequence[_Side], pair: Compare, unit: str, tuned: str
 ) -> str:
     if not sides:
         return f"{where} nothing is confirmed yet."
@@ -177,15 +183,15 @@ def _answer(
         ends = (sides[i] for i in (front[0], front[-1]))
         values = " to ".join(f"{side.value} ({side.label})" for side in ends)
     widest = pair(front[0], front[-1])
-    said = f"{where} {labels} cannot be told apart: {quantity} {values}"
+    sentence = f"{where} {labels} cannot be told apart: {quantity} {values}"
     half = widest.difference.half_width(level)
     if math.isfinite(half):
         apart = "difference" if len(front) == 2 else "first and last differ by"
-        said += f", {apart} {text.measured(abs(widest.difference.value), half)}"
-    said += f" ({seeds}{unit})"
+        sentence += f", {apart} {text.measured(abs(widest.difference.value), half)}"
+    sentence += f" ({seeds}{unit})"
     if behind := [side.label for i, side in enumerate(sides) if i not in front]:
-        said += f"; {_few(behind)} {'is' if len(behind) == 1 else 'are'} not the best"
-    return said + "."
+        sentence += f"; {_few(behind)} {'is' if len(behind) == 1 else 'are'} not the best"
+    return sentence + "."
 
 
 def _gap(sides: Sequence[_Side], outcome: Comparison, rival: int, level: float) -> str:
@@ -204,3 +210,89 @@ def _seeds(sides: Sequence[_Side]) -> str:
     if most == 1:
         return "1 seed, which cannot decide anything"
     return f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+
+
+def remarks(evidence: Evidence) -> list[str]:
+    """Return remarks that qualify the answer, one sentence each.
+
+    Args:
+        evidence: The gathered results.
+    """
+    if not evidence.compared:
+        return []
+    by_dataset = _by_dataset(evidence) if len(evidence.compared) > 1 else []
+    return [*by_dataset, *_distance(evidence), *_limits(evidence), *_gaps(evidence)]
+
+
+def _distance(evidence: Evidence) -> list[str]:
+    """Say how far the best of each dataset, and the exact score, are from the noise floor."""
+    best = [next(iter(evidence.on(name))) for name in evidence.compared]
+    reached = [results.dataset for results in best if results.at_floor]
+    near, oracle = _ratios(best, learned=True), _ratios(best, learned=False)
+    parts = []
+    if near:
+        where = "" if len(best) == 1 else " on each dataset"
+        parts.append(f"the best mean{where} is {near} the noise floor")
+    if reached:
+        parts.append(f"on {text.listed(reached)} it cannot be told from the truth")
+    if oracle:
+        parts.append(f"the exact score with the same sampler reaches {oracle} the floor")
+    if not parts:
+        return []
+    sentence = "; ".join(parts)
+    return [f"{sentence[0].upper()}{sentence[1:]}."]
+
+
+def _ratios(cells: Sequence[CellResults], learned: bool) -> str:
+    """Return the range of means divided by the floor; empty if a ratio is not meaningful."""
+    ratios = []
+    for results in cells:
+        mean = results.mean if learned else estimate([results.oracle]).value
+        if not results.floor_is_positive or not math.isfinite(mean):
+            return ""
+        ratios.append(mean / results.floor)
+    low, high = text.number(min(ratios), 2), text.number(max(ratios), 2)
+    return f"{low} times" if low == high else f"{low} to {high} times"
+
+
+def _by_dataset(evidence: Evidence) -> list[str]:
+    """Name the best method of each dataset, unless one method leads everywhere."""
+    leaders: dict[str, list[str]] = {}
+    for dataset in evidence.compared:
+        front = [c for c in evidence.on(dataset) if c.rank is not None and c.rank[0] == 1]
+        if len(front) == 1:
+            leaders.setdefault(front[0].label, []).append(dataset)
+    first = [c.label for c in evidence.contestants if c.rank == (1, 1)]
+    if not leaders or list(leaders) == first:
+        return []
+    names = [f"{label} on {text.listed(where)}" for label, where in leaders.items()]
+    others = len(evidence.compared) - sum(len(where) for where in leaders.values())
+    rest = f"; the order is open on the other {others}" if others > 1 else ""
+    return [f"By dataset, the best is {text.listed(names)}{rest}."]
+
+
+def _limits(evidence: Evidence) -> list[str]:
+    """Name the datasets on which sampling error, not learning error, sets the limit."""
+    limited = []
+    for dataset in evidence.compared:
+        best = next(iter(evidence.on(dataset)))
+        high = best.learning.interval()[1]
+        if not same_as_floor(best.oracle, best.truth) and not best.at_floor and high < 0:
+            limited.append(dataset)
+    if not limited:
+        return []
+    return [
+        f"On {text.listed(limited)} the best method scores better than the exact score does with "
+        "the same sampler: there the sampler sets the limit, and ranks say little about learning."
+    ]
+
+
+def _gaps(evidence: Evidence) -> list[str]:
+    """Count failed runs and unconfirmed cells."""
+    bad, runs = failures(list(evidence.cells))
+    sentences = [f"Failed: {bad} of {text.plural(runs, 'run')}."] if bad else []
+    missing = sum(results.missing for results in evidence.cells)
+    if missing:
+        cells = text.plural(len(evidence.cells), "cell")
+        sentences.append(f"Not confirmed yet: {missing} of {cells}.")
+    return sentences

@@ -1,1 +1,1 @@
-"""Where runs are carried out, and who keeps the workers busy."""
+"""Execution of runs: pools of workers, the scheduler that keeps them busy, events, interrupts."""

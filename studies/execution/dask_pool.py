@@ -1,10 +1,11 @@
-"""Workers on other machines: a Dask cluster, or one that is started here.
+"""A pool of workers on a Dask cluster, which may be started on this machine.
 
-Dask carries tasks to its workers and nothing else. On each worker a task runs in a process of its
-own, as it would here, so limits of time and lost processes mean the same everywhere. Workers need
-scorebench and its plug-ins, no shared disk and no database.
+Dask only transports tasks. Each Dask worker runs a task in a separate process, as the local pool
+does, so time limits and lost processes are handled the same way. Workers need scorebench and its
+plug-ins, but no shared disk and no database.
 """
 
+import importlib
 import pickle
 import threading
 import time
@@ -13,28 +14,28 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from ...datasets.errors import UsageError
-from .pools import LostWorker, Pool, Processes
+from .pools import LostWorkerError, Pool, Processes
 
 T = TypeVar("T")
 
 PATIENCE = 60.0
-"""Seconds that a scheduler which went away is waited for."""
+"""Seconds to wait for a scheduler that does not respond."""
 
-# Tasks in reserve per worker process: the way to them is longer than within one machine.
+# Queued tasks per worker: more than on one machine, since the way to the workers is longer.
 _RESERVE = 2
 
 
 class DaskPool(Pool):
-    """Tasks go to a Dask scheduler; those that get lost on the way are ``LostWorker``.
+    """Workers of a Dask cluster; tasks that are lost on the way raise ``LostWorkerError``.
 
     Args:
-        scheduler: Address such as ``tcp://127.0.0.1:8786``; a cluster is started on this machine,
-            reachable from nowhere else, if not given.
-        workers: Size of that cluster; a cluster of others' has the size that it has.
-        prepare: Done once in every process that runs tasks.
+        scheduler: Address such as ``tcp://127.0.0.1:8786`` (default: start a cluster on this
+            machine that other machines cannot reach).
+        workers: Size of a cluster that is started here.
+        prepare: Called once in every process that runs tasks.
 
     Raises:
-        UsageError: Dask is not installed, or there is no such scheduler.
+        UsageError: Dask is not installed, or the scheduler cannot be reached.
     """
 
     def __init__(
@@ -44,7 +45,8 @@ class DaskPool(Pool):
         prepare: Callable[[], object] | None = None,
     ) -> None:
         try:
-            import distributed
+            # Imported by name, since the module has no type annotations.
+            self._distributed = importlib.import_module("distributed")
         except ImportError as error:
             raise UsageError(
                 "the backend dask is not installed: pip install 'scorebench[dask]'"
@@ -52,7 +54,7 @@ class DaskPool(Pool):
         self._prepare = prepare
         self._cluster: Any = None
         if scheduler is None:
-            self._cluster = distributed.LocalCluster(  # type: ignore[no-untyped-call]
+            self._cluster = self._distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
@@ -69,44 +71,43 @@ class DaskPool(Pool):
         self.capacity = (1 + _RESERVE) * self.workers
 
     def submit(self, task: Callable[[], T], seconds: float | None = None) -> "Future[T]":
-        """Send the task to whichever worker is free."""
-        outer: Future[T] = Future()
+        """Send the task to a free worker."""
+        future: Future[T] = Future()
         try:
-            client = self._ready()
-            errand = _errand(task, seconds, self._prepare)
-            inner = client.submit(pickle.loads, errand, pure=False, retries=0)
+            client = self._connected()
+            message = _message(task, seconds, self._prepare)
+            dask_future = client.submit(pickle.loads, message, pure=False, retries=0)
         except UsageError:
             raise
-        except Exception:  # the connection broke between looking and sending
-            outer.set_exception(LostWorker("the Dask scheduler went away"))
-            return outer
-        inner.add_done_callback(lambda done: _hand_over(done, outer))
-        # Dask forgets what nobody holds.
-        outer.dask = inner  # type: ignore[attr-defined]
-        return outer
+        except Exception:  # the connection broke after it was checked
+            future.set_exception(LostWorkerError("the Dask scheduler is gone"))
+            return future
+        dask_future.add_done_callback(lambda done: _copy(done, future))
+        # Dask cancels a task whose future is garbage-collected: keep both alive together.
+        future.dask = dask_future  # type: ignore[attr-defined]
+        return future
 
     def close(self, *, kill: bool) -> None:
-        """Leave the cluster; one that was started here is stopped."""
+        """Disconnect from the cluster, and stop it if it was started here."""
         if self._client is not None:
             self._client.close(timeout=1 if kill else 10)
         if self._cluster is not None:
             self._cluster.close(timeout=1 if kill else 10)
 
-    def _ready(self) -> Any:
+    def _connected(self) -> Any:
+        """Return the client; connect again if the connection is lost."""
         if self._client.status != "running":
             with self._lock:
                 self._connect()
         return self._client
 
     def _connect(self) -> None:
-        import distributed
-
         if self._client is not None:
             self._client.close(timeout=1)
         end = time.monotonic() + PATIENCE
         while True:
             try:
-                self._client = distributed.Client(  # type: ignore[no-untyped-call]
+                self._client = self._distributed.Client(
                     self._address, timeout=5, set_as_default=False
                 )
                 if self._threads():
@@ -121,13 +122,13 @@ class DaskPool(Pool):
                     "start it and its workers, then run the same command again to continue"
                 )
             time.sleep(0.5)
-        self._see_whether_workers_can()
+        self._check_workers()
 
-    def _see_whether_workers_can(self) -> None:
+    def _check_workers(self) -> None:
         """Refuse a cluster on which every task would fail.
 
         Raises:
-            UsageError: A worker has no scorebench.
+            UsageError: A worker cannot import scorebench.
         """
         probes = {
             address: self._client.submit(pickle.loads, _PROBE, workers=[address], pure=False)
@@ -142,77 +143,78 @@ class DaskPool(Pool):
                     f"the Dask worker {address} cannot run scorebench ({error}): install it in "
                     "the environment of the workers, then run the same command again"
                 ) from error
-            except Exception:  # noqa: S112 - it went away, which is dealt with when tasks are lost
+            except Exception:  # noqa: S112 - the worker is gone; its tasks become LostWorkerError
                 continue
 
     def _threads(self) -> int:
         return sum(self._client.nthreads().values())
 
 
-class _Errand:
-    """Unpickles to what comes of a call of ``_carry_out``.
+class _Call:
+    """A call of ``_execute`` that is made when it is unpickled, and unpickles to its result.
 
-    Dask's workers end themselves over a message that they cannot read, and a study would wait for
-    them forever. Bytes they can always read, and what goes wrong then is the task's exception.
+    A Dask worker stops when it cannot read a message, and a study would wait for it forever. It can
+    always read bytes; if unpickling them fails, that is an exception of the task.
     """
 
     def __init__(self, *arguments: object) -> None:
         self._arguments = arguments
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
-        return _carry_out, self._arguments
+        return _execute, self._arguments
 
 
-def _errand(
+def _message(
     task: Callable[[], T], seconds: float | None, prepare: Callable[[], object] | None
 ) -> bytes:
     import cloudpickle
 
-    return bytes(cloudpickle.dumps(_Errand(task, seconds, prepare)))
+    return bytes(cloudpickle.dumps(_Call(task, seconds, prepare)))
 
 
-def _hand_over(done: Any, outer: "Future[Any]") -> None:
-    """Give a concurrent future what became of a Dask future."""
+def _copy(dask_future: Any, future: "Future[Any]") -> None:
+    """Set a future to the outcome of a Dask future."""
     try:
-        if done.cancelled() or done.status == "lost":
-            outer.set_exception(LostWorker("the Dask scheduler went away"))
+        if dask_future.cancelled() or dask_future.status == "lost":
+            future.set_exception(LostWorkerError("the Dask scheduler is gone"))
             return
-        error = done.exception()
+        error = dask_future.exception()
         if error is None:
-            outer.set_result(done.result())
+            future.set_result(dask_future.result())
         elif type(error).__module__.startswith(("distributed", "asyncio", "tornado")):
-            outer.set_exception(LostWorker(str(error)))
+            future.set_exception(LostWorkerError(str(error)))
         else:
-            outer.set_exception(error)
+            future.set_exception(error)
     except Exception as problem:  # the connection broke while the result was fetched
-        outer.set_exception(LostWorker(str(problem)))
+        future.set_exception(LostWorkerError(str(problem)))
 
 
-# What follows happens on the cluster's workers.
+# The functions below run on the cluster's workers.
 
 
-def _here() -> None:
-    """Can be called where scorebench is installed."""
+def _do_nothing() -> None:
+    """Test whether a worker can import scorebench."""
 
 
-_PROBE = pickle.dumps(_here)
+_PROBE = pickle.dumps(_do_nothing)
 
-_free: list[Processes] = []
-_guard = threading.Lock()
+_idle_pools: list[Processes] = []
+_idle_lock = threading.Lock()
 
 
-def _carry_out(
+def _execute(
     task: Callable[[], T], seconds: float | None, prepare: Callable[[], object] | None
 ) -> T:
-    """Run a task in a process below this worker, which can be stopped or lost without it."""
+    """Run a task in a child process, which can be stopped or lost without its Dask worker."""
     import multiprocessing
 
-    # Dask's workers are daemons, which Python forbids to have children; these watch their parent.
+    # Dask's workers are daemons, which Python does not allow to have children, and there is no
+    # public way to change that. The children end with their parent.
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-    with _guard:
-        pool = _free.pop() if _free else Processes(1, prepare)
+    with _idle_lock:
+        pool = _idle_pools.pop() if _idle_pools else Processes(1, prepare)
     try:
         return pool.submit(task, seconds).result()
     finally:
-        with _guard:
-            _free.append(pool)
+        with _idle_lock:
+            _idle_pools.append(pool)

@@ -1,4 +1,4 @@
-"""How many runs a study is, and about how long they take on this machine."""
+"""Estimate how many runs a study takes, and for how long, on this machine."""
 
 import time
 from collections.abc import Mapping
@@ -10,22 +10,22 @@ from ..engine import Engine
 from ..plan import Plan
 from ..specs.spec import IID, TRUTH, StudySpec
 
-# Training steps that are timed: what the longer run takes more is what steps cost.
+# Training steps that are timed; the difference of the two times gives the time of a step.
 _SHORT, _LONG = 10, 70
 
-# Points that are sampled when sampling is timed: the time grows with their number.
+# Points that are sampled when sampling is timed; the time is proportional to their number.
 _POINTS = 1000
 
 
-class Estimate(NamedTuple):
-    """What a study asks for.
+class StudyEstimate(NamedTuple):
+    """The size and duration of a study.
 
     Attributes:
         runs: Number of runs by phase.
-        cells: Number of (method, dataset, sampler) combinations, references among them.
-        seconds: Time that all runs take together, one after the other; measured on a few
-            shortened runs, and on the long side for methods whose trials are trained side by side.
-        measured: Seconds that measuring took.
+        cells: Number of (method, dataset, sampler) combinations, including references.
+        seconds: Time of all runs, one after the other, from a few shortened runs; too long for
+            methods whose trials are trained side by side.
+        measured: Seconds that the measurement took.
     """
 
     runs: dict[str, int]
@@ -34,29 +34,32 @@ class Estimate(NamedTuple):
     measured: float
 
 
-def estimate(study: StudySpec, engine: Engine | None = None) -> Estimate:
-    """Count the runs of a study and time its parts: training, sampling, scoring.
+def estimate(study: StudySpec, engine: Engine | None = None) -> StudyEstimate:
+    """Count the runs of a study and time their parts: training, sampling, scoring.
 
-    Each method is trained for a few steps, each sampler sampled from and each dataset scored once,
-    so this takes seconds where the study takes hours.
+    Each method is trained for a few steps, each sampler is run once and each dataset is scored
+    once, so this takes seconds where the study takes hours.
     """
     began = time.monotonic()
     engine = engine or Engine()
     plan = Plan(study, engine)
     engine.prepare()
-    parts = _Parts(plan)
+    timer = _Timer(plan)
     runs = dict.fromkeys(("reference", "search", "confirm"), 0)
     seconds = 0.0
     for cell in plan.cells:
         size = plan.size(cell)
         for phase, count in size._asdict().items():
             runs[phase] += count
-        seconds += sum(size) * parts.seconds(cell)
-    return Estimate(runs, len(plan.cells), seconds, time.monotonic() - began)
+        seconds += sum(size) * timer.seconds(cell)
+    return StudyEstimate(runs, len(plan.cells), seconds, time.monotonic() - began)
 
 
-class _Parts:
-    """Times of the parts of a run, each measured when first asked for."""
+class _Timer:
+    """Times of training by method, of sampling by method and sampler, of scoring by dataset.
+
+    Each is measured when it is first needed.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -64,7 +67,7 @@ class _Parts:
         self._warm = False
 
     def seconds(self, cell: Cell) -> float:
-        """Time of one run of a cell."""
+        """Return the time of one run of a cell."""
         method, dataset, sampler = cell
         total = self._part(("score_seconds", dataset), Cell(TRUTH, dataset, IID))
         if sampler != IID:
@@ -78,7 +81,7 @@ class _Parts:
             spec = self._plan.example(cell)
             scale = 1.0
             if part[0] == "sample_seconds":
-                # A network that was trained a little is sampled from like one that was not.
+                # Sampling from a briefly trained network takes as long as from a fully trained one.
                 scale = max(1.0, spec.evaluation.samples / _POINTS)
                 spec = _shortened(spec, min(_SHORT, spec.training.steps))
             self._times[part] = scale * self._run(spec).get(part[0], 0.0)
@@ -93,8 +96,8 @@ class _Parts:
                 self._run(_shortened(spec, min(count, steps))).get(part[0], 0.0)
                 for count in (_SHORT, _LONG)
             )
-            more = max(0.0, long - short) / (_LONG - _SHORT)
-            self._times[part] = long + more * max(0, steps - _LONG)
+            per_step = max(0.0, long - short) / (_LONG - _SHORT)
+            self._times[part] = long + per_step * max(0, steps - _LONG)
         return self._times[part]
 
     def _run(self, spec: RunSpec) -> Mapping[str, float]:

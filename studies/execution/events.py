@@ -1,4 +1,4 @@
-"""What a running study tells whoever listens. Nothing here prints."""
+"""Events of a running study, which its listener is called with."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from ..specs.spec import StudySpec
 
 @dataclass(frozen=True)
 class StudyStarted:
-    """The run directory is open and work begins.
+    """The run directory is open and runs begin.
 
     Attributes:
-        study: What is run.
-        directory: Where it is kept.
-        total: Runs that the whole study takes if every cell finds a winner.
-        done: Those that were already there.
-        cells: Number of cells, those of the reference rows included.
-        workers: Processes that run them.
-        left: Runs that each cell has still to do.
+        study: The study.
+        directory: Its run directory.
+        total: Runs of the whole study if every cell finds a winner.
+        done: Runs that the directory already holds.
+        cells: Number of cells, including those of reference rows.
+        workers: Number of processes.
+        left: Missing runs of each cell.
         trained: The cells that are not references.
     """
 
@@ -39,9 +39,9 @@ class RunsFinished:
     """Rows were stored.
 
     Attributes:
-        rows: The new ones; they travelled as one task.
-        done: Rows there are now.
-        total: Rows there will be, as far as is known.
+        rows: Rows of one task.
+        done: Number of rows so far.
+        total: Expected number of rows at the end.
     """
 
     rows: Sequence[Row]
@@ -51,15 +51,15 @@ class RunsFinished:
 
 @dataclass(frozen=True)
 class CellFinished:
-    """Nothing is left to do in a cell.
+    """All runs of a cell are stored.
 
     Attributes:
-        cell: Which.
+        cell: The cell.
         winner: Number of the winning trial; None for reference rows and where every trial failed.
-        confirmed: Mean objective of the confirmed runs, None without any.
+        confirmed: Mean objective of the confirmation runs; None if there are none.
         failures: Runs of the cell that are not ok.
-        fresh: False if all of it was there before.
-        finished: Cells finished so far.
+        fresh: Whether any run of the cell was executed in this session.
+        finished: Number of finished cells so far.
     """
 
     cell: Cell
@@ -72,14 +72,14 @@ class CellFinished:
 
 @dataclass(frozen=True)
 class StudyFinished:
-    """Everything is done and the tables are written.
+    """All cells are finished and the tables are written.
 
     Attributes:
-        directory: Where they are.
-        rows: Rows of the results table.
-        failures: Those that are not ok.
-        ran: Runs that this call carried out.
-        seconds: Time it took.
+        directory: The run directory.
+        rows: Number of rows of the results table.
+        failures: Rows that are not ok.
+        ran: Runs that were executed in this session.
+        seconds: Duration of this session.
     """
 
     directory: Path

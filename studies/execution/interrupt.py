@@ -1,4 +1,4 @@
-"""Ctrl-C that is neither lost nor late."""
+"""Handle Ctrl-C so that it is neither lost nor delayed."""
 
 import signal
 import threading
@@ -10,32 +10,33 @@ from typing import Self, TypeVar
 
 T = TypeVar("T")
 
+# Seconds after which a waiting thread looks for Ctrl-C.
 _PULSE = 0.1
 
 
 class Interrupt:
-    """Remembers Ctrl-C for as long as it is entered.
+    """A handler that records Ctrl-C while it is entered.
 
-    Python alone may lose it. The main thread does not wake from waiting for a lock when the system
-    hands the signal to another thread, and a ``KeyboardInterrupt`` that is raised within a callback
-    or a destructor is printed and forgotten.
+    Python alone may lose the signal: the main thread does not wake from waiting for a lock when
+    another thread gets the signal, and a ``KeyboardInterrupt`` that is raised in a callback or a
+    destructor is printed and dropped.
 
-    Only Python's own handler is replaced, and only by the main thread: who handles the signal
-    otherwise goes on doing so.
+    Only Python's default handler is replaced, and only in the main thread; any other handler stays
+    in place.
     """
 
     def __init__(self) -> None:
-        self._asked = False
-        self._held = 0
-        self._ours = False
+        self._pressed = False
+        self._deferrals = 0
+        self._installed = False
 
     def __enter__(self) -> Self:
-        """Begin to listen."""
-        self._ours = (
+        """Install the handler."""
+        self._installed = (
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         )
-        if self._ours:
+        if self._installed:
             signal.signal(signal.SIGINT, self._note)
         return self
 
@@ -45,36 +46,36 @@ class Interrupt:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave the signal to Python again."""
-        if self._ours:
+        """Restore Python's handler."""
+        if self._installed:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _note(self, *_: object) -> None:
-        self._asked = True
-        if not self._held:
+        self._pressed = True
+        if not self._deferrals:
             raise KeyboardInterrupt
 
     def check(self) -> None:
-        """Raise what was swallowed.
+        """Raise an interrupt that was deferred.
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed.
         """
-        if self._asked:
+        if self._pressed:
             raise KeyboardInterrupt
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Let something come to its end before Ctrl-C is heard.
+    def deferred(self) -> Iterator[None]:
+        """Complete a block before Ctrl-C takes effect.
 
         Raises:
-            KeyboardInterrupt: At the end, if Ctrl-C was pressed.
+            KeyboardInterrupt: Ctrl-C was pressed in the block.
         """
-        self._held += 1
+        self._deferrals += 1
         try:
             yield
         finally:
-            self._held -= 1
+            self._deferrals -= 1
         self.check()
 
     def wait(
@@ -83,18 +84,18 @@ class Interrupt:
         """Wait until one of the futures is done.
 
         Args:
-            futures: What is waited for.
-            seconds: For how long at most; without an end unless given.
+            futures: The futures.
+            seconds: Longest time to wait (default: no limit).
 
         Returns:
-            Those that are done; none if the time is over.
+            Futures that are done; empty if the time is over.
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed.
         """
         done: set[Future[T]] = set()
-        with self.held():
-            while not done and not self._asked and (seconds is None or seconds > 0):
+        with self.deferred():
+            while not done and not self._pressed and (seconds is None or seconds > 0):
                 pulse = _PULSE if seconds is None else min(_PULSE, seconds)
                 done = wait(futures, timeout=pulse, return_when=FIRST_COMPLETED).done
                 seconds = None if seconds is None else seconds - pulse

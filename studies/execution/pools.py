@@ -1,4 +1,4 @@
-"""Where runs are carried out: in this process, or in processes that end with it."""
+"""Pools of workers on this machine: this process, or processes that end with it."""
 
 import contextlib
 import os
@@ -9,40 +9,43 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, wait
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
     from joblib.externals.loky import ProcessPoolExecutor
 
 T = TypeVar("T")
 
-# Idle processes of a pool that waits for one slow run stay; they are cheap beside starting again.
+# Seconds after which an idle process ends; starting it again is slower than letting it wait.
 _IDLE_SECONDS = 600
 
-# Bytes by which a worker may grow before loky takes it for a leak and starts another. What a worker
-# keeps for its next runs, truths and buffers, is above loky's own bound of 0.3 GB.
+# Bytes by which a worker may grow before loky regards it as leaking and replaces it. Samples and
+# buffers that a worker caches for its next runs exceed loky's default of 0.3 GB.
 _LEAK = 4_000_000_000
 
-# Killed workers are waited for this long.
+# Seconds to wait for killed workers.
 _PATIENCE = 1.0
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class OverTime(Exception):  # noqa: N818
-    """A task took longer than it may; its process was stopped."""
+class TimeLimitError(Exception):
+    """A task exceeded its time limit; its process was stopped."""
 
 
-class LostWorker(Exception):  # noqa: N818
-    """The process that carried a task out has ended: killed, crashed, or out of memory."""
+class LostWorkerError(Exception):
+    """The process of a task has ended: killed, crashed, or out of memory."""
 
 
 class Pool(ABC):
-    """Workers that carry tasks out, one each at a time, and are replaced when they are lost.
+    """Workers that execute one task each at a time, and are replaced when they are lost.
+
+    Use as a context manager: leaving it stops the workers, at once if an exception is raised.
 
     Attributes:
-        workers: Tasks that are carried out at a time.
-        capacity: Tasks worth having under way: enough that no worker waits for the next.
+        workers: Number of tasks that run at a time.
+        capacity: Number of tasks to submit at a time so that no worker waits for the next.
     """
 
     workers: int
@@ -50,14 +53,14 @@ class Pool(ABC):
 
     @abstractmethod
     def submit(self, task: Callable[[], T], seconds: float | None = None) -> "Future[T]":
-        """Have a task carried out.
+        """Submit a task.
 
         Args:
-            task: What to do; it can be pickled.
-            seconds: Time it may take, counted from when a worker begins with it.
+            task: A call that can be pickled.
+            seconds: Time limit, counted from when a worker starts the task.
 
         Returns:
-            Its result, what it raised, ``LostWorker``, or ``OverTime``.
+            A future of its result, or of its exception, ``LostWorkerError`` or ``TimeLimitError``.
         """
 
     @abstractmethod
@@ -65,20 +68,37 @@ class Pool(ABC):
         """Stop the workers.
 
         Args:
-            kill: Do not wait for what they are doing.
+            kill: Do not wait for running tasks.
         """
+
+    def __enter__(self) -> Self:
+        """Return the pool."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the workers."""
+        try:
+            self.close(kill=kind is not None)
+        except BaseException:
+            self.close(kill=True)
+            raise
 
 
 class InProcess(Pool):
-    """Tasks run where they are submitted, at once; nothing can stop one that takes too long."""
+    """This process, which runs each task when it is submitted and cannot stop it."""
 
     workers = 1
     capacity = 1
 
     def submit(self, task: Callable[[], T], seconds: float | None = None) -> "Future[T]":
-        """Run the task; only what stops the process gets past the future."""
+        """Run the task; its future holds any exception but Ctrl-C and ``SystemExit``."""
         if seconds is not None:
-            raise ValueError("a task in this process cannot be stopped")
+            raise ValueError("a task in this process cannot have a time limit")
         future: Future[T] = Future()
         try:
             future.set_result(task())
@@ -87,11 +107,11 @@ class InProcess(Pool):
         return future
 
     def close(self, *, kill: bool) -> None:
-        """Nothing was started."""
+        """Do nothing: no process was started."""
 
 
 class _Ticket(NamedTuple):
-    """A task that waits for a worker."""
+    """A submitted task that waits for a worker."""
 
     task: Callable[[], Any]
     seconds: float | None
@@ -99,21 +119,21 @@ class _Ticket(NamedTuple):
 
 
 class Processes(Pool):
-    """Worker processes of joblib's loky, one thread each.
+    """Worker processes of joblib's loky, with one compute thread each.
 
-    Every worker is an executor of its own with a thread that feeds it, so that a lost or stopped
-    process takes exactly one task with it and the others never notice.
+    Every worker is an executor of its own, fed by a thread, so that a lost or stopped process loses
+    exactly one task and does not affect the others.
 
     Args:
         workers: Number of processes.
-        prepare: Done once in every new process.
+        prepare: Called once in every new process.
     """
 
     def __init__(self, workers: int, prepare: Callable[[], object] | None = None) -> None:
         self.workers = workers
-        # One task in reserve per worker hides the time in which the next one is prepared.
+        # One queued task per worker, so that no worker waits while the next task is prepared.
         self.capacity = 2 * workers
-        # By this thread: when several import it at once, one may get hold of half a module.
+        # Imported here: threads that import it at the same time may get an incomplete module.
         from joblib.externals.loky.backend import resource_tracker  # noqa: F401
 
         self._prepare = prepare
@@ -144,7 +164,7 @@ class Processes(Pool):
         stoppers = [threading.Thread(target=_kill, args=(executor,)) for executor in running]
         for thread in stoppers:
             thread.start()
-        # One that is just starting may take its time to die; it does so without being waited for.
+        # A process that is just starting may end later than this method waits.
         end = time.monotonic() + _PATIENCE
         for thread in stoppers if kill else self._threads:
             thread.join(max(0.0, end - time.monotonic()) if kill else None)
@@ -158,19 +178,19 @@ class Processes(Pool):
                 if wait([inner], timeout=ticket.seconds).done:
                     ticket.future.set_result(inner.result())
                     continue
-                error: Exception = OverTime(f"took longer than {ticket.seconds:g} s")
+                error: Exception = TimeLimitError(f"took longer than {ticket.seconds:g} s")
             except BrokenExecutor:
-                error = LostWorker("the worker process was lost")
-            except BaseException as raised:  # it is the task's, not this thread's
+                error = LostWorkerError("the worker process was lost")
+            except BaseException as raised:  # raised by the task, not by this thread
                 ticket.future.set_exception(raised)
                 continue
-            # The process is gone before anybody is told, so that it cannot disturb what follows.
+            # The process ends before the future is set, so that it cannot disturb what follows.
             if executor is not None:
-                self._give_up(executor, kill=True)
+                self._shut_down(executor, kill=True)
                 executor = None
             ticket.future.set_exception(error)
         if executor is not None:
-            self._give_up(executor, kill=False)
+            self._shut_down(executor, kill=False)
 
     def _start(self) -> "ProcessPoolExecutor":
         from joblib.externals.loky import ProcessPoolExecutor
@@ -191,25 +211,26 @@ class Processes(Pool):
             if self._prepare is not None:
                 executor.submit(self._prepare).result()
         except BaseException:
-            self._give_up(executor, kill=True)
+            self._shut_down(executor, kill=True)
             raise
         return executor
 
-    def _give_up(self, executor: "ProcessPoolExecutor", *, kill: bool) -> None:
+    def _shut_down(self, executor: "ProcessPoolExecutor", *, kill: bool) -> None:
         with self._lock:
             if executor not in self._executors:
-                return  # whoever closed the pool does it
+                return  # close() shuts it down
             self._executors.discard(executor)
         executor.shutdown(wait=True, kill_workers=kill)
 
 
 def _kill(executor: "ProcessPoolExecutor") -> None:
-    """End an executor whatever it is doing.
+    """End an executor and its process at once.
 
-    Its own way of killing stumbles over a task that it is just handing out, and says so on standard
-    error. Processes that are dead already it clears away without a word.
+    If a task is just being handed out, loky's ``kill_workers`` prints an error to standard error,
+    but it cleans up after dead processes silently. So the processes are killed first; loky has no
+    public way to list them.
     """
-    # Held while a task is taken in and the process for it is started.
+    # The lock is held while a task is accepted and its process is started.
     with executor._flags.shutdown_lock:
         pids = list(executor._processes)
     for pid in pids:
@@ -219,10 +240,10 @@ def _kill(executor: "ProcessPoolExecutor") -> None:
 
 
 def _shield() -> None:
-    """Let Ctrl-C reach none of the processes that this thread starts, not even while they start.
+    """Keep Ctrl-C from all processes that this thread starts, even while they start.
 
-    They inherit what is blocked here. Starting loky's book-keepers, which care for themselves,
-    would unblock it again, so that comes first.
+    They inherit the signals that are blocked here. Starting the resource trackers unblocks SIGINT
+    again, so they are started first; they handle the signal themselves.
     """
     from multiprocessing import resource_tracker as standard
 
@@ -235,22 +256,24 @@ def _shield() -> None:
 
 
 def _silence_tracker() -> None:
-    """Keep loky's book-keeper from warning about what killed workers left: it cleans that up."""
-    quiet = "ignore:resource_tracker"
-    others = [w for w in os.environ.get("PYTHONWARNINGS", "").split(",") if w and w != quiet]
-    os.environ["PYTHONWARNINGS"] = ",".join([*others, quiet])
+    """Silence loky's warnings about files of killed workers, which its tracker removes."""
+    ignore = "ignore:resource_tracker"
+    filters = [f for f in os.environ.get("PYTHONWARNINGS", "").split(",") if f and f != ignore]
+    os.environ["PYTHONWARNINGS"] = ",".join([*filters, ignore])
 
 
 def _start_worker(controller: int) -> None:
-    """Leave Ctrl-C to the controller, and never outlive it."""
+    """Ignore Ctrl-C in this worker, and end it with the process that controls it."""
     from joblib.externals.loky import process_executor
 
+    # loky has no public setting for this bound.
     process_executor._MAX_MEMORY_LEAK_SIZE = _LEAK
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(controller,), daemon=True).start()
 
 
 def _watch(controller: int) -> None:
+    """End this process when its parent is no longer the controller."""
     while os.getppid() == controller:
         time.sleep(0.5)
     os._exit(1)

@@ -1,14 +1,14 @@
-"""Cells on one side, workers on the other: keeps the workers busy and every cell in order."""
+"""Schedule the runs of all cells on a pool of workers: keep them busy, and each cell in order."""
 
 import heapq
 import itertools
 import math
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ...bench.spec import Failure, RunResult, RunSpec, State
 from ..cell import Cell, Job, Slot
@@ -16,103 +16,106 @@ from ..engine import Engine
 from ..plan import Steps
 from ..rundir.rows import Row
 from .interrupt import Interrupt
-from .pools import LostWorker, OverTime, Pool
+from .pools import LostWorkerError, Pool, TimeLimitError
 
 if TYPE_CHECKING:
-    from ...bench.artifacts import Outcome
+    from ...bench.artifacts import Artifacts
 
 MEMBERS = {"cpu": 8, "cuda": 512}
-"""Runs that travel as one task at most: as many as fit into a core's caches, or fill a GPU."""
+"""Runs per task at most, by device: as many as fit into a core's caches, or fill a GPU."""
 
 RESENDS = 2
 """Times that a run is sent again after its worker was lost."""
 
+Finished = tuple[RunResult, "Artifacts | None"]
+"""The result of a run, and its artifacts if they are wanted."""
 
-class Answer(NamedTuple):
-    """What a worker sends back."""
-
-    outcomes: "Sequence[Outcome]"
-    environment: tuple[str, dict[str, Any]]
-
-
-class _Nothing(NamedTuple):
-    """What comes of a run that gave no answer."""
-
-    result: RunResult
-    artifacts: None = None
+Environment = tuple[str, dict[str, Any]]
+"""Identity and description of the environment of a process."""
 
 
-def work(engine: Engine, specs: Sequence[RunSpec], keep: bool) -> Answer:
-    """What a worker does with a task."""
+def work(
+    engine: Engine, specs: Sequence[RunSpec], keep: bool
+) -> tuple[list[Finished], Environment]:
+    """Execute the runs of a task; called in a worker.
+
+    Args:
+        engine: Executes the runs.
+        specs: Runs of equal shape.
+        keep: Whether to return artifacts too.
+
+    Raises:
+        RuntimeError: A run called ``sys.exit``, or the engine did not return one result per run.
+    """
     try:
         outcomes = engine.execute(specs, keep)
     except SystemExit as error:
-        # A run may end itself, not its worker and least of all the study.
+        # A run must not end its worker, let alone the study.
         raise RuntimeError(f"the run called sys.exit({error.code!r})") from error
     if len(outcomes) != len(specs):
         raise RuntimeError(f"{len(specs)} runs gave {len(outcomes)} results")
-    # Asked last: by then the run has set its threads.
-    return Answer(outcomes, engine.environment())
+    # Queried last: the description holds the number of threads, which the run has set.
+    return [(outcome.result, outcome.artifacts) for outcome in outcomes], engine.environment()
 
 
 class OutOfTime(Exception):  # noqa: N818
-    """The time for all runs is over; what was finished is kept."""
+    """The time for the whole study is over; finished runs are stored."""
 
 
 class Sink(Protocol):
-    """Where rows are found and kept."""
+    """The store of rows behind a scheduler."""
 
     def find(self, job: Job) -> Row | None:
-        """The row of a job that needs no running."""
+        """Return the row of a job if it need not be executed."""
 
-    def keep(
-        self,
-        jobs: Sequence[Job],
-        outcomes: "Sequence[Outcome]",
-        environment: tuple[str, dict[str, Any]],
+    def add(
+        self, jobs: Sequence[Job], finished: Iterable[Finished], environment: Environment
     ) -> list[Row]:
-        """Store results for good and give their rows."""
+        """Store results and return their rows."""
+
+    def finish(self, cell: Cell, winner: int | None, executed: bool) -> None:
+        """Complete a cell: its winning trial, and whether any of its runs was executed."""
 
 
 @dataclass
-class _Live:
-    """A cell that waits for rows."""
+class _OpenCell:
+    """A cell that waits for rows of the jobs it asked for last."""
 
     cell: Cell
     steps: Steps
     jobs: list[Job] = field(default_factory=list)
     rows: dict[Slot, Row] = field(default_factory=dict)
-    ran: bool = False
+    executed: bool = False
 
 
-@dataclass(frozen=True)
-class _Task:
-    """Runs that travel together.
+class _Task(NamedTuple):
+    """Runs that are sent to a worker together; tasks of earlier cells sort first.
 
     Attributes:
-        cell: Index of the cell that asked for them.
+        cell: Index of the cell that asked for the runs.
+        number: Counts all tasks.
         jobs: The runs.
-        lost: Workers lost with it.
+        losses: Workers that were lost with these runs.
     """
 
     cell: int
+    number: int
     jobs: tuple[Job, ...]
-    lost: int = 0
+    losses: int
 
 
 class Scheduler:
-    """Drives cells until all are finished.
+    """Executes the runs of cells until all cells are finished.
 
-    Earlier cells go first, later ones fill what they leave idle, so few cells are under way at a
-    time and they finish one after the other. None of this changes any result.
+    Earlier cells go first and later ones fill idle workers, so few cells are open at a time and
+    they finish one after the other. The order does not affect any result.
 
     Args:
-        engine: Carries runs out.
-        pool: Where.
-        sink: Where rows are kept.
-        finished: Called with each finished cell, its winner, and whether anything of it was run.
-        interrupt: Hears of Ctrl-C.
-        run_seconds: Time that a run may take; the pool has to be one that can stop it.
+        engine: Executes runs.
+        pool: The workers.
+        sink: Stores rows.
+        interrupt: Catches Ctrl-C.
+        run_seconds: Time limit of a run; needs a pool that can stop tasks.
     """
 
     def __init__(
@@ -120,147 +123,131 @@ class Scheduler:
         engine: Engine,
         pool: Pool,
         sink: Sink,
-        finished: Callable[[Cell, int | None, bool], None],
         interrupt: Interrupt,
         run_seconds: float | None = None,
     ) -> None:
         self._engine = engine
         self._pool = pool
         self._sink = sink
-        self._finished = finished
         self._interrupt = interrupt
         self._run_seconds = run_seconds
-        self._live: dict[int, _Live] = {}
-        self._ready: list[tuple[int, int, _Task]] = []
-        self._under_way: dict[Future[Answer], _Task] = {}
-        self._ticket = itertools.count()
+        self._open: dict[int, _OpenCell] = {}
+        self._queue: list[_Task] = []
+        self._running: dict[Future[tuple[list[Finished], Environment]], _Task] = {}
+        self._numbers = itertools.count()
 
     def run(self, cells: Iterable[tuple[Cell, Steps]], seconds: float | None = None) -> None:
         """Finish every cell.
 
         Args:
-            cells: Each with what it runs; taken one by one when there is room.
-            seconds: Time that all of it may take.
+            cells: Each cell with its steps; opened one by one when workers are idle.
+            seconds: Time limit of all runs together.
 
         Raises:
-            OutOfTime: It took longer; runs that were under way are given up.
-            KeyboardInterrupt: Ctrl-C was pressed; the same.
-            UsageError: Results cannot be stored, or stored ones are not this study's.
+            OutOfTime: The limit is reached; unfinished runs are given up.
+            KeyboardInterrupt: Ctrl-C was pressed; unfinished runs are given up.
+            UsageError: Results cannot be stored, or stored ones do not fit the study.
         """
         end = math.inf if seconds is None else time.monotonic() + seconds
-        waiting = enumerate(cells)
-        exhausted = False
+        unopened = iter(enumerate(cells))
         while True:
-            while not exhausted and self._idle():
-                following = next(waiting, None)
-                exhausted = following is None
-                if following is not None:
-                    index, (cell, steps) = following
-                    self._live[index] = _Live(cell, steps)
-                    self._advance(index, None)
-            if exhausted and not self._ready and not self._under_way:
+            self._open_cells(unopened)
+            if not self._queue and not self._running:
                 return
             left = end - time.monotonic()
             if left <= 0:
                 raise OutOfTime
-            self._submit()
-            if self._under_way:
+            while self._queue and len(self._running) < self._pool.capacity:
+                self._submit(heapq.heappop(self._queue))
+            if self._running:
                 timeout = left if left < math.inf else None
-                self._collect(self._interrupt.wait(self._under_way, timeout))
+                self._collect(self._interrupt.wait(self._running, timeout))
 
-    def _idle(self) -> bool:
-        return len(self._ready) + len(self._under_way) < self._pool.capacity
+    def _open_cells(self, unopened: Iterator[tuple[int, tuple[Cell, Steps]]]) -> None:
+        """Open further cells until all workers have tasks."""
+        while len(self._queue) + len(self._running) < self._pool.capacity:
+            following = next(unopened, None)
+            if following is None:
+                return
+            index, (cell, steps) = following
+            self._open[index] = _OpenCell(cell, steps)
+            self._advance(index, None)
 
     def _advance(self, index: int, rows: list[Row] | None) -> None:
-        """Move a cell on as far as stored rows carry it."""
-        live = self._live[index]
+        """Continue the steps of a cell as far as stored rows allow, and queue what is missing."""
+        open_cell = self._open[index]
         while True:
             try:
-                live.jobs = next(live.steps) if rows is None else live.steps.send(rows)
+                jobs = next(open_cell.steps) if rows is None else open_cell.steps.send(rows)
             except StopIteration as stop:
-                del self._live[index]
-                self._finished(live.cell, stop.value, live.ran)
+                del self._open[index]
+                self._sink.finish(open_cell.cell, stop.value, open_cell.executed)
                 return
-            found = {job.slot: self._sink.find(job) for job in live.jobs}
-            live.rows = {slot: row for slot, row in found.items() if row is not None}
-            missing = [job for job in live.jobs if job.slot not in live.rows]
+            stored = {job.slot: self._sink.find(job) for job in jobs}
+            open_cell.jobs = jobs
+            open_cell.rows = {slot: row for slot, row in stored.items() if row is not None}
+            missing = [job for job in jobs if job.slot not in open_cell.rows]
             if missing:
-                live.ran = True
-                for jobs in self._pack(missing):
-                    self._queue(_Task(index, jobs))
+                open_cell.executed = True
+                for group in self._pack(missing):
+                    self._enqueue(index, group)
                 return
-            rows = [live.rows[job.slot] for job in live.jobs]
+            rows = [open_cell.rows[job.slot] for job in jobs]
 
     def _pack(self, jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
-        """Group runs of equal shape, in as many tasks as idle workers can use."""
+        """Group runs of equal shape, into as many tasks as idle workers can take."""
         groups: dict[Hashable, list[Job]] = {}
         for job in jobs:
             groups.setdefault(self._engine.shape(job.spec), []).append(job)
-        parts = math.ceil(self._pool.workers / max(len(self._live), 1) / len(groups))
+        parts = math.ceil(self._pool.workers / max(len(self._open), 1) / len(groups))
         packed = []
         for group in groups.values():
             size = min(MEMBERS[group[0].spec.device], math.ceil(len(group) / parts))
             packed += [tuple(group[i : i + size]) for i in range(0, len(group), size)]
         return packed
 
-    def _queue(self, task: _Task) -> None:
-        heapq.heappush(self._ready, (task.cell, next(self._ticket), task))
+    def _enqueue(self, index: int, jobs: tuple[Job, ...], losses: int = 0) -> None:
+        heapq.heappush(self._queue, _Task(index, next(self._numbers), jobs, losses))
 
-    def _submit(self) -> None:
-        while self._ready and len(self._under_way) < self._pool.capacity:
-            self._send(heapq.heappop(self._ready)[-1])
-
-    def _send(self, task: _Task) -> None:
+    def _submit(self, task: _Task) -> None:
         specs = [job.spec for job in task.jobs]
         keep = task.jobs[0].slot.phase == "confirm"
         seconds = None if self._run_seconds is None else self._run_seconds * len(specs)
         future = self._pool.submit(partial(work, self._engine, specs, keep), seconds)
-        self._under_way[future] = task
+        self._running[future] = task
 
-    def _collect(self, done: Iterable[Future[Answer]]) -> None:
+    def _collect(self, done: Iterable[Future[tuple[list[Finished], Environment]]]) -> None:
         for future in done:
-            task = self._under_way.pop(future)
+            task = self._running.pop(future)
             error = future.exception()
             if error is None:
-                answer = future.result()
-                self._store(task, answer.outcomes, answer.environment)
-            elif isinstance(error, LostWorker):
-                self._lose(task)
+                self._store(task, *future.result())
+            elif isinstance(error, LostWorkerError) and task.losses < RESENDS:
+                self._split(task, task.losses + 1)
+            elif isinstance(error, LostWorkerError):
+                self._fail(task, "failed", f"the worker process was lost {task.losses + 1} times")
             elif len(task.jobs) > 1:
-                # Find out which of its runs it is, and make that one a row.
-                self._split(task, task.lost)
-            elif isinstance(error, OverTime):
+                # Run the members one by one, so that only the failing one becomes a failure.
+                self._split(task, task.losses)
+            elif isinstance(error, TimeLimitError):
                 self._fail(task, "timeout", str(error))
             else:
                 self._fail(task, "failed", f"{type(error).__name__}: {error}")
 
-    def _lose(self, task: _Task) -> None:
-        if task.lost >= RESENDS:
-            self._fail(task, "failed", f"the worker process was lost {task.lost + 1} times")
-        else:
-            self._split(task, task.lost + 1)
-
-    def _split(self, task: _Task, lost: int) -> None:
+    def _split(self, task: _Task, losses: int) -> None:
         for job in task.jobs:
-            self._queue(_Task(task.cell, (job,), lost))
+            self._enqueue(task.cell, (job,), losses)
 
     def _fail(self, task: _Task, state: State, reason: str) -> None:
         failure = Failure(stage="worker", reason=" ".join(reason.split())[:500])
         keys = [self._engine.key(job.spec) for job in task.jobs]
         results = [RunResult(key=key, state=state, failure=failure) for key in keys]
-        # An ``Outcome``, for which torch would have to be imported here.
-        outcomes = [cast("Outcome", _Nothing(result)) for result in results]
-        self._store(task, outcomes, self._engine.environment())
+        self._store(task, [(result, None) for result in results], self._engine.environment())
 
-    def _store(
-        self,
-        task: _Task,
-        outcomes: "Sequence[Outcome]",
-        environment: tuple[str, dict[str, Any]],
-    ) -> None:
-        with self._interrupt.held():
-            rows = self._sink.keep(task.jobs, outcomes, environment)
-        live = self._live[task.cell]
-        live.rows |= {row.slot: row for row in rows}
-        if len(live.rows) == len(live.jobs):
-            self._advance(task.cell, [live.rows[job.slot] for job in live.jobs])
+    def _store(self, task: _Task, finished: list[Finished], environment: Environment) -> None:
+        with self._interrupt.deferred():
+            rows = self._sink.add(task.jobs, finished, environment)
+        open_cell = self._open[task.cell]
+        open_cell.rows |= {row.slot: row for row in rows}
+        if len(open_cell.rows) == len(open_cell.jobs):
+            self._advance(task.cell, [open_cell.rows[job.slot] for job in open_cell.jobs])

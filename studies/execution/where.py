@@ -1,4 +1,4 @@
-"""On which machines runs are carried out: this one, or those of a cluster."""
+"""Choose the machines that runs are executed on: this one, or those of a cluster."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,49 +8,49 @@ from .pools import InProcess, Pool, Processes
 
 
 class Where(NamedTuple):
-    """Where runs are carried out. No result depends on it.
+    """The machines that runs are executed on. No result depends on them.
 
     Attributes:
         backend: ``local``: processes of this machine; ``dask``: a Dask cluster.
-        scheduler: Address of the cluster; one is started on this machine unless given.
+        scheduler: Address of the cluster (default: start one on this machine).
     """
 
     backend: str = "local"
     scheduler: str | None = None
 
     def check(self) -> None:
-        """See whether it makes sense.
+        """Check that the fields fit together.
 
         Raises:
-            UsageError: It does not.
+            UsageError: The backend is unknown, or takes no scheduler.
         """
         if self.backend not in ("local", "dask"):
             raise unknown("backend", self.backend, ["local", "dask"])
         if self.scheduler is not None and self.backend != "dask":
-            raise UsageError("--scheduler is the address of a Dask cluster: add --backend dask")
+            raise UsageError("--scheduler is for Dask clusters only: add --backend dask")
 
 
 def open_pool(
     workers: int,
     *,
     prepare: Callable[[], object] | None = None,
-    apart: bool = False,
+    isolated: bool = False,
     where: Where | None = None,
 ) -> Pool:
-    """A pool of ``workers`` processes, or this process for one.
+    """Open a pool of ``workers`` processes; one worker runs in this process unless ``isolated``.
 
     Args:
-        workers: Tasks that are carried out at a time.
-        prepare: Done once in every new process, before any time is counted.
-        apart: Even one worker gets a process of its own, which can be stopped.
-        where: On which machines; on this one unless given.
+        workers: Number of tasks at a time.
+        prepare: Called once in every new process, before any time is counted.
+        isolated: Give even a single worker its own process, which can be stopped.
+        where: Machines to run on (default: this one).
 
     Raises:
         UsageError: The cluster cannot be reached.
     """
     if where is not None and where.backend == "dask":
-        # Dask is an extra.
+        # Dask is an optional dependency.
         from .dask_pool import DaskPool
 
         return DaskPool(where.scheduler, workers, prepare)
-    return InProcess() if workers == 1 and not apart else Processes(workers, prepare)
+    return InProcess() if workers == 1 and not isolated else Processes(workers, prepare)

@@ -1,1 +1,1 @@
-"""The run directory: its table, models and records, and Optuna's working files."""
+"""The run directory: table, artifacts, versions, and the storage of Optuna."""

@@ -1,20 +1,20 @@
-"""What confirmed runs leave besides their row: samples, fields and parameters, without pickle.
+"""Artifacts of confirmation runs: samples, training curves, fields and parameters, without pickle.
 
-Each confirmed run's artifacts wait in ``parts/`` until its cell is finished; then they become the
-files of the cell, best replicate first. Equal arrays make equal files, byte for byte. Files name
-the keys of the runs in them, so those of rows that no longer count are told from the others.
+The artifacts of each run are stored in ``parts/`` until its cell is finished; then they become the
+files of the cell, best replicate first. Equal arrays give equal files, byte for byte. Files hold
+the keys of their runs, which identify files of rows that no longer count.
 
     samples/CELL.npz         every replicate
         samples (n, d), replicate (n,), keys (replicates,)
-    curves/CELL.npz          every replicate; how it learned: see ``bench.artifacts.Learning``
+    curves/CELL.npz          every replicate; see ``bench.artifacts.Learning``
         curves (replicates, points, 3): step, mean loss, mean norm of its gradient
         least (): expected loss of the exact score, NaN where it is not known; loss - least is the
             excess
         names (m,), checkpoints (replicates, c, 1 + m): step, then each metric of a small sample
         replicate (replicates,), keys (replicates,)
     fields/CELL.npz          the best replicate
-        energy (g, g), score (q, q, 2), paths (points, chains, 2), extent (); outside the plane
-        there is only extent, and what a model or sampler has not is left out
+        energy (g, g), score (q, q, 2), paths (points, chains, 2), extent (); only extent in other
+        than two dimensions; arrays that the model or sampler does not provide are missing
     models/CELL.safetensors  the best replicate
 """
 
@@ -22,6 +22,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,19 +48,19 @@ class ArtifactFiles:
     """The artifact files of a run directory.
 
     Args:
-        directory: The run directory; only its single writer may use this.
+        directory: The run directory; only the process that holds its lock may use this.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._known: dict[Cell, list[str]] = {}
+        self._cached_keys: dict[Cell, list[str]] = {}
 
     def holds(self, row: Row) -> bool:
-        """Whether the artifacts of a confirmed run are there, apart or in the cell's files."""
+        """Whether the artifacts of a confirmation run exist, in its part or the cell's files."""
         return self._part(row).exists() or row.result.key in self._keys(row.slot.cell)
 
     def keep(self, row: Row, artifacts: "Artifacts") -> None:
-        """Store the artifacts of a confirmed run until its cell is finished."""
+        """Store the artifacts of a confirmation run until its cell is finished."""
         arrays: dict[str, Array] = {"samples": artifacts.samples}
         fields = {
             "energy": artifacts.energy,
@@ -68,19 +69,19 @@ class ArtifactFiles:
         }
         arrays |= {name: array for name, array in fields.items() if array is not None}
         if artifacts.learning is not None:
-            learned = artifacts.learning._asdict()
-            arrays |= {_LEARNING + name: np.asarray(value) for name, value in learned.items()}
+            learning = artifacts.learning._asdict()
+            arrays |= {_LEARNING + name: np.asarray(value) for name, value in learning.items()}
         for name, array in artifacts.parameters.items():
             arrays[_PARAMETER + name] = array
         (self.directory / PARTS).mkdir(exist_ok=True)
         write_atomically(self._part(row), _npz(arrays))
 
     def assemble(self, cell: Cell, ranked: Sequence[Row], extent: float) -> None:
-        """Make the cell's files of its parts, and of the files that it has.
+        """Write the cell's files from its parts and from the files that it already has.
 
         Args:
-            cell: Whose.
-            ranked: Its confirmed runs that are ok, best first.
+            cell: The cell.
+            ranked: Its confirmation runs that are ok, best first.
             extent: Half the side of the box that the fields cover.
         """
         if ranked and self._keys(cell) != [row.result.key for row in ranked]:
@@ -89,15 +90,15 @@ class ArtifactFiles:
             for path in (samples, curves, fields, model):
                 path.parent.mkdir(exist_ok=True)
             drawn = self._drawn(cell, ranked)
-            # More runs leave the best one where it is, or put one of themselves in its place.
+            # Without a part, the best run is the one whose fields and model are there already.
             if best.exists():
                 part = _arrays(best)
                 write_atomically(fields, _fields(part, extent))
                 write_atomically(model, _model(part, ranked[0]))
             write_atomically(curves, _curves(drawn, ranked))
-            # Last: its keys say that all of them are there.
+            # Last: its keys mark all files as complete.
             write_atomically(samples, _samples(drawn, ranked))
-            self._known.pop(cell, None)
+            self._cached_keys.pop(cell, None)
         folder = self.directory / PARTS
         if folder.is_dir():
             for path in folder.glob(f"{cell.stem}-*.npz"):
@@ -106,34 +107,35 @@ class ArtifactFiles:
                 folder.rmdir()
 
     def discard(self, cell: Cell) -> None:
-        """Remove what belongs to rows that no longer count; they can be run again."""
+        """Remove the artifacts of a cell whose rows no longer count."""
         for path in (*self._finals(cell), *(self.directory / PARTS).glob(f"{cell.stem}-*.npz")):
             path.unlink(missing_ok=True)
-        self._known.pop(cell, None)
+        self._cached_keys.pop(cell, None)
 
     def _keys(self, cell: Cell) -> list[str]:
         """Keys of the runs in the cell's files, best first; none unless all files are there."""
-        if cell not in self._known:
+        if cell not in self._cached_keys:
             paths = self._finals(cell)
-            found: list[str] = []
+            keys: list[str] = []
             if all(path.exists() for path in paths):
-                try:
-                    with np.load(paths[0], allow_pickle=False) as file:
-                        found = [str(key) for key in file["keys"]]
-                except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-                    found = []
-            self._known[cell] = found
-        return self._known[cell]
+                with (
+                    suppress(OSError, ValueError, KeyError, zipfile.BadZipFile),
+                    np.load(paths[0], allow_pickle=False) as samples,
+                ):
+                    keys = [str(key) for key in samples["keys"]]
+            self._cached_keys[cell] = keys
+        return self._cached_keys[cell]
 
     def _drawn(self, cell: Cell, ranked: Sequence[Row]) -> list[Mapping[str, Array]]:
-        """Samples and learning of each run, from its part or from the cell's files."""
+        """Samples and training curves of each run, from its part or from the cell's files."""
         old: dict[str, Mapping[str, Array]] = {}
         keys = self._keys(cell)
         if any(row.result.key in keys for row in ranked):
-            file, curves = (_arrays(path) for path in self._finals(cell)[:2])
-            replicate = file["replicate"]
-            for i, (number, key) in enumerate(zip(_firsts(replicate), keys, strict=True)):
-                old[key] = {"samples": file["samples"][replicate == number]} | _learning(curves, i)
+            samples, curves = (_arrays(path) for path in self._finals(cell)[:2])
+            replicate = samples["replicate"]
+            for i, (number, key) in enumerate(zip(_distinct(replicate), keys, strict=True)):
+                own_samples = samples["samples"][replicate == number]
+                old[key] = {"samples": own_samples} | _learning(curves, i)
         return [
             _arrays(part) if (part := self._part(row)).exists() else old[row.result.key]
             for row in ranked
@@ -156,8 +158,8 @@ def _arrays(path: Path) -> dict[str, Array]:
         return dict(file)
 
 
-def _firsts(values: Array) -> list[int]:
-    """Distinct values, in the order in which they come first."""
+def _distinct(values: Array) -> list[int]:
+    """Distinct values, in the order of their first occurrence."""
     return list(dict.fromkeys(int(value) for value in values))
 
 
@@ -172,9 +174,10 @@ def _samples(drawn: Sequence[Mapping[str, Array]], rows: Sequence[Row]) -> bytes
     return _npz(arrays)
 
 
-# Names in a part, and in the file of the cell; those of the second kind are the same for all runs.
-_EACH = {"curve": "curves", "checkpoints": "checkpoints"}
-_ALL = ("least", "names")
+# Arrays of each run: their names in its part and, stacked, in the file of the cell.
+_STACKED = {"curve": "curves", "checkpoints": "checkpoints"}
+# Arrays that are the same for all runs of a cell.
+_SHARED = ("least", "names")
 
 
 def _curves(drawn: Sequence[Mapping[str, Array]], rows: Sequence[Row]) -> bytes:
@@ -182,20 +185,22 @@ def _curves(drawn: Sequence[Mapping[str, Array]], rows: Sequence[Row]) -> bytes:
         "replicate": np.asarray([row.slot.replicate for row in rows], dtype=np.int64),
         "keys": np.asarray([row.result.key for row in rows]),
     }
-    # Nothing was trained in a study of no steps.
+    # A study of 0 training steps has no curves.
     if all(_LEARNING + "curve" in part for part in drawn):
-        for one, several in _EACH.items():
-            arrays[several] = np.stack([part[_LEARNING + one] for part in drawn])
-        arrays |= {name: drawn[0][_LEARNING + name] for name in _ALL}
+        for name, stacked in _STACKED.items():
+            arrays[stacked] = np.stack([part[_LEARNING + name] for part in drawn])
+        arrays |= {name: drawn[0][_LEARNING + name] for name in _SHARED}
     return _npz(arrays)
 
 
 def _learning(curves: Mapping[str, Array], member: int) -> dict[str, Array]:
-    """What ``_curves`` was made of."""
+    """Take the arrays of one run out of those that ``_curves`` wrote."""
     if "curves" not in curves:
         return {}
-    each: dict[str, Array] = {_LEARNING + n: curves[many][member] for n, many in _EACH.items()}
-    return each | {_LEARNING + name: curves[name] for name in _ALL}
+    arrays: dict[str, Array] = {
+        _LEARNING + name: curves[stacked][member] for name, stacked in _STACKED.items()
+    }
+    return arrays | {_LEARNING + name: curves[name] for name in _SHARED}
 
 
 def _fields(part: Mapping[str, Array], extent: float) -> bytes:
@@ -212,12 +217,12 @@ def _model(part: Mapping[str, Array], row: Row) -> bytes:
         if name.startswith(_PARAMETER)
     }
     # One entry: safetensors writes several in an order that changes from call to call.
-    about = {"key": row.result.key, "spec": json.loads(row.spec)}
-    return save(parameters, metadata={"run": json.dumps(about, sort_keys=True)})
+    run = {"key": row.result.key, "spec": json.loads(row.spec)}
+    return save(parameters, metadata={"run": json.dumps(run, sort_keys=True)})
 
 
 def _npz(arrays: Mapping[str, Array]) -> bytes:
-    """What ``numpy.savez`` writes, without the date that makes equal content differ."""
+    """Pack arrays as ``numpy.savez`` does, but without the date that makes equal content differ."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, array in sorted(arrays.items()):

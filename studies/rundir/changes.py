@@ -1,4 +1,4 @@
-"""Compare studies, code and environments: what changed, and what the change affects.
+"""Compare studies, code and environments: what changed, and which rows the change affects.
 
 A study may grow: more trials, finalists, seeds, methods, datasets or samplers only add rows. Any
 other change makes existing rows of some cells incomparable with new ones.
@@ -6,12 +6,13 @@ other change makes existing rows of some cells incomparable with new ones.
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...bench.spec import RunSpec
 from ..cell import Cell
+from ..engine import Engine
 from ..specs.entries import Entry
 from ..specs.spec import IID, TRUTH, StudySpec
 from .files import write_if_changed
@@ -29,7 +30,7 @@ BUDGETS = {
     "reference.seeds": _ANCHORS,
 }
 
-# No row depends on these; the code of plug-ins is part of the keys of rows.
+# Fields that no row depends on; the code of plug-ins is part of the keys of rows.
 FREE = ("name", "plugins", "limits")
 
 # Reference rows are neither trained nor searched.
@@ -37,11 +38,11 @@ _SEARCH_ONLY = ("objective", "search", "training.steps", "training.learning_rate
 
 
 class Conflict(NamedTuple):
-    """Something that does not fit what is there.
+    """A change that existing rows do not fit.
 
     Attributes:
-        text: What, as ``field: old -> new``.
-        cells: The old study's cells whose rows it concerns.
+        text: The change, as ``field: old -> new``.
+        cells: Cells of the old study whose rows do not fit.
     """
 
     text: str
@@ -49,60 +50,60 @@ class Conflict(NamedTuple):
 
 
 def difference(old: StudySpec, new: StudySpec) -> list[str]:
-    """Fields that differ, as ``field: old -> new``; nothing if the studies are equal."""
+    """List the fields that differ, as ``field: old -> new``; empty if the studies are equal."""
     return [text for _, text in _differences(old, new)]
 
 
 def conflicts(old: StudySpec, new: StudySpec) -> list[Conflict]:
-    """Changes that more runs do not bridge; empty if the new study is the old one, or contains it.
+    """List the changes that existing rows do not fit; empty if the new study contains the old one.
 
     Args:
         old: The study that made the rows.
-        new: The one that is to go on with them.
+        new: The study that is to continue with them.
     """
-    anchors = frozenset(
-        Cell(*labels)
-        for labels in itertools.product(
-            old.reference.labels, _labels(old.datasets), _labels(old.samplers)
-        )
-    )
-    floors = frozenset(Cell(TRUTH, dataset, IID) for dataset in _labels(old.datasets))
-    tuned = frozenset(
-        Cell(*labels)
-        for labels in itertools.product(
-            _labels(old.methods), _labels(old.datasets), _labels(old.samplers)
-        )
-    )
+    anchors = _grid(old.reference.methods, old)
+    floors = frozenset(Cell(TRUTH, dataset.label, IID) for dataset in old.datasets)
+    tuned = _grid(old.methods, old)
     groups = {_TUNED: tuned, _FLOORS: floors, _ANCHORS: anchors}
     everything = tuned | floors | anchors
-    found = []
+    problems: list[Conflict] = []
     before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
     for field, text in _differences(old, new):
-        if _within(field, FREE) or field in _PARTS or field == "reference.methods":
+        if _within(field, FREE) or field in _AXES or field == "reference.methods":
             continue
         if field in BUDGETS:
             if after[field] < before[field]:
-                found.append(Conflict(text, groups[BUDGETS[field]]))
+                problems.append(Conflict(text, groups[BUDGETS[field]]))
         else:
-            found.append(Conflict(text, tuned if _within(field, _SEARCH_ONLY) else everything))
-    for field, axis in _PARTS.items():
-        entries = {entry.label: entry for entry in getattr(new, field)}
-        for entry in getattr(old, field):
-            change = _entry_change(entry, entries)
-            if change is not None:
-                concerned = (cell for cell in everything if cell[axis] == entry.label)
-                found.append(Conflict(f"{field}: {change}", frozenset(concerned)))
-    entries = {entry.label: entry for entry in new.reference.methods}
-    for entry in old.reference.methods:
-        changed = _entry_change(entry, entries)
-        if changed is not None:
-            concerned = (cell for cell in anchors if cell.method == entry.label)
-            found.append(Conflict(f"reference.methods: {changed}", frozenset(concerned)))
-    return found
+            problems.append(Conflict(text, tuned if _within(field, _SEARCH_ONLY) else everything))
+    for field, axis in _AXES.items():
+        entries = getattr(old, field), getattr(new, field)
+        problems += _entry_conflicts(field, *entries, everything, axis)
+    references = old.reference.methods, new.reference.methods
+    return problems + _entry_conflicts("reference.methods", *references, anchors, 0)
 
 
-# Lists of the study that give cells their labels, and which label.
-_PARTS = {"methods": 0, "datasets": 1, "samplers": 2}
+# Lists of the study that give cells their labels, and the position of the label in a cell.
+_AXES = {"methods": 0, "datasets": 1, "samplers": 2}
+
+
+def _grid(methods: Iterable[Entry], study: StudySpec) -> frozenset[Cell]:
+    entries = itertools.product(methods, study.datasets, study.samplers)
+    return frozenset(Cell(*(entry.label for entry in labels)) for labels in entries)
+
+
+def _entry_conflicts(
+    field: str, old: Iterable[Entry], new: Iterable[Entry], cells: Iterable[Cell], axis: int
+) -> list[Conflict]:
+    """Compare the entries of one list by their labels."""
+    entries = {entry.label: entry for entry in new}
+    problems = []
+    for entry in old:
+        change = _entry_change(entry, entries)
+        if change is not None:
+            concerned = frozenset(cell for cell in cells if cell[axis] == entry.label)
+            problems.append(Conflict(f"{field}: {change}", concerned))
+    return problems
 
 
 def _entry_change(old: Entry, entries: Mapping[str, Entry]) -> str | None:
@@ -112,10 +113,6 @@ def _entry_change(old: Entry, entries: Mapping[str, Entry]) -> str | None:
     if new == old:
         return None
     return f"{_shown(old.model_dump(mode='json'))} -> {_shown(new.model_dump(mode='json'))}"
-
-
-def _labels(entries: tuple[Entry, ...]) -> list[str]:
-    return [entry.label for entry in entries]
 
 
 def _within(field: str, parents: tuple[str, ...]) -> bool:
@@ -150,54 +147,54 @@ def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-Parts = Mapping[str, str]
+CodeParts = Mapping[str, str]
+"""Fingerprints of the parts of a run's code, by their names."""
 
 _NAMED = ("method", "dataset", "sampler")
 
 
-def write_code(directory: Path, code: Mapping[str, Parts]) -> None:
-    """Write down what made each cell.
+def write_code(directory: Path, code: Mapping[str, CodeParts]) -> None:
+    """Write ``code.json``: which code made the rows of each cell.
 
     Args:
         directory: The run directory.
-        code: Fingerprints of the parts of the code by name, by cell.
+        code: Fingerprints of the parts of the code, by stem of the cell.
 
     Raises:
-        OSError: The disk is full or went away.
+        OSError: The disk is full or not writable.
     """
     text = json.dumps({stem: dict(parts) for stem, parts in code.items()}, indent=1, sort_keys=True)
     write_if_changed(directory / CODE, f"{text}\n".encode())
 
 
 def changed_code(
-    rows: Iterable[Row],
-    code: Mapping[str, Parts],
-    key: Callable[[RunSpec], str],
-    parts: Callable[[RunSpec], Parts] | None,
+    rows: Iterable[Row], code: Mapping[str, CodeParts], engine: Engine
 ) -> list[Conflict]:
-    """Rows made by other code than would run now, which must not be mixed with new ones.
+    """List the code that has changed since rows were made; old and new rows must not be mixed.
 
     Args:
         rows: The table.
-        code: What made each cell, as far as it was written down.
-        key: Gives the key that a run has now.
-        parts: Gives the fingerprints that the parts of its code have now.
+        code: The code behind each cell, as far as it was recorded.
+        engine: Gives the keys and fingerprints that runs have now.
     """
-    last = {row.slot.cell: row for row in rows if key(row.run) != row.result.key}
+    last = {row.slot.cell: row for row in rows if engine.key(row.run) != row.result.key}
     changed: dict[str, set[Cell]] = {}
     for cell, row in last.items():
         before = code.get(cell.stem, {})
-        now = parts(row.run) if parts is not None and before else {}
-        names = [part for part in sorted({*before, *now}) if before.get(part) != now.get(part)]
-        for what in [_called(part, row.run) for part in names] or [_all_of(row.run)]:
-            changed.setdefault(what, set()).add(cell)
+        parts = _changed_parts(before, engine.parts(row.run)) if before else []
+        for name in [_part_of(part, row.run) for part in parts] or [_all_of(row.run)]:
+            changed.setdefault(name, set()).add(cell)
     return [
-        Conflict(f"the code {what} has changed since its rows were made", frozenset(cells))
-        for what, cells in changed.items()
+        Conflict(f"the code {name} has changed since its rows were made", frozenset(cells))
+        for name, cells in changed.items()
     ]
 
 
-def _called(part: str, run: RunSpec) -> str:
+def _changed_parts(before: CodeParts, now: CodeParts) -> list[str]:
+    return [part for part in sorted({*before, *now}) if before.get(part) != now.get(part)]
+
+
+def _part_of(part: str, run: RunSpec) -> str:
     if part == "core":
         return "that all runs share"
     return f"of {part} {getattr(run, part).name}" if part in _NAMED else f"of {part}"
@@ -207,8 +204,8 @@ def _all_of(run: RunSpec) -> str:
     return f"behind {run.method.name} on {run.dataset.name} with {run.sampler.name}"
 
 
-# What the numbers of a run depend on besides its code, by what they are called in the record. All
-# else in a record (Optuna, pandas, the number of cores ...) proposes, stores or shows numbers.
+# Fields of an environment's record that numbers depend on, and what the reader knows them as. Other
+# fields (Optuna, pandas, the number of cores ...) affect only how runs are proposed and stored.
 _CAUSES = {
     "cpu.model": "CPU",
     "torch.vector_instructions": "CPU",
@@ -222,17 +219,18 @@ _CAUSES = {
 }
 
 _ANY_CODE = "code of the method, dataset, sampler or metrics"
+_SETTINGS = "settings that a run has"
 
 
 class Change(NamedTuple):
-    """Something that is not as it was.
+    """A difference between the environment or code of a run and that of its replay.
 
     Attributes:
-        field: Its name in the record of the environment, or ``code of the method`` and the like.
-        before: What it was; None if that is not known.
-        now: What it is.
-        cause: Which part of the environment it belongs to (``CPU``, ``torch``, ``code of the
-            method`` ...) if numbers can come from it; None if no number can.
+        field: Name in the record of the environment, or ``code of the method`` and the like.
+        before: Old value; None if it is not known.
+        now: New value.
+        cause: Part of the environment it belongs to (``CPU``, ``torch``, ``code of the method``
+            ...) if it can affect results; None if it cannot.
     """
 
     field: str
@@ -244,34 +242,33 @@ class Change(NamedTuple):
 def changes(
     before: Mapping[str, Any],
     now: Mapping[str, Any],
-    code: tuple[Mapping[str, str], Mapping[str, str]] | None = None,
+    code: tuple[CodeParts, CodeParts] | None = None,
 ) -> tuple[Change, ...]:
-    """Everything that differs, the code first.
+    """List everything that differs, the code first.
 
     Args:
         before: Record of the environment that a run was made in.
-        now: That of its replay.
-        code: If the run's code is not the same: fingerprints of its parts as they were (empty if
-            not known) and as they are.
+        now: Record of the environment of its replay.
+        code: Old and new fingerprints of the code if the run's key has changed; the old ones are
+            empty if they are not known.
     """
-    found = [] if code is None else list(_code(*code))
-    found += (
+    environment = (
         Change(field, old, new, _cause(field)) for field, old, new in _fields(before, now, "")
     )
-    return tuple(found)
+    return (*(_code(*code) if code is not None else ()), *environment)
 
 
-def _code(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Change]:
+def _code(before: CodeParts, now: CodeParts) -> Iterator[Change]:
     if not before:
         yield Change(_ANY_CODE, None, None, _ANY_CODE)
         return
-    parts = [part for part in sorted({*before, *now}) if before.get(part) != now.get(part)]
+    parts = _changed_parts(before, now)
     for part in parts:
         name = "code that all runs share" if part == "core" else f"code of the {part}"
         yield Change(name, before.get(part), now.get(part), name)
     if not parts:
-        # The key holds the run's settings too, and later versions have more of them.
-        yield Change("settings that a run has", None, None, "settings that a run has")
+        # The key also depends on the run's settings, and later versions have more of them.
+        yield Change(_SETTINGS, None, None, _SETTINGS)
 
 
 def _cause(field: str) -> str | None:
@@ -282,8 +279,9 @@ def _cause(field: str) -> str | None:
 
 
 def _fields(before: Any, now: Any, prefix: str) -> Iterator[tuple[str, Any, Any]]:
-    tables = [one for one in (before, now) if isinstance(one, Mapping)]
-    if tables and all(one is None or isinstance(one, Mapping) for one in (before, now)):
+    """Walk two nested records; yield each field that differs with both values."""
+    present = [value for value in (before, now) if value is not None]
+    if present and all(isinstance(value, Mapping) for value in present):
         before, now = before or {}, now or {}
         for key in sorted({*before, *now}):
             yield from _fields(before.get(key), now.get(key), f"{prefix}{key}.")

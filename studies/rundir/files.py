@@ -1,17 +1,102 @@
-"""Files that are either there and whole, or not there."""
+"""Files that survive a kill: whole or absent, or appended to line by line by one writer."""
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...datasets.errors import UsageError
 
+LOCK = ".lock"
+"""File that the writer of a directory locks."""
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file by way of a neighbour, so that no reader ever meets half of it.
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Make this process the only writer of a directory, which is created if it does not exist.
+
+    Raises:
+        UsageError: Another process is writing to it, or it cannot be created or written to.
+    """
+    # Imported on first use: slow to load, and workers lock nothing.
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(directory / LOCK, blocking=False)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise UsageError(
+            f"{str(directory)!r} is in use by another process: wait for it, or use another "
+            "directory"
+        ) from error
+    except OSError as error:
+        raise refused(directory, "write to", error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append lines to a file; when this returns they survive a power cut.
+
+    A line that a kill cut short is ended first, so that it stays apart from the new ones. If
+    writing fails, the file is left as it was.
 
     Args:
-        path: What to write; its folder exists.
-        content: All of it.
+        path: The file; created if it does not exist. Only one process may write to it.
+        lines: Without their line ends.
+
+    Raises:
+        UsageError: The disk is full or the file cannot be written to.
+    """
+    data = "".join(f"{line}\n" for line in lines).encode()
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            end = os.lseek(file, 0, os.SEEK_END)
+            if end and os.pread(file, 1, end - 1) != b"\n":
+                data = b"\n" + data
+            try:
+                _write_all(file, data)
+            except OSError:
+                os.ftruncate(file, end)
+                raise
+            os.fsync(file)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise refused(path, "write to", error) from error
+
+
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def truncate(path: Path, size: int) -> None:
+    """Cut a file to its first ``size`` bytes and force that to disk; a shorter file is left alone.
+
+    Raises:
+        OSError: The file cannot be written to.
+    """
+    with path.open("rb+") as file:
+        if file.seek(0, os.SEEK_END) > size:
+            file.truncate(size)
+            os.fsync(file.fileno())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file through a draft beside it, so that no reader sees half of it.
+
+    Args:
+        path: The file; its folder exists.
+        content: All of its bytes.
+
+    Raises:
+        OSError: The disk is full or the file cannot be written.
     """
     draft = path.with_name(f".{path.name}.draft")
     try:
@@ -20,14 +105,14 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        # On a full disk it would take the room that the next attempt needs.
+        # On a full disk the draft would take the space that the next attempt needs.
         draft.unlink(missing_ok=True)
         raise
     draft.replace(path)
 
 
 def write_if_changed(path: Path, content: bytes) -> bool:
-    """Write unless the file already says exactly this; tells whether it wrote."""
+    """Write a file unless it has exactly this content; return whether it was written."""
     try:
         if path.read_bytes() == content:
             return False
@@ -38,17 +123,23 @@ def write_if_changed(path: Path, content: bytes) -> bool:
 
 
 def clear_drafts(folder: Path) -> None:
-    """Remove what a killed writer left."""
+    """Remove the drafts that a killed writer left in a folder and below."""
     for draft in folder.rglob(".*.draft"):
         draft.unlink()
 
 
 def clear_locks(path: Path) -> None:
-    """Remove the lock files beside a file that a killed writer left; nobody else may be writing."""
+    """Remove the locks that a killed writer of a file left; no other process may be writing."""
     for lock in path.parent.glob(f"{path.name}.lock*"):
         lock.unlink(missing_ok=True)
 
 
-def refused(path: Path, what: str, error: OSError) -> UsageError:
-    """The one line for a file or folder that the system does not let us use."""
-    return UsageError(f"cannot {what} {str(path)!r}: {error.strerror or error}")
+def refused(path: Path, action: str, error: OSError) -> UsageError:
+    """Build the error for a file or folder that the system does not let us use.
+
+    Args:
+        path: The file or folder.
+        action: What failed, such as ``write to``.
+        error: What the system raised.
+    """
+    return UsageError(f"cannot {action} {str(path)!r}: {error.strerror or error}")

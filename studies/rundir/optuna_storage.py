@@ -1,4 +1,4 @@
-"""Where Optuna keeps its trials: a journal file, or a database. Either is rebuilt from the rows."""
+"""Storages for Optuna's trials: a journal file or a database. Both can be rebuilt from the rows."""
 
 import hashlib
 import json
@@ -15,19 +15,25 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from ...datasets.errors import UsageError
 from .files import clear_locks
+from .read import JOURNAL
 
 PATIENCE = 60.0
-"""Seconds that a database which went away is waited for."""
+"""Seconds to wait for a database that does not respond."""
 
 
 class Database(RDBStorage):
-    """A database that many studies may share.
+    """A database that several studies may share.
 
     Attributes:
-        prefix: Begins the names of this run directory's studies in it.
+        prefix: Beginning of the names that this run directory's studies have in it.
     """
 
     prefix: str = ""
+
+
+def open_storage(directory: Path, url: str | None) -> BaseStorage:
+    """Open the database at ``url``; without one, the journal of the run directory."""
+    return open_journal(directory / JOURNAL) if url is None else open_database(url, directory)
 
 
 def open_database(url: str, directory: Path) -> Database:
@@ -35,19 +41,19 @@ def open_database(url: str, directory: Path) -> Database:
 
     Args:
         url: ``postgresql+psycopg://user@host/database``; passwords are never written anywhere.
-        directory: The run directory, which tells studies of one name apart.
+        directory: The run directory, which distinguishes studies of one name.
 
     Raises:
-        UsageError: The URL is none, its driver is missing, or nobody answers.
+        UsageError: The URL is invalid, its driver is missing, or the database does not respond.
     """
     try:
         shown = make_url(url).render_as_string(hide_password=True)
     except ArgumentError as error:
         raise UsageError(
-            "--storage takes a URL such as postgresql+psycopg://user@host/database"
+            "--storage is not a URL: give one such as postgresql+psycopg://user@host/database"
         ) from error
     if not shown.startswith("postgresql+psycopg://"):
-        raise UsageError(f"--storage {shown!r}: only postgresql+psycopg://... is known")
+        raise UsageError(f"--storage {shown!r} is not supported: use postgresql+psycopg://...")
     end = time.monotonic() + PATIENCE
     while True:
         try:
@@ -59,7 +65,7 @@ def open_database(url: str, directory: Path) -> Database:
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             if time.monotonic() > end:
                 why = str(error).splitlines()[0]
-                raise UsageError(f"the storage {shown!r} does not answer: {why}") from error
+                raise UsageError(f"the storage {shown!r} is not responding: {why}") from error
             time.sleep(0.5)
         else:
             place = f"{platform.node()}\n{directory.resolve()}"
@@ -68,15 +74,15 @@ def open_database(url: str, directory: Path) -> Database:
 
 
 def open_journal(path: Path) -> BaseStorage:
-    """Open the Optuna journal, mended; the caller holds the lock of its directory.
+    """Open the Optuna journal and repair it; the caller holds the lock of its directory.
 
-    A line that a kill or a full disk cut short makes Optuna fail for good, so everything from the
-    first broken line on is dropped.
+    Optuna cannot read a line that a kill or a full disk cut short, so everything from the first
+    broken line on is dropped.
     """
     path = path.resolve()
-    # Only a killed predecessor can have left it; waiting for it to expire takes half a minute.
+    # Only a killed process can have left a lock, and Optuna waits half a minute until it expires.
     clear_locks(path)
-    _drop_torn_tail(path)
+    _drop_broken_tail(path)
     storage = _open(path)
     try:
         storage.get_all_studies()
@@ -87,9 +93,9 @@ def open_journal(path: Path) -> BaseStorage:
 
 
 class _Journal(JournalFileBackend):
-    """Optuna's journal file, not forced to disk after every line.
+    """Optuna's journal file without forcing every line to disk.
 
-    It writes a handful of lines per trial, and what a power cut takes is rebuilt from the rows.
+    Optuna writes several lines per trial; lines lost in a power cut are rebuilt from the rows.
     """
 
     def __init__(self, path: Path) -> None:
@@ -111,13 +117,13 @@ def _open(path: Path) -> JournalStorage:
     return JournalStorage(_Journal(path))
 
 
-def _drop_torn_tail(path: Path) -> None:
+def _drop_broken_tail(path: Path) -> None:
     if not path.exists():
         return
     with path.open("rb+") as file:
-        good = 0
+        valid_bytes = 0
         for line in file:
             if not (line.startswith(b"{") and line.endswith(b"}\n")):
-                file.truncate(good)
+                file.truncate(valid_bytes)
                 break
-            good += len(line)
+            valid_bytes += len(line)

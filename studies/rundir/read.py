@@ -1,4 +1,4 @@
-"""What a run directory holds, read without its lock."""
+"""Read a run directory: study, rows, environments, code; without its lock."""
 
 import json
 import tomllib
@@ -19,11 +19,10 @@ ROWS = "runs.jsonl"
 ENVIRONMENT = "environment.json"
 CODE = "code.json"
 JOURNAL = "optuna.journal"
-LOCK = ".lock"
 
 
 def read_study(directory: Path) -> StudySpec:
-    """The study that a run directory belongs to.
+    """Read the study of a run directory.
 
     Raises:
         UsageError: The directory does not exist, is not a run directory, is of a newer format, or
@@ -35,8 +34,8 @@ def read_study(directory: Path) -> StudySpec:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
     except FileNotFoundError as error:
-        what = "is not a run directory" if directory.is_dir() else "does not exist"
-        raise UsageError(f"{str(directory)!r} {what} (there is no {STUDY} in it)") from error
+        problem = "is not a run directory" if directory.is_dir() else "does not exist"
+        raise UsageError(f"{str(directory)!r} {problem} (there is no {STUDY} in it)") from error
     except OSError as error:
         raise refused(path, "read", error) from error
     except ValueError as error:
@@ -45,7 +44,7 @@ def read_study(directory: Path) -> StudySpec:
 
 
 def read_environments(directory: Path) -> dict[str, dict[str, Any]]:
-    """Every environment that took part, by identity; empty before the first row.
+    """Read the environments that rows were made in, by identity; empty before the first row.
 
     Raises:
         UsageError: The file is damaged or cannot be read.
@@ -54,7 +53,7 @@ def read_environments(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def read_code(directory: Path) -> dict[str, dict[str, Any]]:
-    """Fingerprints of the parts of the code behind each cell; empty before the first row.
+    """Read the fingerprints of the code behind each cell, by stem; empty before the first row.
 
     Raises:
         UsageError: The file is damaged or cannot be read.
@@ -62,24 +61,24 @@ def read_code(directory: Path) -> dict[str, dict[str, Any]]:
     return _read_tables(directory / CODE, "fingerprints")
 
 
-def _read_tables(path: Path, what: str) -> dict[str, dict[str, Any]]:
+def _read_tables(path: Path, content: str) -> dict[str, dict[str, Any]]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        tables = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise refused(path, "read", error) from error
     except ValueError as error:
         raise UsageError(f"{str(path)!r} is damaged: {error}") from error
-    if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
-        raise UsageError(f"{str(path)!r} is damaged: not a table of {what}")
-    return found
+    if not isinstance(tables, dict) or not all(isinstance(v, dict) for v in tables.values()):
+        raise UsageError(f"{str(path)!r} is damaged: not a table of {content}")
+    return tables
 
 
 def read_rows(directory: Path) -> list[Row]:
-    """The whole rows of a run directory, in the order in which they ended; takes no lock.
+    """Read the rows of a run directory in the order in which they ended, without its lock.
 
-    Rows that were discarded are left out.
+    Discarded rows and a last line that is cut short are left out.
 
     Raises:
         UsageError: The table is damaged, of a newer format, or cannot be read.
@@ -95,12 +94,12 @@ def read_rows(directory: Path) -> list[Row]:
 
 
 class Scan(NamedTuple):
-    """What the table's file holds up to the first torn line.
+    """The content of the table's file up to the first line that is cut short.
 
     Attributes:
         rows: Rows that count, by slot.
-        discarded: Cells that had rows set aside.
-        size: Bytes that are whole.
+        discarded: Cells of which rows were excluded.
+        size: Bytes up to there.
     """
 
     rows: dict[Slot, Row]
@@ -116,29 +115,31 @@ def scan(path: Path, version: int = FORMAT) -> Scan:
         version: Format of its directory.
 
     Raises:
-        UsageError: Something that is not a row is followed by rows: not the mark of a kill.
+        UsageError: A damaged line is followed by rows, which no kill can cause.
+        OSError: The file does not exist or cannot be read.
     """
     rows: dict[Slot, Row] = {}
     discarded: set[Cell] = set()
-    good = 0
-    torn = None
+    valid_bytes = 0
+    bad_line = None
     for number, (line, record) in enumerate(_lines(path, version), 1):
         if record is None:
-            torn = torn or number
+            bad_line = bad_line or number
             continue
-        if torn is not None:
-            raise UsageError(f"line {torn} of {str(path)!r} is damaged; restore it from a copy")
-        good += len(line)
+        if bad_line is not None:
+            raise UsageError(f"line {bad_line} of {str(path)!r} is damaged: restore it from a copy")
+        valid_bytes += len(line)
         if isinstance(record, Row):
             rows[record.slot] = record
         else:
-            gone = set(record.cells)
-            discarded |= gone
-            rows = {slot: row for slot, row in rows.items() if slot.cell not in gone}
-    return Scan(rows, discarded, good)
+            excluded = set(record.cells)
+            discarded |= excluded
+            rows = {slot: row for slot, row in rows.items() if slot.cell not in excluded}
+    return Scan(rows, discarded, valid_bytes)
 
 
 def _lines(path: Path, version: int) -> Iterator[tuple[bytes, Row | Discard | None]]:
+    """Yield each line and its record; None for a line that is not a record."""
     with path.open("rb") as file:
         for line in file:
             try:

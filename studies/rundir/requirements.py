@@ -1,4 +1,4 @@
-"""Which versions of which packages a study was run with, as a requirements file."""
+"""The package versions that a study was run with, as a requirements file."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,20 +8,21 @@ from typing import Any
 _GROUPS = ("scorebench_methods", "scorebench_datasets", "scorebench_samplers", "scorebench_metrics")
 
 
-def lock(environment: Mapping[str, Any], modules: Iterable[str] = ()) -> str:
-    """A requirements file for pip with the packages of an environment and all that these need.
+def requirements(environment: Mapping[str, Any], modules: Iterable[str] = ()) -> str:
+    """Write a requirements file with the packages of an environment and all their dependencies.
 
     Args:
-        environment: What runs were made in; the versions that it names are those of the file,
-            the other ones are those that are installed now.
+        environment: Record of the environment. Packages that it does not name get the versions
+            that are installed now.
         modules: Plug-in modules whose packages belong to the study too.
     """
-    recorded = {_canonical(name): found for name, found in environment["packages"].items() if found}
+    packages = environment["packages"].items()
+    recorded = {_canonical(name): version for name, version in packages if version}
     closure = _closure([*recorded, *_plugin_packages(modules)])
     versions = {name: _installed(name) for name in closure} | recorded
     code = environment.get("code") or {}
     commit = f", commit {code['commit']}" if code else ""
-    changed = " (with changes of its own)" if code.get("modified") else ""
+    changed = " (with uncommitted changes)" if code.get("modified") else ""
     lines = [
         f"# scorebench {environment.get('scorebench')}{commit}{changed}",
         f"# {environment.get('python')} on {environment.get('platform')}",
@@ -32,15 +33,15 @@ def lock(environment: Mapping[str, Any], modules: Iterable[str] = ()) -> str:
 
 
 def _closure(names: Iterable[str]) -> set[str]:
-    """Packages with all that they require here, without extras."""
+    """Collect packages and all that they require on this machine, without extras."""
     from packaging.requirements import InvalidRequirement, Requirement
 
-    pending, found = list(names), set[str]()
+    pending, closure = list(names), set[str]()
     while pending:
         name = _canonical(pending.pop())
-        if name in found or name == "scorebench":
+        if name in closure or name == "scorebench":
             continue
-        found.add(name)
+        closure.add(name)
         try:
             required = metadata.requires(name) or []
         except metadata.PackageNotFoundError:
@@ -52,11 +53,11 @@ def _closure(names: Iterable[str]) -> set[str]:
                 continue
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
                 pending.append(requirement.name)
-    return found
+    return closure
 
 
 def _plugin_packages(modules: Iterable[str]) -> set[str]:
-    """Packages that registered plug-ins: by an entry point, or by being named in the study."""
+    """Packages that provide plug-ins: through an entry point, or a module named in the study."""
     tops = {module.partition(".")[0] for module in modules}
     named = {
         package

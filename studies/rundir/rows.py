@@ -1,4 +1,4 @@
-"""A row of the results table: where it belongs, what was run, what came out."""
+"""Rows of the table of runs, and the lines they are stored as."""
 
 import json
 import math
@@ -17,10 +17,10 @@ class Row:
     """One finished run.
 
     Attributes:
-        slot: Where it belongs.
-        spec: ``RunSpec.canonical()`` of what was run (text: ten thousand of them must fit).
-        result: What came out.
-        environment: Identity of the environment it ran in.
+        slot: Its place in the table.
+        spec: ``RunSpec.canonical()`` of the run (text, so that ten thousand rows fit in memory).
+        result: Its result.
+        environment: Identity of the environment that it ran in.
         suggested: See ``Job``.
     """
 
@@ -32,25 +32,35 @@ class Row:
 
     @property
     def run(self) -> RunSpec:
-        """What was run."""
+        """The settings of the run."""
         return RunSpec.parse(self.spec)
 
+    @property
+    def ok(self) -> bool:
+        """Whether the run ended without divergence or error."""
+        return self.result.state == "ok"
+
     def to_json(self) -> str:
-        """One line of strict JSON; non-finite numbers are written as strings."""
+        """Write the row as one line of strict JSON, with non-finite numbers as strings."""
         cell, phase, trial, replicate = self.slot
         data = {
-            "cell": cell, "phase": phase, "trial": trial, "replicate": replicate,
-            "environment": self.environment, "suggested": self.suggested,
-            "result": self.result.model_dump(mode="python"), "spec": json.loads(self.spec),
-        }  # fmt: skip
+            "cell": cell,
+            "phase": phase,
+            "trial": trial,
+            "replicate": replicate,
+            "environment": self.environment,
+            "suggested": self.suggested,
+            "result": self.result.model_dump(mode="python"),
+            "spec": json.loads(self.spec),
+        }
         return json.dumps(_strict(data), separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_data(cls, data: Any) -> Self:
-        """Read what ``to_json`` wrote and ``json.loads`` read.
+        """Build a row from the parsed JSON of ``to_json``.
 
         Raises:
-            ValueError: It is not a whole row.
+            ValueError: The data is not a whole row.
         """
         try:
             method, dataset, sampler = data["cell"]
@@ -68,31 +78,31 @@ class Row:
             raise ValueError(f"not a row: {error}") from error
 
     def loss(self, metric: str) -> float:
-        """Value of an objective; infinite unless the run is ok and has a finite one.
+        """Return the value of an objective; infinite unless the run is ok and has a finite value.
 
         Args:
-            metric: Name of the objective, a metric or a count of network evaluations.
+            metric: Name of the objective: a metric or a count of network evaluations.
         """
         value = self.result.metrics.get(metric, self.result.compute.get(metric, math.nan))
-        if self.result.state != "ok" or not math.isfinite(value):
+        if not self.ok or not math.isfinite(value):
             return math.inf
         return value
 
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """A line of the table that sets earlier rows aside; they stay where they are.
+    """A line of the table that excludes earlier rows, which stay in the file.
 
     Attributes:
-        cells: Cells whose rows up to here no longer count.
-        because: What no longer fits.
+        cells: Cells whose rows up to this line no longer count.
+        because: The changes that they do not fit.
     """
 
     cells: tuple[Cell, ...]
     because: tuple[str, ...]
 
     def to_json(self) -> str:
-        """One line of strict JSON."""
+        """Write the mark as one line of strict JSON."""
         data = {"discard": self.cells, "because": self.because}
         return json.dumps(data, separators=(",", ":"))
 
@@ -102,10 +112,10 @@ def parse_line(text: str | bytes, version: int = FORMAT) -> Row | Discard:
 
     Args:
         text: The line.
-        version: Format of the directory it is from.
+        version: Format of its directory.
 
     Raises:
-        ValueError: It is not a whole one.
+        ValueError: The line is not whole.
     """
     data = json.loads(text)
     if not isinstance(data, dict) or "discard" not in data:
@@ -118,7 +128,7 @@ def parse_line(text: str | bytes, version: int = FORMAT) -> Row | Discard:
 
 
 def _strict(value: Any) -> Any:
-    """Replace what JSON has no number for by strings that pydantic reads as floats again."""
+    """Replace non-finite numbers, which JSON lacks, by strings that pydantic reads as floats."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):

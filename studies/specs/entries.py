@@ -1,12 +1,17 @@
-"""What a study file says of a method, dataset or sampler: a name, a label, values and ranges."""
+"""The leaves of a study file, each a value, a range or a list, and the entries that hold them."""
 
 import re
-from typing import Annotated, Any, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self, TypeGuard
 
 from pydantic import (
     BeforeValidator,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_serializer,
     field_validator,
     model_serializer,
     model_validator,
@@ -56,15 +61,15 @@ class Choices(Frozen):
         return self
 
 
-Setting = Option | Range | Choices
-"""What a study file says of a hyperparameter: a value fixes it, a table is searched."""
+Leaf = Option | Range | Choices
+"""A leaf of a study: a value is fixed; a range or choices are open, and searched."""
 
 
 def as_tuple(value: Any) -> Any:
-    """A list as pydantic keeps it.
+    """Convert a list to a tuple.
 
     Raises:
-        UsageError: The value is no list.
+        UsageError: The value is not a list.
     """
     if not isinstance(value, list | tuple):
         example = f'["{value}"]' if isinstance(value, str) else "[...]"
@@ -72,13 +77,13 @@ def as_tuple(value: Any) -> Any:
     return tuple(value)
 
 
-def setting(value: Any) -> Setting:
+def read_leaf(value: Any) -> Leaf:
     """Read a value, ``{low, high, log}``, ``{choices}`` or a list, which is short for choices.
 
     Raises:
         UsageError: It is none of these.
     """
-    if isinstance(value, Range | Choices):
+    if is_open(value):
         return value
     if isinstance(value, dict):
         form = Choices if "choices" in value else Range
@@ -99,15 +104,82 @@ def setting(value: Any) -> Setting:
     )
 
 
-def plain(value: Setting) -> Any:
-    """What ``setting`` reads back equal."""
-    return value.model_dump(mode="json") if isinstance(value, Range | Choices) else value
+def plain(value: Leaf) -> Any:
+    """Write a leaf in the form that ``read_leaf`` reads."""
+    return value.model_dump(mode="json") if is_open(value) else value
+
+
+def is_open(value: object) -> TypeGuard[Range | Choices]:
+    """Whether a leaf is searched."""
+    return isinstance(value, Range | Choices)
+
+
+def ends(value: Leaf) -> tuple[Option, ...]:
+    """Give the values between which all values of a leaf lie: both ends, or all choices."""
+    match value:
+        case Range(low=low, high=high):
+            return low, high
+        case Choices(choices=choices):
+            return choices
+        case _:
+            return (value,)
+
+
+class OpenTable(Frozen):
+    """A table of a study whose leaves may be open: mixed into the table of a run.
+
+    Attributes:
+        FIXED: Fields that cannot be searched.
+    """
+
+    FIXED: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def leaves(cls) -> dict[str, Any]:
+        """Give the fields that can be searched, with the types of their values."""
+        fields = cls.model_fields.items()
+        return {name: field.annotation for name, field in fields if name not in cls.FIXED}
+
+    def open_leaves(self) -> dict[str, Range | Choices]:
+        """Give the fields that are searched."""
+        given = ((name, getattr(self, name)) for name in self.leaves())
+        return {name: value for name, value in given if is_open(value)}
+
+    def with_values(self, values: Mapping[str, Option]) -> Self:
+        """Replace leaves by values.
+
+        Raises:
+            pydantic.ValidationError: A value is impossible.
+        """
+        return self.model_validate({**self.model_dump(), **values})
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _value_or_open(
+        cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        """Read a leaf; each end of an open one must be a possible value."""
+        written_open = isinstance(value, dict | list | tuple | Range | Choices)
+        if info.field_name in cls.FIXED or not written_open:
+            return handler(value)
+        given = read_leaf(value)
+        for end in ends(given):
+            try:
+                handler(int(end) if isinstance(end, float) and end.is_integer() else end)
+            except ValidationError as error:
+                message = error.errors()[0]["msg"].removeprefix("Input ")
+                raise UsageError(f"{end!r} is in its range or list, and {message}") from error
+        return given
+
+    @field_serializer("*", mode="wrap")
+    def _as_read(self, value: Any, handler: SerializerFunctionWrapHandler) -> Any:
+        return plain(value) if is_open(value) else handler(value)
 
 
 class Entry(Frozen):
     """A method, dataset or sampler of a study.
 
-    In a file: its name, or a table with its name, a label and whatever is decided about it.
+    In a file: its name, or a table with its name, a label and its settings.
 
     Attributes:
         name: Name in the registry.
@@ -118,7 +190,7 @@ class Entry(Frozen):
 
     name: str
     label: str
-    settings: dict[str, Setting] = Field(default_factory=dict)
+    settings: dict[str, Leaf] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -131,11 +203,11 @@ class Entry(Frozen):
             raise UsageError(f'the table {short(value)} needs a name, for example name = "dsm"')
         if isinstance(value.get("settings"), dict):
             return value
-        settings: dict[str, Setting] = {}
+        settings: dict[str, Leaf] = {}
         for key, given in value.items():
             if key not in {"name", "label"}:
                 try:
-                    settings[key] = setting(given)
+                    settings[key] = read_leaf(given)
                 except ValueError as error:
                     raise UsageError(f"{value['name']}.{key}: {reason(error)}") from error
         return {
@@ -146,7 +218,7 @@ class Entry(Frozen):
 
     @classmethod
     def named(cls, name: str) -> Self:
-        """The entry that a bare name in a file stands for."""
+        """Make the entry that a bare name in a file stands for."""
         return cls(name=name, label=name)
 
     @field_validator("label")
@@ -169,13 +241,13 @@ class Entry(Frozen):
 
 
 def short(value: Any) -> str:
-    """A value as it is shown in one line."""
+    """Show a value in at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def reason(error: ValueError) -> str:
-    """First line of what a validator complained about, without pydantic's frame."""
+    """Give the first line of a validator's message, without pydantic's frame."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         inner = first.get("ctx", {}).get("error")

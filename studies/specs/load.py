@@ -1,4 +1,4 @@
-"""From a packaged name or a TOML file, and ``key=value`` overrides, to a valid study."""
+"""Load a study from a packaged name or a TOML file, with ``key=value`` overrides."""
 
 import re
 import tomllib
@@ -12,9 +12,8 @@ from ...bench.plugins import read_plugin
 from ...bench.spec import PERCEPTRON
 from ...datasets.errors import UsageError, unknown
 from ..engine import Engine
-from ..findings import findings
 from ..trust import trust
-from .check import check_fit, check_names, check_options
+from .check import check
 from .entries import reason, short
 from .spec import StudySpec
 
@@ -25,7 +24,7 @@ _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*|[0-9]+[A-Za-z][A-Za-z0-9_-]*")
 
 
 def presets() -> dict[str, str]:
-    """Packaged studies: summary (first comment line) by name."""
+    """List the packaged studies: summary (first comment line) by name."""
     return {path.stem: _summary(path) for path in sorted(PRESETS.glob("*.toml"))}
 
 
@@ -42,7 +41,7 @@ def load_study(
         name_or_path: Name of a packaged study (``"quick"``) or path of a TOML file.
         overrides: ``key=value`` pairs; keys are dotted (``training.steps``), values are TOML,
             a bare word being a string.
-        engine: Where hyperparameters and options are looked up; the real one unless given.
+        engine: Where hyperparameters and options are looked up (default: the real one).
 
     Raises:
         UsageError: The study cannot be read or run; one line says why.
@@ -50,7 +49,7 @@ def load_study(
     text, source, folder = _read(str(name_or_path))
     data = _toml(text, source)
     changed = parse_overrides(overrides)
-    _make_way(data, {override.key for override in changed})
+    _drop_perceptron(data, {override.key for override in changed})
     for override in changed:
         _apply(data, override)
     return checked(data, source, folder, engine)
@@ -59,13 +58,13 @@ def load_study(
 def checked(
     data: dict[str, Any], source: str, folder: Path, engine: Engine | None = None
 ) -> StudySpec:
-    """Make a study of its tables, and see whether it can be run.
+    """Make a study of its tables, and check that it can be run.
 
     Args:
-        data: What TOML gave.
-        source: What to call it in errors.
-        folder: Where its plug-in files are named from.
-        engine: Where hyperparameters and options are looked up; the real one unless given.
+        data: Tables of the study file.
+        source: Its name in errors.
+        folder: Folder that paths of its plug-in files start from.
+        engine: Where hyperparameters and options are looked up (default: the real one).
 
     Raises:
         UsageError: The study cannot be read or run; one line says why.
@@ -77,9 +76,7 @@ def checked(
         data["plugins"] = _carried(data["plugins"], folder)
     study = parse(data, source)
     trust(study.plugins)
-    check_names(study, engine)
-    check_options(study, engine)
-    check_fit(study, engine)
+    check(study, engine)
     return study
 
 
@@ -87,8 +84,8 @@ def parse(data: Mapping[str, Any], source: str) -> StudySpec:
     """Validate the tables of a study file; names are not looked up.
 
     Args:
-        data: What TOML gave.
-        source: What to call it in the error.
+        data: Tables of the study file.
+        source: Its name in the error.
 
     Raises:
         UsageError: A field is unknown, missing or impossible.
@@ -99,8 +96,8 @@ def parse(data: Mapping[str, Any], source: str) -> StudySpec:
         raise UsageError(f"{source}: {_explain(error)}") from error
 
 
-def _make_way(data: dict[str, Any], keys: Set[str]) -> None:
-    """Take the perceptron out of a study whose network an override replaces by a module."""
+def _drop_perceptron(data: dict[str, Any], keys: Set[str]) -> None:
+    """Remove the perceptron's fields if an override replaces the network by a module."""
     network = data.get("network")
     if "network.module" in keys and isinstance(network, dict):
         for name in PERCEPTRON:
@@ -108,7 +105,7 @@ def _make_way(data: dict[str, Any], keys: Set[str]) -> None:
 
 
 def _carry_network(data: dict[str, Any]) -> None:
-    """Name the file of the user's own network among the plug-ins, whose text a study carries."""
+    """Add the file of the user's own network to the plug-ins, whose text the study contains."""
     network = data.get("network")
     module = network.get("module") if isinstance(network, dict) else None
     if not isinstance(network, dict) or not isinstance(module, str):
@@ -125,34 +122,32 @@ def _carry_network(data: dict[str, Any]) -> None:
 
 
 def _carried(plugins: Any, folder: Path) -> Any:
-    """Plug-in files with their text in place of their paths."""
+    """Replace the paths of plug-in files by their text."""
     if not isinstance(plugins, list):
         raise UsageError(f'plugins = {short(plugins)} is not a list, for example ["mine.py"]')
-    found: list[Any] = []
+    carried: list[Any] = []
     for plugin in plugins:
         if isinstance(plugin, str) and plugin.endswith(".py"):
             path = folder / plugin
-            # An override is written where the command is, not where the study file lies.
+            # Overrides name files from the current folder, not from that of the study file.
             plugin = read_plugin(path if path.exists() else Path(plugin)).model_dump()
-        found.append(plugin)
-    return found
+        carried.append(plugin)
+    return carried
 
 
 def _read(name: str) -> tuple[str, str, Path]:
-    """Text of a study, what to call it, and the folder that its plug-in files are named from."""
+    """Give the text of a study, its name in errors, and the folder of its plug-in files."""
     path, folder = Path(name), Path(name).parent
     packaged = PRESETS / f"{name}.toml"
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) and packaged.is_file():
         path, folder = packaged, Path()
     elif not name or (path.suffix != ".toml" and not _exists(path)):
-        if name in findings.names():
-            raise UsageError(f"{name!r} is a finding, not a study: scorebench finding {name}")
         raise unknown("study", name, presets())
     try:
         return path.read_text(encoding="utf-8"), f"study {name}", folder
     except FileNotFoundError as error:
         known = ", ".join(presets())
-        raise UsageError(f"there is no study file {name!r} (packaged studies: {known})") from error
+        raise UsageError(f"unknown study file {name!r} (packaged studies: {known})") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"the study file {name!r} is not text in UTF-8") from error
     except (OSError, ValueError) as error:
@@ -170,14 +165,14 @@ def _exists(path: Path) -> bool:
 def _toml(text: str, source: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    # Besides its own error the parser lets those of int(), datetime and the stack through.
+    # The parser also raises errors of int(), datetime and the stack.
     except (ValueError, RecursionError) as error:
         detail = str(error).split("\n")[0] or "too deeply nested"
         raise UsageError(f"{source} is not valid TOML: {detail}") from error
 
 
 class Override(NamedTuple):
-    """A field and its new value, with the text that said so."""
+    """A field and its new value, with the text of the override."""
 
     key: str
     value: Any
@@ -185,12 +180,12 @@ class Override(NamedTuple):
 
 
 def parse_overrides(texts: Sequence[str]) -> list[Override]:
-    """Parse ``key=value`` pairs and make sure that no two of them contradict each other.
+    """Parse ``key=value`` pairs.
 
     Raises:
-        UsageError: One is not of that form, or two contradict each other.
+        UsageError: A text is not of that form, or two contradict each other.
     """
-    found: dict[str, Override] = {}
+    overrides: dict[str, Override] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         key = key.strip()
@@ -200,20 +195,20 @@ def parse_overrides(texts: Sequence[str]) -> list[Override]:
                 "for example training.steps=500"
             )
         new = Override(key, _value(text, value.strip()), text)
-        old = found.get(key)
+        old = overrides.get(key)
         if old is not None and not _same(old.value, new.value):
             raise UsageError(f"the overrides {old.text!r} and {new.text!r} contradict each other")
-        found[key] = new
-    for key in found:
+        overrides[key] = new
+    for key in overrides:
         parts = key.split(".")
         for n in range(1, len(parts)):
-            parent = found.get(".".join(parts[:n]))
+            parent = overrides.get(".".join(parts[:n]))
             if parent is not None:
+                texts = f"{parent.text!r} and {overrides[key].text!r}"
                 raise UsageError(
-                    f"the overrides {parent.text!r} and {found[key].text!r} contradict each other: "
-                    f"{key} is part of {parent.key}"
+                    f"the overrides {texts} contradict each other: {key} is part of {parent.key}"
                 )
-    return list(found.values())
+    return list(overrides.values())
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -254,8 +249,8 @@ def _apply(data: dict[str, Any], override: Override) -> None:
 
 
 def _explain(error: ValidationError) -> str:
-    """The first complaint, as one line that says where, what was given and what is right."""
-    # Unknown fields first: a misspelt one often also shows up as a missing one.
+    """Describe the first error in one line: the field, its value and a possible one."""
+    # Unknown fields first: a misspelt field often also shows up as a missing one.
     first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     place = [str(part) for part in first["loc"]]
     where = ".".join(place)
@@ -267,14 +262,14 @@ def _explain(error: ValidationError) -> str:
     inner = first.get("ctx", {}).get("error")
     if isinstance(inner, ValueError):
         return reason(inner) if not where else f"{where}: {reason(inner)}"
-    expected = first["msg"].removeprefix("Input ")
+    expected = first["msg"].removeprefix("Input ").replace("a valid tuple", "a list")
     if first["type"].startswith(("model", "dict")):
         expected = "should be a table"
     return f"{where} = {short(first['input'])} {expected}"
 
 
 def _fields(place: Sequence[str]) -> list[str]:
-    """Full names of the fields beside the one that is unknown."""
+    """Give the full names of the fields of a table."""
     model: Any = StudySpec
     for part in place:
         field = model.model_fields.get(part)

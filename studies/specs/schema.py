@@ -1,9 +1,10 @@
-"""The JSON schema of study files: what editors complete from, and what docs/studies.md is made of.
+"""The JSON schema of study files, for editors and for docs/studies.md.
 
 ``studies/schema.json`` is ``study_schema()``; ``python docs/generate.py`` writes it.
 """
 
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,39 +12,37 @@ from typing import Any
 from pydantic import BaseModel
 
 from ...bench.plugins import PluginFile
-from ...bench.spec import EvaluationSpec, NetworkSpec, TrainingSpec
+from ...bench.spec import Evaluation
 from .entries import Choices, Entry, Range
-from .spec import Confirm, Evaluation, Limits, Reference, Search, StudySpec, Training
-from .sweep import FIELDS
+from .spec import Confirm, Limits, OpenNetwork, ReferenceRows, Search, StudySpec, Training
 
 SCHEMA = Path(__file__).parents[1] / "schema.json"
 
-# Where a table of the file repeats fields of a run, they are described there.
-_MODELS: dict[type[BaseModel], type[BaseModel] | None] = {
-    StudySpec: None, Training: TrainingSpec, Search: None, Confirm: None, Reference: None,
-    Evaluation: EvaluationSpec, Limits: None, NetworkSpec: None, PluginFile: None, Range: None,
-    Choices: None,
-}  # fmt: skip
+_TABLES: tuple[type[BaseModel], ...] = (
+    Training, Search, Confirm, ReferenceRows, Evaluation, Limits, OpenNetwork, PluginFile, Range,
+    Choices,
+)  # fmt: skip
+
+_PUBLISHED: dict[type[BaseModel], str] = {OpenNetwork: "NetworkSpec", ReferenceRows: "Reference"}
+"""Names of tables in the schema, where the code has others."""
 
 
 def study_schema() -> dict[str, Any]:
-    """JSON schema (draft 2020-12) of study files, as people write them."""
+    """Make the JSON schema (draft 2020-12) of study files."""
     schema = StudySpec.model_json_schema()
-    # In a file, what is swept stands where its value would, and costs beside the objective.
-    del schema["properties"]["swept"], schema["properties"]["costs"]
+    # In a file, costs are listed after the objective.
+    del schema["properties"]["costs"]
     names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
     objective = schema["properties"]["objective"]
     schema["properties"]["objective"] = {"anyOf": [{"type": objective.pop("type")}, names]}
     tables: dict[str, Any] = schema["$defs"]
-    for name in FIELDS:
-        table, _, field = name.partition(".")
-        fields = tables[schema["properties"][table]["$ref"].rpartition("/")[2]]["properties"]
-        fields[field] = _sweepable(fields[field])
-    rate = tables["Training"]["properties"]["learning_rate"]
-    rate["anyOf"] = [*rate["anyOf"][:-1], {"type": "array", "items": {"type": "number"}}]
+    for open_table in (Training, OpenNetwork):
+        fields = tables[open_table.__name__]["properties"]
+        fields |= {name: _or_open(fields[name]) for name in open_table.leaves()}
     tables["Entry"] = _entry(tables["Entry"])
-    for model, base in _MODELS.items():
-        _describe(schema if model is StudySpec else tables[model.__name__], model, base)
+    _describe(schema, StudySpec)
+    for model in _TABLES:
+        _describe(tables[model.__name__], model)
     for table in (schema, *tables.values()):
         table.pop("title", None)
         for field in table.get("properties", {}).values():
@@ -51,11 +50,15 @@ def study_schema() -> dict[str, Any]:
             if "$ref" in field:
                 field.pop("default", None)
     about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "scorebench study"}
-    return about | schema
+    text = json.dumps(about | schema)
+    for model, name in _PUBLISHED.items():
+        text = text.replace(model.__name__, name)
+    published: dict[str, Any] = json.loads(text)
+    return published
 
 
-def _sweepable(field: dict[str, Any]) -> dict[str, Any]:
-    """A field that may have a range or a list instead of a value."""
+def _or_open(field: dict[str, Any]) -> dict[str, Any]:
+    """Allow a range or a list in place of the value of a field."""
     about: dict[str, Any] = {
         key: field.pop(key) for key in ("default", "title", "description") if key in field
     }
@@ -64,7 +67,7 @@ def _sweepable(field: dict[str, Any]) -> dict[str, Any]:
 
 
 def _entry(written_out: dict[str, Any]) -> dict[str, Any]:
-    """An entry is its name, or a table in which settings stand beside name and label."""
+    """Describe an entry: its name, or a table with its name, a label and settings."""
     about = attributes(Entry)
     settings = written_out["properties"]["settings"]["additionalProperties"]
     settings = {"anyOf": [*settings["anyOf"], {"type": "array"}]}
@@ -89,8 +92,11 @@ def _entry(written_out: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _describe(table: dict[str, Any], model: type[BaseModel], base: type[BaseModel] | None) -> None:
-    about = ({} if base is None else attributes(base)) | attributes(model)
+def _describe(table: dict[str, Any], model: type[BaseModel]) -> None:
+    """Add the descriptions of a class and its fields; inherited ones stand where they are made."""
+    about: dict[str, str] = {}
+    for parent in reversed(model.__mro__):
+        about |= attributes(parent)
     table["description"] = summary(model).partition("; see `")[0].rstrip(".") + "."
     for name, field in table["properties"].items():
         if name in about:
@@ -98,16 +104,16 @@ def _describe(table: dict[str, Any], model: type[BaseModel], base: type[BaseMode
 
 
 def summary(model: type[BaseModel]) -> str:
-    """First paragraph of a class's docstring."""
+    """Give the first paragraph of a class's docstring."""
     return _joined(inspect.cleandoc(model.__doc__ or "").split("\n\n")[0])
 
 
-def attributes(model: type[BaseModel]) -> dict[str, str]:
-    """What a class's docstring says of its attributes."""
+def attributes(model: type) -> dict[str, str]:
+    """Give the descriptions of attributes in a class's docstring."""
     text = inspect.cleandoc(model.__doc__ or "")
     listed = re.split(r"^Attributes:$", text, maxsplit=1, flags=re.MULTILINE)[1:]
-    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed[0] if listed else "", re.MULTILINE)
-    return {name: _joined(said) for name, said in found}
+    items = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed[0] if listed else "", re.MULTILINE)
+    return {name: _joined(description) for name, description in items}
 
 
 def _joined(text: str) -> str:

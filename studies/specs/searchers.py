@@ -1,8 +1,8 @@
-"""Who proposes configurations: Optuna's samplers, and a grid.
+"""Searchers: search algorithms that propose configurations. Optuna calls them samplers.
 
-Each is made anew for every batch from seeds that follow from the cell and the number of finished
-trials, and keeps nothing between batches, so that a search that was interrupted goes on as if it
-had not been. That rules Optuna's CMA-ES out, whose state lives in its storage.
+A new searcher is made for every batch, from seeds that follow from the cell and the number of
+finished trials. It has no state between batches, so that a resumed search makes the same proposals
+as an uninterrupted one. This excludes Optuna's CMA-ES, whose state lives in its storage.
 """
 
 import warnings
@@ -18,28 +18,28 @@ from ...datasets.errors import UsageError
 from .spec import Search
 
 
-def sampler_for(search: Search, cell_seed: int, batch_seed: int) -> BaseSampler:
-    """The sampler of the next batch.
+def searcher_for(search: Search, cell_seed: int, batch_seed: int) -> BaseSampler:
+    """Make the searcher of the next batch.
 
     Args:
-        search: What the study says of the search.
-        cell_seed: The same for all batches of a cell.
-        batch_seed: Another one for each.
+        search: The study's settings of the search.
+        cell_seed: Seed of the cell, the same for all its batches.
+        batch_seed: Seed of the batch.
     """
     match search.sampler:
         case "random":
             return optuna.samplers.RandomSampler(seed=batch_seed)
         case "grid":
-            return Grid()
+            return GridSearcher()
         case "qmc":
-            return Sobol(cell_seed % 2**32, batch_seed)
+            return SobolSearcher(cell_seed % 2**32, batch_seed)
         case "gp":
             return optuna.samplers.GPSampler(seed=batch_seed, n_startup_trials=search.startup)
         case _:
             return optuna.samplers.TPESampler(seed=batch_seed, n_startup_trials=search.startup)
 
 
-class Grid(BaseSampler):
+class GridSearcher(BaseSampler):
     """Every combination of the choices, trial by trial: the first name varies fastest."""
 
     def __init__(self) -> None:
@@ -48,13 +48,13 @@ class Grid(BaseSampler):
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """None: each name is decided when it is suggested."""
+        """Give an empty space: each name is decided when it is suggested."""
         return {}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Nothing, see above."""
+        """Give nothing, since the space is empty."""
         return {}
 
     def sample_independent(
@@ -64,7 +64,7 @@ class Grid(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """The digit of the trial's number that belongs to this name."""
+        """Give the digit of the trial's number that belongs to this name."""
         choices = _choices(param_name, param_distribution)
         stride = self._strides.get(trial.number, 1)
         self._strides[trial.number] = stride * len(choices)
@@ -76,23 +76,23 @@ def _choices(name: str, distribution: BaseDistribution) -> Sequence[Any]:
         return distribution.choices
     if distribution.single():
         return [getattr(distribution, "low", None)]
-    whose = "it" if "." in name else "the method" if name != "learning_rate" else "training"
+    owner = "it" if "." in name else "the method" if name != "learning_rate" else "training"
     raise UsageError(
-        f'search.sampler = "grid" needs the values of {name}: give {whose} a list, '
+        f'search.sampler = "grid" needs the values of {name}: give {owner} a list, '
         f"{name} = [...], or one value"
     )
 
 
 def grid_size(distributions: dict[str, BaseDistribution]) -> int:
-    """Number of combinations."""
+    """Count the combinations."""
     size = 1
     for name, distribution in distributions.items():
         size *= len(_choices(name, distribution))
     return size
 
 
-class Sobol(optuna.samplers.QMCSampler):
-    """Optuna's scrambled Sobol sequence, its place in it being the number of the trial."""
+class SobolSearcher(optuna.samplers.QMCSampler):
+    """Optuna's scrambled Sobol sequence, whose points are numbered by the trials."""
 
     def __init__(self, scramble_seed: int, batch_seed: int) -> None:
         with warnings.catch_warnings():
@@ -109,10 +109,10 @@ class Sobol(optuna.samplers.QMCSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The point of the sequence with the trial's number."""
+        """Give the point of the sequence with the trial's number."""
         self._number = trial.number
         return super().sample_relative(study, trial, search_space)
 
     def _find_sample_id(self, study: optuna.Study, search_space: dict[str, Any]) -> int:
-        # Optuna counts in its storage, which is lost when it is rebuilt from the rows.
+        # Optuna counts in its storage, and loses count when the storage is rebuilt.
         return self._number

@@ -8,18 +8,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
-    PlainSerializer,
     SerializerFunctionWrapHandler,
+    WithJsonSchema,
     field_validator,
     model_serializer,
     model_validator,
 )
 
 from ...bench.plugins import PluginSource
-from ...bench.spec import Device, Frozen, NetworkSpec, Schedule
+from ...bench.spec import Device, Evaluation, Frozen, NetworkSpec, TrainingSpec
 from ...datasets.errors import UsageError
-from .entries import Choices, Entry, Range, as_tuple, plain, setting, short
-from .sweep import lift, put_back
+from .entries import Choices, Entry, OpenTable, Range, as_tuple, is_open, short
 
 TRUTH = "truth"
 """Method label of the noise floor."""
@@ -31,39 +30,26 @@ Entries = Annotated[tuple[Entry, ...], BeforeValidator(as_tuple)]
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 Plugins = Annotated[tuple[PluginSource, ...], BeforeValidator(as_tuple)]
 
+# Any, because type checkers know the leaves of a run, which are values.
+_RATES: Any = Range(low=1e-4, high=1e-2, log=True)
 
-class Training(Frozen):
+
+class Training(OpenTable, TrainingSpec):
     """How every network of the study is fitted; see ``bench.spec.TrainingSpec``.
 
     Attributes:
         learning_rate: A number, or a range or list that is searched together with the method.
     """
 
-    steps: int = Field(2000, ge=0, le=10_000_000)
-    batch_size: int = Field(128, ge=1, le=1_000_000)
-    learning_rate: Annotated[
-        float | Range | Choices, BeforeValidator(lambda v: _rate(v)), PlainSerializer(plain)
-    ] = Range(low=1e-4, high=1e-2, log=True)
-    clip: float = Field(100.0, gt=0)
-    points: int = Field(100_000, ge=1, le=100_000_000)
-    schedule: Schedule = "constant"
-    ema: float = Field(0.0, ge=0, lt=1)
+    # The published schema has no bounds for it; a study is checked against them when it is read.
+    learning_rate: Annotated[float, Field(gt=0, le=10), WithJsonSchema({"type": "number"})] = _RATES
 
 
-def _rate(value: Any) -> Any:
-    read = setting(value)
-    match read:
-        case Range(low=low, high=high):
-            ends: tuple[Any, ...] = (low, high)
-        case Choices(choices=choices):
-            ends = choices
-        case _:
-            ends = (read,)
-    if any(isinstance(end, bool | str) for end in ends):
-        raise UsageError(f"{short(plain(read))} is neither a number nor a range of numbers")
-    if not all(0 < end <= 10 for end in ends):
-        raise UsageError(f"a learning rate lies above 0 and is at most 10, not {short(value)}")
-    return read if isinstance(read, Range | Choices) else float(read)
+class OpenNetwork(OpenTable, NetworkSpec):
+    """The network that is trained: a multilayer perceptron, or a module of your own."""
+
+    # Metrics and samplers depend on the kind, and a module of your own has options instead.
+    FIXED = frozenset({"kind", "module", "options"})
 
 
 class Search(Frozen):
@@ -98,7 +84,7 @@ class Confirm(Frozen):
     seeds: int = Field(5, ge=1, le=10_000)
 
 
-class Reference(Frozen):
+class ReferenceRows(Frozen):
     """Rows that say what the numbers mean.
 
     Attributes:
@@ -116,23 +102,12 @@ class Reference(Frozen):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What the reference methods are called in results."""
+        """Labels of the reference methods in results."""
         return tuple(entry.label for entry in self.methods)
 
 
 COMPUTE = ("train_evaluations", "sample_evaluations")
-"""Costs that can be objectives besides metrics: they are counted, so they are always the same."""
-
-METRICS = ("mmd", "sw1", "sw2")
-"""What is measured unless a study says otherwise, besides its objective."""
-
-
-class Evaluation(Frozen):
-    """How samples are scored; see ``bench.spec.EvaluationSpec``."""
-
-    samples: int = Field(2000, ge=2, le=1_000_000)
-    metrics: Names = METRICS
-    checkpoints: int = Field(0, ge=0, le=1000)
+"""Costs that can be objectives, like metrics: they are counts, so they are reproducible."""
 
 
 class Limits(Frozen):
@@ -165,9 +140,6 @@ class StudySpec(Frozen):
         device: Where networks are trained and sampled from: ``cpu``, where every number comes back
             to the bit, or ``cuda``, where it comes back within tolerance.
         limits: How long things may take; not part of what results depend on.
-        swept: Fields of ``training`` and ``network`` that are searched, by dotted name. In a file
-            their ranges and lists stand in the fields themselves; here the fields hold a value
-            from the middle, which the reference rows are run with.
         costs: What the list of ``objective`` holds after its first name.
     """
 
@@ -178,25 +150,24 @@ class StudySpec(Frozen):
     samplers: Entries
     objective: str
     plugins: Plugins = ()
-    network: NetworkSpec = NetworkSpec()
+    network: OpenNetwork = OpenNetwork()
     training: Training = Training()
     search: Search = Search()
     confirm: Confirm = Confirm()
-    reference: Reference = Reference()
+    reference: ReferenceRows = ReferenceRows()
     evaluation: Evaluation = Evaluation()
     device: Device = "cpu"
     limits: Limits = Limits()
-    swept: dict[str, Range | Choices] = Field(default_factory=dict)
     costs: Names = ()
 
     @model_validator(mode="before")
     @classmethod
-    def _lifted(cls, data: Any) -> Any:
-        return _measured(lift(_objectives(data))) if isinstance(data, dict) else data
+    def _split_objectives(cls, data: Any) -> Any:
+        return _measured(_objectives(data)) if isinstance(data, dict) else data
 
     @model_serializer(mode="wrap")
-    def _in_place(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        data = put_back(handler(self))
+    def _join_objectives(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data = handler(self)
         costs = data.pop("costs", ())
         return {**data, "objective": [self.objective, *costs]} if costs else data
 
@@ -231,7 +202,7 @@ class StudySpec(Frozen):
         _unique("samplers", self.samplers, (IID,))
         for entry in (*self.datasets, *self.reference.methods):
             for key, value in entry.settings.items():
-                if isinstance(value, Range | Choices):
+                if is_open(value):
                     raise UsageError(
                         f"{entry.label}.{key} is a range: only methods and samplers are searched, "
                         f"give a value such as {key} = {_example(value)}"
@@ -239,16 +210,16 @@ class StudySpec(Frozen):
         return self
 
     def to_toml(self) -> str:
-        """The study with every default written out; ``from_toml`` reads it back equal."""
+        """Write the study with every default; ``from_toml`` reads it back equal."""
         import tomli_w
 
-        # Code is easier on the eye over several lines, which read_text has ended with \n.
+        # Code is easier to read over several lines; read_text has ended them with \n.
         plain = self.model_dump(mode="json", exclude_none=True)
         return tomli_w.dumps(plain, multiline_strings=bool(self.plugins))
 
     @classmethod
     def from_toml(cls, text: str) -> Self:
-        """Read what ``to_toml`` wrote.
+        """Read the text of ``to_toml``.
 
         Raises:
             tomllib.TOMLDecodeError: The text is not TOML.
@@ -258,7 +229,7 @@ class StudySpec(Frozen):
 
 
 def _objectives(data: dict[str, Any]) -> dict[str, Any]:
-    """A list of objectives taken apart: the one that counts, and what it may cost."""
+    """Split a list of objectives into the ranking metric and the costs."""
     given = data.get("objective")
     if not isinstance(given, list | tuple):
         return data
@@ -266,28 +237,30 @@ def _objectives(data: dict[str, Any]) -> dict[str, Any]:
     if not names or not all(isinstance(name, str) for name in names):
         raise UsageError(f'objective = {short(given)} lists no metrics, for example ["mmd"]')
     if len(set(names)) < len(names):
-        raise UsageError(f"objective = {short(given)} names one twice")
+        raise UsageError(f"objective = {short(given)} names a metric twice")
     for name in names:
         if name.endswith("_seconds"):
             raise UsageError(
-                f"objective: {name} differs each time, so that no search could be repeated: "
-                f"count {' or '.join(COMPUTE)} instead"
+                f"objective: {name} varies between runs, so the search is not reproducible: "
+                f"use {' or '.join(COMPUTE)} instead"
             )
     if names[0] in COMPUTE:
-        raise UsageError(f"objective: {names[0]} is a cost: name what is to be good first")
+        raise UsageError(f"objective: {names[0]} is a cost: give a metric before it")
     return {**data, "objective": names[0], "costs": names[1:]}
 
 
 def _measured(data: dict[str, Any]) -> dict[str, Any]:
-    """A study that does not say what is measured measures its objectives too."""
+    """Add the objectives to the metrics of a study that names none."""
     evaluation = data.get("evaluation", {})
     if not isinstance(data.get("objective"), str) or not isinstance(evaluation, dict):
         return data
-    if "metrics" in evaluation:
+    given = evaluation.get("metrics")
+    if given is None:
+        costs = [name for name in data.get("costs", ()) if name not in COMPUTE]
+        given = dict.fromkeys([*Evaluation().metrics, data["objective"], *costs])
+    elif not isinstance(given, list):
         return data
-    measured = [name for name in data.get("costs", ()) if name not in COMPUTE]
-    names = list(dict.fromkeys([*METRICS, data["objective"], *measured]))
-    return {**data, "evaluation": {**evaluation, "metrics": names}}
+    return {**data, "evaluation": {**evaluation, "metrics": tuple(given)}}
 
 
 def _unique(field: str, entries: tuple[Entry, ...], reserved: Iterable[str]) -> None:

@@ -1,1 +1,1 @@
-"""What `scorebench new` writes: text with NAME and Name in it."""
+"""Templates of `scorebench new`, with NAME and Name as placeholders."""

@@ -21,9 +21,9 @@ from scorebench.methods import methods, samplers
 from scorebench.methods.module_network import ModuleNetwork
 from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
-from scorebench.methods.promises import draw_options
 from scorebench.methods.random import MemberRandom
 from scorebench.methods.setting import Setting
+from scorebench.methods.testing import draw_options
 from scorebench.studies.specs.load import load_study
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode

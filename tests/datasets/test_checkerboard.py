@@ -59,7 +59,7 @@ def test_without_noise():
     inside = -math.log(32)
     expected = torch.tensor([inside] * 4 + [-math.inf] * 2, dtype=torch.float64)
     torch.testing.assert_close(board.log_prob(x), expected)
-    with pytest.raises(UsageError, match=r"no score at sigma = 0 .*from sigma = 0\.001 on"):
+    with pytest.raises(UsageError, match=r"no score at sigma = 0 .*use sigma >= 0\.001"):
         board.score(x)
 
 

@@ -12,6 +12,11 @@ from scorebench.datasets.quadrature import panels
 from scorebench.datasets.testing import DatasetConformance
 
 
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(20_240_101)
+
+
 class TestFunnel(DatasetConformance):
     # log x2's width is x1/2, of mean 0: the entropy is that of N(0, 9) and N(0, 1). The score is
     # (-x1/9 - 1/2 + z²/2, -z exp(-x1/2)), z normal, of mean square 1/9 + 1/2 + E exp(-x1).
@@ -19,6 +24,13 @@ class TestFunnel(DatasetConformance):
     fisher: ClassVar = {0.0: 1 / 9 + 1 / 2 + math.exp(4.5)}
     within = 0.94
     looks_like_a_point_from_afar = False
+    # Tests below replace these.
+    skipped = (
+        "distribution_does_not_depend_on_the_number",
+        "histogram_of_noisy_samples_is_the_density",
+        "means_of_small_samples_vary_as_they_should",
+        "smoothing_composes",
+    )
 
     @pytest.fixture
     def dataset(self) -> Dataset:

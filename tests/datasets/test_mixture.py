@@ -65,7 +65,7 @@ def test_derivatives_of_the_bump(width, tau):
         ({"centres": torch.zeros(2, 2), "noise": 1.0, "weights": (1.0,)}, "2 centres"),
         ({"centres": torch.zeros(2, 2), "noise": 1.0, "weights": (1.0, -1.0)}, "positive"),
         ({"centres": torch.zeros(2, 2)}, "one of them > 0"),
-        ({"centres": torch.zeros(2, 2), "noise": -1.0, "width": 3.0}, "both >= 0"),
+        ({"centres": torch.zeros(2, 2), "noise": -1.0, "width": 3.0}, "both must be >= 0"),
     ],
 )
 def test_impossible_mixtures_are_refused(arguments, message):
@@ -74,5 +74,5 @@ def test_impossible_mixtures_are_refused(arguments, message):
 
 
 def test_gaussians_need_noise():
-    with pytest.raises(UsageError, match="standard deviation > 0"):
+    with pytest.raises(UsageError, match="standard deviation must be > 0"):
         GaussianMixture(torch.zeros(1, 2), 0.0)

@@ -31,7 +31,7 @@ def test_random_points_give_what_a_gaussian_has():
 def test_random_points_that_vary_too_much_are_refused(monkeypatch):
     """At sigma = 0 the funnel's squared score has a mean of 91 and a variance of 10^16."""
     monkeypatch.setattr("scorebench.datasets.quadrature._MOST_BLOCKS", 3)
-    with pytest.raises(UsageError, match="Funnel at sigma = 0 vary too much for 49152 random"):
+    with pytest.raises(UsageError, match=r"Funnel at sigma = 0 .* after 49152 random"):
         monte_carlo(get_dataset("funnel"), 0.0)
 
 
@@ -57,7 +57,7 @@ def test_fisher_information_of_edges_is_refused():
 
 
 def test_wrong_levels_are_refused():
-    with pytest.raises(UsageError, match="no noise level"):
+    with pytest.raises(UsageError, match="not a noise level"):
         get_dataset("rings").entropy(-1.0)
-    with pytest.raises(UsageError, match="no noise level"):
+    with pytest.raises(UsageError, match="not a noise level"):
         get_dataset("rings").fisher_information(math.nan)

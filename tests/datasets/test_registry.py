@@ -45,7 +45,7 @@ def test_unknown_names_get_the_nearest():
 
 
 def test_unknown_options_are_refused():
-    with pytest.raises(UsageError, match="'rings' has no options, but was given 'radius'"):
+    with pytest.raises(UsageError, match="'rings' has no options: remove 'radius'"):
         get_dataset("rings", radius=2)
 
     def plugin(*, dim: int = 2) -> int:

@@ -104,7 +104,7 @@ overrides = st.one_of(
 
 def test_generated_studies(tmp_path, monkeypatch, figure):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(study_module._Session, "run", lambda _: None)
+    monkeypatch.setattr(study_module._Session, "run", lambda *_: None)
     path, out = tmp_path / "generated.toml", tmp_path / "out"
     counts = {"valid": 0, "broken": 0}
 

@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future
 import pytest
 from scorebench.studies import study as study_module
 from scorebench.studies.execution import interrupt
-from scorebench.studies.execution.pools import LostWorker, Pool
+from scorebench.studies.execution.pools import LostWorkerError, Pool
 from scorebench.studies.study import run
 
 from ..studies.conftest import contents, make_study
@@ -36,7 +36,7 @@ class Anyhow(Pool):
             future, task = self._pending.pop()
             if self._losses and self._rng.random() < 0.05:
                 self._losses -= 1
-                future.set_exception(LostWorker("lost"))
+                future.set_exception(LostWorkerError("lost"))
                 continue
             try:
                 future.set_result(task())

@@ -1,7 +1,7 @@
 """Weights of far modes, at sizes whose noise is known."""
 
 import pytest
-from scorebench.studies.findings.mixing import basins
+from scorebench.reports.findings.mixing import basins
 
 # Standard errors: 0.014 of a weight of 1200 chains, 0.006 of one of 6000; SW1 of 2000 points has a
 # floor of 0.05 ± 0.01 on rings.

@@ -1,6 +1,7 @@
-"""How findings are run, kept, shown and refused; with one that costs nothing."""
+"""How findings are run, stored, shown and refused; with one that costs nothing."""
 
 import json
+import subprocess
 import sys
 
 import cloudpickle
@@ -8,10 +9,9 @@ import pandas as pd
 import pytest
 import scorebench as sb
 from scorebench.__main__ import main
-from scorebench.reports.findings import drawings
-from scorebench.studies.findings import findings
-from scorebench.studies.findings.base import Claim, Finding, Measured, one, row
-from scorebench.studies.findings.run import PARTS, compute, load_finding
+from scorebench.reports.findings import findings
+from scorebench.reports.findings.base import Claim, Finding, Measured, number, row
+from scorebench.reports.findings.run import PARTS, compute, load_finding
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -41,7 +41,7 @@ class Squares(Finding):
         return f"The largest is {table['value'].max():g}."
 
     claims = (
-        Claim("Q1", "2² is 4", "school", lambda t: one(t, "square", "square", n=2)),
+        Claim("Q1", "2² is 4", "school", lambda t: number(t, "square", "square", n=2)),
         Claim("Q2", "no square is negative", "school",
               lambda t: Measured(t["value"].min()), least=0),
     )  # fmt: skip
@@ -94,15 +94,39 @@ def test_finished_parts_are_kept_and_others_computed(tmp_path):
     assert COMPUTED == [2, 0, 1, 2, 3]
 
 
+def test_a_directory_of_an_earlier_version_continues(tmp_path):
+    """Earlier versions began every line but the first by ending the one before it."""
+    compute("squares", Squares(), tmp_path)
+    (tmp_path / PARTS).write_bytes((tmp_path / PARTS).read_bytes().rstrip(b"\n"))
+    COMPUTED.clear()
+    compute("squares", Squares(), tmp_path)
+    assert COMPUTED == []
+    compute("squares", Squares(count=2), tmp_path)
+    compute("squares", Squares(), tmp_path)
+    compute("squares", Squares(count=2), tmp_path)
+    assert COMPUTED == [0, 1]
+
+
+def test_figures_alone_load_matplotlib():
+    code = (
+        "import sys\n"
+        "from scorebench.reports.findings.listing import list_view\n"
+        "from scorebench.reports.findings.run import compute\n"
+        "list_view()\n"
+        "sys.exit('matplotlib' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_a_claim_can_fail(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Squares, "claims", (
-        Claim("Q3", "2² is 5", "nobody", lambda t: one(t, "square", "square", n=2)._replace(
+        Claim("Q3", "2² is 5", "nowhere", lambda t: number(t, "square", "square", n=2)._replace(
             expected=5.0), slack=0.5),
     ))  # fmt: skip
     assert run(monkeypatch, "finding", "squares", "--out", tmp_path, "-w", 1) == 1
-    said = capsys.readouterr().out
-    assert "1 of 1 claims do not hold (Q3)" in said
-    assert "NO" in said
+    output = capsys.readouterr().out
+    assert "1 of 1 claims do not hold (Q3)" in output
+    assert "NO" in output
 
 
 @pytest.mark.parametrize(
@@ -119,17 +143,19 @@ def test_numbers_that_are_not_there_never_hold():
 
 
 def test_bad_input_is_one_line(monkeypatch, capsys, tmp_path):
-    for words, said in [
+    for words, message in [
         (["finding", "langevln"], "did you mean 'langevin'"),
         (["finding", "langevin", "-o", "chain=3"], "did you mean 'chains'"),
         (["finding", "langevin", "-o", "chains=3"], "chains = 3: input should be greater"),
         (["finding", "langevin", "-o", "chains=many"], "chains = 'many': input should be a valid"),
         (["finding", "squares", "-w", "0"], "at least 1 is needed"),
         (["run", "langevin"], "scorebench finding langevin"),
+        (["show", "langevin"], "scorebench finding langevin"),
+        (["run", "langevln"], "langevln"),
     ]:
         assert run(monkeypatch, *words) == 2
         line = capsys.readouterr().err
-        assert said in line
+        assert message in line
         assert line.count("\n") == 1
 
 
@@ -148,7 +174,7 @@ def test_two_processes_do_not_share_a_directory(tmp_path):
 def test_built_in_findings_say_what_they_claim(name):
     kind = findings.get(name)
     finding = kind()
-    assert name in drawings.builtin
+    assert kind.panels
     assert kind.claims
     assert len({claim.says for claim in kind.claims}) == len(kind.claims)
     assert all(claim.source for claim in kind.claims)
@@ -162,8 +188,8 @@ def test_built_in_findings_say_what_they_claim(name):
 
 def test_listing_names_every_claim(monkeypatch, capsys):
     assert run(monkeypatch, "finding") == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for name in findings.builtin:
-        assert name in said
+        assert name in output
     run(monkeypatch, "list")
     assert "langevin" in capsys.readouterr().out.partition("findings")[2]

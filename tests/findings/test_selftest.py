@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from scorebench.studies.findings import selftest
-from scorebench.studies.findings.tools import draw
+from scorebench.reports.findings import selftest
+from scorebench.reports.findings.tools import draw
 
 # Means of standardised MMD² then have standard errors of 0.06.
 SETTINGS = {"points": 200, "repeats": 40}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scorebench.bench.streams import generator
 from scorebench.methods.random import MemberRandom
-from scorebench.studies.findings.variance import direction_variance
+from scorebench.reports.findings.variance import direction_variance
 
 # Exponents then have standard errors of 0.05, gradient variances of 2 % (d = 2) to 5 % (d = 10).
 SETTINGS = {"counts": (1, 2, 8), "repeats": 40, "dims": (1, 2, 10), "draws": 20_000}

@@ -195,7 +195,7 @@ def test_one_jet_serves_step_after_step_with_a_graph_too(kind):
         (_, score, _, _), _ = closed.jet(x, None, ("score",), training=True)
         torch.autograd.grad(score.square().sum(), theta)
         del score
-    assert [len(jets) for jets in closed.waiting.values()] == [1]
+    assert [len(jets) for jets in closed.idle.values()] == [1]
 
 
 @pytest.mark.parametrize(

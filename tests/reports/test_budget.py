@@ -5,7 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from scorebench.reports.ranking.budget import Path, budget_sentences, budgets, expected_best, path
+from scorebench.reports.ranking.budget import (
+    SearchPath,
+    budget_sentences,
+    budgets,
+    expected_best,
+    path,
+)
 from scorebench.reports.ranking.evidence import gather
 from scorebench.reports.ranking.statistics import Estimate
 
@@ -33,7 +39,7 @@ def test_intervals_of_random_search_cover_what_they_promise(n: int, trials: int)
     # The smallest of m exponential variables has mean 1/m.
     studies, hits, mean = 900, 0, 0.0
     for _ in range(studies):
-        found = Path(rng.exponential(size=n) + 1, np.ones(n), True, NOTHING).after(trials)
+        found = SearchPath(rng.exponential(size=n) + 1, np.ones(n), True, NOTHING).after(trials)
         low, high = found.interval()
         hits += low <= 1 + 1 / trials <= high
         mean += found.value / studies
@@ -42,7 +48,9 @@ def test_intervals_of_random_search_cover_what_they_promise(n: int, trials: int)
 
 
 def test_a_guided_search_is_one_path():
-    one = Path(np.array([3.0, 5.0, 2.0]), np.array([1.0, 1.0, 4.0]), False, Estimate(0, 0.1, 4))
+    one = SearchPath(
+        np.array([3.0, 5.0, 2.0]), np.array([1.0, 1.0, 4.0]), False, Estimate(0, 0.1, 4)
+    )
     assert [one.after(m).value for m in (1, 2, 3)] == [3.0, 3.0, 2.0]
     assert math.isnan(one.after(4).value)
     assert one.within(5.9).value == 3.0

@@ -108,13 +108,13 @@ def test_wrong_names_are_refused_with_the_right_ones(source: Source):
 
 
 def test_files_are_written(directory: Path, tmp_path: Path):
-    write_table(directory, tmp_path / "cells.parquet", "parquet", "cells")
+    write_table(load(directory), tmp_path / "cells.parquet", "parquet", "cells")
     assert len(pd.read_parquet(tmp_path / "cells.parquet")) == 16
-    assert leaderboard_table(directory, "table", "pairs").startswith("| first")
+    assert leaderboard_table(load(directory), "table", "pairs").startswith("| first")
     for kind, start in {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}.items():
-        write_figure(directory, "overview", tmp_path / f"figure.{kind}", 3.35)
+        write_figure(load(directory), "overview", tmp_path / f"figure.{kind}", 3.35)
         assert (tmp_path / f"figure.{kind}").read_bytes().startswith(start)
     with pytest.raises(UsageError, match=r"should end in \.svg"):
-        write_figure(directory, "overview", tmp_path / "figure.gif")
+        write_figure(load(directory), "overview", tmp_path / "figure.gif")
     with pytest.raises(UsageError, match="write"):
-        write_figure(directory, "overview", tmp_path / "nowhere" / "figure.pdf")
+        write_figure(load(directory), "overview", tmp_path / "nowhere" / "figure.pdf")

@@ -1,6 +1,6 @@
-"""The gallery as one figure."""
+"""The gallery figure."""
 
-from scorebench.reports.figures.gallery_figure import gallery_figure
+from scorebench.reports.figures.panels import gallery_figure
 from scorebench.reports.source import load
 
 
@@ -13,6 +13,6 @@ def test_a_row_per_dataset_and_a_column_per_method(directory):
     assert heads == ["truth", *(c.label for c in source.evidence.contestants)]
     names = [axis.get_ylabel() for axis in figure.axes[::columns]]
     assert names == list(source.evidence.datasets)
-    # Every panel shows a histogram, in the box of its dataset.
+    # Every panel shows a histogram within the same limits.
     assert all(len(axis.images) == 1 for axis in figure.axes)
     assert len({axis.get_xlim() for axis in figure.axes}) == 1

@@ -10,10 +10,18 @@ import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.reports.pages.tables import to_json
 from scorebench.reports.ranking.evidence import gather
-from scorebench.reports.ranking.leaderboard import cells, leaderboard
+from scorebench.reports.ranking.leaderboard import board_frame, cell_frame
 from scorebench.reports.ranking.verdict import verdict, verdict_on
 
 from .conftest import DATASETS, METHODS, fail, study
+
+
+def leaderboard(results: pd.DataFrame, objective: str) -> pd.DataFrame:
+    return board_frame(gather(results, objective))
+
+
+def cells(results: pd.DataFrame, objective: str) -> pd.DataFrame:
+    return cell_frame(gather(results, objective))
 
 
 def confirmed(results: pd.DataFrame, method: str, dataset: str) -> pd.Series:

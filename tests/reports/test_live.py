@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.reports import dashboard
+from scorebench.reports.source import load
 from scorebench.reports.tensorboard import write_tensorboard
 from scorebench.studies.rundir.optuna_storage import open_journal
 
@@ -78,7 +79,7 @@ def test_tensorboard_reads_the_curves_back(running: Path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    folder = write_tensorboard(running)
+    folder = write_tensorboard(load(running))
     events = EventAccumulator(str(folder / "dsm" / "rings" / "langevin"))
     events.Reload()
     tags = events.Tags()

@@ -1,4 +1,4 @@
-"""The picture a report opens with: axes on which the differences that matter can be seen."""
+"""The overview: scales of its axes, and its legend."""
 
 import pandas as pd
 import pytest
@@ -10,7 +10,7 @@ from .conftest import study
 
 
 def shifted(results: pd.DataFrame) -> pd.DataFrame:
-    """The same study under a metric whose floor scatters around zero, as unbiased MMD's does."""
+    """Return the study with a metric whose floor scatters around zero, like unbiased MMD."""
     return results.assign(sw1=results.sw1 - 0.04)
 
 
@@ -22,7 +22,7 @@ def test_a_floor_at_zero_gets_a_linear_axis_and_the_untrained_a_note():
         assert [text.get_text() for text in axis.texts if "untrained" in text.get_text()]
 
 
-def test_methods_that_span_decades_keep_a_bent_axis():
+def test_methods_that_span_decades_keep_a_symlog_axis():
     levels = {"good": 0.05, "bad": 40.0}
     axes = overview(gather(shifted(study(methods=levels, spread=0.001)), "sw1")).axes
     assert {axis.get_xscale() for axis in axes} == {"symlog"}

@@ -1,16 +1,18 @@
-"""The report: everything in one file, everything escaped, and a browser that agrees."""
+"""The report: one self-contained file, escaped, and checked in a browser."""
 
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pytest
+from scorebench.reports.pages.protocol import protocol
 from scorebench.reports.source import load
 from scorebench.reports.write import leaderboard_table, write_report
+from scorebench.studies.specs.spec import Search, StudySpec
 
 from .conftest import DATASETS, METHODS, fail, study
 
@@ -18,7 +20,7 @@ VOID = {"meta", "link", "img", "source", "br"}
 
 
 class Reader(HTMLParser):
-    """Checks that tags close in order, and collects addresses, texts and tables."""
+    """A parser that checks the order of tags and collects addresses and texts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,10 +31,10 @@ class Reader(HTMLParser):
         self.words: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        known = dict(attrs)
-        self.addresses += [known[k] or "" for k in ("src", "href", "srcset") if k in known]
-        self.ids += [known["id"] or ""] if "id" in known else []
-        self.images_without_alt += tag == "img" and not known.get("alt")
+        values = dict(attrs)
+        self.addresses += [values[k] or "" for k in ("src", "href", "srcset") if k in values]
+        self.ids += [values["id"] or ""] if "id" in values else []
+        self.images_without_alt += tag == "img" and not values.get("alt")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -53,21 +55,19 @@ def read(path: Path) -> Reader:
 
 @pytest.fixture(scope="module")
 def report(directory: Path) -> Path:
-    return write_report(directory)
+    return write_report(load(directory))
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    found = next(
-        (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))),
-        None,
-    )
-    if found is None:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    executable = next((path for name in names if (path := shutil.which(name))), None)
+    if executable is None:
         pytest.skip("no Chromium on this machine")
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as api:
         opened = api.chromium.launch(
-            executable_path=found,
+            executable_path=executable,
             args=[
                 "--no-sandbox", "--disable-gpu", "--disable-background-networking",
                 "--disable-component-update", "--disable-sync", "--no-first-run",
@@ -77,7 +77,7 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-def test_report_is_whole_and_asks_nothing_of_a_network(report: Path):
+def test_report_is_complete_and_needs_no_network(report: Path):
     page = read(report)
     for address in page.addresses:
         assert address.startswith(("data:", "#")), address[:80]
@@ -104,30 +104,30 @@ def test_energyless_network_says_so(directory: Path):
 
     source = load(directory)
     cells = {cell.method: cell for cell in source.evidence.on("rings")}
-    without, having = (source.portrait(cells[name]) for name in ("ssm", "dsm"))
+    without, with_energy = (source.portrait(cells[name]) for name in ("ssm", "dsm"))
     assert without is not None
-    assert having is not None
+    assert with_energy is not None
     assert without.energy is None
     words = [t.get_text() for t in panel(without, "energy").axes[0].texts]
     assert words == ["no energy:\nthe network gives\nthe score itself"]
-    assert not panel(having, "energy").axes[0].texts
+    assert not panel(with_energy, "energy").axes[0].texts
 
 
 def test_same_inputs_give_the_same_bytes(directory: Path, report: Path):
     before = {p.name: p.read_bytes() for p in (report, directory / "leaderboard.csv")}
     for name in before:
         (directory / name).unlink()
-    write_report(directory)
+    write_report(load(directory))
     assert {name: (directory / name).read_bytes() for name in before} == before
 
 
-def test_nothing_from_files_is_taken_for_markup(make_directory: Callable[[pd.DataFrame], Path]):
+def test_text_from_files_is_escaped(make_directory: Callable[[pd.DataFrame], Path]):
     results = study(datasets=("rings",), trials=2)
     evil = '<script>alert("x")</script><img src=x onerror=alert(1)>'
     fail(results, (results.method == "dsm") & (results.phase == "search"), f"train: {evil}")
     folder = make_directory(results)
     (folder / "environment.json").write_text('{"e0": {"<b>cpu</b>": "</style><script>1"}}')
-    text = write_report(folder).read_text()
+    text = write_report(load(folder)).read_text()
     assert evil not in text
     assert "<b>cpu</b>" not in text
     assert "&lt;script&gt;alert(" in text
@@ -136,21 +136,42 @@ def test_nothing_from_files_is_taken_for_markup(make_directory: Callable[[pd.Dat
     assert any(evil in words for words in page.words)
 
 
-def test_failures_and_gaps_are_told(make_directory: Callable[[pd.DataFrame], Path]):
+def test_failures_and_missing_runs_are_reported(make_directory: Callable[[pd.DataFrame], Path]):
     results = study(seeds=4, datasets=("2spirals", "rings"))
     fail(
         results, (results.method == "ssm") & (results.phase == "confirm") & (results.replicate == 1)
     )
-    gone = (results.method == "deen") & (results.dataset == "rings") & (results.phase == "confirm")
-    folder = make_directory(results[~gone])
+    missing = (
+        (results.method == "deen") & (results.dataset == "rings") & (results.phase == "confirm")
+    )
+    folder = make_directory(results[~missing])
     study_file = folder / "study.toml"
     study_file.write_text(study_file.read_text().replace("seeds = 5", "seeds = 4", 1))
-    words = " ".join(" ".join(read(write_report(folder)).words).split())
+    words = " ".join(" ".join(read(write_report(load(folder))).words).split())
     assert "This study is not finished." in words
-    assert "Without a confirmed run: 1 of 8 cells: deen on rings (langevin)." in words
+    assert "Without a confirmation run: 1 of 8 cells: deen on rings (langevin)." in words
     assert "deen is not ranked: nothing is confirmed on rings" in words
     assert words.count("train: the loss is not a number") == 2
     assert "1 of 4 failed" in words
+
+
+SEARCHERS = {
+    "tpe": "TPE (Optuna)",
+    "gp": "Bayesian optimisation with Gaussian processes (Optuna)",
+    "qmc": "a scrambled Sobol sequence",
+    "random": "random search",
+    "grid": "a grid search",
+}
+
+
+@pytest.mark.parametrize("searcher", get_args(Search.model_fields["sampler"].annotation))
+def test_the_protocol_names_the_search_algorithm(searcher: str):
+    spec = StudySpec(
+        name="s", methods=["dsm"], datasets=["rings"], samplers=["langevin"], objective="sw1",
+        search={"sampler": searcher, "trials": 8, "batch": 2},
+    )  # fmt: skip
+    sentence = next(text for text in protocol(spec) if "configurations" in text)
+    assert sentence.startswith(f"In each cell {SEARCHERS[searcher]} tried 8 configurations, 2 at")
 
 
 def test_an_unstarted_study_has_a_report_and_a_leaderboard(
@@ -158,25 +179,25 @@ def test_an_unstarted_study_has_a_report_and_a_leaderboard(
 ):
     folder = make_directory(study(datasets=("rings",)))
     (folder / "runs.jsonl").write_text("")
-    page = read(write_report(folder))
+    page = read(write_report(load(folder)))
     assert any("no answer yet" in words for words in page.words)
-    assert "no answer yet" in leaderboard_table(folder)
+    assert "no answer yet" in leaderboard_table(load(folder))
 
 
 def test_a_browser_sorts_and_stays_offline(report: Path, browser: Any):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    complaints: list[str] = []
+    errors: list[str] = []
     requests: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: requests.append(request.url))
     page.goto(report.as_uri())
     table = page.locator("table.sortable").first
 
     def column(name: str) -> list[str]:
         headers = [text.strip() for text in table.locator("thead th").all_inner_texts()]
-        at = headers.index(name) + 1
-        return table.locator(f"tbody:first-of-type tr > :nth-child({at})").all_inner_texts()
+        number = headers.index(name) + 1
+        return table.locator(f"tbody:first-of-type tr > :nth-child({number})").all_inner_texts()
 
     before = column("method")
     assert set(before[:2]) == {"dsm", "deen"}
@@ -207,7 +228,7 @@ def test_a_browser_sorts_and_stays_offline(report: Path, browser: Any):
     assert len(pictures) == 1 + 4 * (gallery + plots)
     assert min(pictures) > 0
     page.close()
-    assert complaints == []
+    assert errors == []
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
 
 

@@ -50,7 +50,7 @@ def test_few_datasets_get_a_sentence_and_no_test(results):
     assert rank_test(evidence) is None
     sentence = rank_sentence(evidence)
     assert sentence.startswith("No Friedman or Nemenyi test: with 4 datasets")
-    assert "2.3 mean ranks apart, of at most 3" in sentence
+    assert "must differ by 2.3 mean ranks, of at most 3" in sentence
 
 
 def test_enough_datasets_are_tested():

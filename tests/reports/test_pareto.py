@@ -18,6 +18,13 @@ from scorebench.studies.study import run
 from ..studies.test_front import Costly, trading
 
 
+def frame(source: Source) -> pd.DataFrame:
+    """The table of the front."""
+    evidence, costs = source.evidence, source.study.costs
+    finalists = [p for dataset in evidence.datasets for p in points(evidence, costs, dataset)]
+    return front_frame(finalists, costs)
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("front") / "run"
@@ -28,11 +35,11 @@ def source(tmp_path_factory):
 def test_points_are_means_of_fresh_runs(source):
     found = points(source.evidence, source.study.costs, "ring")
     rows = source.results.query("phase == 'search' and replicate > 0")
-    assert {(p.cell.method, p.trial) for p in found} == set(
+    assert {(p.results.method, p.trial) for p in found} == set(
         rows[["method", "trial"]].itertuples(index=False, name=None)
     )
     for point in found:
-        own = rows[(rows.method == point.cell.method) & (rows.trial == point.trial)]
+        own = rows[(rows.method == point.results.method) & (rows.trial == point.trial)]
         good = own[(own.state == "ok") & np.isfinite(own.mmd)]
         if len(good) == len(own):
             assert point.quality.value == pytest.approx(own.mmd.mean())
@@ -51,13 +58,13 @@ def test_the_front_is_of_the_means(source):
             and other.costs["train_evaluations"] <= point.costs["train_evaluations"]
         ]  # fmt: skip
         assert point.overall == (not better and math.isfinite(point.quality.value))
-        same = [other for other in better if other.cell.method == point.cell.method]
+        same = [other for other in better if other.results.method == point.results.method]
         assert point.own == (not same and math.isfinite(point.quality.value))
     assert sum(point.overall for point in found) > 1
 
 
 def test_the_table_has_winners_with_their_confirmed_means(source):
-    table = front_frame(source.evidence, source.study.costs)
+    table = frame(source)
     confirmed = source.results.query("phase == 'confirm'")
     for method, rows in table.groupby("method"):
         winner = rows[rows.winner.notna()]
@@ -85,11 +92,11 @@ def test_the_figure_shows_every_point_and_the_page_has_it(source):
     assert len(figure(source, "front-ring", 3.35).axes) == 1
     html = page(source)
     assert "Quality against cost" in html
-    assert "Only winners are confirmed on the test truth" in front_sentence(good, "mmd")
+    assert "Only winners are confirmed on the test sample" in front_sentence(good, "mmd")
 
 
 def test_one_objective_has_no_front(tmp_path):
     run(trading(objective="mmd", search={"trials": 4}), tmp_path, engine=Costly())
     plain = Source(tmp_path, read_study(tmp_path), read_results(tmp_path, Costly()), {})
     assert "front-ring" not in figures(plain)
-    assert front_frame(plain.evidence, plain.study.costs).empty
+    assert frame(plain).empty

@@ -48,7 +48,7 @@ def test_a_winner_at_the_edge_is_warned_of(spec: StudySpec):
     table = sensitivity(spec, gather(searched(), "sw1")).set_index(["method", "parameter"])
     assert table.loc[("dsm", "sigma"), "edge"] == "lower"
     said = edge_sentences(table.reset_index())
-    assert any("sigma of dsm lies at the lower edge of its range (0.02" in s for s in said)
+    assert any("sigma of dsm is at the lower edge of its range (0.02" in s for s in said)
 
 
 def test_few_trials_have_no_importance(spec: StudySpec):

@@ -1,4 +1,4 @@
-"""Learning against sampling: who makes the larger error, and in which figures and words."""
+"""Learning and sampling errors: values, the larger one, the sentence and the figure."""
 
 import math
 
@@ -14,63 +14,63 @@ from .conftest import study
 LEVELS = {"dsm": 0.5, "deen": 0.05, "ssm": 0.2, "ssm_vr": 0.4}
 
 
-def known(**shares: float):
-    """A study in which exact points of each method have that share of its error."""
+def by_label(**shares: float):
+    """Return the splits of a study in which each method has that share of learning error."""
     results = study(methods=LEVELS, datasets=("rings",), spread=0.001, shared=0.0)
     for method, share in shares.items():
-        own = (results.method == method) & (results.phase == "confirm")
-        results.loc[own, "split.sw1"] = share * results.loc[own, "sw1"]
-    return {one.label: one for one in splits(gather(results, "sw1"), "rings")}
+        rows = (results.method == method) & (results.phase == "confirm")
+        results.loc[rows, "split.sw1"] = share * results.loc[rows, "sw1"]
+    return {split.label: split for split in splits(gather(results, "sw1"), "rings")}
 
 
-def test_the_parts_are_the_means_of_the_right_rows():
-    found = known(dsm=0.9, deen=0.9)
-    one = found["dsm"]
-    assert split_columns.values(one)["learning"] == pytest.approx(0.9 * one.cell.mean)
-    assert split_columns.values(one)["sampling"] == pytest.approx(one.cell.oracle.mean())
-    assert split_columns.values(one)["floor"] == pytest.approx(one.cell.truth.mean())
+def test_errors_are_the_means_of_their_rows():
+    errors = by_label(dsm=0.9, deen=0.9)
+    dsm = errors["dsm"]
+    assert split_columns.values(dsm)["learning"] == pytest.approx(0.9 * dsm.cell.mean)
+    assert split_columns.values(dsm)["sampling"] == pytest.approx(dsm.cell.oracle.mean())
+    assert split_columns.values(dsm)["floor"] == pytest.approx(dsm.cell.truth.mean())
 
 
 def test_the_larger_error_is_named_where_the_seeds_decide_it():
-    found = known(dsm=0.9, deen=0.9, ssm=math.nan)
+    found = by_label(dsm=0.9, deen=0.9, ssm=math.nan)
     assert "ssm" not in found, "nothing was sampled exactly"
     assert found["dsm"].larger == "learning", "0.45 against 0.2 of the exact score"
     assert found["deen"].larger == "sampling"
     words = split_sentence(list(found.values()))
-    assert words.startswith("Learning makes the larger error for dsm")
-    assert "the sampler makes the larger error for" in words
+    assert words.startswith("Learning error is larger for dsm")
+    assert "sampling error is larger for" in words
     assert "deen" in words
 
 
-def test_a_sampler_that_hides_errors_is_told():
-    found = known(dsm=2.0, deen=0.9)
+def test_a_sampler_that_hides_learning_error_is_named():
+    found = by_label(dsm=2.0, deen=0.9)
     assert found["dsm"].hidden
     assert not found["deen"].hidden
-    assert "With dsm the sampler hides errors of learning" in split_sentence([*found.values()])
+    assert "With dsm the sampler hides learning error" in split_sentence([*found.values()])
 
 
 def test_a_failed_exact_score_is_the_larger_error():
     results = study(datasets=("rings",))
     results.loc[results.method == "exact", "state"] = "diverged"
-    found = splits(gather(results, "sw1"), "rings")
-    assert {one.larger for one in found} == {"sampling"}
+    errors = splits(gather(results, "sw1"), "rings")
+    assert {split.larger for split in errors} == {"sampling"}
     figure = split_figure(gather(results, "sw1"), "rings")
-    assert [text.get_text() for text in figure.axes[0].texts] == ["failed"] * len(found)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["failed"] * len(errors)
 
 
-def test_every_part_is_drawn():
+def test_all_errors_are_drawn():
     evidence = gather(study(datasets=("rings",)), "sw1")
     figure = split_figure(evidence, "rings", width=3.35)
     assert encode(figure, "pdf")
     drawn = [float(np.mean(bar.lines[0].get_xdata())) for bar in figure.axes[0].containers]
     expected = [
         value
-        for one in splits(evidence, "rings")
-        for value in (one.cell.loss.value, one.learning.value, one.sampling.value)
+        for split in splits(evidence, "rings")
+        for value in (split.cell.loss.value, split.learning.value, split.sampling.value)
     ]
     assert drawn == pytest.approx(expected)
 
 
-def test_without_it_there_is_nothing_to_show():
+def test_a_study_without_splits_has_none():
     results = study(datasets=("rings",)).drop(columns="split.sw1")
     assert splits(gather(results, "sw1"), "rings") == []

@@ -32,7 +32,7 @@ def test_leaderboard_fits_80_columns(
     samplers: tuple[str, ...], make_directory: Callable[[pd.DataFrame], Path]
 ):
     folder = make_directory(study(samplers=samplers, trials=1))
-    text = leaderboard_table(folder)
+    text = leaderboard_table(load(folder))
     assert max(len(line) for line in text.split("\n")) <= 80
     for word in (*DATASETS, *METHODS, *samplers[1:], "floor", "exact score", "±"):
         assert word in text
@@ -40,15 +40,16 @@ def test_leaderboard_fits_80_columns(
 
 
 def test_every_format_has_every_method(directory: Path):
-    assert leaderboard_table(directory, "csv").startswith("rank_low,rank_high,method,sampler,score")
-    assert leaderboard_table(directory, "markdown").count("\n") == 6
-    latex = leaderboard_table(directory, "latex")
+    source = load(directory)
+    assert leaderboard_table(source, "csv").startswith("rank_low,rank_high,method,sampler,score")
+    assert leaderboard_table(source, "markdown").count("\n") == 6
+    latex = leaderboard_table(source, "latex")
     assert r"ssm\_vr" in latex
     assert latex.count(r"\\") == 5
     for kind in ("table", "csv", "markdown", "json"):
-        assert all(method in leaderboard_table(directory, kind) for method in METHODS)
+        assert all(method in leaderboard_table(source, kind) for method in METHODS)
     with pytest.raises(UsageError, match="did you mean 'markdown'"):
-        leaderboard_table(directory, "markdwon")
+        leaderboard_table(source, "markdwon")
 
 
 def test_status_tells_what_is_missing(make_directory: Callable[[pd.DataFrame], Path]):
@@ -57,7 +58,7 @@ def test_status_tells_what_is_missing(make_directory: Callable[[pd.DataFrame], P
     console = Console(file=io.StringIO(), width=80, record=True)
     console.print(status_view(load(make_directory(results[~gone]))))
     text = console.export_text()
-    assert "Without a confirmed run: 1 of 4 cells: dsm on rings (langevin)." in text
+    assert "Without a confirmation run: 1 of 4 cells: dsm on rings (langevin)." in text
     dsm = next(line for line in text.split("\n") if line.startswith("dsm"))
     assert dsm.split()[3] == "8/8"
     assert "0/5" in dsm

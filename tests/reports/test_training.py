@@ -1,4 +1,4 @@
-"""How runs learned: what is drawn, and what of it is left out."""
+"""Training curves: quantities, missing values and the excess loss."""
 
 import math
 
@@ -11,12 +11,12 @@ from scorebench.reports.source import Learned
 STEPS = np.arange(1, 101.0)
 
 
-def learned(least: float = 3.0, looks: int = 2) -> Learned:
+def learned(least: float = 3.0, checkpoints: int = 2) -> Learned:
     curve = np.stack([STEPS, 3.4 + 5 / STEPS, 2 / STEPS], 1)
-    checkpoints = np.array([[50.0, 0.3, 0.2], [100.0, 0.2, 0.1]])[:looks]
+    measured = np.array([[50.0, 0.3, 0.2], [100.0, 0.2, 0.1]])[:checkpoints]
     shifts = 0.1 * np.arange(3)[:, None, None] * np.array([0.0, 1.0, 0.0])
     curves = curve + shifts
-    return Learned(curves, least, ("mmd", "sw1"), np.stack([checkpoints] * 3))
+    return Learned(curves, least, ("mmd", "sw1"), np.stack([measured] * 3))
 
 
 def titles(figure) -> list[str]:
@@ -31,12 +31,12 @@ def test_every_quantity_of_every_run_is_drawn(width: float):
     assert titles(figure) == (heads if width > 5 else heads[1:])
     lines = [len(axis.lines) for axis in figure.axes]
     floor = [1] if width > 5 else []
-    assert lines[: len(lines) // 2] == [3 + one for one in [*floor, 0, 0, 0]]
+    assert lines[: len(lines) // 2] == [3 + extra for extra in [*floor, 0, 0, 0]]
     drawn = figure.axes[-1].lines[0]
     np.testing.assert_allclose(drawn.get_ydata(), [0.2, 0.1])
 
 
-def test_what_is_not_known_is_said_or_left_out():
+def test_unknown_quantities_are_named_or_left_out():
     figure = training_curves({"dsm": learned(), "mine": learned(math.nan)}, "sw1")
     words = [text.get_text() for axis in figure.axes for text in axis.texts]
     assert words.count("not known") == 1
@@ -45,5 +45,5 @@ def test_what_is_not_known_is_said_or_left_out():
     assert titles(both) == ["loss", "gradient norm"]
 
 
-def test_excess_is_that_of_the_last_tenth():
+def test_excess_is_the_mean_over_the_last_tenth():
     assert learned().excess == pytest.approx(0.4 + 0.1 + 5 / 95, abs=0.01)

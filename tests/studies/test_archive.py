@@ -72,26 +72,26 @@ def test_a_certificate_of_identical_numbers(archive, engine):
     found = certify(archive, engine=engine)
     assert found.verdict == "identical"
     assert found.archive == hashlib.sha256(archive.read_bytes()).hexdigest()
-    assert found.summary == "All 16 numbers of 4 runs are identical to the bit."
+    assert found.summary == "All 16 numbers of 4 runs are bitwise identical."
     assert found.explanation == ""
     elsewhere = certify(archive, "alpha", engine=Elsewhere())
-    assert elsewhere.explanation == "The same numbers came out although CPU and torch differ."
+    assert elsewhere.explanation == "The numbers are the same although CPU and torch changed."
 
 
 def test_a_certificate_names_what_explains_it(archive):
     moved = certify(archive, "alpha", engine=Elsewhere(tilt=1.0))
     assert moved.verdict == "differs"
-    assert moved.explanation == "What is not as it was, and can explain it: CPU and torch."
+    assert moved.explanation == "This changed and can explain differences: CPU and torch."
     causes = {change.field: change.cause for change in moved.changed}
     assert causes == {
         "cpu.model": "CPU", "cpu.cores": None, "packages.torch": "torch", "packages.pandas": None,
     }  # fmt: skip
     changed = certify(archive, "alpha", engine=FakeEngine(tilt=1.0, code="2"))
     assert changed.explanation == (
-        "Other numbers are to be expected, since this is not as it was: code of the method."
+        "Differences are expected, because this changed: code of the method."
     )
     riddle = certify(archive, "alpha", engine=FakeEngine(tilt=1.0))
-    assert riddle.explanation == "Nothing that is recorded explains the differences of alpha."
+    assert riddle.explanation == "No recorded change explains the differences of alpha."
     slight = certify(archive, "alpha", engine=FakeEngine(tilt=1e-9))
     assert slight.verdict == "within tolerance"
     assert slight.summary == "Of 4 numbers of 1 run: 4 within tolerance."
@@ -109,7 +109,7 @@ def test_certificates_are_written(archive, tmp_path):
     assert page == certificate_page(found)
     assert found.explanation in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
-    with pytest.raises(UsageError, match="should end in"):
+    with pytest.raises(UsageError, match=r"end in \.html"):
         write_certificate(found, tmp_path / "c.pdf")
 
 
@@ -141,10 +141,10 @@ def add(name, content=b"x"):
         (add("models/a-b-c.pickle"), "it holds 'models/a-b-c.pickle'"),
         (add("models/a-b-c.npz/x"), "it holds"),
         (add("..\\outside"), "it holds"),
-        (lambda m, f: m.pop("runs.jsonl"), "damaged: runs.jsonl is amiss"),
+        (lambda m, f: m.pop("runs.jsonl"), "damaged: runs.jsonl is missing"),
         (lambda m, f: f["files"].update({"results.csv": "0"}), "results.csv in it was changed"),
-        (lambda m, f: f["files"].update({"code.jso": "0"}), "code.jso is amiss"),
-        (lambda m, f: f.update(archive=2), "is an archive of format 2"),
+        (lambda m, f: f["files"].update({"code.jso": "0"}), "code.jso is missing"),
+        (lambda m, f: f.update(archive=2), "is of format 2"),
         (lambda m, f: f.pop("archive"), "manifest.json cannot be read"),
         (add("format.json", b'{"format": 99}'), "is of format 99"),
     ],
@@ -195,7 +195,7 @@ def test_code_of_strangers_is_not_run_unasked(tmp_path, engine):
     from scorebench.bench import plugins
 
     plugins._active.clear()
-    with pytest.raises(UsageError, match=r"brings code that a replay runs \(mine\.py\).*--trust"):
+    with pytest.raises(UsageError, match=r"contains code that a replay runs \(mine\.py\).*--trust"):
         replay(packed, engine=engine)
     assert not trap.exists()
     assert set(replay(packed, engine=engine, trust=True).verdict) == {"identical"}
@@ -203,7 +203,7 @@ def test_code_of_strangers_is_not_run_unasked(tmp_path, engine):
 
 
 def test_export_refuses(finished, tmp_path, engine):
-    with pytest.raises(UsageError, match=r"ends in \.zip"):
+    with pytest.raises(UsageError, match=r"must end in \.zip"):
         export(finished, tmp_path / "x.tar", engine)
     with pytest.raises(UsageError, match="does not exist"):
         export(tmp_path / "nowhere", tmp_path / "x.zip", engine)

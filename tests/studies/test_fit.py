@@ -4,6 +4,7 @@ import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.specs.load import load_study
 from scorebench.studies.specs.spec import StudySpec
+from scorebench.studies.study import run
 
 STUDY = """
 name = "fit"
@@ -98,3 +99,11 @@ def test_constants_are_not_searched_unless_a_range_is_given(read):
     with pytest.raises(UsageError, match="leaves data_noise of method 'ism' open"):
         read("search.trials=0", "training.learning_rate=0.01",
              methods='[{name = "ism", data_noise = {low = 0.05, high = 0.2}}]')  # fmt: skip
+
+
+def test_a_study_is_checked_before_every_run(read, tmp_path):
+    study = read(metrics("mmd", "nll"))
+    changed = study.model_copy(update={"network": study.network.with_values({"kind": "score"})})
+    with pytest.raises(UsageError, match="'nll'"):
+        run(changed, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -110,7 +110,7 @@ def test_specs_of_the_first_format_get_the_fields_that_they_lack():
     ("text", "message"),
     [
         ('{"format": 99}', "is of format 99, and this version of scorebench knows formats up to"),
-        ('{"format": "2"}', "is damaged: the format is a whole number, not '2'"),
+        ('{"format": "2"}', "is damaged: the format '2' is not a whole number"),
         ('{"format": true}', "is damaged"),
         ('{"format": 0}', "is damaged"),
         ("[]", "is damaged"),

@@ -84,9 +84,9 @@ def test_several_objectives_read_back_equal():
     [
         ([], "lists no metrics"),
         ([1], "lists no metrics"),
-        (["mmd", "mmd"], "names one twice"),
-        (["mmd", "train_seconds"], "no search could be repeated: count train_evaluations or"),
-        (["train_evaluations", "mmd"], "is a cost: name what is to be good first"),
+        (["mmd", "mmd"], "names a metric twice"),
+        (["mmd", "train_seconds"], "search is not reproducible: use train_evaluations or"),
+        (["train_evaluations", "mmd"], "is a cost: give a metric before it"),
         (["mmd", "train_evalutions"], "unknown|did you mean|there is no metric"),
     ],
 )

@@ -63,9 +63,8 @@ def test_overrides_mean_what_they_mean_on_the_command_line(overrides, same, comp
 
 def test_ranges_and_lists_arrive_as_such(composing):
     study = composing("network.width=[8,16]", "training.steps={low:10,high:99}")
-    assert study.swept == {
-        "network.width": Choices(choices=(8, 16)), "training.steps": Range(low=10.0, high=99.0),
-    }  # fmt: skip
+    assert study.network.width == Choices(choices=(8, 16))
+    assert study.training.steps == Range(low=10.0, high=99.0)
 
 
 def test_a_module_of_ones_own_takes_the_perceptrons_place(composing, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ def press():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_at_once_where_nothing_is_held():
+def test_at_once_where_nothing_is_deferred():
     with Interrupt(), pytest.raises(KeyboardInterrupt):
         press()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -38,11 +38,11 @@ def test_swallowed_by_a_callback_it_is_raised_again():
             interrupt.wait([Future()])
 
 
-def test_what_is_held_comes_to_its_end():
+def test_a_deferred_block_comes_to_its_end():
     reached = []
 
     def hold(interrupt):
-        with interrupt.held(), interrupt.held():
+        with interrupt.deferred(), interrupt.deferred():
             press()
             reached.append("end")
         reached.append("beyond")

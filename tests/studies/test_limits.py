@@ -11,7 +11,13 @@ import cloudpickle
 import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.execution.events import RunsFinished
-from scorebench.studies.execution.pools import InProcess, LostWorker, OverTime, Processes, _kill
+from scorebench.studies.execution.pools import (
+    InProcess,
+    LostWorkerError,
+    Processes,
+    TimeLimitError,
+    _kill,
+)
 from scorebench.studies.execution.scheduler import OutOfTime
 from scorebench.studies.results import read_results
 from scorebench.studies.rundir.read import read_rows, read_study
@@ -105,11 +111,11 @@ def test_one_stopped_worker_leaves_the_others_alone(tmp_path):
     stuck = pool.submit(partial(time.sleep, 60), 0.3)
     others = [pool.submit(partial(pow, n, 2), 5) for n in range(40)]
     assert [future.result(10) for future in others] == [n**2 for n in range(40)]
-    with pytest.raises(OverTime):
+    with pytest.raises(TimeLimitError):
         stuck.result(10)
     dead = pool.submit(partial(os._exit, 3))
     after = pool.submit(os.getpid)
-    with pytest.raises(LostWorker):
+    with pytest.raises(LostWorkerError):
         dead.result(10)
     assert after.result(10) != os.getpid()
     with pytest.raises(ZeroDivisionError):
@@ -147,7 +153,7 @@ def test_closing_does_not_wait_for_what_is_under_way():
 
 
 def test_in_this_process_nothing_can_be_stopped():
-    with pytest.raises(ValueError, match="cannot be stopped"):
+    with pytest.raises(ValueError, match="cannot have a time limit"):
         InProcess().submit(os.getpid, 1.0)
 
 

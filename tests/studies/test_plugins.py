@@ -144,6 +144,6 @@ def test_mistakes_are_said_in_one_line(folder, override):
 
 def test_built_in_names_are_taken():
     code = 'from scorebench.datasets import datasets\n@datasets.register("rings")\nclass R: ...\n'
-    with pytest.raises(UsageError, match="built-in dataset 'rings' already"):
+    with pytest.raises(UsageError, match="dataset 'rings' is built in already"):
         activate([PluginFile(file="r.py", code=code)])
     assert datasets.get("rings").__module__ == "scorebench.datasets.rings"

@@ -217,7 +217,7 @@ def test_best_of_several_samplers(tmp_path, engine):
 def test_best_refuses(finished, engine):
     with pytest.raises(UsageError, match="did you mean 'alpha'"):
         best(finished, "alpa", "ring", engine=engine)
-    with pytest.raises(UsageError, match="no confirmed runs"):
+    with pytest.raises(UsageError, match="no confirmation runs"):
         best(finished, "delta", "ring", engine=engine)
 
 
@@ -278,7 +278,7 @@ def test_replay_that_diverges_differs(finished):
 def test_replay_refuses(finished, tmp_path, engine):
     with pytest.raises(UsageError, match="did you mean 'ring'"):
         replay(finished, "alpha", "rang", engine=engine)
-    with pytest.raises(UsageError, match="no confirmed runs"):
+    with pytest.raises(UsageError, match="no confirmation runs"):
         replay(finished, "delta", engine=engine)
     with pytest.raises(UsageError, match="does not exist"):
         replay(tmp_path / "nowhere", engine=engine)

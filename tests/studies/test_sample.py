@@ -5,12 +5,12 @@ import pytest
 from scorebench.bench.from_spec import stream_of
 from scorebench.bench.spec import RunSpec
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.sample import _draw, _stored, sample
+from scorebench.studies.sample import _draw, _read_model, sample
 
 
 def test_the_stored_model_repeats_the_stored_samples(tiny_run):
     """With the run's own stream of noise, the points are those that were scored, to the bit."""
-    spec, tensors = _stored(tiny_run / "models" / "dsm-rings-langevin.safetensors", tiny_run)
+    spec, tensors = _read_model(tiny_run / "models" / "dsm-rings-langevin.safetensors", tiny_run)
     assert isinstance(spec, RunSpec)
     with np.load(tiny_run / "samples" / "dsm-rings-langevin.npz") as stored:
         best = stored["samples"][stored["replicate"] == spec.replicate]
@@ -37,7 +37,7 @@ def test_mistakes_are_said(tiny_run, tmp_path):
     with pytest.raises(UsageError, match="n = 0"):
         sample(tiny_run, "dsm", "rings", n=0)
     (tmp_path / "study.toml").write_text((tiny_run / "study.toml").read_text())
-    with pytest.raises(UsageError, match="holds no model for this yet"):
+    with pytest.raises(UsageError, match="holds no model of this cell yet"):
         sample(tmp_path, "dsm", "rings")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "dsm-rings-langevin.safetensors").write_text("no")

@@ -15,7 +15,7 @@ from .fake_engine import FakeEngine
 
 def test_every_field_is_described_and_nothing_else():
     schema = study_schema()
-    assert set(schema["properties"]) == set(StudySpec.model_fields) - {"swept", "costs"}
+    assert set(schema["properties"]) == set(StudySpec.model_fields) - {"costs"}
     for name, field in schema["properties"].items():
         table = schema["$defs"].get(field.get("$ref", "").rpartition("/")[2])
         if table is None:

@@ -10,9 +10,9 @@ from scorebench.studies.cell import Cell, Slot
 from scorebench.studies.plan import Plan
 from scorebench.studies.rundir.optuna_storage import open_journal
 from scorebench.studies.rundir.rows import Row
-from scorebench.studies.search import WORST, Search
+from scorebench.studies.search import WORST, CellSearch
 from scorebench.studies.specs.entries import Choices, Entry, Range
-from scorebench.studies.specs.space import Common, common, explore, propose
+from scorebench.studies.specs.open import Template
 
 from .conftest import make_study
 
@@ -21,18 +21,20 @@ def entry(name, **settings):
     return Entry(name=name, label=name, settings=settings)
 
 
-SHARED = Common(0.1, {})
+def template(engine, method, rate=0.1):
+    study = make_study(training={"learning_rate": rate})
+    study = study.model_copy(update={"methods": (method,)})
+    return Template(engine, study, Cell(method.label, "ring", "walk"))
 
 
-def test_explore_sees_every_branch(engine):
-    found = explore(engine, entry("beta"), common(engine, make_study(), "walk"))
-    assert set(found.names) == {"sigma", "kind", "slope", "count", "learning_rate"}
-    assert found.free == ["sigma", "kind", "count", "slope", "learning_rate"]
-    found = explore(engine, entry("beta", kind="flat", sigma=0.1), SHARED)
-    assert found.free == ["count"]
-    assert explore(engine, entry("epsilon"), SHARED).free == []
+def test_every_branch_is_explored(engine):
+    open_rate = template(engine, entry("beta"), [0.1, 0.2])
+    assert set(open_rate.hyperparameters) == {"sigma", "kind", "slope", "count", "learning_rate"}
+    assert open_rate.open == ["sigma", "kind", "count", "slope", "learning_rate"]
+    assert template(engine, entry("beta", kind="flat", sigma=0.1)).open == ["count"]
+    assert template(engine, entry("epsilon")).open == []
     rate = Range(low=1e-3, high=1e-2)
-    assert explore(engine, entry("epsilon", learning_rate=rate), SHARED).free == ["learning_rate"]
+    assert template(engine, entry("epsilon", learning_rate=rate)).open == ["learning_rate"]
 
 
 def test_settings_narrow_the_space(engine):
@@ -42,8 +44,10 @@ def test_settings_narrow_the_space(engine):
     )  # fmt: skip
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     seen = set()
+    open_places = template(engine, narrowed)
     for _ in range(60):
-        options, rate, _ = propose(engine, narrowed, SHARED, study.ask())
+        run = open_places.close(open_places.suggest(study.ask()))
+        options, rate = run.method.options, run.training.learning_rate
         assert 0.2 <= options["sigma"] <= 0.3
         assert isinstance(rate, float)
         seen.add((options["width"], rate))
@@ -52,7 +56,9 @@ def test_settings_narrow_the_space(engine):
 
 def test_fixed_values_keep_the_kind_of_their_hyperparameter(engine):
     fixed = entry("gamma", sigma=1, width=9.0, learning_rate=1)
-    options, rate, _ = propose(engine, fixed, SHARED, optuna.trial.FixedTrial({}))
+    closed = template(engine, fixed)
+    run = closed.close(closed.suggest(optuna.trial.FixedTrial({})))
+    options, rate = run.method.options, run.training.learning_rate
     assert options == {"sigma": 1.0, "width": 9}
     assert (type(options["sigma"]), type(options["width"]), type(rate)) == (float, int, float)
 
@@ -72,7 +78,7 @@ def test_fixed_values_keep_the_kind_of_their_hyperparameter(engine):
 )
 def test_unsuitable_settings_are_refused(engine, name, settings):
     with pytest.raises(UsageError):
-        explore(engine, entry(name, **settings), SHARED)
+        template(engine, entry(name, **settings)).middle()
 
 
 CELL = Cell("beta", "ring", "walk")
@@ -86,7 +92,7 @@ def trial_row(number, suggested, value, state="ok", spec=None):
 
 def searcher(engine, path, **changes):
     study = make_study(**changes)
-    return Search(engine, study, study.methods[1], CELL, open_journal(path))
+    return CellSearch(Template(engine, study, CELL), open_journal(path))
 
 
 def value_of(suggested):
@@ -142,7 +148,7 @@ def test_optuna_is_told_finite_numbers(engine, tmp_path):
 
 def test_what_optuna_was_told_is_not_compared_again(engine, tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr(Search, "_agrees", lambda *_: told.append(1) or True)
+    monkeypatch.setattr(CellSearch, "_agrees", lambda *_: told.append(1) or True)
     search = searcher(engine, tmp_path / "a")
     drive(search, [], 40)
     assert len(told) == 0  # the time per batch would grow with the trials
@@ -180,12 +186,9 @@ def choose(engine, trials, repeats, **changes):
 
 @pytest.fixture
 def specs(engine):
-    plan = Plan(make_study(training={"learning_rate": 0.1}), engine)
-
     def spec(sigma):
-        fixed = entry("alpha", sigma=sigma)
-        proposal = propose(engine, fixed, SHARED, optuna.trial.FixedTrial({}))
-        return plan._spec(Cell("alpha", "ring", "walk"), proposal).canonical()
+        closed = template(engine, entry("alpha", sigma=sigma))
+        return closed.close(closed.middle()).canonical()
 
     return spec
 

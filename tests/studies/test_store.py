@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scorebench.bench.spec import Failure, RunResult
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.cell import Cell, Slot
+from scorebench.studies.rundir.files import append_lines, locked
 from scorebench.studies.rundir.read import read_rows, read_study
 from scorebench.studies.rundir.rows import Row, parse_line
 from scorebench.studies.rundir.store import Store
@@ -160,6 +161,37 @@ def test_a_full_disk_stops_the_study_and_loses_nothing(finished, tmp_path, engin
     assert read_rows(tmp_path / "out")
     run(make_study(), tmp_path / "out", engine=engine)
     assert contents(tmp_path / "out") == contents(finished)
+
+
+def test_lines_are_appended_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "lines"
+    append_lines(path, ["one", "two"])
+    with path.open("a") as file:
+        file.write("cut sho")
+    append_lines(path, ["three"])
+    assert path.read_text() == "one\ntwo\ncut sho\nthree\n"
+
+    def write(file, data):
+        if len(data) < 8:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(file, data[:4])
+
+    real = os.write
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(UsageError, match=r"cannot write to .*No space left"):
+        append_lines(path, ["a long line"])
+    assert path.read_text() == "one\ntwo\ncut sho\nthree\n"
+
+
+def test_a_directory_has_one_writer(tmp_path):
+    with (
+        locked(tmp_path / "a" / "b"),
+        pytest.raises(UsageError, match="in use by another process: wait"),
+        locked(tmp_path / "a" / "b"),
+    ):
+        pass
+    with locked(tmp_path / "a" / "b"):
+        pass
 
 
 def test_the_lock_is_given_back(tmp_path, engine):

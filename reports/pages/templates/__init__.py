@@ -1,1 +1,1 @@
-"""The report's template, style sheet and script."""
+"""Templates, style sheet and script of the pages."""

@@ -1,4 +1,4 @@
-// Sorting and filtering only: everything can be read without them.
+// Sorting and filtering; the page reads without them.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
@@ -26,7 +26,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   if (body.rows.length < 6) continue;
   const field = document.createElement("input");
   field.type = "search";
-  field.placeholder = "words, or -word to leave out";
+  field.placeholder = "words, or -word to exclude";
   const label = document.createElement("label");
   label.append("Filter rows ", field);
   const count = document.createElement("output");

@@ -1,4 +1,4 @@
-"""Grids and Optuna's samplers: what they cover, and that interruptions do not show."""
+"""Searchers: grids and Optuna's algorithms cover the space, interrupted or not."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.results import read_results
 from scorebench.studies.specs.check import check_options
-from scorebench.studies.specs.searchers import Grid, Sobol
+from scorebench.studies.specs.searchers import GridSearcher, SobolSearcher
 from scorebench.studies.study import run
 
 from .conftest import make_study
@@ -67,9 +67,9 @@ def test_incomplete_grids_are_refused(fields, message, engine):
 
 
 def test_sobol_points_fill_the_square_evenly():
-    study = optuna.create_study(sampler=Sobol(3, 0))
+    study = optuna.create_study(sampler=SobolSearcher(3, 0))
     for number in range(65):
-        study.sampler = Sobol(3, number)
+        study.sampler = SobolSearcher(3, number)
         trial = study.ask()
         trial.suggest_float("a", 0, 1)
         trial.suggest_float("b", 0, 1)
@@ -81,7 +81,7 @@ def test_sobol_points_fill_the_square_evenly():
 
 
 def test_grid_numbers_are_digits():
-    study = optuna.create_study(sampler=Grid())
+    study = optuna.create_study(sampler=GridSearcher())
     seen = []
     for _ in range(6):
         trial = study.ask()

@@ -1,4 +1,4 @@
-"""What several findings compute with: streams, crowds of models, training, scores."""
+"""Tools of several findings: random streams, training and scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,16 +19,17 @@ from ...methods.networks import MLP
 from ...methods.objectives.base import ScoreMatching
 from ...methods.random import MemberRandom
 from ...methods.sampling.base import Sampler
+from .base import TableRow, row
 
 Names = str | int
 
 
 class Crowd(MemberRandom):
-    """Numbers for many members out of one stream: cheap where no member is looked at alone.
+    """Random numbers of many members from one stream: cheap if no member is needed alone.
 
     Args:
-        stream: Where all numbers come from.
-        members: How many models share it.
+        stream: Source of all numbers.
+        members: Number of models that share it.
         dtype: Floating-point type of the numbers.
     """
 
@@ -48,10 +49,10 @@ class Crowd(MemberRandom):
 
 
 class Fixed(MemberRandom):
-    """A stream that gives one set of normal numbers, whatever it is asked for.
+    """A stream that always gives the same normal numbers.
 
     Args:
-        noise: Shape (K, B, d).
+        noise: The numbers, shape (K, B, d).
     """
 
     def __init__(self, noise: Tensor) -> None:
@@ -59,32 +60,32 @@ class Fixed(MemberRandom):
         self._noise = noise
 
     def normal_like(self, x: Tensor) -> Tensor:
-        """The numbers."""
+        """Give the numbers."""
         return self._noise.expand_as(x)
 
     def slices(self, kind: str, count: int, x: Tensor) -> Tensor:  # noqa: ARG002
-        """The numbers as directions, one per point."""
+        """Give the numbers as directions, one per point."""
         return self._noise.unsqueeze(1)
 
 
 def streams(seed: int, *names: Names, members: int = 1) -> MemberRandom:
-    """A stream of its own for each of some members."""
+    """Make an independent stream for each member."""
     return MemberRandom([generator(seed, *names, k) for k in range(members)])
 
 
 def full(members: int, value: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """A number of each member as objectives take it, shape (members, 1, 1)."""
+    """Give every member the same option of an objective, shape (members, 1, 1)."""
     return torch.full((members, 1, 1), value, dtype=dtype)
 
 
 def mean_error(values: Tensor) -> tuple[float, float]:
-    """Mean of independent numbers and its standard error."""
+    """Compute the mean of independent numbers and its standard error."""
     flat = values.double().flatten()
     return float(flat.mean()), float(flat.std() / len(flat) ** 0.5)
 
 
 def variance_error(values: Tensor) -> tuple[float, float]:
-    """Variance of independent numbers and its standard error, whatever their distribution."""
+    """Compute the variance of independent numbers and its standard error, for any distribution."""
     flat = values.double().flatten()
     squares = (flat - flat.mean()).square()
     return float(squares.mean()), float(squares.std() / len(flat) ** 0.5)
@@ -94,9 +95,9 @@ class Trained(NamedTuple):
     """Networks after training, each with its own seed.
 
     Attributes:
-        models: One member each.
-        curve: Steps and losses up to them since the step before, a column per member,
-            shape (points, 1 + K).
+        models: Models of one member.
+        curve: Training steps, and the mean losses of each member since the previous of those
+            steps, shape (points, 1 + K).
         data: Training sets, shape (K, N, d).
     """
 
@@ -119,9 +120,9 @@ def train(
     learning_rate: float = 1e-3,
     schedule: Schedule = "constant",
 ) -> Trained:
-    """Train some networks on a dataset as a study does, side by side.
+    """Train several networks on a dataset together, as a study does.
 
-    All objectives see the same data, batches and initial weights.
+    Data, batches and initial weights do not depend on the objective.
     """
     conditional = objective.conditional
     mlp = MLP(dataset.dim, width=width, conditional=conditional)
@@ -145,7 +146,7 @@ def train(
 
 
 def draw(sampler: Sampler, model: Model, n: int, seed: int, *names: Names) -> Tensor:
-    """Points of a model of one member, shape (n, d)."""
+    """Draw points from a model of one member, shape (n, d)."""
     return sampler.sample(model, n, streams(seed, *names, "sampler")).points[0]
 
 
@@ -153,7 +154,16 @@ def scores(
     names: Sequence[str], dataset: Dataset, seed: int, samples: Tensor, model: Model | None = None,
     target: float = 0.0,
 ) -> dict[str, float]:  # fmt: skip
-    """Metrics by name, against a truth sample of the size of ``samples``."""
+    """Compute metrics by name, with a truth sample of the size of ``samples``."""
     truth = dataset.sample(len(samples), generator(seed, "truth"))
     subject = Subject(samples, model, target)
     return {name: metrics.get(name)(dataset, truth).measure(subject) for name in names}
+
+
+def scored(
+    experiment: str, names: Sequence[str], dataset: Dataset, seed: int, samples: Tensor,
+    model: Model | None = None, target: float = 0.0, /, **axes: Any,
+) -> list[TableRow]:  # fmt: skip
+    """Compute metrics as rows of a finding's table; see ``scores`` and ``row``."""
+    values = scores(names, dataset, seed, samples, model, target)
+    return [row(experiment, name, value, **axes) for name, value in values.items()]

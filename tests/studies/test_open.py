@@ -1,4 +1,4 @@
-"""Sweeps over fields of training, networks and samplers."""
+"""Open places in training, networks and samplers."""
 
 import itertools
 import math
@@ -13,8 +13,8 @@ from scorebench.studies.results import read_results
 from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.specs.check import check_fit, check_options
 from scorebench.studies.specs.entries import Choices, Range
+from scorebench.studies.specs.open import FIELDS, value_in
 from scorebench.studies.specs.spec import StudySpec
-from scorebench.studies.specs.sweep import FIELDS, applied, value_of
 from scorebench.studies.study import run
 from scorebench.studies.winners import best
 
@@ -22,7 +22,7 @@ from .conftest import contents, make_study
 from .fake_engine import FakeEngine
 
 WALK = {"name": "walk", "step_size": {"low": 0.001, "high": 0.1, "log": True}, "steps": [5, 20]}
-SWEPT = {
+OPEN = {
     "methods": ["alpha", "epsilon"],
     "samplers": [WALK],
     "training": {
@@ -40,20 +40,20 @@ def trials(directory, engine):
     return table.query("phase == 'search' and replicate == 0")
 
 
-def test_a_swept_study_reads_back_equal_and_in_place():
-    study = make_study(**SWEPT)
-    text = study.to_toml()
-    assert "swept" not in text
-    assert StudySpec.from_toml(text) == study
-    assert study.swept["network.width"] == Range(low=4.0, high=12.0)
-    assert study.swept["training.batch_size"] == Choices(choices=(16, 32))
-    # What needs one value has one.
-    assert (study.training.steps, study.training.batch_size) == (100, 16)
-    assert (study.network.width, study.network.activation) == (8, "swish")
+def test_a_study_with_open_places_reads_back_equal(engine):
+    study = make_study(**OPEN)
+    assert StudySpec.from_toml(study.to_toml()) == study
+    assert study.network.width == Range(low=4.0, high=12.0)
+    assert study.training.batch_size == Choices(choices=(16, 32))
+    plan = Plan(study, engine)
+    middle = plan.example(plan.tuned[0])
+    assert (middle.training.steps, middle.training.batch_size) == (100, 16)
+    assert (middle.network.width, middle.network.activation) == (8, "swish")
+    assert type(middle).parse(middle.canonical()) == middle
 
 
 def test_every_value_is_within_its_range_and_reaches_the_runs(tmp_path, engine):
-    study = make_study(**SWEPT, search={"trials": 24})
+    study = make_study(**OPEN, search={"trials": 24})
     check_options(study, engine)
     check_fit(study, engine)
     run(study, tmp_path, engine=engine)
@@ -72,7 +72,7 @@ def test_every_value_is_within_its_range_and_reaches_the_runs(tmp_path, engine):
         if row.slot.phase == "search":
             line = table[(table.key == row.result.key)]
             for name in NAMES if len(line) else ():
-                assert value_of(row.run, name) == line[f"params.{name}"].iloc[0]
+                assert value_in(row.run, name) == line[f"params.{name}"].iloc[0]
         if row.slot.phase == "reference" and row.slot.cell.method != "truth":
             assert row.run.network.width == 8
             assert math.isclose(row.run.sampler.options["step_size"], 0.01)
@@ -80,7 +80,7 @@ def test_every_value_is_within_its_range_and_reaches_the_runs(tmp_path, engine):
 
 @pytest.mark.parametrize("sampler", ["tpe", "qmc"])
 def test_interruptions_do_not_show(sampler, tmp_path, engine):
-    fields = {**SWEPT, "methods": ["alpha"]}
+    fields = {**OPEN, "methods": ["alpha"]}
     search = {"batch": 4, "startup": 4, "sampler": sampler}
     run(make_study(**fields, search={**search, "trials": 12}), tmp_path / "a", engine=engine)
     run(make_study(**fields, search={**search, "trials": 4}), tmp_path / "b", engine=engine)
@@ -120,11 +120,11 @@ def test_a_grid_needs_lists():
 
 
 def test_the_winner_is_repeated_without_a_search(tmp_path, engine):
-    run(make_study(**SWEPT), tmp_path / "run", engine=engine)
+    run(make_study(**OPEN), tmp_path / "run", engine=engine)
     table = read_results(tmp_path / "run", engine)
     wanted = table.query("phase == 'confirm' and method == 'epsilon'")
     again = best(tmp_path / "run", "epsilon", "ring", engine=engine)
-    assert again.swept == {}
+    assert again.training.open_leaves() == again.network.open_leaves() == {}
     check_options(again, engine)
     again = StudySpec.from_toml(again.to_toml())
     run(again, tmp_path / "again", engine=engine)
@@ -132,7 +132,7 @@ def test_the_winner_is_repeated_without_a_search(tmp_path, engine):
     assert list(found.key) == list(wanted.key)
 
 
-def test_nothing_is_swept_where_nothing_is_searched(engine):
+def test_nothing_is_open_where_nothing_is_searched(engine):
     study = make_study(
         methods=["epsilon"], training={"learning_rate": 0.1, "steps": [1, 2]}, search={"trials": 0}
     )
@@ -166,12 +166,12 @@ def test_whole_numbers_are_numbers_where_numbers_are_asked_for(tmp_path, engine)
 
 
 def test_ranges_that_lack_an_end_are_explained():
-    with pytest.raises(UsageError, match=r"network.width: high: Field required"):
+    with pytest.raises(UsageError, match=r"field network.width.high is missing"):
         make_study(network={"width": {"low": 3}})
 
 
 def test_time_is_estimated_with_values_from_the_middle(engine):
-    assert estimate(make_study(**SWEPT), engine).runs["search"] == 2 * (10 + 2 * 2)
+    assert estimate(make_study(**OPEN), engine).runs["search"] == 2 * (10 + 2 * 2)
 
 
 def test_members_of_other_shapes_and_samplers_give_what_they_give_alone(tmp_path):
@@ -192,14 +192,29 @@ def test_members_of_other_shapes_and_samplers_give_what_they_give_alone(tmp_path
     assert set(replay(tmp_path).verdict) == {"identical"}
 
 
-def test_every_field_can_be_swept_in_a_run(engine):
-    study = make_study(methods=["alpha"], training={"learning_rate": 0.1})
-    spec = Plan(study, engine).example(Plan(study, engine).tuned[0])
+def test_every_field_can_be_open(tmp_path, engine):
     values = {"training.schedule": "cosine", "training.steps": 7, "training.batch_size": 3,
               "training.clip": 2.0, "training.points": 11, "training.ema": 0.5,
-              "network.width": 5, "network.depth": 3, "network.activation": "softplus"}  # fmt: skip
-    assert set(values) == set(FIELDS)
-    changed = applied(spec, {**values, "sampler.steps": 3})
-    assert {name: value_of(changed, name) for name in values} == values
-    assert type(spec).parse(changed.canonical()) == changed
-    assert changed.sampler.options == {**spec.sampler.options, "steps": 3}
+              "training.learning_rate": 0.1, "network.width": 5, "network.depth": 3,
+              "network.activation": "softplus"}  # fmt: skip
+    assert set(values) <= FIELDS
+    tables = {"training": {}, "network": {}}
+    for place in FIELDS:
+        table, _, name = place.partition(".")
+        value = values.get(place, 0.25)
+        tables[table][name] = [value, value]
+    study = make_study(methods=["alpha"], search={"trials": 4}, **tables)
+    assert StudySpec.from_toml(study.to_toml()) == study
+    run(study, tmp_path, engine=engine)
+    for row in read_rows(tmp_path):
+        if row.slot.phase != "reference":
+            assert {name: value_in(row.run, name) for name in values} == values
+            assert type(row.run).parse(row.spec) == row.run
+
+
+def test_numbers_are_typed_where_they_are_read():
+    study = make_study(training={"clip": [10, 20], "steps": [4.0, 5]})
+    closed = study.training.with_values({"clip": 10, "steps": 4.0, "learning_rate": 1})
+    assert (type(closed.clip), type(closed.steps), closed.open_leaves()) == (float, int, {})
+    with pytest.raises(ValueError, match="greater than"):
+        study.training.with_values({"clip": -1})

@@ -1,0 +1,311 @@
+"""Checks of training objectives.
+
+Whether a loss is the intended one needs tests of its own: a closed form, a derivation.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from random import getstate
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...datasets import get_dataset
+from ...datasets.base import Dataset
+from ...datasets.testing.conformance import Check, CheckFailedError, require, seeded
+from ..network_model import NetworkModel
+from ..networks import MLP
+from ..normal_model import NormalModel
+from ..objectives.base import ScoreMatching
+from ..random import MemberRandom
+from ..setting import Setting
+from .draws import as_tensors, draw_options, streams
+
+Objective = type[ScoreMatching]
+Options = Mapping[str, Any]
+Kind = Literal["energy", "score"]
+
+_MEMBERS = range(3)
+# Points per batch; odd numbers reveal arithmetic that depends on the position in the batch.
+_SIZES = (32, 50, 7)
+# Seeds that draw from the middle, the upper end and the lower end of a range.
+_SPREAD_SEEDS = (0, 4, 7)
+
+
+def space_and_loss_agree(objective: Objective, _: Options) -> None:
+    """`loss` takes by name what `space` suggests."""
+    options = draw_options(objective, 1)
+    accepted = {
+        name: parameter
+        for name, parameter in inspect.signature(objective().loss).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    require(
+        "learning_rate" not in options,
+        "`space` suggests 'learning_rate', which the study searches: leave it out",
+    )
+    for name in options:
+        require(
+            name in accepted,
+            f"`space` suggests {name!r}, which `loss` does not take: add it behind the `*`",
+        )
+    for name, parameter in accepted.items():
+        require(
+            name in options or parameter.default is not parameter.empty,
+            f"`loss` needs {name!r}, which `space` does not suggest: return it there, or give it "
+            "a default",
+        )
+
+
+def one_number_per_member(objective: Objective, options: Options) -> None:
+    """`loss` returns one finite number per member, in any dimension."""
+    plane, space = get_dataset("8gaussians"), get_dataset("gaussian_ring", dim=3)
+    cases = [(_MEMBERS, size, plane) for size in _SIZES]
+    for members, size, dataset in (*cases, (range(1), 8, plane), (_MEMBERS, 8, space)):
+        for kind in _kinds(objective, dataset):
+            batch = _Batch(members, size, kind, dataset.dim)
+            loss = _evaluate(objective, options, batch).loss
+            count, right = len(members), (len(members),)
+            if not isinstance(loss, Tensor) or loss.shape != right:
+                got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+                raise CheckFailedError(
+                    f"`loss` returned {got} for {count} members in {dataset.dim} dimensions where "
+                    f"{right} is right: average over points with .mean(-1), never over the first "
+                    "axis"
+                )
+            require(
+                loss.isfinite().all(), "`loss` is not finite for a network as it is initialised"
+            )
+
+
+def points_are_left_alone(objective: Objective, options: Options) -> None:
+    """`loss` does not change the points passed in."""
+    x = streams(_MEMBERS, 10).normal(8, 2)
+    original = x.clone()
+    _evaluate(objective, options, _Batch(kind=_kinds(objective)[0]), x)
+    require(
+        torch.equal(x, original),
+        "`loss` changed the points passed in: write x + noise, not x += noise",
+    )
+
+
+def randomness_comes_from_rng(objective: Objective, options: Options) -> None:
+    """`loss` draws random numbers from `rng` alone, and stores nothing between calls."""
+    instance, batch = objective(), _Batch(kind=_kinds(objective)[0])
+    before = _global_generators()
+    first, second = (_evaluate(objective, options, batch, instance=instance) for _ in range(2))
+    require(
+        _global_generators() == before,
+        "`loss` draws from a global generator, so no run can be repeated: take rng.normal_like(x), "
+        "rng.uniform(...) or rng.slices(...) instead",
+    )
+    require(
+        torch.equal(first.loss, second.loss),
+        "`loss` gave two values for the same network, points and random numbers: it draws numbers "
+        "elsewhere, or stores something between calls",
+    )
+
+
+def parameters_are_trained(objective: Objective, options: Options) -> None:
+    """The gradient with respect to the network's parameters is finite and not zero."""
+    for kind in _kinds(objective):
+        for size in _SIZES:
+            result = _evaluate(objective, options, _Batch(_MEMBERS, size, kind))
+            for k, gradient in enumerate(result.gradient()):
+                require(
+                    gradient.isfinite().all(),
+                    f"the gradient of member {k} is not finite: look for a square root or a "
+                    "division at zero",
+                )
+                require(
+                    gradient.any(),
+                    "the loss does not depend on the network's parameters, so nothing would be "
+                    "trained: use model.score(x), and no .detach()",
+                )
+
+
+def members_do_not_affect_each_other(objective: Objective, options: Options) -> None:
+    """A member's loss and gradient are bitwise independent of the other members."""
+    for kind in _kinds(objective):
+        for size in _SIZES:
+            together = _evaluate(objective, options, _Batch(_MEMBERS, size, kind))
+            gradients = together.gradient()
+            for k in _MEMBERS:
+                alone = _evaluate(objective, options, _Batch([k], size, kind))
+                if torch.equal(alone.loss[0], together.loss[k]):
+                    require(
+                        torch.equal(alone.gradient()[0], gradients[k]),
+                        "the gradient of a member depends on the other members: keep members "
+                        "apart, as .mean(-1) does",
+                    )
+                    continue
+                require(
+                    not torch.allclose(alone.loss[0], together.loss[k], rtol=1e-4),
+                    "the loss of a member differs in its last digits from when it is alone: sum "
+                    "over the points of each member, not over a transposed or flattened batch",
+                )
+                raise CheckFailedError(
+                    "the loss of a member depends on the other members: a mean, maximum or norm "
+                    "runs over the first axis"
+                )
+
+
+def gradient_is_that_of_the_loss(objective: Objective, options: Options) -> None:
+    """`gradient`, where an objective defines it, equals autograd's gradient of `loss`."""
+    for kind in _kinds(objective):
+        batch = _Batch(_MEMBERS, 16, kind)
+        by_autograd = _evaluate(objective, options, batch)
+        with torch.no_grad():
+            loss, gradient = objective().gradient(
+                *_arguments(objective, batch), **_options(objective, options, _MEMBERS)
+            )
+        require(
+            torch.allclose(loss, by_autograd.loss, rtol=1e-4, atol=1e-5),
+            "`gradient` returned another loss than `loss` does: compute both from the same formula",
+        )
+        expected = by_autograd.gradient()
+        require(
+            (gradient - expected).norm() <= 1e-4 * expected.norm(),
+            "`gradient` is not the gradient of the sum of `loss`: leave it out to use autograd",
+        )
+
+
+def loss_is_a_mean(objective: Objective, options: Options) -> None:
+    """The size of the loss does not grow with the number of points."""
+    kind = _kinds(objective)[0]
+    few, many = (
+        _evaluate(objective, options, _Batch(_MEMBERS, size, kind)).gradient().norm()
+        for size in (64, 1024)
+    )
+    require(
+        many <= 2.5 * few,
+        "the gradient grows with the number of points: average over them with .mean(-1) where "
+        "they are summed now",
+    )
+
+
+def true_score_is_best(objective: Objective, options: Options) -> None:
+    """On normal data the loss is lowest where the model is the true score of its target."""
+    for seed in _SPREAD_SEEDS:
+        _check_scale(objective, draw_options(objective, seed) | dict(options))
+
+
+CHECKS: tuple[Check, ...] = (
+    space_and_loss_agree,
+    one_number_per_member,
+    points_are_left_alone,
+    randomness_comes_from_rng,
+    parameters_are_trained,
+    members_do_not_affect_each_other,
+    gradient_is_that_of_the_loss,
+    loss_is_a_mean,
+    true_score_is_best,
+)
+"""All checks, each called with the objective and hyperparameters that are fixed, if any."""
+
+
+class _Batch(NamedTuple):
+    """Networks and points to evaluate a loss on.
+
+    Attributes:
+        members: Numbers of the members; their seeds follow from them.
+        size: Points per member.
+        kind: What the networks are.
+        dim: Dimension of the points.
+    """
+
+    members: Sequence[int] = _MEMBERS
+    size: int = 8
+    kind: Kind = "energy"
+    dim: int = 2
+
+
+class _Result(NamedTuple):
+    """Losses (K,), with their graph, and the parameters (K, size) that they depend on."""
+
+    loss: Tensor
+    theta: Tensor
+
+    def gradient(self) -> Tensor:
+        """Gradients by autograd, shape (K, size); zero where the loss has no graph."""
+        if not self.loss.requires_grad:
+            return torch.zeros_like(self.theta)
+        (gradient,) = torch.autograd.grad(self.loss.sum(), self.theta, allow_unused=True)
+        return torch.zeros_like(self.theta) if gradient is None else gradient
+
+
+def _evaluate(
+    objective: Objective,
+    options: Options,
+    batch: _Batch,
+    x: Tensor | None = None,
+    instance: ScoreMatching | None = None,
+) -> _Result:
+    """Evaluate the loss of newly initialised networks on normal points, or on ``x``."""
+    model, points, rng = _arguments(objective, batch)
+    loss = (instance or objective()).loss(
+        model, points if x is None else x, rng, **_options(objective, options, batch.members)
+    )
+    return _Result(loss, model.theta)
+
+
+def _arguments(objective: Objective, batch: _Batch) -> tuple[NetworkModel, Tensor, MemberRandom]:
+    """Newly initialised networks, points and random numbers."""
+    mlp = MLP(batch.dim, batch.kind, 16, 2, "swish", objective.conditional)
+    theta = mlp.init([seeded(k) for k in batch.members]).requires_grad_()
+    points = streams(batch.members, 10).normal(batch.size, batch.dim)
+    return NetworkModel(mlp, theta), points, streams(batch.members, 20)
+
+
+def _options(objective: Objective, options: Options, members: Sequence[int]) -> dict[str, Any]:
+    """Hyperparameters as ``loss`` takes them; fractions differ between members, as in a search."""
+    drawn = [draw_options(objective, k) | dict(options) for k in (0, *members)]
+    return {
+        name: torch.tensor([own[name] for own in drawn[1:]]).view(-1, 1, 1)
+        if isinstance(value, float)
+        else value
+        for name, value in drawn[0].items()
+    }
+
+
+def _kinds(objective: Objective, dataset: Dataset | None = None) -> list[Kind]:
+    """The kinds of networks that the objective can train on a dataset (default: a plane one)."""
+    dataset = dataset or get_dataset("8gaussians")
+    kinds: tuple[Kind, ...] = ("energy", "score")
+    return [
+        kind
+        for kind in kinds
+        if objective.unfit(Setting(dataset, kind == "energy", objective.conditional)) is None
+    ]
+
+
+def _global_generators() -> tuple[object, ...]:
+    """States of the global generators of torch, NumPy and Python."""
+    state = torch.get_rng_state().tolist()
+    return state, np.random.get_state()[1].tolist(), getstate()  # type: ignore[index]  # noqa: NPY002
+
+
+def _check_scale(objective: Objective, options: Options) -> None:
+    level = objective().target(options)
+    require(level >= 0, f"`target` returned {level!r}, where a noise level >= 0 is right")
+    factors = torch.logspace(-1.3, 1.3, 27, base=2).view(-1, 1, 1)
+    spread = 2 * level if level > 0 else 0.25
+    model = NormalModel(factors, spread, level, conditional=objective.conditional)
+    members, seeds = len(factors), 2
+    total = torch.zeros(members)
+    for seed in range(seeds):
+        # All members get the same points and noise: only their factors differ.
+        x = spread * MemberRandom([seeded(100 + seed)] * members).normal(4096, 2)
+        rng = MemberRandom([seeded(200 + seed)] * members)
+        with torch.no_grad():
+            total += objective().loss(model, x, rng, **as_tensors(options, members))  # type: ignore[arg-type]
+    best = float(factors[int(total.argmin())])
+    bound = "at most" if best < 0.5 else "at least" if best > 2 else "about"
+    require(
+        0.8 < best < 1.25,
+        f"on normal data the loss is lowest for {bound} {best:.2g} times the true score: a "
+        "factor is missing somewhere (sigma, a half, a sum over slices), or `target` does not "
+        "return the noise level of the density that is learned",
+    )

@@ -1,0 +1,216 @@
+"""The base of findings: settings, independent parts, and claims about their table."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .figure import Panel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TableRow = dict[str, Any]
+Part = Callable[[], list[TableRow]]
+
+# Standard errors that a measured number may deviate from the expected one: with a hundred claims,
+# about one run in 150 then has a false alarm.
+ERRORS = 4.0
+
+
+class Measured(NamedTuple):
+    """A number from a table.
+
+    Attributes:
+        value: The number.
+        error: Its standard error; 0 if it has none.
+        expected: The number that theory gives, if it depends on the settings.
+    """
+
+    value: float
+    error: float = 0.0
+    expected: float | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the literature or a consequence of a formula, with its check.
+
+    A claim with an expected value holds if the measured value is within ``slack`` plus four
+    standard errors of it; other claims hold between ``least`` and ``most``.
+
+    Attributes:
+        id: Short name of the claim, the same in every version.
+        says: The statement.
+        source: Source of the statement.
+        measure: Gives the number from the finding's table.
+        expected: Expected number; None if ``measure`` gives it, or if there are bounds.
+        slack: Allowance for approximations in the statement, in addition to noise.
+        least: Lower bound.
+        most: Upper bound.
+    """
+
+    id: str
+    says: str
+    source: str
+    measure: "Callable[[pd.DataFrame], Measured]"
+    expected: float | None = None
+    slack: float = 0.0
+    least: float = -math.inf
+    most: float = math.inf
+
+    def check(self, table: "pd.DataFrame") -> TableRow:
+        """Check the claim against a table: a row of ``claims``."""
+        value, error, expected = self.measure(table)
+        expected = self.expected if expected is None else expected
+        low, high = self.least, self.most
+        if expected is not None:
+            tolerance = self.slack + ERRORS * error
+            low, high = max(low, expected - tolerance), min(high, expected + tolerance)
+        return {
+            "id": self.id, "claim": self.says, "expected": expected, "least": low, "most": high,
+            "measured": value, "error": error, "holds": bool(low <= value <= high),
+            "source": self.source,
+        }  # fmt: skip
+
+
+class Finding(BaseModel, ABC):
+    """A known result as a function of settings and a root seed.
+
+    A subclass is one file in ``reports/findings``: fields are the settings, and the docstring
+    describes the experiment. Numbers depend on the settings only, not on the number of workers.
+
+    Attributes:
+        seed: Root of all random numbers.
+        claims: Statements that the table is checked against.
+        panels: Panels of the figure; without any, one panel shows every measured number.
+        columns: Panels side by side.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    seed: int = Field(0, ge=0, lt=2**63)
+
+    claims: ClassVar[tuple[Claim, ...]] = ()
+    panels: ClassVar[tuple[Panel, ...]] = ()
+    columns: ClassVar[int] = 2
+
+    @abstractmethod
+    def parts(self) -> Mapping[str, Part]:
+        """Independent pieces of the computation by name; each returns rows of the table."""
+
+    @abstractmethod
+    def verdict(self, table: "pd.DataFrame") -> str:
+        """The result in a sentence or two."""
+
+
+def row(
+    experiment: str,
+    quantity: str,
+    value: float,
+    error: float = math.nan,
+    expected: float = math.nan,
+    **axes: Any,
+) -> TableRow:
+    """Make a row of a finding's table.
+
+    Args:
+        experiment: Name of the experiment within the finding.
+        quantity: Name of the measured quantity.
+        value: The measured number.
+        error: Its standard error.
+        expected: The number that theory gives.
+        axes: Conditions of the measurement.
+    """
+    numbers = {"quantity": quantity, "value": value, "error": error, "expected": expected}
+    return {"experiment": experiment, **axes, **numbers}
+
+
+def pick(table: "pd.DataFrame", experiment: str, quantity: str = "", **axes: Any) -> "pd.DataFrame":
+    """Select the rows of an experiment under some conditions.
+
+    Raises:
+        KeyError: No row matches.
+    """
+    chosen = table["experiment"] == experiment
+    if quantity:
+        chosen &= table["quantity"] == quantity
+    for name, value in axes.items():
+        chosen &= table[name] == value
+    rows = table[chosen]
+    if rows.empty:
+        raise KeyError(f"no {experiment} {quantity} {axes} in the table")
+    return rows
+
+
+def number(table: "pd.DataFrame", experiment: str, quantity: str, **axes: Any) -> Measured:
+    """Read the number of the only row that matches."""
+    (record,) = pick(table, experiment, quantity, **axes).to_dict("records")
+    expected, error = record["expected"], record["error"]
+    return Measured(
+        record["value"],
+        0.0 if math.isnan(error) else error,
+        None if math.isnan(expected) else expected,
+    )
+
+
+def average(table: "pd.DataFrame", experiment: str, quantity: str, **axes: Any) -> Measured:
+    """Average repeats, with the standard error of the mean."""
+    values = pick(table, experiment, quantity, **axes)["value"]
+    return Measured(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
+
+
+def at_end(
+    table: "pd.DataFrame", experiment: str, quantity: str, axis: str, *, last: bool
+) -> Measured:
+    """Read the number at the largest (``last``) or smallest value of an axis."""
+    values = pick(table, experiment, quantity).sort_values(axis)["value"]
+    return Measured(float(values.iloc[-1 if last else 0]))
+
+
+def end_ratio(
+    table: "pd.DataFrame", experiment: str, quantity: str, axis: str, *, last: bool
+) -> Measured:
+    """Divide the number at one end of an axis by that at the other; see ``at_end``."""
+    end, other = (
+        at_end(table, experiment, quantity, axis, last=place) for place in (last, not last)
+    )
+    return Measured(end.value / other.value)
+
+
+def largest_deviation(
+    table: "pd.DataFrame", experiment: str, quantity: str, **axes: Any
+) -> Measured:
+    """Find the largest deviation from the expected numbers, in standard errors."""
+    rows = pick(table, experiment, quantity, **axes)
+    return Measured(float(((rows["value"] - rows["expected"]).abs() / rows["error"]).max()))
+
+
+def exponent(
+    table: "pd.DataFrame", experiment: str, quantity: str, axis: str, *,
+    low: float = 0.0, high: float = math.inf, **axes: Any,
+) -> Measured:  # fmt: skip
+    """Fit the exponent of a power law by least squares on logarithmic scales.
+
+    Args:
+        table: Table of the finding.
+        experiment: See ``pick``.
+        quantity: A positive quantity; see ``pick``.
+        axis: Column that the quantity is a power of.
+        low: Least value of the axis to use.
+        high: Largest value of the axis to use.
+        axes: See ``pick``.
+    """
+    import numpy as np
+
+    rows = pick(table, experiment, quantity, **axes)
+    rows = rows[(rows[axis] >= low) & (rows[axis] <= high)]
+    x, y = rows[axis], rows["value"]
+    at = np.log(x.to_numpy(float))
+    lever = (at - at.mean()) / np.square(at - at.mean()).sum()
+    relative = (rows["error"].fillna(0.0) / y).to_numpy(float)
+    slope = float((lever * np.log(y.to_numpy(float))).sum())
+    return Measured(slope, float(np.sqrt(np.square(lever * relative).sum())))

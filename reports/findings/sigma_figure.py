@@ -1,0 +1,94 @@
+"""The figure of the finding ``sigma``, apart from its experiments: six panels."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .base import pick
+from .figure import Panel, measured, repeated, ticks
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from ..figures.style import Theme
+
+
+def efficiency(u: Any) -> Any:
+    """Variance of the unbiased estimate from DSM, over that of maximum likelihood.
+
+    Data are N(0, 1/λ), the model's score is -θx and u = σ²λ: DSM's minimiser estimates
+    1/(1/λ + σ²), and 1/(1/θ - σ²) estimates λ.
+    """
+    return (1 + u) ** 2 / (2 * u)
+
+
+def _draw_sweep(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+    for k, name in enumerate(("8gaussians", "rings")):
+        rows = pick(table, "sweep", "kl", dataset=name)
+        bias = pick(table, "bias", "kl", dataset=name).sort_values("sigma")
+        bias = bias[bias["sigma"] >= rows["sigma"].min()]
+        axis.plot(bias["sigma"], bias["value"], "--", color=theme.palette[k], linewidth=1,
+                  label=f"KL(p, p_σ), {name}")  # fmt: skip
+        repeated(axis, "sigma", rows, theme, k, f"dsm, {name}")
+        ticks(axis, rows["sigma"])
+    axis.set_ylim(1e-3, None)
+
+
+def _draw_efficiency(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+    rows = pick(table, "efficiency", "variance ratio")
+    u = np.geomspace(rows["u"].min(), rows["u"].max(), 200)
+    axis.plot(u, efficiency(u), color=theme.faint, linewidth=1.1, label="(1 + u)²/2u")
+    measured(axis, "u", rows, theme, 0, "dsm on a normal, bias taken out")
+    axis.set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
+    axis.minorticks_off()
+
+
+def _draw_floors(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+    network = pick(table, "floor", "excess loss")
+    floor = pick(table, "floor", "loss of the exact score")
+    exact = floor.assign(value=floor["value"] - floor["expected"])
+    x = np.arange(len(network))
+    measured(axis, x - 0.08, exact, theme, 0, "exact score")
+    measured(axis, x + 0.08, network, theme, 1, "network")
+    axis.plot(x + 0.08, network["expected"], "_", color=theme.ink, markersize=14,
+              label="its Fisher divergence to p_σ")  # fmt: skip
+    axis.axhline(0, color=theme.faint, linewidth=1)
+    axis.set_xticks(x, list(network["dataset"]))
+
+
+def _draw_where(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+    rows = pick(table, "where", "squared error")
+    measured(axis, "log_density", rows, theme, 0, "a tenth of the box each")
+
+
+def _draw_kernels(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+    rows = pick(table, "kde", "fisher to truth")
+    points = rows["points"].to_numpy()
+    axis.plot(points, rows["value"].iloc[0] * points[0] / points, "--", color=theme.faint,
+              linewidth=1, label="1/points")  # fmt: skip
+    measured(axis, "points", rows, theme, 0, "kernel density estimate")
+    ticks(axis, points)
+
+
+def _draw_memorise(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+    for k, (name, label) in enumerate((("kde", "their kernel density"), ("truth", "the truth"))):
+        rows = pick(table, "memorise", f"fisher to {name}")
+        repeated(axis, "steps", rows, theme, k, f"to {label}")
+        ticks(axis, rows["steps"])
+        axis.set_xlabel(f"training steps on {rows['points'].iloc[0]:g} points")
+
+
+PANELS = (
+    Panel(_draw_sweep, "noise σ", "KL divergence from the data", "xy"),
+    Panel(
+        _draw_efficiency, "u: variance of the noise over that of the data",
+        "variance over maximum likelihood's", "xy",
+    ),
+    Panel(_draw_floors, y="held-out loss above the floor"),
+    Panel(
+        _draw_where, "log density of 8gaussians, smoothed", "squared error of the score", "y"
+    ),
+    Panel(_draw_kernels, "training points", "Fisher divergence to p_σ", "xy"),
+    Panel(_draw_memorise, y="Fisher divergence", log="xy"),
+)  # fmt: skip

@@ -1,0 +1,200 @@
+"""Pictures of the report with captions and alternative texts, embedded as data URIs."""
+
+import base64
+import math
+from collections.abc import Callable
+from typing import TypedDict
+
+from matplotlib.figure import Figure
+
+from .. import text
+from ..figures.named import figures
+from ..figures.overview import overview
+from ..figures.panels import panel
+from ..figures.style import DARK, LIGHT, encode, picture
+from ..ranking.cell_results import CellResults
+from ..ranking.evidence import Evidence
+from ..ranking.pareto import front_sentence, points
+from ..ranking.split import split_sentence, splits
+from ..source import Portrait, Source
+
+_PANELS = {
+    "truth": "truth", "samples": "samples", "error": "samples − truth", "energy": "energy",
+    "score": "score", "paths": "paths of eight chains",
+}  # fmt: skip
+
+
+class Gallery(TypedDict):
+    """Panels of one cell."""
+
+    label: str
+    dataset: str
+    caption: str
+    panels: list[dict[str, str]]
+
+
+def by_theme(make: Callable[..., Figure], dpi: int = 190) -> dict[str, str]:
+    """Embed a figure in light and dark as PNG: lines of many runs take more space as SVG.
+
+    Args:
+        make: Function that draws the figure; takes the keyword ``theme``.
+        dpi: Dots per inch.
+    """
+    themes = {"light": LIGHT, "dark": DARK}
+    return {
+        name: _embedded(picture(make(theme=theme), dpi), "png") for name, theme in themes.items()
+    }
+
+
+def overview_pictures(evidence: Evidence) -> dict[str, str] | None:
+    """Embed the overview, wide and narrow, light and dark; ``None`` before any confirmation.
+
+    Args:
+        evidence: The ranked results.
+    """
+    if not evidence.compared:
+        return None
+    pictures = {
+        f"{size}_{name}": _embedded(encode(overview(evidence, theme, *shape), "svg"), "svg+xml")
+        for size, shape in {"wide": (None, 9.6), "narrow": (1, 4.3)}.items()
+        for name, theme in (("light", LIGHT), ("dark", DARK))
+    }
+    datasets = (
+        f"{dataset}: {', '.join(map(_mean, evidence.on(dataset)))}" for dataset in evidence.datasets
+    )
+    return pictures | {"alt": f"Confirmed means with 95 % intervals. {'; '.join(datasets)}"}
+
+
+def _mean(cell: CellResults) -> str:
+    if cell.missing or cell.failed:
+        return f"{cell.method} {'missing' if cell.missing else 'failed'}"
+    return f"{cell.method} {text.measured(cell.mean, cell.loss.half_width())}"
+
+
+def gallery(source: Source, dataset: str) -> list[Gallery]:
+    """Embed the panels of every cell of a dataset.
+
+    Args:
+        source: The run directory.
+        dataset: Label of the dataset.
+    """
+    return [
+        _portrait(cell, portrait)
+        for cell in source.evidence.on(dataset)
+        if not cell.missing and (portrait := source.portrait(cell)) is not None
+    ]
+
+
+def _portrait(cell: CellResults, portrait: Portrait) -> Gallery:
+    alts = {
+        "truth": "histogram of the true distribution",
+        "samples": f"histogram of {portrait.census}",
+        "error": "map of samples minus truth, red for too many samples, blue for too few",
+        "energy": "no energy" if portrait.energy is None else "energy map, bright where low",
+        "score": "arrows of the score field",
+        "paths": "paths of a few chains of the sampler over the truth, from ring to dot",
+    }
+    value = (
+        f"{cell.failed} of {len(cell.losses)} failed"
+        if cell.failed
+        else text.measured(cell.mean, cell.loss.half_width())
+    )
+    view = f"{portrait.census}; view ±{portrait.extent:g}"
+    return {
+        "label": cell.label,
+        "dataset": cell.dataset,
+        "caption": f"{cell.objective.upper()} {value}; {view}",
+        "panels": [
+            {
+                "title": title,
+                "image": _embedded(picture(panel(portrait, kind)), "png"),
+                "alt": f"{cell.method} on {cell.dataset}: {alts[kind]}",
+            }
+            for kind, title in _PANELS.items()
+        ],
+    }
+
+
+class Plots:
+    """Plots of a run directory with their captions.
+
+    Args:
+        source: The run directory.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._figures = figures(source)
+
+    def critical(self) -> dict[str, str] | None:
+        """Return the critical-difference diagram; ``None`` with too few datasets."""
+        caption = "Mean ranks across datasets; Nemenyi's test finds no difference within a bar."
+        return self._plot("critical-difference", "Critical differences", caption, caption)
+
+    def on(self, dataset: str) -> list[dict[str, str]]:
+        """Return the plots of a dataset: errors, budgets, front and training curves."""
+        evidence, objective = self._source.evidence, self._source.evidence.objective
+        bands = (
+            "expected best after each number of trials, with 95 % intervals where known"
+            if self._source.independent
+            else "best so far; bands show the seed variation of one training run"
+        )
+        searched = (
+            f"{objective.upper()} on the validation sample, {bands}; marks at the end are the "
+            "confirmed means."
+        )
+        errors = split_sentence(splits(evidence, dataset))
+        front = front_sentence(points(evidence, self._source.study.costs, dataset), objective)
+        plots = [
+            self._plot(f"errors-{dataset}", "Learning and sampling errors", errors,
+                       "Learning error, sampling error and both together, by method."),
+            self._plot(f"budget-{dataset}", "Search results by budget", searched,
+                       f"{searched} By number of trials and by seconds of computing."),
+            self._plot(f"front-{dataset}", "Quality against cost", front,
+                       "Objective against cost of trials and repeat runs, with the front."),
+            self._plot(f"training-{dataset}", "Training of the winners", self._learned(dataset),
+                       "Losses and gradient norms by training step, a row of panels per method."),
+        ]  # fmt: skip
+        return [plot for plot in plots if plot is not None]
+
+    def slices(self, dataset: str) -> list[dict[str, str]]:
+        """Return the trials of every cell of a dataset by hyperparameter."""
+        plots = [
+            self._plot(f"slices-{cell.cell.stem}", cell.label, "",
+                       f"Trials of {cell.label} on {dataset} by hyperparameter.")
+            for cell in self._source.evidence.on(dataset)
+        ]  # fmt: skip
+        return [plot for plot in plots if plot is not None]
+
+    def _plot(self, name: str, title: str, caption: str, alt: str) -> dict[str, str] | None:
+        if name not in self._figures:
+            return None
+        wide = name.startswith("training-")
+        pictures = by_theme(self._figures[name], dpi=140 if wide else 190)
+        kind = "plot wide" if wide else "plot"
+        return {"kind": kind, "title": title, "caption": caption, "alt": alt, **pictures}
+
+    def _learned(self, dataset: str) -> str:
+        learned = self._source.training(dataset)
+        seeds = max((len(runs.curves) for runs in learned.values()), default=0)
+        runs = "All confirmation runs" if seeds > 1 else "The best confirmation run"
+        sentences = [f"{runs} by training step."]
+        excesses = [
+            f"{label} {text.number(runs.excess, 2)}"
+            for label, runs in learned.items()
+            if math.isfinite(runs.least)
+        ]
+        if excesses:
+            sentences.append(
+                "The dashed line is the least possible loss; the remaining excess (units differ "
+                f"by method) is {text.listed(excesses)}."
+            )
+        if any(runs.names for runs in learned.values()):
+            metric = self._source.evidence.objective.upper()
+            sentences.append(f"{metric} during training is measured on a small sample.")
+        return " ".join(sentences)
+
+
+def _embedded(data: bytes, kind: str) -> str:
+    """Return a data URI that holds an image."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

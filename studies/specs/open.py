@@ -1,0 +1,316 @@
+"""A run with open places: what a study leaves to the search in a cell.
+
+A place is a hyperparameter of the method, or a field of training, the network or the sampler that
+has a range or a list instead of a value. Optuna and the tables call it ``training.steps``,
+``network.width`` and so on; hyperparameters and the learning rate go by their bare names.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+
+from pydantic import ValidationError
+
+from ...bench.spec import (
+    EvaluationSpec,
+    Frozen,
+    NetworkSpec,
+    Option,
+    Phase,
+    Plugin,
+    RunSpec,
+    TrainingSpec,
+)
+from ...datasets.errors import UsageError, unknown
+from ..cell import Cell
+from ..engine import Engine
+from .entries import Entry, Leaf, is_open, reason
+from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
+from .trials import MiddleTrial, NarrowedTrial, suggest
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+LEARNING_RATE = "learning_rate"
+
+FIELDS = frozenset(
+    f"{table}.{name}"
+    for table, model in (("training", Training), ("network", OpenNetwork))
+    for name in model.leaves()
+)
+"""Fields of a study that can be searched, by dotted name."""
+
+Values = dict[str, dict[str, Option]]
+"""A value for each open place, by table (``method``, ``training``, ...) and name."""
+
+_NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+_BRANCHES = 256
+
+AnyTable = TypeVar("AnyTable", bound=Frozen)
+
+
+class Place(NamedTuple):
+    """A field of a run that may be open.
+
+    Attributes:
+        table: ``training``, ``network`` or ``sampler``.
+        field: Its name there.
+        leaf: Its value, range or list in the study.
+        form: Type of its values.
+    """
+
+    table: str
+    field: str
+    leaf: Leaf
+    form: Any
+
+
+class Template:
+    """The runs of a cell, with open places.
+
+    Args:
+        engine: Where methods, datasets and samplers are found.
+        study: The study.
+        cell: One of its cells; cells of references have no hyperparameters.
+
+    Attributes:
+        study: The study.
+        cell: The cell.
+    """
+
+    def __init__(self, engine: Engine, study: StudySpec, cell: Cell) -> None:
+        self.study = study
+        self.cell = cell
+        self._engine = engine
+        self._method = _entry(study.methods, cell.method)
+        self._sampler = _entry(study.samplers, cell.sampler)
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        """The learning rate and all open fields, by name in Optuna; no hyperparameters."""
+        training, network = self.study.training, self.study.network
+        places = [
+            Place(table, field, leaf, fields.leaves()[field])
+            for table, fields in (("training", training), ("network", network))
+            for field, leaf in fields.open_leaves().items()
+            if field != LEARNING_RATE
+        ]
+        if self._sampler is not None and any(map(is_open, self._sampler.settings.values())):
+            parameters = self._engine.options("sampler", self._sampler.name).items()
+            defaults = {option: parameter.default for option, parameter in parameters}
+            places += [
+                Place("sampler", option, leaf, type(defaults.get(option)))
+                for option, leaf in self._sampler.settings.items()
+                if is_open(leaf)
+            ]
+        rate: Leaf = training.learning_rate
+        if self._method is not None:
+            rate = self._method.settings.get(LEARNING_RATE, rate)
+        first = {LEARNING_RATE: Place("training", LEARNING_RATE, rate, float)}
+        return first | {f"{place.table}.{place.field}": place for place in places}
+
+    @cached_property
+    def open(self) -> list[str]:
+        """Names of all open places, over all branches of the method's space.
+
+        Raises:
+            UsageError: A setting of the study does not suit its hyperparameter.
+        """
+        own = [] if self._method is None else list(self._explore(self._method.settings)[0])
+        return own + self._open_fields
+
+    @cached_property
+    def is_closed(self) -> bool:
+        """Whether no place is open."""
+        # Fields first: asking a method for its space imports torch.
+        return not self._open_fields and not self.open
+
+    @cached_property
+    def _open_fields(self) -> list[str]:
+        return [name for name, place in self.places.items() if is_open(place.leaf)]
+
+    @cached_property
+    def hyperparameters(self) -> dict[str, Option]:
+        """An example value of each hyperparameter, over all branches of the method's space."""
+        suggested, constants = self._explore({})
+        return {LEARNING_RATE: 1e-3, **suggested, **constants}
+
+    def suggest(self, trial: "BaseTrial") -> Values:
+        """Choose a value for each open place.
+
+        Args:
+            trial: Chooses values of ranges and lists.
+
+        Raises:
+            UsageError: A setting of the study does not suit its hyperparameter.
+        """
+        return {"method": self.suggest_hyperparameters(trial), **self.suggest_fields(trial)}
+
+    def suggest_hyperparameters(self, trial: "BaseTrial") -> dict[str, Option]:
+        """Let the method choose its hyperparameters, within the limits of the study."""
+        if self._method is None:
+            return {}
+        narrowed = cast("BaseTrial", NarrowedTrial(trial, self._method.settings))
+        return self._engine.space(self._method.name, narrowed)
+
+    def suggest_fields(self, trial: "BaseTrial") -> Values:
+        """Choose the learning rate and a value for each open field."""
+        values: Values = {"training": {}, "network": {}, "sampler": {}}
+        for name, (table, field, leaf, form) in self.places.items():
+            values[table][field] = suggest(trial, name, leaf, form)
+        return values
+
+    def middle(self) -> Values:
+        """Give the middle of each range and the first of each list.
+
+        Raises:
+            UsageError: A setting of the study does not suit its hyperparameter.
+        """
+        return self.suggest(cast("BaseTrial", MiddleTrial()))
+
+    def close(self, values: Values) -> RunSpec:
+        """Make a run: of the search, or of the reference rows.
+
+        Args:
+            values: A value for each open place.
+
+        Raises:
+            UsageError: A value is impossible.
+        """
+        study = self.study
+        phase: Phase = "reference" if self._method is None else "search"
+        method, dataset, sampler = self._learner(values["method"]), self.dataset, self.sampler
+        try:
+            return RunSpec(
+                phase=phase,
+                seed=study.seed,
+                method=method,
+                dataset=dataset,
+                sampler=Plugin(name=sampler.name, options=sampler.options | values["sampler"]),
+                network=_closed(NetworkSpec, study.network, values["network"]),
+                training=_closed(TrainingSpec, study.training, values["training"]),
+                evaluation=evaluation(study, phase),
+                device=study.device,
+            )
+        except ValidationError as error:
+            raise UsageError(f"{self.cell.method!r}: {reason(error)}") from error
+
+    @cached_property
+    def dataset(self) -> Plugin:
+        """The dataset with all of its options."""
+        entry = next(e for e in self.study.datasets if e.label == self.cell.dataset)
+        return resolve("dataset", entry, self._engine)
+
+    @cached_property
+    def sampler(self) -> Plugin:
+        """The sampler with all of its options, open ones at their middle."""
+        if self._sampler is None:
+            return Plugin(name=IID)
+        return resolve("sampler", self._sampler, self._engine)
+
+    def _learner(self, options: dict[str, Option]) -> Plugin:
+        if self._method is not None:
+            return Plugin(name=self._method.name, options=options)
+        if self.cell.method == TRUTH:
+            return Plugin(name=TRUTH)
+        return self._reference
+
+    @cached_property
+    def _reference(self) -> Plugin:
+        entry = next(e for e in self.study.reference.methods if e.label == self.cell.method)
+        return resolve("reference", entry, self._engine)
+
+    def _explore(self, settings: Mapping[str, Leaf]) -> tuple[dict[str, Option], dict[str, Option]]:
+        """Collect what is suggested and what is constant, over all branches that choices open."""
+        suggested: dict[str, Option] = {}
+        constants: dict[str, Option] = {}
+        pending: list[dict[str, Option]] = [{}]
+        for _ in range(_BRANCHES):
+            if not pending or self._method is None:
+                break
+            decided = pending.pop()
+            middle = MiddleTrial(decided)
+            narrowed = NarrowedTrial(cast("BaseTrial", middle), settings)
+            self._engine.space(self._method.name, cast("BaseTrial", narrowed))
+            constants |= narrowed.constants
+            for name, value in middle.values.items():
+                suggested.setdefault(name, value)
+            before = dict(decided)
+            for name, others in middle.others.items():
+                pending += [{**before, name: other} for other in others]
+                before[name] = middle.values[name]
+        return suggested, constants
+
+
+def evaluation(study: StudySpec, phase: Phase) -> EvaluationSpec:
+    """Give the evaluation of the runs of a phase."""
+    given = study.evaluation.model_dump()
+    split = study.reference.split and phase != "search"
+    checkpoints = given["checkpoints"] if phase == "confirm" else 0
+    return EvaluationSpec.model_validate({**given, "split": split, "checkpoints": checkpoints})
+
+
+def _closed(model: type[AnyTable], table: AnyTable, values: Mapping[str, Option]) -> AnyTable:
+    """Make the table of a run: that of a study, with a value for each open leaf."""
+    return model.model_validate({**table.model_dump(), **values})
+
+
+def _entry(entries: Sequence[Entry], label: str) -> Entry | None:
+    return next((entry for entry in entries if entry.label == label), None)
+
+
+def value_in(run: RunSpec, place: str) -> Option | None:
+    """Give the value of a place (``learning_rate``, ``network.width``) in a run, None without it.
+
+    Args:
+        run: The run.
+        place: Name of a place that is not a hyperparameter.
+    """
+    table, _, name = place.rpartition(".")
+    if table == "sampler":
+        return run.sampler.options.get(name)
+    value: Option | None = getattr(getattr(run, table or "training"), name, None)
+    return value
+
+
+def by_table(suggested: Mapping[str, Option]) -> Values:
+    """Sort Optuna's parameters by the tables that they belong to.
+
+    Args:
+        suggested: Values by name of the place.
+    """
+    values: Values = {"method": {}, "training": {}, "network": {}, "sampler": {}}
+    for place, value in suggested.items():
+        table, _, name = place.rpartition(".")
+        own = "training" if place == LEARNING_RATE else "method"
+        values[table or own][name] = value
+    return values
+
+
+def resolve(kind: str, entry: Entry, engine: Engine) -> Plugin:
+    """Decide all options of a dataset, sampler or reference, open ones by their middle.
+
+    Numbers take the type of their default, so that 1 and 1.0 are the same run.
+
+    Raises:
+        UsageError: An option is unknown, of the wrong type, or has no value.
+    """
+    parameters = engine.options(kind, entry.name)
+    known = {name: option for name, option in parameters.items() if option.kind in _NAMED}
+    for name in entry.settings:
+        if name not in known:
+            if not known:
+                raise UsageError(f"{kind} {entry.name!r} takes no options, so {name} cannot be set")
+            raise unknown(f"option of {kind} {entry.name!r}", name, known)
+    middle = cast("BaseTrial", MiddleTrial())
+    options: dict[str, Option] = {}
+    for name, parameter in known.items():
+        if name in entry.settings:
+            leaf, form = entry.settings[name], type(parameter.default)
+            options[name] = suggest(middle, f"{entry.label}.{name}", leaf, form)
+        elif parameter.default is inspect.Parameter.empty:
+            raise UsageError(f"{kind} {entry.label!r} needs a value for {name}")
+        elif isinstance(parameter.default, bool | int | float | str):
+            options[name] = parameter.default
+    return Plugin(name=entry.name, options=options)
