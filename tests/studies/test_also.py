@@ -40,7 +40,7 @@ def test_columns_hold_the_metrics_of_each_further_sampler(asked, tiny_run):
 
 def test_the_exact_score_keeps_the_data(asked):
     results = sb.Study(asked).results
-    mean = results.groupby("method")["keeps.sw1"].mean()
+    mean = results.groupby("method")["keeps.mmd"].mean()
     # A network of eight units that was trained for thirty steps does not.
     assert mean["exact"] < 0.5 * mean["untrained"]
 
