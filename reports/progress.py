@@ -122,7 +122,7 @@ class ProgressListener:
     def _doing(self, cell: Cell) -> str:
         best = self._best.get(cell, math.inf)
         value = f", best {text.number(best)}" if math.isfinite(best) else ""
-        return f"{cell.method} on {cell.dataset}{value}"
+        return f"{cell.method} on {cell.dataset}{_restart(cell)}{value}"
 
     def _left(self) -> str:
         left = self.time_left
@@ -132,8 +132,9 @@ class ProgressListener:
         self._pace.close(event.cell)
         if not event.fresh:
             return
-        method, dataset, sampler = event.cell
-        parts = [f"[{event.finished}/{self._cells}] {method} on {dataset} ({sampler}):"]
+        method, dataset, sampler = event.cell.labels
+        head = f"[{event.finished}/{self._cells}] {method} on {dataset} ({sampler})"
+        parts = [f"{head}{_restart(event.cell)}:"]
         if event.confirmed is None:
             parts.append("done" if event.winner is None and not event.failures else "no value")
         else:
@@ -148,3 +149,7 @@ class ProgressListener:
         (self._bar.console if self._bar is not None else self._console).print(
             line, soft_wrap=True, highlight=False
         )
+
+
+def _restart(cell: Cell) -> str:
+    return f", restart {cell.restart}" if cell.restart else ""

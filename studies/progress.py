@@ -128,7 +128,7 @@ def _line(plan: Plan, cell: Cell, stored: list[Row]) -> dict[str, object]:
     confirmed = [row for row in rows if row.slot.phase == "confirm"]
     values = [row.result.metrics[plan.study.objective] for row in confirmed if row.ok]
     return {
-        **cell._asdict(),
+        **(cell._asdict() if plan.study.search.restarts > 1 else cell.named),
         **counts,
         "finished": progress(plan, cell, {row.slot: row for row in rows}).finished,
         "failures": sum(not row.ok for row in rows),

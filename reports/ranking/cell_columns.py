@@ -47,7 +47,7 @@ def show_mean(row: CellResults) -> str:
     if row.missing:
         return "missing"
     if row.failed:
-        return f"{row.failed} of {len(row.losses)} failed"
+        return f"{row.failed} of {len(row.confirm)} failed"
     mark = " = floor" if row.at_floor else ""
     return text.mean_of(row.mean, row.loss.half_width()) + mark
 
@@ -73,7 +73,7 @@ def _high(row: CellResults) -> float:
 @_on_cell("seeds", "seeds")
 def _seeds(row: CellResults) -> int:
     """Number of confirmation runs, on seeds that no search used."""
-    return len(row.losses)
+    return len(row.confirm)
 
 
 @_on_cell("failed")

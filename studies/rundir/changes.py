@@ -20,11 +20,12 @@ from .read import CODE
 from .rows import Row
 
 # Budgets that may grow, and the cells that lose rows if they shrink.
-_TUNED, _FLOORS, _ANCHORS = "tuned", "floors", "anchors"
+_TUNED, _LATER, _FLOORS, _ANCHORS = "tuned", "later", "floors", "anchors"
 BUDGETS = {
     "search.trials": _TUNED,
     "search.finalists": _TUNED,
     "search.repeats": _TUNED,
+    "search.restarts": _LATER,
     "confirm.seeds": _TUNED,
     "reference.floors": _FLOORS,
     "reference.seeds": _ANCHORS,
@@ -51,10 +52,11 @@ def difference(old: StudySpec, new: StudySpec) -> list[str]:
 
 def conflicts(old: StudySpec, new: StudySpec) -> list[Conflict]:
     """List the changes that rows of the old study do not fit; empty if the new one contains it."""
-    anchors = all_cells(old.reference.methods, old)
+    anchors = _grid(old.reference.methods, old)
     floors = frozenset(Cell(TRUTH, dataset.label, IID) for dataset in old.datasets)
-    tuned = all_cells(old.methods, old)
-    groups = {_TUNED: tuned, _FLOORS: floors, _ANCHORS: anchors}
+    tuned = tuned_cells(old)
+    later = frozenset(cell for cell in tuned if cell.restart >= new.search.restarts)
+    groups = {_TUNED: tuned, _LATER: later, _FLOORS: floors, _ANCHORS: anchors}
     everything = tuned | floors | anchors
     problems: list[Conflict] = []
     for field, before, after in _differences(old, new):
@@ -77,10 +79,15 @@ def conflicts(old: StudySpec, new: StudySpec) -> list[Conflict]:
 _AXES = {"methods": 0, "datasets": 1, "samplers": 2}
 
 
-def all_cells(methods: Iterable[Entry], study: StudySpec) -> frozenset[Cell]:
-    """Combine methods with the datasets and samplers of a study."""
+def tuned_cells(study: StudySpec) -> frozenset[Cell]:
+    """List the cells of a study that are searched, those of restarts too."""
+    cells, restarts = _grid(study.methods, study), range(study.search.restarts)
+    return frozenset(cell._replace(restart=restart) for cell in cells for restart in restarts)
+
+
+def _grid(methods: Iterable[Entry], study: StudySpec) -> frozenset[Cell]:
     entries = itertools.product(methods, study.datasets, study.samplers)
-    return frozenset(Cell(*(entry.label for entry in labels)) for labels in entries)
+    return frozenset(Cell(m.label, d.label, s.label) for m, d, s in entries)
 
 
 def _entry_conflicts(

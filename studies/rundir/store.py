@@ -17,7 +17,7 @@ from ..cell import Cell, Slot
 from ..engine import Engine
 from ..specs.spec import StudySpec
 from .artifacts import ArtifactFiles
-from .changes import CodeParts, Conflict, all_cells, changed_code, conflicts, write_code
+from .changes import CodeParts, Conflict, changed_code, conflicts, tuned_cells, write_code
 from .files import (
     LOCK,
     append_lines,
@@ -177,7 +177,7 @@ class Store:
 
     def _permitted(self, stored: set[Cell]) -> set[Cell]:
         """Cells that the patterns of ``discard`` match, among those stored or in the study."""
-        cells = stored | all_cells(self.study.methods, self.study)
+        cells = stored | tuned_cells(self.study)
         permitted: set[Cell] = set()
         for pattern in self._discard:
             matches = {cell for cell in cells if fnmatch.fnmatchcase(cell.stem, pattern)}
