@@ -142,7 +142,7 @@ def opened(source: str | Path, *, trust: bool = False) -> Iterator[Path]:
 def replayed(
     directory: Path, labels: Labels, replicates: bool, workers: int, engine: Engine | None
 ) -> list[Replayed]:
-    """Replay runs of a directory; arguments and errors are those of ``replay``."""
+    """Replay runs of a directory; arguments and errors are like those of ``replay``."""
     engine = engine or Engine()
     study = read_study(directory)
     check_device(study, engine)

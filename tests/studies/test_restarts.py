@@ -119,7 +119,7 @@ def test_the_best_of_all_restarts_is_repeated_to_the_bit(repeated, tmp_path, eng
 
 
 def test_a_replay_covers_the_winner_of_each_restart(repeated, engine):
-    runs = replayed(repeated, "alpha", "ring", engine=engine)
+    runs = replayed(repeated, ("alpha", "ring", None), False, 1, engine)
     assert sorted(run.row.slot.cell.restart for run in runs) == [0, 1, 2]
     assert {number.verdict for run in runs for number in run.numbers} == {"identical"}
 
