@@ -54,7 +54,7 @@ def overview(
             fontsize=8.5, color=theme.faint,
         )  # fmt: skip
         figure.legend(
-            handles=_legend(theme), loc="outside upper left", fontsize=8,
+            handles=_legend(theme, evidence.restarts > 1), loc="outside upper left", fontsize=8,
             ncols=2 if width < 4 else 3 if columns < 2 else 5,
             handlelength=1.6, columnspacing=1.4, borderaxespad=0.2,
         )  # fmt: skip
@@ -89,14 +89,21 @@ def _cell(
         )  # fmt: skip
     values = cell.losses[np.isfinite(cell.losses)]
     offsets = y + 0.24 + np.zeros(len(values))
-    axis.plot(values, offsets, "|", color=colour, alpha=0.75, markersize=4, markeredgewidth=0.9)
+    size = 6 if cell.several else 4
+    axis.plot(values, offsets, "|", color=colour, alpha=0.75, markersize=size, markeredgewidth=0.9)
+    if cell.several:
+        # Seeds below the restarts that they belong to: the two spreads can be told apart.
+        seeds = cell.seeds[np.isfinite(cell.seeds)]
+        axis.plot(
+            seeds, y + 0.38 + np.zeros(len(seeds)), ".", color=colour, alpha=0.5, markersize=2
+        )
     if not math.isfinite(cell.mean):
         return
     low, high = cell.interval
     if math.isfinite(low):
-        half = max(high - cell.mean, 0.0)
+        reach = [[max(cell.mean - low, 0.0)], [max(high - cell.mean, 0.0)]]
         axis.errorbar(
-            [cell.mean], [y], xerr=[[half], [half]], color=colour, linewidth=1.8, capsize=3,
+            [cell.mean], [y], xerr=reach, color=colour, linewidth=1.8, capsize=3,
             capthick=1.4, zorder=3,
         )  # fmt: skip
     axis.plot([cell.mean], [y], marker, color=colour, ms=5.2, mec=theme.paper, mew=0.6, zorder=4)
@@ -191,11 +198,14 @@ def _linear_end(cells: Sequence[CellResults]) -> float | None:
     return max([high, *(value for value in untrained if value < 1.6 * high)])
 
 
-def _legend(theme: Theme) -> list[Line2D | Patch]:
+def _legend(theme: Theme, several: bool) -> list[Line2D | Patch]:
     ink, faint = theme.ink, theme.faint
+    seeds = [Line2D([], [], color=ink, marker=".", linestyle="", markersize=3, label="seeds")]
+    unit = "restarts" if several else "seeds"
     return [
         Line2D([], [], color=ink, marker="o", markersize=5, label="mean, 95 % interval"),
-        Line2D([], [], color=ink, marker="|", linestyle="", markersize=6, label="seeds"),
+        Line2D([], [], color=ink, marker="|", linestyle="", markersize=6, label=unit),
+        *(seeds if several else []),
         Patch(facecolor=theme.shade, edgecolor=faint, linewidth=1, label="floor (truth vs truth)"),
         Line2D([], [], color=ink, linestyle=(0, (4, 2)), label="exact score"),
         Line2D([], [], color=ink, linestyle=(0, (1, 1.6)), label="untrained"),

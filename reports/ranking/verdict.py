@@ -207,7 +207,7 @@ def _answer(
     half = widest.difference.half_width(level)
     if math.isfinite(half):
         apart = "difference" if len(front) == 2 else "first and last differ by"
-        sentence += f", {apart} {text.measured(abs(widest.difference.value), half)}"
+        sentence += f", {apart} {_distance_of(widest.difference, level)}"
     sentence += f" ({seeds}{unit})"
     if behind := [side.label for i, side in enumerate(sides) if i not in front]:
         sentence += f"; {_few(behind)} {'is' if len(behind) == 1 else 'are'} not the best"
@@ -217,12 +217,23 @@ def _answer(
 def _gap(sides: Sequence[_Side], outcome: Comparison, rival: int, level: float) -> str:
     other = sides[rival]
     half = outcome.difference.half_width(level)
+    if outcome.decided is not None and not other.failed:
+        return f"{_distance_of(outcome.difference, level)} better than {other.label}, the next"
     if other.failed and not math.isfinite(other.estimate.value):
         return f"while the next, {other.label}, failed in {other.failed} confirmed runs"
-    gap = text.measured(abs(outcome.difference.value), half)
+    gap = _distance_of(outcome.difference, level)
     if not abs(outcome.difference.value) > half:
         return f"{gap} from {other.label}, the next"
     return f"{gap} better than {other.label}, the next"
+
+
+def _distance_of(difference: Estimate, level: float) -> str:
+    """A difference without its sign, and how far it reaches."""
+    if difference.limits is None:
+        return text.measured(abs(difference.value), difference.half_width(level))
+    sign = -1.0 if difference.value < 0 else 1.0
+    low, high = sorted(sign * end for end in difference.interval(level))
+    return text.spanned(sign * difference.value, low, high)
 
 
 def _counted(sides: Sequence[_Side], noun: str) -> str:
