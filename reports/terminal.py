@@ -77,7 +77,7 @@ def _board(evidence: Evidence) -> RichTable:
     names = list(_BOARD)
     for spare in ("", *_SPARE):
         names = [name for name in names if name != spare]
-        hidden = [column.name for column in board_columns.shown if column.name not in names]
+        hidden = [column.name for column in board_columns.named() if column.name not in names]
         board = table(board_columns, evidence.contestants, hidden)
         entries = [board.headers, *([field.text for field in row] for row in board.rows)]
         widths = [max(map(len, column)) + 2 for column in zip(*entries, strict=True)]
