@@ -20,9 +20,6 @@ def read_only(directory: str | Path) -> "JournalStorage":
     The journal is read without its lock, line by line, up to the last complete line, so a running
     study is not disturbed and new trials appear.
 
-    Args:
-        directory: A run directory.
-
     Raises:
         UsageError: It is not a run directory, or it has no search yet.
     """

@@ -117,12 +117,7 @@ move_columns["moved", "moved"] = Column("", lambda move: move.what)
 
 
 def diff(old: Source, new: Source) -> Difference:
-    """Compare two run directories.
-
-    Args:
-        old: The first run directory.
-        new: The second run directory.
-    """
+    """Compare two run directories."""
     old_cells, new_cells = (
         [results.cell for results in source.evidence.cells if not results.missing]
         for source in (old, new)

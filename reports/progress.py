@@ -22,12 +22,9 @@ from .pace import Pace
 
 
 class ProgressListener:
-    """Listener that shows the progress of a study.
+    """Listener that shows the progress of a study, by default on standard error.
 
     Use it as a context manager, so that the terminal is always restored.
-
-    Args:
-        console: Console to write to (default: standard error).
     """
 
     def __init__(self, console: Console | None = None) -> None:

@@ -24,11 +24,7 @@ _BOARD = ("rank_low", "score", "probability_best", "at_floor", "failure_rate", "
 
 
 def leaderboard_view(evidence: Evidence) -> RenderableType:
-    """Return the answer in words, the ranking, and the confirmed means on every dataset.
-
-    Args:
-        evidence: The gathered results.
-    """
+    """Return the answer in words, the ranking, and the confirmed means on every dataset."""
     parts: list[RenderableType] = [Text(verdict(evidence)), Text()]
     parts += [Text(note, style="yellow") for note in evidence.notes]
     parts.append(_board(evidence))
@@ -38,11 +34,7 @@ def leaderboard_view(evidence: Evidence) -> RenderableType:
 
 
 def status_view(source: Source) -> RenderableType:
-    """Return the progress of each cell, and what is missing.
-
-    Args:
-        source: The run directory.
-    """
+    """Return the progress of each cell, and what is missing."""
     study = source.study
     shown = text.grid(
         left=("method", "dataset", "sampler"),

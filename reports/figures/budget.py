@@ -17,14 +17,8 @@ def budget_curves(
 ) -> Figure:
     """Draw the best value so far on a dataset, and the confirmed mean of each winner.
 
-    Bands are 95 % intervals, explained in ``ranking.budget``.
-
-    Args:
-        evidence: The ranked results.
-        dataset: Label of the dataset.
-        independent: Whether the trials were drawn at random.
-        theme: Colours.
-        width: Width of the figure in inches.
+    Bands are 95 % intervals, explained in ``ranking.budget``; ``independent`` says whether the
+    trials were drawn at random.
     """
     shades = colours((c.label for c in evidence.contestants), theme)
     with drawing(theme, fitting(width)):

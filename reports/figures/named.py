@@ -37,11 +37,7 @@ def family(named: Family) -> Family:
 
 
 def figures(source: Source) -> dict[str, Maker]:
-    """Return the makers of all figures of a run directory, by name.
-
-    Args:
-        source: The run directory.
-    """
+    """Return the makers of all figures of a run directory, by name."""
     return {name: make for named in _families for name, make in named(source)}
 
 

@@ -120,12 +120,9 @@ _FOUR = {"truth": "truth", "samples": "samples", "energy": "energy", "score": "s
 
 
 def panel(portrait: Portrait, kind: str, inches: float = 1.9) -> Figure:
-    """Draw one panel without a frame, for a page that adds its own titles.
+    """Draw one of ``PANELS`` without a frame, for a page that adds its own titles.
 
-    Args:
-        portrait: Arrays of the cell.
-        kind: A key of ``PANELS``.
-        inches: Side of the square.
+    It is a square with sides of ``inches``.
     """
     with drawing(LIGHT):
         figure = Figure(figsize=(inches, inches))
@@ -141,13 +138,9 @@ def panel(portrait: Portrait, kind: str, inches: float = 1.9) -> Figure:
 def four_panels(
     portrait: Portrait, title: str = "", theme: Theme = LIGHT, width: float = 9.6
 ) -> Figure:
-    """Draw truth, samples, energy and score of a cell with titles.
+    """Draw truth, samples, energy and score of a cell with titles; a narrow figure has two rows.
 
-    Args:
-        portrait: Arrays of the cell.
-        title: Title above the panels.
-        theme: Colours of the frame.
-        width: Width of the figure in inches; a narrow one has two rows.
+    The theme colours the frame.
     """
     rows = 1 if width > 5 else 2
     height = rows * width * rows / len(_FOUR) + 0.6
@@ -167,10 +160,7 @@ def four_panels(
 def gallery_figure(source: Source, theme: Theme = LIGHT, width: float = 9.6) -> Figure:
     """Draw sample histograms: a row per dataset, a column for the truth and for each method.
 
-    Args:
-        source: The run directory.
-        theme: Colours of the frame.
-        width: Width of the figure in inches.
+    The theme colours the frame.
     """
     evidence = source.evidence
     portraits = {

@@ -141,12 +141,7 @@ def grid_lines(axis: Axes, theme: Theme) -> None:
 
 @contextmanager
 def drawing(theme: Theme, size: float = 9.0) -> Iterator[None]:
-    """Set Matplotlib's defaults while a figure is drawn.
-
-    Args:
-        theme: Colours of the figure.
-        size: Font size in points.
-    """
+    """Set Matplotlib's defaults while a figure is drawn; ``size`` is that of the font in points."""
     settings: dict[Any, Any] = {
         "font.family": ["DejaVu Sans"],
         "font.size": size,
@@ -173,12 +168,7 @@ def drawing(theme: Theme, size: float = 9.0) -> Iterator[None]:
 
 
 def picture(figure: Figure, dpi: int = 144) -> bytes:
-    """Encode a figure as a PNG with a palette: a third of the size of true colour.
-
-    Args:
-        figure: Any figure of this package.
-        dpi: Dots per inch.
-    """
+    """Encode a figure as a PNG with a palette: a third of the size of true colour."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -188,13 +178,7 @@ def picture(figure: Figure, dpi: int = 144) -> bytes:
 
 
 def encode(figure: Figure, kind: Literal["png", "svg", "pdf"], dpi: int = 144) -> bytes:
-    """Encode a figure as a file; equal figures give equal bytes.
-
-    Args:
-        figure: Any figure of this package.
-        kind: File format.
-        dpi: Dots per inch of a PNG.
-    """
+    """Encode a figure as a file; equal figures give equal bytes. ``dpi`` is for PNG."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}

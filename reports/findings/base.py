@@ -115,15 +115,9 @@ def row(
     expected: float = math.nan,
     **axes: Any,
 ) -> TableRow:
-    """Make a row of a finding's table.
+    """Make a row of a finding's table: a measured number, its standard error and the expected one.
 
-    Args:
-        experiment: Name of the experiment within the finding.
-        quantity: Name of the measured quantity.
-        value: The measured number.
-        error: Its standard error.
-        expected: The number that theory gives.
-        axes: Conditions of the measurement.
+    ``axes`` are the conditions of the measurement.
     """
     numbers = {"quantity": quantity, "value": value, "error": error, "expected": expected}
     return {"experiment": experiment, **axes, **numbers}
@@ -193,16 +187,9 @@ def exponent(
     table: "pd.DataFrame", experiment: str, quantity: str, axis: str, *,
     low: float = 0.0, high: float = math.inf, **axes: Any,
 ) -> Measured:  # fmt: skip
-    """Fit the exponent of a power law by least squares on logarithmic scales.
+    """Fit the exponent of a power of ``axis`` by least squares on logarithmic scales.
 
-    Args:
-        table: Table of the finding.
-        experiment: See ``pick``.
-        quantity: A positive quantity; see ``pick``.
-        axis: Column that the quantity is a power of.
-        low: Least value of the axis to use.
-        high: Largest value of the axis to use.
-        axes: See ``pick``.
+    Only values of the axis from ``low`` to ``high`` are used; for the others see ``pick``.
     """
     import numpy as np
 

@@ -13,11 +13,9 @@ from .run import PartFinished
 
 
 class FindingProgress:
-    """A listener that shows the progress of a finding; use as a context manager.
+    """A listener that shows the progress of a finding, by default on standard error.
 
-    Args:
-        name: Name of the finding.
-        console: Console to write to (default: standard error).
+    Use it as a context manager.
     """
 
     def __init__(self, name: str, console: Console | None = None) -> None:

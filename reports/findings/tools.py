@@ -25,13 +25,7 @@ Names = str | int
 
 
 class Crowd(MemberRandom):
-    """Random numbers of many members from one stream: cheap if no member is needed alone.
-
-    Args:
-        stream: Source of all numbers.
-        members: Number of models that share it.
-        dtype: Floating-point type of the numbers.
-    """
+    """Random numbers of many members from one stream: cheap if no member is needed alone."""
 
     def __init__(
         self, stream: torch.Generator, members: int, dtype: torch.dtype = torch.float32
@@ -49,11 +43,7 @@ class Crowd(MemberRandom):
 
 
 class Fixed(MemberRandom):
-    """A stream that always gives the same normal numbers.
-
-    Args:
-        noise: The numbers, shape (K, B, d).
-    """
+    """A stream that always gives the same normal numbers, shape (K, B, d)."""
 
     def __init__(self, noise: Tensor) -> None:
         super().__init__([])

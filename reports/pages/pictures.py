@@ -36,9 +36,7 @@ class Gallery(TypedDict):
 def by_theme(make: Callable[..., Figure], dpi: int = 190) -> dict[str, str]:
     """Embed a figure in light and dark as PNG: lines of many runs take more space as SVG.
 
-    Args:
-        make: Function that draws the figure; takes the keyword ``theme``.
-        dpi: Dots per inch.
+    ``make`` draws the figure and takes the keyword ``theme``.
     """
     themes = {"light": LIGHT, "dark": DARK}
     return {
@@ -47,11 +45,7 @@ def by_theme(make: Callable[..., Figure], dpi: int = 190) -> dict[str, str]:
 
 
 def overview_pictures(evidence: Evidence) -> dict[str, str] | None:
-    """Embed the overview, wide and narrow, light and dark; ``None`` before any confirmation.
-
-    Args:
-        evidence: The ranked results.
-    """
+    """Embed the overview, wide and narrow, light and dark; ``None`` before any confirmation."""
     if not evidence.compared:
         return None
     pictures = {
@@ -72,12 +66,7 @@ def _mean(cell: CellResults) -> str:
 
 
 def gallery(source: Source, dataset: str) -> list[Gallery]:
-    """Embed the panels of every cell of a dataset.
-
-    Args:
-        source: The run directory.
-        dataset: Label of the dataset.
-    """
+    """Embed the panels of every cell of a dataset."""
     return [
         _portrait(cell, portrait)
         for cell in source.evidence.on(dataset)
@@ -116,11 +105,7 @@ def _portrait(cell: CellResults, portrait: Portrait) -> Gallery:
 
 
 class Plots:
-    """Plots of a run directory with their captions.
-
-    Args:
-        source: The run directory.
-    """
+    """Plots of a run directory with their captions."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

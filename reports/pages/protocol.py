@@ -16,11 +16,7 @@ _SEARCHERS = {
 
 
 def protocol(study: StudySpec) -> list[str]:
-    """Describe how the numbers were made, one paragraph per step.
-
-    Args:
-        study: The study.
-    """
+    """Describe how the numbers were made, one paragraph per step."""
     training, network = study.training, study.network
     layers = (
         f"of {_among(network.depth)} hidden layers of {_among(network.width)} units "
@@ -71,11 +67,7 @@ def _module(network: NetworkSpec) -> str:
 
 
 def missing(source: Source) -> list[str]:
-    """Describe what the study lacks until it is finished, one sentence each.
-
-    Args:
-        source: The run directory.
-    """
+    """Describe what the study lacks until it is finished, one sentence each."""
     study, results = source.study, source.results
     sentences = []
     confirmed = results[results["phase"] == "confirm"]

@@ -96,12 +96,7 @@ def expected_best(values: Array, trials: int) -> float:
 
 
 def path(results: CellResults, independent: bool) -> SearchPath:
-    """Return the search of a cell.
-
-    Args:
-        results: The cell.
-        independent: Whether the trials were drawn at random.
-    """
+    """Return the search of a cell; ``independent`` trials were drawn at random."""
     rows = results.trials
     rows = rows.sort_values("trial", kind="stable") if "trial" in rows else rows
     stages = [name for name in STAGES if name in rows]
@@ -118,10 +113,7 @@ def budgets(evidence: Evidence, independent: bool) -> pd.DataFrame:
 
     One row per budget, dataset and contestant; rows of the dataset ``all`` have the mean score
     over all datasets; see ``COLUMNS``. Budgets that no cell of a dataset reached are left out.
-
-    Args:
-        evidence: The gathered results.
-        independent: Whether the trials were drawn at random.
+    ``independent`` says whether the trials were drawn at random.
     """
     rows: list[dict[str, object]] = []
     contestants = evidence.contestants
@@ -141,12 +133,7 @@ def budgets(evidence: Evidence, independent: bool) -> pd.DataFrame:
 
 
 def budget_sentences(evidence: Evidence, table: pd.DataFrame) -> list[str]:
-    """Say which methods lead after each budget, one sentence per budget.
-
-    Args:
-        evidence: The gathered results.
-        table: Result of ``budgets``.
-    """
+    """Say which methods lead after each budget of the table ``budgets``, one sentence each."""
     dataset = "all" if len(evidence.datasets) > 1 else next(iter(evidence.datasets), "")
     labels = {(c.method, c.sampler): c.label for c in evidence.contestants}
     sentences = []

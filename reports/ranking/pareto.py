@@ -54,13 +54,7 @@ class Point:
 
 
 def points(evidence: Evidence, costs: Sequence[str], dataset: str) -> list[Point]:
-    """Return the finalists of a dataset, best first; none if the study has one objective.
-
-    Args:
-        evidence: The gathered results.
-        costs: The study's further objectives.
-        dataset: Label of the dataset.
-    """
+    """Return the finalists of a dataset, best first; none without further objectives (costs)."""
     if not costs:
         return []
     by_cell = [_of_cell(results, costs) for results in evidence.on(dataset)]
@@ -148,12 +142,7 @@ def front_frame(finalists: Sequence[Point], costs: Sequence[str]) -> pd.DataFram
 
 
 def front_sentence(finalists: list[Point], objective: str) -> str:
-    """Describe the front of a dataset.
-
-    Args:
-        finalists: Its points.
-        objective: The first objective.
-    """
+    """Describe the front of a dataset."""
     best = [point for point in finalists if point.overall]
     names = text.listed(sorted({point.label for point in best}))
     return (

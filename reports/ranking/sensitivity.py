@@ -73,12 +73,7 @@ class Slice:
 
 
 def slices(study: "StudySpec", cell: CellResults) -> list[Slice]:
-    """Return the trials of a cell along each of its hyperparameters, most important first.
-
-    Args:
-        study: The study, which has the ranges.
-        cell: The results of the cell.
-    """
+    """Return the trials of a cell along each of its hyperparameters, most important first."""
     rows = cell.trials
     if rows.empty:
         return []
@@ -128,12 +123,7 @@ COLUMNS = {
 
 
 def sensitivity(study: "StudySpec", evidence: Evidence) -> pd.DataFrame:
-    """Return importance and edge of every hyperparameter of every cell; see ``COLUMNS``.
-
-    Args:
-        study: The study.
-        evidence: The gathered results.
-    """
+    """Return importance and edge of every hyperparameter of every cell; see ``COLUMNS``."""
     rows = [
         {
             "dataset": cell.dataset, "method": cell.method, "sampler": cell.sampler,
@@ -149,11 +139,7 @@ def sensitivity(study: "StudySpec", evidence: Evidence) -> pd.DataFrame:
 
 
 def edge_sentences(table: pd.DataFrame) -> list[str]:
-    """Return a warning for each hyperparameter whose winning value is at the edge of its range.
-
-    Args:
-        table: Result of ``sensitivity``.
-    """
+    """Return a warning for each winning value at the edge of its range (table ``sensitivity``)."""
     warnings = []
     at_edge = table[table["edge"] != ""]
     for (method, name, edge), rows in at_edge.groupby(["method", "parameter", "edge"]):

@@ -58,21 +58,12 @@ class Split:
 
 
 def splits(evidence: Evidence, dataset: str) -> list[Split]:
-    """Return the cells of a dataset whose models were also sampled exactly, best first.
-
-    Args:
-        evidence: The gathered results.
-        dataset: Label of the dataset.
-    """
+    """Return the cells of a dataset whose models were also sampled exactly, best first."""
     return [Split(cell) for cell in evidence.on(dataset) if len(cell.learned)]
 
 
 def split_sentence(cells: list[Split]) -> str:
-    """Say which of the two errors is larger for each contestant.
-
-    Args:
-        cells: Cells of one dataset.
-    """
+    """Say which of the two errors is larger for each contestant."""
     words = {"learning": "learning error is larger", "sampling": "sampling error is larger"}
     labels = {
         phrase: [split.label for split in cells if split.larger == kind]
