@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -15,14 +15,8 @@ from ...methods.objectives.ism import ISM
 from ...methods.objectives.ssm import SSM
 from . import findings
 from .base import Claim, Finding, Measured, Part, TableRow, number, pick, row
-from .figure import Panel
+from .figure import Axes, Panel, Table, Theme
 from .tools import mean_error, train
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-    from ..figures.style import Theme
 
 # Method, dataset and noise on the data, without and with a lower bound of the loss.
 _UNBOUNDED = (("ism", "checkerboard", 0.0), ("ssm", "checkerboard", 0.0))
@@ -31,18 +25,18 @@ _BOUNDED = (("ism", "checkerboard", 0.2), ("ism", "8gaussians", 0.0))
 _END = 0.1
 
 
-def _case(table: "pd.DataFrame", method: str, dataset: str, noise: float) -> "pd.DataFrame":
+def _case(table: Table, method: str, dataset: str, noise: float) -> Table:
     return pick(table, "training", "loss", method=method, dataset=dataset, data_noise=noise)
 
 
-def _end(table: "pd.DataFrame", method: str, dataset: str, noise: float) -> Measured:
+def _end(table: Table, method: str, dataset: str, noise: float) -> Measured:
     """Loss over the last tenth of the steps."""
     rows = _case(table, method, dataset, noise)
     last = rows[rows["step"] > (1 - _END) * rows["step"].max()]
     return Measured(float(last["value"].mean()), float(last["error"].mean()))
 
 
-def _still_falling(table: "pd.DataFrame", method: str, dataset: str, noise: float) -> Measured:
+def _still_falling(table: Table, method: str, dataset: str, noise: float) -> Measured:
     """Loss at the end minus loss half way."""
     rows = _case(table, method, dataset, noise)
     last = rows["step"].max()
@@ -51,20 +45,20 @@ def _still_falling(table: "pd.DataFrame", method: str, dataset: str, noise: floa
     return Measured(end.value - float(half["value"].mean()), end.error)
 
 
-def _over_floor(table: "pd.DataFrame", method: str, dataset: str, noise: float) -> Measured:
+def _over_floor(table: Table, method: str, dataset: str, noise: float) -> Measured:
     """Loss at the end over the least possible loss, both negative: at most 1."""
     floor = _case(table, method, dataset, noise)["expected"].iloc[0]
     value, error, _ = _end(table, method, dataset, noise)
     return Measured(value / floor, error / abs(floor))
 
 
-def _squared(table: "pd.DataFrame", method: str, dataset: str, noise: float) -> Measured:
+def _squared(table: Table, method: str, dataset: str, noise: float) -> Measured:
     conditions = {"method": method, "dataset": dataset, "data_noise": noise}
     return number(table, "score", "squared score inside", **conditions)
 
 
 def _draw_curves(
-    axis: "Axes", table: "pd.DataFrame", theme: "Theme", cases: Sequence[tuple[str, str, float]]
+    axis: Axes, table: Table, theme: Theme, cases: Sequence[tuple[str, str, float]]
 ) -> None:
     """Losses by training step; the least possible loss is dashed."""
     for k, (method, dataset, noise) in enumerate(cases):
@@ -135,7 +129,7 @@ class IllPosed(Finding):
         rows.append(row("score", "squared score inside", value, error, **axes))
         return rows
 
-    def verdict(self, table: "pd.DataFrame") -> str:
+    def verdict(self, table: Table) -> str:
         """State the losses at the end."""
         free = _end(table, "ism", "checkerboard", 0.0).value
         falling = _still_falling(table, "ism", "checkerboard", 0.0).value

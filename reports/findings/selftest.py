@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,20 +19,14 @@ from ...methods.reference.exact import ExactScore
 from ...methods.sampling.grid import GridSampler
 from . import findings
 from .base import Claim, Finding, Measured, Part, TableRow, pick, row
-from .figure import Panel
+from .figure import Axes, Panel, Table, Theme
 from .tools import draw
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-    from ..figures.style import Theme
 
 _DATASETS = ("8gaussians", "rings", "checkerboard", "two_modes")
 _SOURCES = {"truth": "fresh truth", "grid": "drawn exactly"}
 
 
-def _moment(table: "pd.DataFrame", source: str, *, second: bool) -> Measured:
+def _moment(table: Table, source: str, *, second: bool) -> Measured:
     """Mean or mean square of standardised MMD² over all datasets and bandwidths."""
     rows = pick(table, "mmd", "z", source=source)
     values = rows["value"] ** 2 if second else rows["value"]
@@ -42,7 +36,7 @@ def _moment(table: "pd.DataFrame", source: str, *, second: bool) -> Measured:
     return Measured(float(means.mean()), float(means.std()) / math.sqrt(len(means)))
 
 
-def _sw_ratio(table: "pd.DataFrame") -> Measured:
+def _sw_ratio(table: Table) -> Measured:
     """SW1 of the sampler's points over that of fresh truth."""
     a, b = (pick(table, "sw1", "sw1", source=name)["value"] for name in ("grid", "truth"))
     ratio = float(a.mean() / b.mean())
@@ -50,13 +44,13 @@ def _sw_ratio(table: "pd.DataFrame") -> Measured:
     return Measured(ratio, ratio * math.hypot(*spread))
 
 
-def _least_p(table: "pd.DataFrame", experiment: str) -> Measured:
+def _least_p(table: Table, experiment: str) -> Measured:
     """Least p-value over datasets for equal distributions, times the number of datasets."""
     values = pick(table, experiment, "p")["value"]
     return Measured(min(1.0, float(values.min()) * len(values)))
 
 
-def _draw_moments(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_moments(axis: Axes, table: Table, theme: Theme) -> None:
     bins = [-3 + 0.2 * i for i in range(46)]
     for k, (source, name) in enumerate(_SOURCES.items()):
         values = pick(table, "mmd", "z", source=source)["value"]
@@ -65,7 +59,7 @@ def _draw_moments(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
                   color=theme.palette[k], linewidth=1.3, label=label)  # fmt: skip
 
 
-def _draw_distances(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_distances(axis: Axes, table: Table, theme: Theme) -> None:
     names = list(dict.fromkeys(table["dataset"]))
     for k, (source, label) in enumerate(_SOURCES.items()):
         rows = pick(table, "sw1", "sw1", source=source)
@@ -132,7 +126,7 @@ class SelfTest(Finding):
             for metric, v in by_metric.items()
         ]
 
-    def verdict(self, table: "pd.DataFrame") -> str:
+    def verdict(self, table: Table) -> str:
         """State the moments of MMD² and the ratio of SW1."""
         mean, square = (_moment(table, "grid", second=second).value for second in (False, True))
         return (
