@@ -1,5 +1,7 @@
 """Panels of a cell on common axes, alone, side by side, and as a gallery of all cells."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
@@ -39,11 +41,8 @@ def error_panel(axis: Axes, portrait: Portrait) -> None:
     edges = np.linspace(-portrait.extent, portrait.extent, _ERROR_BINS + 1)
     truth = _histogram(portrait.truth, edges)
     peak = float(np.quantile(truth[truth > 0], 0.9)) if truth.any() else 1.0
-    axis.imshow(
-        (_histogram(portrait.samples, edges) - truth).T, origin="lower", extent=_view(portrait),
-        cmap=_ERROR, vmin=-peak, vmax=peak, interpolation="nearest",
-    )  # fmt: skip
-    _frame(axis, portrait)
+    error = _histogram(portrait.samples, edges) - truth
+    _image(axis, portrait, error.T, cmap=_ERROR, vmin=-peak, vmax=peak, interpolation="nearest")
 
 
 def energy_panel(axis: Axes, portrait: Portrait) -> None:
@@ -56,11 +55,8 @@ def energy_panel(axis: Axes, portrait: Portrait) -> None:
         _words(axis, "energy is\nnot finite", portrait)
         return
     low, high = float(finite.min()), float(np.quantile(finite, 0.75))
-    axis.imshow(
-        portrait.energy, origin="lower", extent=_view(portrait), cmap=f"{_ENERGY}_r",
-        vmin=low, vmax=max(high, low + 1e-12), interpolation="bilinear",
-    )  # fmt: skip
-    _frame(axis, portrait)
+    ends = {"vmin": low, "vmax": max(high, low + 1e-12)}
+    _image(axis, portrait, portrait.energy, cmap=f"{_ENERGY}_r", interpolation="bilinear", **ends)
 
 
 def score_panel(axis: Axes, portrait: Portrait) -> None:
@@ -96,10 +92,8 @@ def paths_panel(axis: Axes, portrait: Portrait) -> None:
         edges = np.linspace(-portrait.extent, portrait.extent, 65)
         shares = _histogram(portrait.truth, edges)
         peak = float(shares.max()) or 1.0
-        axis.imshow(
-            shares.T, origin="lower", extent=_view(portrait), cmap="Greys",
-            norm=PowerNorm(0.6, vmin=0.0, vmax=1.8 * peak), interpolation="bilinear",
-        )  # fmt: skip
+        norm = PowerNorm(0.6, vmin=0.0, vmax=1.8 * peak)
+        _image(axis, portrait, shares.T, cmap="Greys", norm=norm, interpolation="bilinear")
     for i, path in enumerate(portrait.paths.astype(np.float64).swapaxes(0, 1)):
         colour = LIGHT.palette[i % len(LIGHT.palette)]
         axis.plot(path[:, 0], path[:, 1], color=colour, linewidth=0.7, alpha=0.85)
@@ -197,11 +191,8 @@ def _density(axis: Axes, points: Points, portrait: Portrait) -> None:
     edges = np.linspace(-portrait.extent, portrait.extent, bins + 1)
     shares, scale = _histogram(points, edges), _histogram(reference, edges)
     peak = float(np.quantile(scale[scale > 0], 0.98)) if scale.any() else 1.0
-    axis.imshow(
-        shares.T, origin="lower", extent=_view(portrait), cmap=_DENSITY,
-        norm=PowerNorm(0.5, vmin=0.0, vmax=peak, clip=True), interpolation="nearest",
-    )  # fmt: skip
-    _frame(axis, portrait)
+    norm = PowerNorm(0.5, vmin=0.0, vmax=peak, clip=True)
+    _image(axis, portrait, shares.T, cmap=_DENSITY, norm=norm, interpolation="nearest")
 
 
 def _histogram(points: Points, edges: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -218,8 +209,10 @@ def _words(axis: Axes, words: str, portrait: Portrait) -> None:
     _frame(axis, portrait)
 
 
-def _view(portrait: Portrait) -> tuple[float, float, float, float]:
-    return (-portrait.extent, portrait.extent, -portrait.extent, portrait.extent)
+def _image(axis: Axes, portrait: Portrait, image: NDArray[Any], **look: Any) -> None:
+    end = portrait.extent
+    axis.imshow(image, origin="lower", extent=(-end, end, -end, end), **look)
+    _frame(axis, portrait)
 
 
 def _frame(axis: Axes, portrait: Portrait) -> None:

@@ -96,15 +96,9 @@ class SelfTest(Finding):
 
     def _score(self, name: str) -> list[TableRow]:
         dataset = get_dataset(name)
-        model = ExactScore(dataset, 0.0)
-        exact = draw(
-            GridSampler(box=1.5 * dataset.extent),
-            model,
-            self.points * self.repeats,
-            self.seed,
-            name,
-        ).double()
-        truth = dataset.sample(self.points * self.repeats, generator(self.seed, name, "truth"))
+        sampler, n = GridSampler(box=1.5 * dataset.extent), self.points * self.repeats
+        exact = draw(sampler, ExactScore(dataset, 0.0), n, self.seed, name).double()
+        truth = dataset.sample(n, generator(self.seed, name, "truth"))
         rows: list[TableRow] = []
         spread = torch.tensor([e.null_sd(self.points) for e in embeddings(dataset)])
         by_metric: dict[str, dict[str, list[float]]] = {"mmd": {}, "sw1": {}}

@@ -87,22 +87,12 @@ def slices(study: "StudySpec", cell: CellResults) -> list[Slice]:
         with_name = [i for i, trial in enumerate(trials) if name in known[i] and name in trial]
         if not with_name:
             continue
-        low, high, logarithmic = _ends(known[with_name[0]][name])
-        kind = object if math.isnan(low) else None
+        ends = _ends(known[with_name[0]][name])
+        kind = object if math.isnan(ends[0]) else None
         tried = np.array([trials[i][name] for i in with_name], dtype=kind)
-        parts.append(
-            Slice(
-                name,
-                tried,
-                values[with_name],
-                low,
-                high,
-                logarithmic,
-                importance.get(name, math.nan),
-                winner.get(name),
-                tuple(at for at, i in enumerate(with_name) if trials[i] == winner),
-            )
-        )
+        share, chosen = importance.get(name, math.nan), winner.get(name)
+        winners = tuple(at for at, i in enumerate(with_name) if trials[i] == winner)
+        parts.append(Slice(name, tried, values[with_name], *ends, share, chosen, winners))
     return sorted(parts, key=lambda part: (-np.nan_to_num(part.importance), part.name))
 
 
