@@ -113,13 +113,10 @@ PANELS = {
 _FOUR = {"truth": "truth", "samples": "samples", "energy": "energy", "score": "score field"}
 
 
-def panel(portrait: Portrait, kind: str, inches: float = 1.9) -> Figure:
-    """Draw one of ``PANELS`` without a frame, for a page that adds its own titles.
-
-    It is a square with sides of ``inches``.
-    """
+def panel(portrait: Portrait, kind: str) -> Figure:
+    """Draw one of ``PANELS`` without a frame, for a page that adds its own titles."""
     with drawing(LIGHT):
-        figure = Figure(figsize=(inches, inches))
+        figure = Figure(figsize=(1.9, 1.9))
         axis = figure.add_axes((0, 0, 1, 1))
         PANELS[kind](axis, portrait)
         axis.set_xticks([])

@@ -121,12 +121,9 @@ def fit(
 
 
 def decades(line: XAxis | YAxis, *, fine: bool, ticks: int | None = None) -> None:
-    """Label a logarithmic axis at powers of ten.
+    """Label a logarithmic axis at powers of ten; if ``fine``, at twice and five times these, too.
 
-    Args:
-        line: Axis to label.
-        fine: Whether to label twice and five times these, too.
-        ticks: Largest number of labels.
+    There are at most ``ticks`` labels.
     """
     line.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if fine else (1.0,), numticks=ticks))
     line.set_major_formatter(short)

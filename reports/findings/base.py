@@ -12,6 +12,7 @@ from .figure import Panel, Table
 
 TableRow = dict[str, Any]
 Part = Callable[[], list[TableRow]]
+Parts = Mapping[str, Part]
 
 # Standard errors that a measured number may deviate from the expected one: with a hundred claims,
 # about one run in 150 then has a false alarm.
@@ -96,7 +97,7 @@ class Finding(BaseModel, ABC):
     columns: ClassVar[int] = 2
 
     @abstractmethod
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Parts:
         """Independent pieces of the computation by name; each returns rows of the table."""
 
     @abstractmethod

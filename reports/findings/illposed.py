@@ -1,7 +1,7 @@
 """Implicit score matching of a density with jumps: a loss without a lower bound."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ from ...datasets import get_dataset
 from ...methods.objectives.ism import ISM
 from ...methods.objectives.ssm import SSM
 from . import findings
-from .base import Claim, Finding, Measured, Part, TableRow, number, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, number, pick, row
 from .figure import Axes, Panel, Table, Theme
 from .tools import mean_error, train
 
@@ -95,8 +95,7 @@ class IllPosed(Finding):
     width: int = Field(128, ge=8)
     learning_rate: float = Field(3e-3, gt=0)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List the combinations of objective, dataset and noise."""
+    def parts(self) -> Parts:
         return {
             f"{method} {dataset} {noise:g}": partial(self._train, method, dataset, noise)
             for method, dataset, noise in (*_UNBOUNDED, *_BOUNDED)
@@ -130,7 +129,6 @@ class IllPosed(Finding):
         return rows
 
     def verdict(self, table: Table) -> str:
-        """State the losses at the end."""
         free = _end(table, "ism", "checkerboard", 0.0).value
         falling = _still_falling(table, "ism", "checkerboard", 0.0).value
         noisy = _end(table, "ism", "checkerboard", 0.2).value

@@ -1,7 +1,6 @@
 """Langevin dynamics with the exact score: the bias of the dynamics alone."""
 
 import math
-from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
@@ -21,7 +20,7 @@ from .base import (
     Claim,
     Finding,
     Measured,
-    Part,
+    Parts,
     TableRow,
     at_end,
     largest_deviation,
@@ -118,8 +117,7 @@ class LangevinBias(Finding):
     small: tuple[float, ...] = (0.4, 0.2, 0.1, 0.05, 0.02)
     lengths: tuple[int, ...] = (30, 100, 300, 1000, 2500)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List the normal, the modes of toys, and the two limits."""
+    def parts(self) -> Parts:
         limits = {f"eps {e:g}": partial(self._limit, "step size", e, round(self.time / e))
                   for e in self.small}  # fmt: skip
         limits |= {f"T {t}": partial(self._limit, "steps", self.small[-1], t) for t in self.lengths}
@@ -184,7 +182,6 @@ class LangevinBias(Finding):
         )  # fmt: skip
 
     def verdict(self, table: Table) -> str:
-        """State the bias, its correction, and the limit."""
         rings = number(table, "modes", "variance ratio", dataset="rings", sampler="langevin")
         mala = number(table, "modes", "variance ratio", dataset="rings", sampler="mala")
         coarse = _mmd(table, "step size", axis="step_size", last=True).value

@@ -1,7 +1,6 @@
 """The modes that Langevin's chains end in, and the metrics that see wrong weights."""
 
 import math
-from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
@@ -20,7 +19,7 @@ from ...methods.sampling.annealed_langevin import AnnealedLangevin
 from ...methods.sampling.base import Samples, collect
 from ...methods.sampling.langevin import Langevin
 from . import findings
-from .base import Claim, Finding, Measured, Part, TableRow, average, number, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, average, number, pick, row
 from .figure import Axes, Panel, Series, Table, Theme, measured, ticks
 from .tools import draw, scored, streams
 
@@ -183,8 +182,7 @@ class Mixing(Finding):
     points: int = Field(4000, ge=100)
     repeats: int = Field(10, ge=3)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List two modes, basins of attraction, rings and metrics."""
+    def parts(self) -> Parts:
         return {
             **{f"two modes {name}": partial(self._two_modes, name) for name in _SAMPLERS},
             **{f"basins {name}": partial(self._basins, name) for name in ("rings", "8gaussians")},
@@ -256,7 +254,6 @@ class Mixing(Finding):
         return rows
 
     def verdict(self, table: Table) -> str:
-        """State the weights that each sampler gives, and its error on rings."""
         naive, annealed, unscaled = (_weight(table, sampler=name).value for name in _SAMPLERS)
         return (
             f"With the exact score and a true weight of 0.8, naive Langevin gives {naive:.2f}, "

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -22,7 +21,7 @@ from ...methods.objectives.ism import ISM
 from ...methods.objectives.ssm import SSM
 from ...methods.objectives.ssm_vr import SSMVR
 from . import findings
-from .base import Claim, Finding, Measured, Part, TableRow, exponent, number, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, exponent, number, pick, row
 from .figure import Axes, Panel, Table, Theme, joined, measured, ticks
 from .tools import mean_error, streams
 
@@ -128,8 +127,7 @@ class Scaling(Finding):
     width: int = Field(128, ge=8)
     networks: int = Field(10, ge=2)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List the dimensions, and the trace."""
+    def parts(self) -> Parts:
         # All methods of one dimension are in one part, so that a busy machine slows them alike.
         costs = {f"d = {d}": partial(self._costs, d) for d in self.dims}
         return {**costs, "approximate trace": self._trace}
@@ -180,7 +178,6 @@ class Scaling(Finding):
         return float((error.square().mean() / exact.square().mean()).sqrt())
 
     def verdict(self, table: Table) -> str:
-        """State the costs at both ends, and the error of the cheap trace."""
         low, high = self.dims[0], self.dims[-1]
         few, many = (
             _ratio(table, "seconds", "ism", "ssm", last=last).value for last in (False, True)

@@ -1,7 +1,6 @@
 """A test of the harness: points without error must score like the truth."""
 
 import math
-from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
@@ -18,7 +17,7 @@ from ...datasets import get_dataset
 from ...methods.reference.exact import ExactScore
 from ...methods.sampling.grid import GridSampler
 from . import findings
-from .base import Claim, Finding, Measured, Part, TableRow, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, pick, row
 from .figure import Axes, Panel, Table, Theme
 from .tools import draw
 
@@ -90,8 +89,7 @@ class SelfTest(Finding):
     points: int = Field(1000, ge=100)
     repeats: int = Field(150, ge=20)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List the datasets."""
+    def parts(self) -> Parts:
         return {name: partial(self._score, name) for name in _DATASETS}
 
     def _score(self, name: str) -> list[TableRow]:
@@ -121,7 +119,6 @@ class SelfTest(Finding):
         ]
 
     def verdict(self, table: Table) -> str:
-        """State the moments of MMD² and the ratio of SW1."""
         mean, square = (_moment(table, "grid", second=second).value for second in (False, True))
         return (
             f"Points drawn exactly score like fresh truth: standardised MMD² has mean {mean:.2f} "

@@ -1,7 +1,6 @@
 """The noise of denoising score matching: bias, variance, and the best level."""
 
 import math
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -23,7 +22,7 @@ from .base import (
     Claim,
     Finding,
     Measured,
-    Part,
+    Parts,
     TableRow,
     end_ratio,
     exponent,
@@ -124,8 +123,7 @@ class Sigma(Finding):
     few: int = Field(50, ge=2)
     lengths: tuple[int, ...] = (300, 1000, 3000)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List sweeps of σ, floors, memorising networks and closed forms."""
+    def parts(self) -> Parts:
         return {
             **{f"sweep {name} {s:g}": partial(self._sweep, name, s)
                for name in _BIASED for s in self.sigmas},
@@ -242,7 +240,6 @@ class Sigma(Finding):
         return rows
 
     def verdict(self, table: Table) -> str:
-        """State the best noise levels, and the loss on either side."""
         best = [f"{_mean_kl(table, name).idxmin():g} on {name}" for name in _BIASED]
         return (
             f"DSM's loss ends {_relative_excess(table, '8gaussians').value:.1%} above its exact "

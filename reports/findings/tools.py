@@ -106,7 +106,6 @@ def train(
     steps: int,
     width: int = 128,
     points: int = 100_000,
-    batch: int = 100,
     learning_rate: float = 1e-3,
     schedule: Schedule = "constant",
 ) -> Trained:
@@ -124,7 +123,7 @@ def train(
         theta,
         data.float(),
         {k: full(seeds, v) if isinstance(v, float) else v for k, v in options.items()},
-        TrainingSpec(steps=steps, batch_size=batch, schedule=schedule),
+        TrainingSpec(steps=steps, batch_size=100, schedule=schedule),
         torch.full((seeds, 1), learning_rate),
         batches=MemberRandom([generator(seed, k, "batches") for k in range(seeds)]),
         noise=MemberRandom([generator(seed, k, "noise") for k in range(seeds)]),

@@ -1,7 +1,7 @@
 """The noise of sliced objectives, compared with closed forms."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ from ...methods.objectives.ssm import SSM
 from ...methods.objectives.ssm_vr import SSMVR
 from ...methods.random import SliceKind
 from . import findings
-from .base import Claim, Finding, Measured, Part, TableRow, exponent, largest_deviation, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, exponent, largest_deviation, pick, row
 from .figure import Axes, Panel, Table, Theme, measured, theory, ticks
 from .tools import Crowd, variance_error
 
@@ -128,8 +128,7 @@ class Variance(Finding):
     dims: tuple[int, ...] = (1, 2, 5, 10)
     draws: int = Field(100_000, ge=1000)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List the network by number of directions, and the normal by dimension."""
+    def parts(self) -> Parts:
         network = {f"M = {m}": partial(self._network, m) for m in self.counts}
         return {**network, **{f"d = {d}": partial(self._normal, d) for d in self.dims}}
 
@@ -194,7 +193,6 @@ class Variance(Finding):
         return rows
 
     def verdict(self, table: Table) -> str:
-        """State how the noise falls, and when variance reduction reduces it."""
         decays = [
             _decay(table, method=name, slices=kind).value for name in _SLICED for kind in _KINDS
         ]

@@ -3,7 +3,6 @@
 import base64
 import math
 from collections.abc import Callable
-from typing import TypedDict
 
 from matplotlib.figure import Figure
 
@@ -22,15 +21,6 @@ _PANELS = {
     "truth": "truth", "samples": "samples", "error": "samples − truth", "energy": "energy",
     "score": "score", "paths": "paths of eight chains",
 }  # fmt: skip
-
-
-class Gallery(TypedDict):
-    """Panels of one cell."""
-
-    label: str
-    dataset: str
-    caption: str
-    panels: list[dict[str, str]]
 
 
 def by_theme(make: Callable[..., Figure], dpi: int = 190) -> dict[str, str]:
@@ -65,7 +55,7 @@ def _mean(cell: CellResults) -> str:
     return f"{cell.method} {text.measured(cell.mean, cell.loss.half_width())}"
 
 
-def gallery(source: Source, dataset: str) -> list[Gallery]:
+def gallery(source: Source, dataset: str) -> list[dict[str, object]]:
     """Embed the panels of every cell of a dataset."""
     return [
         _portrait(cell, portrait)
@@ -74,7 +64,7 @@ def gallery(source: Source, dataset: str) -> list[Gallery]:
     ]
 
 
-def _portrait(cell: CellResults, portrait: Portrait) -> Gallery:
+def _portrait(cell: CellResults, portrait: Portrait) -> dict[str, object]:
     alts = {
         "truth": "histogram of the true distribution",
         "samples": f"histogram of {portrait.census}",
