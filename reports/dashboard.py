@@ -50,11 +50,9 @@ def read_only(directory: str | Path) -> "JournalStorage":
 
 
 def serve(directory: str | Path, port: int = 8080) -> None:
-    """Show a run directory in Optuna's dashboard until interrupted, on this machine only.
+    """Show a running or finished study in Optuna's dashboard until interrupted.
 
-    Args:
-        directory: A run directory of a running or finished study.
-        port: Port to listen on.
+    Only this machine can reach the port.
 
     Raises:
         UsageError: See ``read_only``; or the dashboard is not installed, or the port is in use.

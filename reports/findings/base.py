@@ -155,9 +155,11 @@ def average(table: Table, experiment: str, quantity: str, **axes: Any) -> Measur
     return Measured(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
 
 
-def at_end(table: Table, experiment: str, quantity: str, axis: str, *, last: bool) -> Measured:
+def at_end(
+    table: Table, experiment: str, quantity: str, axis: str, *, last: bool, **axes: Any
+) -> Measured:
     """Read the number at the largest (``last``) or smallest value of an axis."""
-    values = pick(table, experiment, quantity).sort_values(axis)["value"]
+    values = pick(table, experiment, quantity, **axes).sort_values(axis)["value"]
     return Measured(float(values.iloc[-1 if last else 0]))
 
 

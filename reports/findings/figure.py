@@ -56,14 +56,10 @@ def figure(
     theme: "Theme | None" = None,
     width: float | None = None,
 ) -> "Figure":
-    """Draw panels side by side where there is room.
+    """Draw panels; without any, a single one shows every measured number.
 
-    Args:
-        table: Table of the finding.
-        panels: The panels; without any, a single one shows every measured number.
-        columns: Panels side by side; always one in the column of a paper.
-        theme: Colours (default: light).
-        width: Width in inches (default: 9.6, or 4.6 for a single panel of all numbers).
+    ``columns`` of them are side by side, always one in the column of a paper. The theme is light
+    by default, the width 9.6 inches, or 4.6 for a single panel of all numbers.
     """
     from matplotlib.figure import Figure
 

@@ -21,7 +21,7 @@ from ...methods.objectives.ism import ISM
 from ...methods.objectives.ssm import SSM
 from ...methods.objectives.ssm_vr import SSMVR
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, exponent, number, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, at_end, exponent, number, pick, row
 from .figure import Axes, Panel, Table, Theme, joined, measured, ticks
 from .tools import mean_error, streams
 
@@ -60,15 +60,13 @@ def approximate_trace(mlp: MLP, theta: Tensor, x: Tensor) -> Tensor:
 
 
 _exponent = partial(exponent, experiment="cost", axis="dim")
+_at_end = partial(at_end, experiment="cost", axis="dim")
 
 
 def _ratio(table: Table, quantity: str, a: str, b: str, *, last: bool) -> Measured:
     """Cost of method ``a`` over that of ``b``, in the largest or smallest dimension."""
-    costs = [
-        pick(table, "cost", quantity, method=name).sort_values("dim")["value"] for name in (a, b)
-    ]
-    first, second = (float(cost.iloc[-1 if last else 0]) for cost in costs)
-    return Measured(first / second)
+    first, second = (_at_end(table, quantity=quantity, last=last, method=name) for name in (a, b))
+    return Measured(first.value / second.value)
 
 
 def _growth(table: Table) -> Measured:

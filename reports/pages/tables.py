@@ -56,13 +56,10 @@ def table(
     without: Sequence[str] = (),
     labelled: Sequence[str] = (),
 ) -> ShownTable:
-    """Fill a table, leaving out columns without any entry.
+    """Fill a table from an object per row, leaving out columns without any entry.
 
-    Args:
-        columns: Registry of columns.
-        rows: Objects to compute the columns from.
-        without: Names of columns to leave out.
-        labelled: Names of columns to show although they have no header of their own.
+    Columns ``without`` are left out, too; those ``labelled`` are shown although they have no
+    header of their own.
     """
     filled = [
         (column, [column.compute(row) for row in rows], [column.shown(row) for row in rows])

@@ -43,15 +43,7 @@ def _show_cost(row: Contestant, stage: str) -> str:
 
 
 board_columns: Columns[Contestant] = Columns()
-board_columns["rank_low", "rank"] = Column(
-    "Best overall rank compatible with the seeds (joint 95 %).",
-    lambda row: row.rank[0] if row.rank else math.nan,
-    lambda row: text.ranks(row.rank),
-)
-board_columns["rank_high", ""] = Column(
-    "Worst overall rank compatible with the seeds (joint 95 %).",
-    lambda row: row.rank[1] if row.rank else math.nan,
-)
+board_columns.ranks("overall rank", lambda row: row.rank)
 board_columns["method", "method"] = Column("Method.", lambda row: row.method)
 board_columns["sampler", "sampler"] = Column(
     "Sampler applied to the trained model.", lambda row: row.sampler

@@ -63,15 +63,7 @@ def _trial(row: CellResults) -> float:
 
 
 cell_columns: Columns[CellResults] = Columns()
-cell_columns["rank_low", "rank"] = Column(
-    "Best rank on the dataset compatible with the seeds (joint 95 %).",
-    lambda row: row.rank[0] if row.rank else math.nan,
-    lambda row: text.ranks(row.rank),
-)
-cell_columns["rank_high", ""] = Column(
-    "Worst rank on the dataset compatible with the seeds (joint 95 %).",
-    lambda row: row.rank[1] if row.rank else math.nan,
-)
+cell_columns.ranks("rank on the dataset", lambda row: row.rank)
 cell_columns["dataset", ""] = Column("Dataset.", lambda row: row.dataset)
 cell_columns["method", "method"] = Column("Method.", lambda row: row.method)
 cell_columns["sampler", "sampler"] = Column(

@@ -4,6 +4,7 @@ To add a column, assign one ``Column`` in the file of its registry: reports and 
 it. The key is its name in the DataFrame and its header, which is empty for exports only.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
@@ -63,6 +64,16 @@ class Columns(Generic[T]):
         """Add ``NAME_low`` and ``NAME_high``, for exports only; ``limit`` says what they are."""
         self[f"{name}_low", ""] = Column(f"Lower {limit}.", lambda row: compute(row)[0])
         self[f"{name}_high", ""] = Column(f"Upper {limit}.", lambda row: compute(row)[1])
+
+    def ranks(self, rank: str, compute: Callable[[T], tuple[int, int] | None]) -> None:
+        """Add ``rank_low`` and ``rank_high``, shown as one; ``rank`` says what they are."""
+        what, unranked = f"{rank} compatible with the seeds (joint 95 %).", (math.nan, math.nan)
+        self["rank_low", "rank"] = Column(
+            f"Best {what}",
+            lambda row: (compute(row) or unranked)[0],
+            lambda row: text.ranks(compute(row)),
+        )
+        self["rank_high", ""] = Column(f"Worst {what}", lambda row: (compute(row) or unranked)[1])
 
     def values(self, row: T) -> dict[str, Any]:
         """Return a row of the DataFrame."""
