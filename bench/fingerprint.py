@@ -79,7 +79,9 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
     """
     known = references if spec.phase == "reference" else methods
     method = _module(known, spec.method.name)
-    used = {spec.sampler.name, *([SPLIT_SAMPLER] if spec.evaluation.split else [])} - {_NO_SAMPLER}
+    also = (plugin.name for plugin in spec.evaluation.also.values())
+    split = [SPLIT_SAMPLER] if spec.evaluation.split else []
+    used = {spec.sampler.name, *also, *split} - {_NO_SAMPLER}
     return dict(
         _fingerprints(
             (method,),

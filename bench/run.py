@@ -12,7 +12,7 @@ from ..datasets.errors import UsageError
 from ..methods import methods, samplers
 from ..methods.model import Model
 from ..methods.network_model import Network, NetworkModel
-from ..methods.sampling.base import Sampler
+from ..methods.sampling.base import Sampler, Samples
 from .artifacts import Artifacts, Learning, Outcome
 from .checkpoints import Checkpoints
 from .fingerprint import run_key
@@ -27,7 +27,7 @@ from .from_spec import (
     training_set,
 )
 from .process import one_thread
-from .spec import SPLIT_SAMPLER, Failure, Option, RunResult, RunSpec
+from .spec import SPLIT_SAMPLER, Failure, Option, Plugin, RunResult, RunSpec
 from .training import Fit, fit
 from .truth import judge_of
 
@@ -150,8 +150,7 @@ def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None,
     n = spec.evaluation.samples
     if model is None:
         return dataset_of(spec).sample(n, stream_of(spec, "sampler")).float(), None, None
-    sampler = samplers.get(spec.sampler.name)(**spec.sampler.options)
-    samples = sampler.sample(model, n, streams_of([spec], "sampler", model.device))
+    samples = _draw(spec, model, spec.sampler, "sampler")
     points = samples.points[0]
     # Counted here as well: a user's sampler may not have counted.
     lost = max(int(samples.lost[0]), int((~points.isfinite().all(-1)).sum()))
@@ -164,18 +163,34 @@ def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None,
     return points, failure, acceptance
 
 
+def _draw(spec: RunSpec, model: Model, plugin: Plugin, axis: str) -> Samples:
+    """Sample one member with random numbers of a stream of its own."""
+    sampler = cast("Callable[..., Sampler]", samplers.get(plugin.name))(**plugin.options)
+    n, rng = spec.evaluation.samples, streams_of([spec], axis, model.device)
+    if sampler.start is None:
+        return sampler.sample(model, n, rng)
+    start = dataset_of(spec).sample(n, stream_of(spec, f"{axis} start"))
+    return sampler.sample_from(model, start.float().to(model.device)[None], rng)
+
+
 def _score(spec: RunSpec, model: Model | None, points: Tensor) -> dict[str, float]:
-    """Measure all metrics of a run, and ``split`` metrics of an exact sample if asked for."""
+    """Measure all metrics of a run, and those of samples of its further samplers."""
     judge = judge_of(spec)
     values = judge.score(points, model, target_of(spec))
-    if spec.evaluation.split and model is not None:
-        exact_sampler = cast("Callable[..., Sampler]", samplers.get(SPLIT_SAMPLER))(
-            box=1.5 * dataset_of(spec).extent
-        )
-        rng = streams_of([spec], "split", model.device)
-        exact = exact_sampler.sample(model, len(points), rng).points[0]
-        values |= {f"split.{name}": value for name, value in judge.score_samples(exact).items()}
+    if model is not None:
+        for label, plugin in _further(spec).items():
+            axis = label if label == "split" else f"also {label}"
+            also = judge.score_samples(_draw(spec, model, plugin, axis).points[0])
+            values |= {f"{label}.{name}": value for name, value in also.items()}
     return values
+
+
+def _further(spec: RunSpec) -> dict[str, Plugin]:
+    """The samplers that a model is also sampled by, exactly on a grid among them."""
+    if not spec.evaluation.split:
+        return spec.evaluation.also
+    box = 1.5 * dataset_of(spec).extent
+    return {"split": Plugin(name=SPLIT_SAMPLER, options={"box": box}), **spec.evaluation.also}
 
 
 def _require_numbers(metrics: Mapping[str, float]) -> None:

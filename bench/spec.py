@@ -155,9 +155,18 @@ class EvaluationSpec(Evaluation):
     Attributes:
         split: Also score points that are drawn from the model's energy exactly, on a grid, in
             columns ``split.<metric>``: they tell errors of learning from errors of sampling.
+        also: Further samplers of the same model, by label: their points are scored too, in
+            columns ``<label>.<metric>``.
     """
 
     split: bool = False
+    also: dict[str, Plugin] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out further samplers where there are none, as the text of earlier versions does."""
+        fields = handler(self)
+        return {name: value for name, value in fields.items() if name != "also" or value}
 
 
 class RunSpec(Frozen):

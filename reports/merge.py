@@ -99,7 +99,7 @@ def _agree(objective: str, row: Row, other: Row, folder: Path) -> None:
     """Refuse two rows of the same slot that are not the same run."""
     if row is other:
         return
-    method, dataset, sampler = other.slot.cell
+    method, dataset, sampler = other.slot.cell.labels
     where = f"{method} on {dataset} ({sampler}) in {str(folder)!r}"
     if row.result.key != other.result.key:
         raise UsageError(

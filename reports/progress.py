@@ -121,7 +121,7 @@ class ProgressListener(ProgressBar):
     def _doing(self, cell: Cell) -> str:
         best = self._best.get(cell, math.inf)
         value = f", best {text.number(best)}" if math.isfinite(best) else ""
-        return f"{cell.method} on {cell.dataset}{value}"
+        return f"{cell.method} on {cell.dataset}{_restart(cell)}{value}"
 
     def _left(self) -> str:
         left = self.time_left
@@ -131,8 +131,9 @@ class ProgressListener(ProgressBar):
         self._pace.close(event.cell)
         if not event.fresh:
             return
-        method, dataset, sampler = event.cell
-        parts = [f"[{event.finished}/{self._cells}] {method} on {dataset} ({sampler}):"]
+        method, dataset, sampler = event.cell.labels
+        head = f"[{event.finished}/{self._cells}] {method} on {dataset} ({sampler})"
+        parts = [f"{head}{_restart(event.cell)}:"]
         if event.confirmed is None:
             parts.append("done" if event.winner is None and not event.failures else "no value")
         else:
@@ -142,3 +143,7 @@ class ProgressListener(ProgressBar):
         if left := self._left():
             parts.append(left)
         self._say(" ".join(parts))
+
+
+def _restart(cell: Cell) -> str:
+    return f", restart {cell.restart}" if cell.restart else ""

@@ -49,7 +49,7 @@ def write_tensorboard(source: Source) -> Path:
             results = contestant.cells[dataset]
             if results.missing:
                 continue
-            with SummaryWriter(str(target.joinpath(*results.cell))) as writer:
+            with SummaryWriter(str(target.joinpath(*results.cell.labels))) as writer:
                 if contestant.label in learned:
                     _write_curves(writer, learned[contestant.label])
                 writer.add_scalar(f"confirmed/{results.objective}", results.mean, 0)

@@ -42,10 +42,10 @@ def status_view(source: Source) -> RenderableType:
     )
     for results in sorted(source.evidence.cells, key=lambda results: results.cell):
         shown.add_row(
-            *results.cell,
+            *results.cell.labels,
             f"{len(results.trials)}/{study.search.trials}",
             text.number(results.search_best),
-            f"{len(results.losses)}/{study.confirm.seeds}",
+            f"{len(results.confirm)}/{study.confirm.seeds * study.search.restarts}",
             text.MISSING if results.missing else show_mean(results),
             str(failures([results])[0]),
         )

@@ -3,19 +3,55 @@
 from typing import NamedTuple
 
 from ..bench.spec import Option, Phase, RunSpec
+from ..bench.streams import stream
 
 
 class Cell(NamedTuple):
-    """Labels of a method (or reference), a dataset and a sampler, which are compared together."""
+    """Labels of a method (or reference), a dataset and a sampler, in one restart of the study.
+
+    Attributes:
+        method: Label of the method, or of the reference.
+        dataset: Label of the dataset.
+        sampler: Label of the sampler.
+        restart: Number of the independent repetition of search and confirmation.
+    """
 
     method: str
     dataset: str
     sampler: str
+    restart: int = 0
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """Labels of the method, the dataset and the sampler."""
+        return self.method, self.dataset, self.sampler
 
     @property
     def stem(self) -> str:
         """The beginning of the names of the cell's files."""
-        return "-".join(self)
+        number = [f"r{self.restart}"] if self.restart else []
+        return "-".join([*self.labels, *number])
+
+    @property
+    def named(self) -> dict[str, str | int]:
+        """Columns of the cell in a table: the first restart goes without its number."""
+        number = {"restart": self.restart} if self.restart else {}
+        return dict(zip(self._fields, self.labels, strict=False)) | number
+
+    @property
+    def stored(self) -> list[str | int]:
+        """The cell as rows hold it: the first restart goes without its number."""
+        return [*self.labels, self.restart] if self.restart else list(self.labels)
+
+
+def restart_seed(seed: int, restart: int) -> int:
+    """Root seed of a restart, which is the study over again with that seed.
+
+    Args:
+        seed: Root seed of the study, and of its first restart.
+        restart: Number of the restart.
+    """
+    return stream(seed, "restart", restart) if restart else seed
 
 
 class Slot(NamedTuple):

@@ -142,7 +142,7 @@ def _run(run: Replayed) -> dict[str, Any]:
         for number in run.numbers
     ]
     return {
-        **slot.cell._asdict(),
+        **slot.cell.named,
         "trial": slot.trial,
         "replicate": slot.replicate,
         "key": run.row.result.key,

@@ -61,9 +61,10 @@ class Plan:
 
     @cached_property
     def tuned(self) -> list[Cell]:
-        """Cells of the comparison, in the study's order."""
+        """Cells of the comparison, in the study's order, one restart after the other."""
         return [
-            Cell(method.label, dataset.label, sampler.label)
+            Cell(method.label, dataset.label, sampler.label, restart)
+            for restart in range(self.study.search.restarts)
             for method in self.study.methods
             for dataset in self.study.datasets
             for sampler in self.study.samplers
@@ -229,7 +230,7 @@ class Plan:
         self, cell: Cell, phase: Phase, trial: int | None, replicate: int, spec: RunSpec
     ) -> Job:
         slot = Slot(cell, phase, trial, replicate)
-        scored = evaluation(self.study, phase)
+        scored = evaluation(self.study, phase, self.engine)
         update = {"phase": phase, "replicate": replicate, "evaluation": scored}
         return Job(slot, spec.model_copy(update=update))
 

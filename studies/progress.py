@@ -131,7 +131,7 @@ def _line(plan: Plan, cell: Cell, rows: list[Row], table: Table) -> dict[str, ob
     confirmed = [row for row in rows if row.slot.phase == "confirm"]
     values = [row.result.metrics[plan.study.objective] for row in confirmed if row.ok]
     return {
-        **cell._asdict(),
+        **(cell._asdict() if plan.study.search.restarts > 1 else cell.named),
         **counts,
         "finished": progress(plan, cell, table).finished,
         "failures": sum(not row.ok for row in rows),

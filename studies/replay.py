@@ -248,7 +248,7 @@ def _lines(run: Replayed) -> Iterator[dict[str, Any]]:
     slot = run.row.slot
     for metric, stored, replayed, _, verdict in run.numbers:
         yield {
-            **slot.cell._asdict(),
+            **slot.cell.named,
             "trial": slot.trial,
             "replicate": slot.replicate,
             "metric": metric,

@@ -26,6 +26,7 @@ COLUMNS = {
     "method": "Label of the method, or of the reference: truth, exact, untrained, ...",
     "dataset": "Label of the dataset.",
     "sampler": "Label of the sampler; `iid` for the truth itself.",
+    "restart": "Number of the restart, in studies of several; 0 for references.",
     "trial": "Number of the configuration in its search; empty for references.",
     "replicate": "Number of the seed; in a search 0 is the trial and others repeat it.",
     "state": "`ok`, `diverged`, `failed` or `timeout`.",
@@ -94,8 +95,10 @@ def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
     metrics = _columns(plan.study.evaluation.metrics, (row.result.metrics for row in ordered))
     params = sorted({key for record in records for key in record if key.startswith("params.")})
     compute = _columns(_COMPUTE, (row.result.compute for row in ordered))
+    restart = ["restart"] if plan.study.search.restarts > 1 else []
     columns = [
-        "phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure", "key",
+        "phase", "method", "dataset", "sampler", *restart, "trial", "replicate", "state", "failure",
+        "key",
         *metrics, *params, *compute, "environment", "spec",
     ]  # fmt: skip
     table = pd.DataFrame.from_records(records, columns=columns)

@@ -10,8 +10,10 @@ import numpy.typing as npt
 from ..bench.spec import RunSpec
 from ..datasets.errors import UsageError
 from .engine import Engine
-from .rundir.read import read_study
-from .winners import pick_cells
+from .plan import Plan
+from .progress import standing
+from .rundir.read import read_rows, read_study
+from .winners import best_cell, pick_cells
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -49,14 +51,20 @@ def sample(
     path = Path(directory)
     study = read_study(path)
     cells = pick_cells(study, method, dataset, sampler)
-    if len(cells) > 1:
-        labels = ", ".join(cell.sampler for cell in cells)
-        raise UsageError(f"the study has several samplers: choose one with --sampler ({labels})")
+    labels = dict.fromkeys(cell.sampler for cell in cells)
+    if len(labels) > 1:
+        raise UsageError(
+            f"the study has several samplers: choose one with --sampler ({', '.join(labels)})"
+        )
     Engine().equip(study.plugins)
-    spec, parameters = _read_model(path / "models" / f"{cells[0].stem}.safetensors", path)
+    cell = cells[0]
+    if len(cells) > 1:
+        rows = standing(Plan(study, Engine()), read_rows(path))
+        cell = best_cell(rows, cells, study.objective) or cell
+    spec, parameters = _read_model(path / "models" / f"{cell.stem}.safetensors", path)
     from ..bench.streams import generator
 
-    return _draw(spec, parameters, n, generator(seed, "points", cells[0].stem))
+    return _draw(spec, parameters, n, generator(seed, "points", cell.stem))
 
 
 def _read_model(file: Path, directory: Path) -> tuple[RunSpec, dict[str, "Tensor"]]:

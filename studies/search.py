@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..bench.spec import Option, RunSpec
 from ..datasets.errors import UsageError
+from .cell import restart_seed
 from .rundir.optuna_storage import PATIENCE, Database
 from .rundir.rows import Row
 from .specs.open import Template
@@ -198,5 +199,7 @@ class CellSearch:
 
     def _seed(self) -> int:
         """Derive the seed of the cell, so that adding cells does not change the others."""
-        text = "\n".join(("search", str(self._study.seed), *self._template.cell))
+        cell = self._template.cell
+        root = restart_seed(self._study.seed, cell.restart)
+        text = "\n".join(("search", str(root), *cell.labels))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

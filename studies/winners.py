@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..bench.spec import Option
 from ..datasets.errors import UsageError, unknown
-from .cell import Cell, Slot
+from .cell import Cell, Slot, restart_seed
 from .engine import Engine
 from .plan import Plan
 from .progress import standing
@@ -29,7 +29,8 @@ def best(
         directory: A run directory.
         method: Label of the method.
         dataset: Label of the dataset.
-        sampler: Label of the sampler (default: the one with the best confirmed mean).
+        sampler: Label of the sampler (default: the one with the best confirmed mean). Of several
+            restarts too the one with the best confirmed mean is taken.
         engine: Where metrics are found (default: the real one).
 
     Raises:
@@ -37,20 +38,21 @@ def best(
             runs yet.
     """
     path = Path(directory)
-    engine = engine or Engine()
     study = read_study(path)
-    rows = standing(Plan(study, engine), read_rows(path))
-    winners = {
-        cell: ranked
-        for cell in pick_cells(study, method, dataset, sampler)
-        if (ranked := confirmed(rows, cell, study.objective))
-    }
-    if not winners:
+    rows = standing(Plan(study, engine or Engine()), read_rows(path))
+    cells = pick_cells(study, method, dataset, sampler)
+    winner = best_cell(rows, cells, study.objective)
+    if winner is None:
         raise UsageError(f"{method} has no confirmation runs on {dataset} in {str(path)!r} yet")
-    cell = min(winners, key=lambda c: _mean_loss(winners[c], study.objective))
-    number = winners[cell][0].slot.trial
-    trial = next((r for r in rows if r.slot == Slot(cell, "search", number, 0)), None)
-    return _fixed(study, cell, trial)
+    number = confirmed(rows, winner, study.objective)[0].slot.trial
+    trial = next((r for r in rows if r.slot == Slot(winner, "search", number, 0)), None)
+    return _fixed(study, winner, trial)
+
+
+def best_cell(rows: Sequence[Row], cells: Iterable[Cell], objective: str) -> Cell | None:
+    """Find the cell with the best mean of its confirmation runs; None if none has any."""
+    winners = {cell: ranked for cell in cells if (ranked := confirmed(rows, cell, objective))}
+    return min(winners, key=lambda cell: _mean_loss(winners[cell], objective), default=None)
 
 
 def pick_cells(
@@ -64,7 +66,13 @@ def pick_cells(
     methods = _pick(study.methods, "method", method)
     datasets = _pick(study.datasets, "dataset", dataset)
     samplers = _pick(study.samplers, "sampler", sampler)
-    return [Cell(m, d, s) for m in methods for d in datasets for s in samplers]
+    return [
+        Cell(m, d, s, restart)
+        for m in methods
+        for d in datasets
+        for s in samplers
+        for restart in range(study.search.restarts)
+    ]
 
 
 def confirmed(rows: Iterable[Row], cell: Cell, objective: str) -> list[Row]:
@@ -102,13 +110,14 @@ def _fixed(study: StudySpec, cell: Cell, trial: Row | None) -> StudySpec:
         network = network.with_values(values["network"])
     return study.model_copy(
         update={
-            "name": f"{study.name}-best-{'-'.join(cell)}"[:100],
+            "name": f"{study.name}-best-{cell.stem}"[:100],
+            "seed": restart_seed(study.seed, cell.restart),
             "methods": (method,),
             "datasets": (_entry(study.datasets, cell.dataset),),
             "samplers": (sampler,),
             "network": network,
             "training": training,
-            "search": study.search.model_copy(update={"trials": 0}),
+            "search": study.search.model_copy(update={"trials": 0, "restarts": 1}),
         }
     )
 

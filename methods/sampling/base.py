@@ -20,11 +20,13 @@ __all__ = [
     "Samples",
     "Setting",
     "Tensor",
+    "checked_start",
     "collect",
     "langevin_chains",
     "langevin_paths",
     "thinned",
     "tweedie",
+    "uniform",
 ]
 
 # Chains run in chunks of this size: activations then stay in the cache, and the noise of a chain
@@ -60,6 +62,10 @@ class Sampler(ABC):
     """Turns a score into points; options are the constructor's keyword arguments.
 
     Fractional options may be tensors of shape (K, 1, 1), one value per member.
+
+    Attributes:
+        start: ``data`` for chains that start at fresh points of the data, which ask whether a
+            model keeps them: ``sample_from`` then stands for ``sample``.
     """
 
     @classmethod
@@ -67,9 +73,15 @@ class Sampler(ABC):
         """Return the reason why models of this setting cannot be sampled; None if they can."""
         return None
 
+    start: str | None = None
+
     @abstractmethod
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
         """Draw ``n`` points from each member of ``model``, without a graph."""
+
+    def sample_from(self, model: Model, start: Tensor, rng: MemberRandom) -> Samples:
+        """Run a chain from each point of ``start``, shape (K, n, d): see ``start``."""
+        raise NotImplementedError
 
     def paths(self, model: Model, n: int, rng: MemberRandom) -> Tensor | None:  # noqa: ARG002
         """Return positions of ``n`` chains of each member, for figures: (K, places, n, d).
@@ -88,6 +100,7 @@ def langevin_chains(
     levels: list[Level],
     *,
     denoise: bool = False,
+    start: Tensor | None = None,
 ) -> Samples:
     """Run Langevin chains from a uniform start through a schedule of noise levels.
 
@@ -100,10 +113,13 @@ def langevin_chains(
         box: Chains start uniformly in [-box, box]^d.
         levels: For each level its sigma (an argument of the score), step size ε, number of steps.
         denoise: Whether to end with ``tweedie`` at the last level.
+        start: Start points, shape (K, n, d), in place of the box.
     """
+    chunks = None if start is None else iter(start.split(CHUNK, 1))
 
     def run(size: int) -> tuple[Tensor, Tensor]:
-        x, lost_at = _run_chunk(model, size, rng, box, levels)
+        first = uniform(model, size, rng, box) if chunks is None else next(chunks).clone()
+        x, lost_at = _run_chunk(model, first, rng, levels)
         return (tweedie(model, x, levels[-1][0]) if denoise else x), lost_at
 
     return collect(model, n, rng, run)
@@ -133,6 +149,23 @@ def collect(
     return Samples(points, bad.sum(1), steps.where(steps < never, -1))
 
 
+def uniform(model: Model, n: int, rng: MemberRandom, box: float) -> Tensor:
+    """Draw points uniformly in [-box, box]^d, shape (K, n, d)."""
+    return rng.uniform(n, model.dim).mul_(2 * box).sub_(box)
+
+
+def checked_start(start: str | None) -> None:
+    """Refuse a start that is unknown.
+
+    Raises:
+        ValueError: It is neither None nor ``data``.
+    """
+    if start not in (None, "data"):
+        raise ValueError(
+            f'start = {start!r}: give "data", or leave it out to start uniformly in the box'
+        )
+
+
 def tweedie(model: Model, x: Tensor, sigma: float) -> Tensor:
     """Compute the mean clean point given the noisy one, x + σ²s(x) (Robbins 1956; Efron 2011).
 
@@ -160,19 +193,18 @@ def langevin_paths(
     """Run chains as ``langevin_chains`` does and return their positions, for ``Sampler.paths``."""
     places: list[Tensor] = []
     with torch.no_grad():
-        end, _ = _run_chunk(model, n, rng, box, levels, places.append)
+        end, _ = _run_chunk(model, uniform(model, n, rng, box), rng, levels, places.append)
     return thinned([*places, end])
 
 
 def _run_chunk(
     model: Model,
-    size: int,
+    x: Tensor,
     rng: MemberRandom,
-    box: float,
     levels: list[Level],
     visit: Callable[[Tensor], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    x = rng.uniform(size, model.dim).mul_(2 * box).sub_(box)
+    """Move points ``x``, in their place; returns them and the step of the first divergence."""
     lost_at = torch.full((x.shape[0],), -1, device=x.device)
     done = 0
     for sigma, step_size, steps in levels:

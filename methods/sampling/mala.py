@@ -7,7 +7,19 @@ import torch
 from torch import Tensor
 
 from .. import samplers
-from .base import MemberRandom, Model, Sampler, Samples, Setting, collect, thinned, tweedie
+from .base import (
+    CHUNK,
+    MemberRandom,
+    Model,
+    Sampler,
+    Samples,
+    Setting,
+    checked_start,
+    collect,
+    thinned,
+    tweedie,
+    uniform,
+)
 
 
 @samplers.register("mala")
@@ -24,22 +36,36 @@ class MALA(Sampler):
         steps: Number T of proposals.
         box: Chains start uniformly in [-box, box]^d.
         denoise: Whether to return the mean clean points, for models of noisy data.
+        start: ``data``: chains start at fresh points of the data instead.
     """
 
     step_size: float = 0.02
     steps: int = 200
     box: float = 4.0
     denoise: bool = False
+    start: str | None = None
+
+    def __post_init__(self) -> None:
+        checked_start(self.start)
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
         return None if setting.energy else 'it needs an energy: network.kind = "energy"'
 
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
+        return self._sample(model, n, rng, lambda size: uniform(model, size, rng, self.box))
+
+    def sample_from(self, model: Model, start: Tensor, rng: MemberRandom) -> Samples:
+        chunks = iter(start.split(CHUNK, 1))
+        return self._sample(model, start.shape[1], rng, lambda _: next(chunks))
+
+    def _sample(
+        self, model: Model, n: int, rng: MemberRandom, first: Callable[[int], Tensor]
+    ) -> Samples:
         accepted = torch.zeros(rng.members, device=rng.device)
 
         def run(size: int) -> tuple[Tensor, Tensor]:
-            x, accepted_now = self._chains(model, size, rng)
+            x, accepted_now = self._chains(model, first(size), rng)
             accepted.add_(accepted_now)
             never = torch.full((rng.members,), -1, device=rng.device)
             return (tweedie(model, x, 0.0) if self.denoise else x), never
@@ -50,17 +76,17 @@ class MALA(Sampler):
     def paths(self, model: Model, n: int, rng: MemberRandom) -> Tensor:
         places: list[Tensor] = []
         with torch.no_grad():
-            end, _ = self._chains(model, n, rng, places.append)
+            end, _ = self._chains(model, uniform(model, n, rng, self.box), rng, places.append)
         return thinned([*places, end])
 
     def _chains(
         self,
         model: Model,
-        size: int,
+        x: Tensor,
         rng: MemberRandom,
         visit: Callable[[Tensor], None] = lambda _: None,
     ) -> tuple[Tensor, Tensor]:
-        x = rng.uniform(size, model.dim).mul_(2 * self.box).sub_(self.box)
+        size = x.shape[1]
         energy, score = _energy_and_score(model, x)
         accepted = torch.zeros(x.shape[0], device=x.device)
         half, root = 0.5 * self.step_size, self.step_size**0.5

@@ -78,7 +78,7 @@ def _cell(
     axis: Axes, cell: CellResults, y: int, colour: str, marker: str, theme: Theme, right: float
 ) -> None:
     if cell.missing or cell.failed:
-        note = "missing" if cell.missing else f"{cell.failed} of {len(cell.losses)} failed ✕"
+        note = "missing" if cell.missing else f"{cell.failed} of {len(cell.confirm)} failed ✕"
         axis.text(
             right, y, note, ha="right", va="center", fontsize=7.5, color=theme.ink, zorder=5,
             bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.0},

@@ -30,7 +30,7 @@ def certificate_view(certificate: Certificate) -> RenderableType:
         verdicts = {number.metric: number.verdict for number in run.numbers}
         words = [verdicts.get(metric, "") for metric in metrics]
         fields = [Text(word, style=_COLOURS.get(word, "")) for word in words]
-        shown.add_row(*run.row.slot.cell, str(run.row.slot.replicate), *fields)
+        shown.add_row(*run.row.slot.cell.labels, str(run.row.slot.replicate), *fields)
     changes = [change for change in certificate.changed if change.cause]
     lines = [certificate.summary, certificate.explanation, *_differences(certificate)]
     lines += map(_change, changes)
@@ -83,7 +83,7 @@ def certificate_page(certificate: Certificate) -> str:
 def _differences(certificate: Certificate) -> Iterator[str]:
     """Yield a line for every number that is not identical."""
     for run in certificate.runs:
-        method, dataset, _ = run.row.slot.cell
+        method, dataset, _ = run.row.slot.cell.labels
         stored, replayed = run.row.result.state, run.again.state
         note = "" if replayed == stored else f" ({replayed} instead of {stored})"
         for number in run.numbers:

@@ -74,7 +74,7 @@ def _portrait(cell: CellResults, portrait: Portrait) -> dict[str, object]:
         "paths": "paths of a few chains of the sampler over the truth, from ring to dot",
     }
     value = (
-        f"{cell.failed} of {len(cell.losses)} failed"
+        f"{cell.failed} of {len(cell.confirm)} failed"
         if cell.failed
         else text.measured(cell.mean, cell.loss.half_width())
     )

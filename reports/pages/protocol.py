@@ -37,15 +37,38 @@ def protocol(study: StudySpec) -> list[str]:
         _searched(study),
         f"The winner of each cell was trained {_times(study.confirm.seeds)} on seeds that no "
         "search used and scored on a test sample that no search saw. Only these confirmation runs "
-        "are ranked; methods share the data and noise of each seed, so they are compared seed by "
-        "seed.",
+        f"are ranked{_paired(study)}",
         f"References: the noise floor, {text.plural(study.reference.floors, 'further sample')} of "
         "the truth scored like a model's; the exact score and an untrained network with the same "
         f"sampler, {text.plural(study.reference.seeds, 'seed')} each. A failed run counts as the "
-        "worst value. Intervals reflect seed variation, not search variation: another search may "
-        "choose other configurations. They are Student's t at 95 %; those behind ranks hold for "
-        "all pairs jointly (Bonferroni).",
+        f"worst value. {_intervals(study)}",
     ]
+
+
+def _paired(study: StudySpec) -> str:
+    if study.search.restarts > 1:
+        return (
+            f". All of this was done {study.search.restarts} times, each with other proposals, "
+            "training data, seeds and truth: these restarts are what methods are compared by. "
+            "Methods share the data and noise of each restart, so they are compared restart by "
+            "restart."
+        )
+    return "; methods share the data and noise of each seed, so they are compared seed by seed."
+
+
+def _intervals(study: StudySpec) -> str:
+    if study.search.restarts > 1:
+        return (
+            "Intervals reflect the variation between restarts, hence that of searches and of "
+            "seeds. Spreads of all cells inform each other (moderated variances, Smyth 2004), "
+            "intervals allow for skewness (Hall 1992), and claims hold jointly at 95 % "
+            "(Shaffer 1986)."
+        )
+    return (
+        "Intervals reflect seed variation, not search variation: another search may choose other "
+        "configurations. They are Student's t at 95 %; those behind ranks hold for all pairs "
+        "jointly (Bonferroni)."
+    )
 
 
 def _among(leaf: Leaf) -> str:
@@ -63,18 +86,19 @@ def missing(source: Source) -> list[str]:
     sentences = []
     confirmed = results[results["phase"] == "confirm"]
     counts = confirmed.groupby(["method", "dataset", "sampler"]).size().to_dict()
-    empty = [cell for cell in source.planned if not counts.get(cell)]
-    partial = [cell for cell in source.planned if 0 < counts.get(cell, 0) < study.confirm.seeds]
+    empty = [cell for cell in source.planned if not counts.get(cell.labels)]
+    planned = study.confirm.seeds * study.search.restarts
+    partial = [cell for cell in source.planned if 0 < counts.get(cell.labels, 0) < planned]
     if empty:
-        names = [f"{method} on {dataset} ({sampler})" for method, dataset, sampler in empty]
+        names = [f"{method} on {dataset} ({sampler})" for method, dataset, sampler, _ in empty]
         more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-        planned = text.plural(len(source.planned), "cell")
+        cells = text.plural(len(source.planned), "cell")
         sentences.append(
-            f"Without a confirmation run: {len(empty)} of {planned}: {', '.join(names[:6])}{more}."
+            f"Without a confirmation run: {len(empty)} of {cells}: {', '.join(names[:6])}{more}."
         )
     if partial:
         sentences.append(
-            f"With fewer than the planned {text.plural(study.confirm.seeds, 'confirmation run')}: "
+            f"With fewer than the planned {text.plural(planned, 'confirmation run')}: "
             f"{text.plural(len(partial), 'cell')}."
         )
     floors = results[(results["phase"] == "reference") & (results["method"] == "truth")]

@@ -5,12 +5,12 @@ without bias from all n: the i-th smallest value is the smallest of m in C(n - i
 C(n, m) ways to choose them (Dodge et al. 2019 use the biased estimator that draws with
 replacement). Later trials of TPE depend on earlier ones: one search is one path, and its value is
 the best on that path. Its error bar is the variation of one training, from the scatter of the
-confirmed runs; only repeated searches show search variability.
+confirmed runs; with several restarts it is the variation between their searches.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from .. import text
 from .cell_results import STAGES, CellResults, losses
 from .evidence import Contestant, Evidence
 from .rank_intervals import simultaneous_level
-from .statistics import Array, Estimate, welch
+from .statistics import Array, Estimate, estimate, welch
 
 _BUDGETS = (
     *(("trials", count) for count in (5.0, 10.0, 50.0)),
@@ -52,15 +52,19 @@ class SearchPath:
         seconds: Duration of each trial, shape (trials,).
         independent: Whether the trials were drawn at random.
         scatter: Variation of a configuration between seeds, from the confirmed runs.
+        parts: The searches of several restarts, which show the variation between searches.
     """
 
     losses: Array
     seconds: Array
     independent: bool
     scatter: Estimate
+    parts: tuple["SearchPath", ...] = ()
 
     def after(self, trials: int) -> Estimate:
         """Return the best loss of a number of trials; ``nan`` if there are fewer."""
+        if self.parts:
+            return estimate([np.array([part.after(trials).value for part in self.parts])])
         if not 1 <= trials <= len(self.losses):
             return _UNKNOWN
         if not self.independent:
@@ -77,6 +81,8 @@ class SearchPath:
 
     def within(self, seconds: float) -> Estimate:
         """Return the best loss of the trials that fit into a number of seconds."""
+        if self.parts:
+            return estimate([np.array([part.within(seconds).value for part in self.parts])])
         if len(self.losses) == 0 or seconds > self.seconds.sum():
             return _UNKNOWN
         if self.independent:
@@ -98,6 +104,11 @@ def expected_best(values: Array, trials: int) -> float:
 def path(results: CellResults, independent: bool) -> SearchPath:
     """Return the search of a cell; ``independent`` trials were drawn at random."""
     rows = results.trials
+    if results.several and not independent:
+        by_restart = [part for _, part in rows.groupby("restart")]
+        parts = tuple(path(replace(results, search=r, several=False), False) for r in by_restart)
+        if parts:
+            return replace(parts[0], parts=parts)
     rows = rows.sort_values("trial", kind="stable") if "trial" in rows else rows
     stages = [name for name in STAGES if name in rows]
     seconds = rows[stages].fillna(0.0).sum(axis=1).to_numpy(dtype=np.float64)
@@ -166,14 +177,14 @@ def _rows(
         return
     best = min(present, key=lambda estimate: estimate.value)
     level = simultaneous_level(len(present))
-    for contestant, estimate in zip(contestants, estimates, strict=True):
-        low, high = estimate.interval()
+    for contestant, value in zip(contestants, estimates, strict=True):
+        low, high = value.interval()
         yield {
             "unit": head[0], "budget": head[1], "dataset": head[2],
             "method": contestant.method, "sampler": contestant.sampler,
-            "value": estimate.value,
+            "value": value.value,
             "low": low, "high": high,
-            "leads": estimate is best or _tied(estimate, best, level),
+            "leads": value is best or _tied(value, best, level),
         }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ def show_mean(row: CellResults) -> str:
     if row.missing:
         return "missing"
     if row.failed:
-        return f"{row.failed} of {len(row.losses)} failed"
+        return f"{row.failed} of {len(row.confirm)} failed"
     mark = " = floor" if row.at_floor else ""
     return text.mean_of(row.mean, row.loss.half_width()) + mark
 
@@ -81,7 +81,7 @@ cell_columns["low", "95 % interval"] = Column(
 )
 cell_columns["high", ""] = Column("Upper 95 % limit of the mean.", lambda row: row.interval[1])
 cell_columns["seeds", "seeds"] = Column(
-    "Number of confirmation runs, on seeds that no search used.", lambda row: len(row.losses)
+    "Number of confirmation runs, on seeds that no search used.", lambda row: len(row.confirm)
 )
 cell_columns["failed", ""] = Column("Number of failed confirmation runs.", lambda row: row.failed)
 cell_columns["at_floor", ""] = Column(

@@ -46,7 +46,9 @@ class CellResults:
         untrained: Losses of the untrained network with the same sampler, shape (repetitions,).
         others: Losses of further references with the same sampler, by name.
         scale: Mean loss of untrained networks minus the floor on this dataset.
-        rank: Best and worst rank within the dataset that are compatible with the seeds.
+        rank: Best and worst rank within the dataset that are compatible with the data.
+        pooled: Mean of the restarts, with an error that all restarts of the study inform.
+        several: Whether the study has several restarts, whose means then are compared.
     """
 
     cell: Cell
@@ -60,6 +62,8 @@ class CellResults:
     others: dict[str, Array] = field(default_factory=dict, repr=False)
     scale: float = math.nan
     rank: tuple[int, int] | None = None
+    pooled: Estimate | None = None
+    several: bool = False
 
     @property
     def method(self) -> str:
@@ -77,21 +81,35 @@ class CellResults:
         return self.cell.sampler
 
     @cached_property
-    def losses(self) -> Array:
-        """Confirmed losses, shape (seeds,)."""
+    def seeds(self) -> Array:
+        """Losses of the confirmed runs, shape (runs,)."""
         return losses(self.confirm, self.objective)
 
     @cached_property
+    def losses(self) -> Array:
+        """Losses that comparisons rest on: a mean per restart, of one restart its runs' losses."""
+        return self._by_restart(self.seeds)
+
+    def _by_restart(self, values: Array) -> Array:
+        """Average values of runs within restarts, if the study has several."""
+        if not self.several:
+            return values
+        number = self.confirm["restart"].to_numpy()
+        return np.array([values[number == restart].mean() for restart in self.replicates])
+
+    @cached_property
     def learned(self) -> Array:
-        """Losses of the confirmed models sampled exactly, shape (seeds,); may be empty."""
+        """Losses of the confirmed models sampled exactly, as ``losses``; may be empty."""
         column = SPLIT + self.objective
         if column not in self.confirm or self.confirm[column].isna().all():
             return np.zeros(0)
-        return losses(self.confirm, self.objective, SPLIT)
+        return self._by_restart(losses(self.confirm, self.objective, SPLIT))
 
     @cached_property
     def replicates(self) -> Array:
-        """Numbers of the confirmed seeds, shape (seeds,)."""
+        """Numbers of the restarts, or of one restart's seeds, as ``losses``."""
+        if self.several:
+            return np.unique(self.confirm["restart"].to_numpy(dtype=np.float64))
         return self.confirm["replicate"].to_numpy(dtype=np.float64)
 
     @property
@@ -102,12 +120,12 @@ class CellResults:
     @property
     def failed(self) -> int:
         """Number of confirmed runs without a value."""
-        return int(np.isinf(self.losses).sum())
+        return int(np.isinf(self.seeds).sum())
 
     @cached_property
     def loss(self) -> Estimate:
         """Mean of the confirmed losses, with its error."""
-        return estimate([self.losses])
+        return estimate([self.losses]) if self.pooled is None else self.pooled
 
     @property
     def mean(self) -> float:
@@ -148,7 +166,7 @@ class CellResults:
 
     @property
     def normalised(self) -> Array:
-        """Confirmed losses, scaled: 0 is the floor, 1 an untrained network; shape (seeds,)."""
+        """``losses``, scaled: 0 is the floor, 1 an untrained network."""
         return (self.losses - self.floor) / self.scale
 
     @property
@@ -158,9 +176,10 @@ class CellResults:
 
     @property
     def search_best(self) -> float:
-        """Smallest loss among the trials, ``nan`` without a search."""
-        trials = self.trials
-        return float(losses(trials, self.objective).min()) if len(trials) else math.nan
+        """Smallest loss among the trials, averaged over restarts; ``nan`` without a search."""
+        searches = [rows for _, rows in self.trials.groupby("restart")]
+        best = [float(losses(rows, self.objective).min()) for rows in searches]
+        return float(np.mean(best)) if best else math.nan
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -169,11 +188,14 @@ class CellResults:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Hyperparameters of the confirmed configuration."""
+        """Hyperparameters of the confirmed configuration, of the best restart if of several."""
         if self.missing:
             return {}
-        names = [name for name in self.confirm.columns if name.startswith("params.")]
-        values = self.confirm[names].astype(object).iloc[0].to_dict()
+        rows = self.confirm
+        if self.several:
+            rows = rows[rows["restart"] == self.replicates[np.argmin(self.losses)]]
+        names = [name for name in rows.columns if name.startswith("params.")]
+        values = rows[names].astype(object).iloc[0].to_dict()
         return {
             str(name).removeprefix("params."): value
             for name, value in values.items()

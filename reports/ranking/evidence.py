@@ -7,7 +7,7 @@ ranked across datasets.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pandas as pd
@@ -16,6 +16,7 @@ from ...datasets.errors import UsageError
 from ...studies.cell import Cell
 from ..text import listed
 from .cell_results import CellResults, losses
+from .pooled import Comparisons, pooled_cells, pooled_contestants
 from .rank_intervals import beats, common, probability_best, rank_intervals
 from .robust import Middle, interquartile_mean
 from .statistics import Array, Comparison, Estimate, compare, estimate
@@ -33,9 +34,10 @@ class Contestant:
         label: Label of the method, and of the sampler if there are several.
         cells: Results by dataset, missing cells included.
         missing: Datasets that are confirmed for others but not for this contestant.
-        rank: Best and worst rank compatible with the seeds; ``None`` if it is not ranked.
+        rank: Best and worst rank compatible with the data; ``None`` if it is not ranked.
         best: Probability that its true mean score is the smallest.
         tied: Labels of the ranked contestants that cannot be distinguished from it.
+        pooled: Its score, with an error that all restarts of the study inform.
     """
 
     method: str
@@ -46,10 +48,13 @@ class Contestant:
     rank: tuple[int, int] | None = None
     best: float = math.nan
     tied: tuple[str, ...] = ()
+    pooled: Estimate | None = None
 
     @cached_property
     def score(self) -> Estimate:
         """Mean normalised loss over the datasets; each has the same weight."""
+        if self.pooled is not None:
+            return self.pooled
         if self.missing:
             return estimate([])
         return estimate(self._normalised)
@@ -77,6 +82,8 @@ class Evidence:
         cells: Results of all cells, by dataset and mean loss, missing ones last.
         contestants: Contestants by score; those that are not ranked are last.
         notes: Why something is not ranked, one sentence each.
+        comparisons: Comparisons over restarts, by dataset (``None``: across all) and labels;
+            empty for a single restart, whose seeds are compared instead.
     """
 
     objective: str
@@ -85,14 +92,28 @@ class Evidence:
     cells: tuple[CellResults, ...]
     contestants: tuple[Contestant, ...]
     notes: tuple[str, ...]
+    comparisons: Comparisons = field(default_factory=dict)
+
+    @property
+    def restarts(self) -> int:
+        """Most restarts of a cell: with one, results speak of configurations, not of methods."""
+        return max((len(c.losses) if c.several else 1 for c in self.cells), default=1)
 
     def on(self, dataset: str) -> list[CellResults]:
         """Return the cells of a dataset, best first."""
         return [results for results in self.cells if results.dataset == dataset]
 
     def pair(self, first: Contestant, second: Contestant) -> Comparison:
-        """Compare the scores of two ranked contestants, seed by seed."""
+        """Compare the scores of two ranked contestants, restart by restart or seed by seed."""
+        if self.comparisons:
+            return self.comparisons[None, first.label, second.label]
         return compare(*common(_scores(first, self.compared), _scores(second, self.compared)))
+
+    def pair_on(self, first: CellResults, second: CellResults) -> Comparison:
+        """Compare two confirmed cells of a dataset, restart by restart or seed by seed."""
+        if self.comparisons:
+            return self.comparisons[first.dataset, first.label, second.label]
+        return compare(*common(*([(c.replicates, c.losses)] for c in (first, second))))
 
 
 def gather(results: pd.DataFrame, objective: str, expected: Iterable[Cell] = ()) -> Evidence:
@@ -112,19 +133,30 @@ def gather(results: pd.DataFrame, objective: str, expected: Iterable[Cell] = ())
         raise UsageError(
             f"the results have no column {', '.join(map(repr, missing_columns))}: not a study"
         )
+    if "restart" not in results:
+        results = results.assign(restart=0)
     rows = results[results["phase"] != "reference"]
-    seen = [*zip(rows["method"], rows["dataset"], rows["sampler"], strict=True), *expected]
+    seen = [
+        *zip(rows["method"], rows["dataset"], rows["sampler"], strict=True),
+        *(cell.labels for cell in expected),
+    ]
     pairs = sorted({(method, sampler) for method, _, sampler in seen})
     datasets = tuple(sorted({dataset for _, dataset, _ in seen} | set(results["dataset"])))
     several = len({sampler for _, sampler in pairs}) > 1
     labels = {(m, s): f"{m} · {s}" if several else m for m, s in pairs}
+    confirmed = rows[rows["phase"] == "confirm"]
+    several_restarts = confirmed["restart"].nunique() > 1
     raw = {
-        cell: _cell(results, objective, cell, labels[cell.method, cell.sampler])
+        cell: _cell(results, objective, cell, labels[cell.method, cell.sampler], several_restarts)
         for dataset in datasets
         for method, sampler in pairs
         for cell in [Cell(method, dataset, sampler)]
     }
-    cells = [cell for dataset in datasets for cell in _ranked_cells(raw, dataset)]
+    comparisons: Comparisons = {}
+    if several_restarts:
+        cells = pooled_cells(raw.values(), datasets, comparisons)
+    else:
+        cells = [cell for dataset in datasets for cell in _ranked_cells(raw, dataset)]
     compared = tuple(d for d in datasets if any(c.dataset == d and not c.missing for c in cells))
     contestants = [
         Contestant(
@@ -136,21 +168,28 @@ def gather(results: pd.DataFrame, objective: str, expected: Iterable[Cell] = ())
         )
         for method, sampler in pairs
     ]
-    contestants = _ranked_contestants(contestants, compared)
+    if several_restarts:
+        contestants = pooled_contestants(contestants, compared, comparisons)
+    else:
+        contestants = _ranked_contestants(contestants, compared)
     notes = _notes(contestants, cells, compared, datasets)
-    return Evidence(objective, datasets, compared, tuple(cells), tuple(contestants), notes)
+    return Evidence(
+        objective, datasets, compared, tuple(cells), tuple(contestants), notes, comparisons
+    )
 
 
-def _cell(results: pd.DataFrame, objective: str, cell: Cell, label: str) -> CellResults:
+def _cell(
+    results: pd.DataFrame, objective: str, cell: Cell, label: str, several: bool
+) -> CellResults:
     """Collect the rows of a cell and of its references."""
-    method, dataset, sampler = cell
+    method, dataset, sampler = cell.labels
     dataset_rows = results[results["dataset"] == dataset]
     rows = dataset_rows[(dataset_rows["method"] == method) & (dataset_rows["sampler"] == sampler)]
-    confirm = rows[rows["phase"] == "confirm"].sort_values("replicate", kind="stable")
-    if "trial" in confirm and confirm["trial"].nunique() > 1:
+    confirm = rows[rows["phase"] == "confirm"].sort_values(["restart", "replicate"], kind="stable")
+    if "trial" in confirm and (confirm.groupby("restart")["trial"].nunique() > 1).any():
         raise UsageError(
             f"{method} on {dataset} has confirmed runs of several configurations: "
-            "one winner per cell is ranked"
+            "one winner per restart is ranked"
         )
     reference = dataset_rows[dataset_rows["phase"] == "reference"]
     same = reference[reference["sampler"] == sampler]
@@ -174,6 +213,7 @@ def _cell(results: pd.DataFrame, objective: str, cell: Cell, label: str) -> Cell
             if name not in REFERENCES
         },
         scale=scale,
+        several=several,
     )  # fmt: skip
 
 

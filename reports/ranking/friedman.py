@@ -78,7 +78,7 @@ def rank_sentence(evidence: Evidence) -> str:
             f"No Friedman or Nemenyi test: with {text.plural(datasets, 'dataset')} two of "
             f"{methods} methods must differ by {critical:.2g} mean ranks, of at most "
             f"{methods - 1}; such a test needs at least {FEWEST_DATASETS} datasets. The ranks "
-            "above come from the seeds."
+            "above come from the runs."
         )
     if test.p_value > 1 - LEVEL:
         return (

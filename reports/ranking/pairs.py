@@ -55,7 +55,9 @@ class Pair:
 
     @property
     def more_seeds(self) -> float:
-        """Further seeds per dataset that would decide the pair; ``nan`` if decided or unknown."""
+        """Further restarts, or seeds of one, that would decide it; ``nan`` if it is decided."""
+        if self.outcome.decided is not None:
+            return self.outcome.needed
         needed = math.nan if self.winner else seeds_needed(self.outcome, self.level)
         if math.isnan(needed):
             return math.nan

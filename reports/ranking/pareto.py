@@ -68,19 +68,19 @@ def points(evidence: Evidence, costs: Sequence[str], dataset: str) -> list[Point
 def _of_cell(results: CellResults, costs: Sequence[str]) -> list[Point]:
     """Return the finalists of a cell."""
     search = results.search
-    winners = set(results.confirm["trial"])
+    winners = set(zip(results.confirm["restart"], results.confirm["trial"], strict=True))
     searched = [
         str(name)
         for name in search.columns
         if str(name).startswith("params.") and search[name].nunique() > 1
     ]
     finalists = []
-    for trial, rows in search[search["replicate"] > 0].groupby("trial"):
+    for place, rows in search[search["replicate"] > 0].groupby(["restart", "trial"]):
         good = rows[~failed(rows)]
         means = {name: float(good[name].mean()) if len(good) else math.nan for name in costs}
         quality = estimate([losses(rows, results.objective)])
-        number, settings = int(str(trial)), _parameters(rows.iloc[0], searched)
-        won = number in winners
+        number, settings = int(rows["trial"].iloc[0]), _parameters(rows.iloc[0], searched)
+        won = place in winners
         finalists.append(Point(results, number, settings, quality, means, len(rows), won))
     return finalists
 

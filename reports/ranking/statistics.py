@@ -9,7 +9,7 @@ the degrees of freedom of Welch and Satterthwaite if several datasets are averag
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,24 +29,29 @@ class Estimate:
         value: The mean; ``inf`` if a run failed, ``nan`` without runs.
         error: Standard error; ``nan`` if it is unknown (one seed, a failure).
         freedom: Degrees of freedom of the error.
+        limits: Gives the interval at a level where it is not Student's, as with skewed restarts.
     """
 
     value: float
     error: float
     freedom: float
+    limits: Callable[[float], tuple[float, float]] | None = None
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """Return the lower and upper limit of the t interval, ``nan`` if there is none."""
-        half = self.half_width(level)
+        """Return the lower and upper limit of the interval, ``nan`` if there is none."""
+        if not math.isfinite(self.error) or not math.isfinite(self.value):
+            return math.nan, math.nan
+        if self.error == 0.0:
+            return self.value, self.value
+        if self.limits is not None:
+            return self.limits(level)
+        half = float(stats.t.ppf(0.5 + level / 2, self.freedom)) * self.error
         return self.value - half, self.value + half
 
     def half_width(self, level: float = LEVEL) -> float:
-        """Return half the length of the interval, ``nan`` if there is none."""
-        if not math.isfinite(self.error) or not math.isfinite(self.value):
-            return math.nan
-        if self.error == 0.0:
-            return 0.0
-        return float(stats.t.ppf(0.5 + level / 2, self.freedom)) * self.error
+        """Return the distance of the value from the farther limit, ``nan`` if there is none."""
+        low, high = self.interval(level)
+        return max(self.value - low, high - self.value)
 
     def p_value(self) -> float:
         """Return the two-sided p-value of "the mean is zero", ``nan`` if there is none."""
@@ -106,19 +111,28 @@ class Comparison:
         improvement: Share of the common seeds in which the first is better; ties count half.
         seeds: Number of common seeds of the dataset with the fewest.
         p_value: P-value of "they are equal"; ``nan`` if the seeds do not allow a test.
+        decided: -1 if the first was shown to be better, 1 if the second was, 0 if neither, all
+            claims of the study together; ``None`` where ``p_value`` decides.
+        needed: Further restarts that would decide it; ``nan`` if it is decided or unknown.
     """
 
     difference: Estimate
     improvement: float
     seeds: int
     p_value: float
+    decided: int | None = None
+    needed: float = math.nan
 
     def first_is_better(self, level: float) -> bool:
         """Whether the seeds support "the first is better" at a level."""
+        if self.decided is not None:
+            return self.decided < 0
         return self.p_value <= 1 - level and self.difference.value < 0
 
     def second_is_better(self, level: float) -> bool:
         """Whether the seeds support "the second is better" at a level."""
+        if self.decided is not None:
+            return self.decided > 0
         return self.p_value <= 1 - level and self.difference.value > 0
 
 

@@ -8,8 +8,8 @@ from .. import text
 from .cell_columns import failures
 from .cell_results import CellResults
 from .evidence import Evidence
-from .rank_intervals import common, simultaneous_level
-from .statistics import Comparison, Estimate, compare, estimate, same_as_floor
+from .rank_intervals import simultaneous_level
+from .statistics import Comparison, Estimate, estimate, same_as_floor
 
 _MOST_NAMES = 4
 
@@ -23,14 +23,14 @@ class _Side:
         estimate: Its score across datasets, or its loss on one dataset.
         rank: Best and worst rank compatible with the seeds.
         failed: Number of failed confirmation runs.
-        seeds: Number of confirmation runs on the dataset with the fewest.
+        count: Number of restarts, or of one restart's seeds, on the dataset with the fewest.
     """
 
     label: str
     estimate: Estimate
     rank: tuple[int, int]
     failed: int
-    seeds: int
+    count: int
 
     @property
     def value(self) -> str:
@@ -69,9 +69,11 @@ def headline(evidence: Evidence) -> str:
     front = [label for label, value, rank in ranked if math.isfinite(value) and rank[0] == 1]
     if not front or len(ranked) < 2:
         return f"Nothing to rank{where}"
-    if len(front) == 1:
-        return f"{front[0]} is best{where}"
-    return f"No winner{where}: {_few(front)} are tied"
+    if evidence.restarts > 1:
+        alone, tied = f"{front[0]} is best{where}", f"No winner{where}"
+    else:
+        alone, tied = f"Best configuration{where}: {front[0]}", f"No best configuration{where}"
+    return alone if len(front) == 1 else f"{tied}: {_few(front)} are tied"
 
 
 def _few(labels: Sequence[str]) -> str:
@@ -108,11 +110,10 @@ def verdict_on(evidence: Evidence, dataset: str) -> str:
     ]
 
     def pair(i: int, j: int) -> Comparison:
-        first, second = ([(c.replicates, c.losses)] for c in (cells[i], cells[j]))
-        return compare(*common(first, second))
+        return evidence.pair_on(cells[i], cells[j])
 
     where = f"On {dataset}" + _of(len(cells), len(evidence.on(dataset)), "confirmed there")
-    return _answer(where, evidence.objective.upper(), sides, pair, "", _tuned(cells))
+    return _answer(where, evidence.objective.upper(), sides, pair, "", _subject(evidence))
 
 
 def _across(evidence: Evidence) -> str:
@@ -135,14 +136,8 @@ def _across(evidence: Evidence) -> str:
     def pair(i: int, j: int) -> Comparison:
         return evidence.pair(ranked[i], ranked[j])
 
-    return _answer(
-        where,
-        "score",
-        sides,
-        pair,
-        "; score 0 is the truth, 1 an untrained network",
-        _tuned(evidence.cells),
-    )
+    unit = "; score 0 is the truth, 1 an untrained network"
+    return _answer(where, "score", sides, pair, unit, _subject(evidence))
 
 
 def _of(compared: int, total: int, what: str) -> str:
@@ -150,17 +145,41 @@ def _of(compared: int, total: int, what: str) -> str:
     return f", of the {compared} of {total} methods {what}," if compared < total else ""
 
 
-def _tuned(cells: Sequence[CellResults]) -> str:
-    """Return a remark that the seeds speak for the winners, not for the search."""
-    return ", as tuned here," if any(len(results.search) for results in cells) else ""
+@dataclass(frozen=True)
+class _Subject:
+    """What a sentence is about: methods, or one configuration of each.
+
+    Attributes:
+        one: Before the label of a method.
+        several: Before labels of several.
+        verb: Of one.
+        counted: What the numbers rest on.
+    """
+
+    one: str
+    several: str
+    verb: str
+    counted: str
+
+
+_METHODS = _Subject("", "", "is", "restart")
+_FOUND = _Subject("the configuration found for ", "the configurations found for ", "is", "seed")
+_GIVEN = _Subject("the settings given for ", "the settings given for ", "are", "seed")
+
+
+def _subject(evidence: Evidence) -> _Subject:
+    """One restart speaks of its configurations, several speak of methods."""
+    if evidence.restarts > 1:
+        return _METHODS
+    return _FOUND if any(len(results.search) for results in evidence.cells) else _GIVEN
 
 
 def _answer(
-    where: str, quantity: str, sides: Sequence[_Side], pair: Compare, unit: str, tuned: str
+    where: str, quantity: str, sides: Sequence[_Side], pair: Compare, unit: str, subject: _Subject
 ) -> str:
     if not sides:
         return f"{where} nothing is confirmed yet."
-    seeds = _seeds(sides)
+    seeds = _counted(sides, subject.counted)
     if len(sides) == 1:
         only = sides[0]
         half = only.estimate.half_width()
@@ -172,10 +191,11 @@ def _answer(
         first = front[0]
         rival = next(i for i in range(len(sides)) if i != first)
         return (
-            f"{where} {sides[first].label}{tuned} is best: {quantity} {sides[first].value}, "
+            f"{where} {subject.one}{sides[first].label} {subject.verb} best: "
+            f"{quantity} {sides[first].value}, "
             f"{_gap(sides, pair(first, rival), rival, level)} ({seeds}{unit})."
         )
-    labels = _few([sides[i].label for i in front])
+    labels = subject.several + _few([sides[i].label for i in front])
     if all(math.isinf(sides[i].estimate.value) for i in front):
         return f"{where} {labels} cannot be ranked: each has failed runs ({seeds}{unit})."
     values = text.listed([sides[i].value for i in front])
@@ -205,11 +225,11 @@ def _gap(sides: Sequence[_Side], outcome: Comparison, rival: int, level: float) 
     return f"{gap} better than {other.label}, the next"
 
 
-def _seeds(sides: Sequence[_Side]) -> str:
-    fewest, most = min(s.seeds for s in sides), max(s.seeds for s in sides)
+def _counted(sides: Sequence[_Side], noun: str) -> str:
+    fewest, most = min(s.count for s in sides), max(s.count for s in sides)
     if most == 1:
-        return "1 seed, which cannot decide anything"
-    return f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+        return f"1 {noun}, which cannot decide anything"
+    return f"{most} {noun}s" if fewest == most else f"{fewest} to {most} {noun}s"
 
 
 def remarks(evidence: Evidence) -> list[str]:
@@ -221,7 +241,30 @@ def remarks(evidence: Evidence) -> list[str]:
     if not evidence.compared:
         return []
     by_dataset = _by_dataset(evidence) if len(evidence.compared) > 1 else []
-    return [*by_dataset, *_distance(evidence), *_limits(evidence), *_gaps(evidence)]
+    about = [*_about(evidence), *by_dataset]
+    return [*about, *_distance(evidence), *_limits(evidence), *_gaps(evidence)]
+
+
+def _about(evidence: Evidence) -> list[str]:
+    """Say what a single restart leaves open, or how many more would decide the front."""
+    ranked = [c for c in evidence.contestants if c.rank is not None]
+    if evidence.restarts < 2:
+        if _subject(evidence) is _GIVEN or len(evidence.contestants) < 2:
+            return []
+        return [
+            "One search per cell: nothing is known yet about the methods themselves, which "
+            "search.restarts = 3 would compare."
+        ]
+    front = [c for c in ranked if c.rank is not None and c.rank[0] == 1]
+    if len(front) < 2:
+        return []
+    needed = evidence.pair(front[0], front[-1]).needed
+    if not math.isfinite(needed):
+        return []
+    return [
+        f"About {text.plural(int(needed), 'more restart')} would tell {front[0].label} from "
+        f"{front[-1].label}, if they differ as it looks now."
+    ]
 
 
 def _distance(evidence: Evidence) -> list[str]:

@@ -68,7 +68,7 @@ class _Timer:
 
     def seconds(self, cell: Cell) -> float:
         """Return the time of one run of a cell."""
-        method, dataset, sampler = cell
+        method, dataset, sampler = cell.labels
         total = self._part(("score_seconds", dataset), Cell(TRUTH, dataset, IID))
         if sampler != IID:
             total += self._part(("sample_seconds", method, sampler), cell)

@@ -20,11 +20,12 @@ from .read import CODE
 from .rows import Row
 
 # Budgets that may grow, and the cells that lose rows if they shrink.
-_TUNED, _FLOORS, _ANCHORS = "tuned", "floors", "anchors"
+_TUNED, _LATER, _FLOORS, _ANCHORS = "tuned", "later", "floors", "anchors"
 BUDGETS = {
     "search.trials": _TUNED,
     "search.finalists": _TUNED,
     "search.repeats": _TUNED,
+    "search.restarts": _LATER,
     "confirm.seeds": _TUNED,
     "reference.floors": _FLOORS,
     "reference.seeds": _ANCHORS,
@@ -63,8 +64,13 @@ def conflicts(old: StudySpec, new: StudySpec) -> list[Conflict]:
     """
     anchors = _grid(old.reference.methods, old)
     floors = frozenset(Cell(TRUTH, dataset.label, IID) for dataset in old.datasets)
-    tuned = _grid(old.methods, old)
-    groups = {_TUNED: tuned, _FLOORS: floors, _ANCHORS: anchors}
+    tuned = frozenset(
+        cell._replace(restart=restart)
+        for cell in _grid(old.methods, old)
+        for restart in range(old.search.restarts)
+    )
+    later = frozenset(cell for cell in tuned if cell.restart >= new.search.restarts)
+    groups = {_TUNED: tuned, _LATER: later, _FLOORS: floors, _ANCHORS: anchors}
     everything = tuned | floors | anchors
     problems: list[Conflict] = []
     before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
@@ -89,7 +95,7 @@ _AXES = {"methods": 0, "datasets": 1, "samplers": 2}
 
 def _grid(methods: Iterable[Entry], study: StudySpec) -> frozenset[Cell]:
     entries = itertools.product(methods, study.datasets, study.samplers)
-    return frozenset(Cell(*(entry.label for entry in labels)) for labels in entries)
+    return frozenset(Cell(m.label, d.label, s.label) for m, d, s in entries)
 
 
 def _entry_conflicts(

@@ -44,7 +44,7 @@ class Row:
         """Write the row as one line of strict JSON, with non-finite numbers as strings."""
         cell, phase, trial, replicate = self.slot
         data = {
-            "cell": cell,
+            "cell": cell.stored,
             "phase": phase,
             "trial": trial,
             "replicate": replicate,
@@ -63,10 +63,7 @@ class Row:
             ValueError: The data is not a whole row.
         """
         try:
-            method, dataset, sampler = data["cell"]
-            slot = Slot(
-                Cell(method, dataset, sampler), data["phase"], data["trial"], data["replicate"]
-            )
+            slot = Slot(_cell(data["cell"]), data["phase"], data["trial"], data["replicate"])
             return cls(
                 slot,
                 json.dumps(data["spec"], sort_keys=True, separators=(",", ":")),
@@ -103,7 +100,7 @@ class Discard:
 
     def to_json(self) -> str:
         """Write the mark as one line of strict JSON."""
-        data = {"discard": self.cells, "because": self.because}
+        data = {"discard": [cell.stored for cell in self.cells], "because": self.because}
         return json.dumps(data, separators=(",", ":"))
 
 
@@ -121,10 +118,19 @@ def parse_line(text: str | bytes, version: int = FORMAT) -> Row | Discard:
     if not isinstance(data, dict) or "discard" not in data:
         return Row.from_data(upgrade_row(data, version))
     try:
-        cells = tuple(Cell(*map(str, labels)) for labels in data["discard"])
+        cells = tuple(map(_cell, data["discard"]))
         return Discard(cells, tuple(map(str, data["because"])))
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a row: {error}") from error
+
+
+def _cell(stored: Any) -> Cell:
+    """Read what ``Cell.stored`` wrote."""
+    cell = Cell(*stored)
+    strings = all(isinstance(label, str) for label in cell.labels)
+    if cell.stored != stored or not strings or type(cell.restart) is not int:
+        raise TypeError(f"{stored!r} is no cell")
+    return cell
 
 
 def _strict(value: Any) -> Any:

@@ -200,7 +200,8 @@ class Store:
         """Cells that the patterns of ``discard`` match, among those stored or in the study."""
         study = self.study
         cells = stored | {
-            Cell(method.label, dataset.label, sampler.label)
+            Cell(method.label, dataset.label, sampler.label, restart)
+            for restart in range(study.search.restarts)
             for method in study.methods
             for dataset in study.datasets
             for sampler in study.samplers

@@ -37,6 +37,7 @@ def check_names(study: StudySpec, engine: Engine) -> None:
         ("method", study.methods),
         ("dataset", study.datasets),
         ("sampler", study.samplers),
+        ("sampler", study.evaluation.also),
         ("reference", study.reference.methods),
     ):
         known = engine.names(kind)
@@ -79,6 +80,7 @@ def check_options(study: StudySpec, engine: Engine) -> None:
     for kind, entries in (
         ("dataset", study.datasets),
         ("sampler", study.samplers),
+        ("sampler", study.evaluation.also),
         ("reference", study.reference.methods),
     ):
         for entry in entries:
@@ -129,7 +131,7 @@ def check_fit(study: StudySpec, engine: Engine) -> None:
 def _uses(study: StudySpec, entry: Entry) -> Iterator[tuple[str, str, str]]:
     """Yield kind and name of each plug-in that a method meets, and the error if it is unfit."""
     yield "method", entry.name, f"method {entry.label!r} cannot be used"
-    for sampler in study.samplers:
+    for sampler in (*study.samplers, *study.evaluation.also):
         complaint = f"sampler {sampler.label!r} cannot be used with {entry.label!r}"
         yield "sampler", sampler.name, complaint
     for name in study.evaluation.metrics:

@@ -23,7 +23,7 @@ from ...bench.spec import (
     TrainingSpec,
 )
 from ...datasets.errors import UsageError, unknown
-from ..cell import Cell
+from ..cell import Cell, restart_seed
 from ..engine import Engine
 from .entries import Entry, Leaf, is_open, reason
 from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
@@ -184,13 +184,13 @@ class Template:
         try:
             return RunSpec(
                 phase=phase,
-                seed=study.seed,
+                seed=restart_seed(study.seed, self.cell.restart),
                 method=method,
                 dataset=dataset,
                 sampler=Plugin(name=sampler.name, options=sampler.options | values["sampler"]),
                 network=_closed(NetworkSpec, study.network, values["network"]),
                 training=_closed(TrainingSpec, study.training, values["training"]),
-                evaluation=evaluation(study, phase),
+                evaluation=evaluation(study, phase, self._engine),
                 device=study.device,
             )
         except ValidationError as error:
@@ -243,12 +243,17 @@ class Template:
         return suggested, constants
 
 
-def evaluation(study: StudySpec, phase: Phase) -> EvaluationSpec:
-    """Give the evaluation of the runs of a phase."""
-    given = study.evaluation.model_dump()
-    split = study.reference.split and phase != "search"
-    checkpoints = given["checkpoints"] if phase == "confirm" else 0
-    return EvaluationSpec.model_validate({**given, "split": split, "checkpoints": checkpoints})
+def evaluation(study: StudySpec, phase: Phase, engine: Engine) -> EvaluationSpec:
+    """Give the evaluation of the runs of a phase: searches do without what they do not see."""
+    given, searches = study.evaluation, phase == "search"
+    entries = () if searches else given.also
+    return EvaluationSpec(
+        samples=given.samples,
+        metrics=given.metrics,
+        checkpoints=given.checkpoints if phase == "confirm" else 0,
+        split=study.reference.split and not searches,
+        also={entry.label: resolve("sampler", entry, engine) for entry in entries},
+    )
 
 
 def _closed(model: type[AnyTable], table: AnyTable, values: Mapping[str, Option]) -> AnyTable:

@@ -12,18 +12,30 @@ from typing import Any
 from pydantic import BaseModel
 
 from ...bench.plugins import PluginFile
-from ...bench.spec import Evaluation
 from .entries import Choices, Entry, Range
-from .spec import Confirm, Limits, OpenNetwork, ReferenceRows, Search, StudySpec, Training
+from .spec import (
+    Confirm,
+    Limits,
+    OpenNetwork,
+    ReferenceRows,
+    Search,
+    StudyEvaluation,
+    StudySpec,
+    Training,
+)
 
 SCHEMA = Path(__file__).parents[1] / "schema.json"
 
 _TABLES: tuple[type[BaseModel], ...] = (
-    Training, Search, Confirm, ReferenceRows, Evaluation, Limits, OpenNetwork, PluginFile, Range,
-    Choices,
+    Training, Search, Confirm, ReferenceRows, StudyEvaluation, Limits, OpenNetwork, PluginFile,
+    Range, Choices,
 )  # fmt: skip
 
-_PUBLISHED: dict[type[BaseModel], str] = {OpenNetwork: "NetworkSpec", ReferenceRows: "Reference"}
+_PUBLISHED: dict[type[BaseModel], str] = {
+    OpenNetwork: "NetworkSpec",
+    ReferenceRows: "Reference",
+    StudyEvaluation: "Evaluation",
+}
 """Names of tables in the schema, where the code has others."""
 
 

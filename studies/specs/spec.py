@@ -64,6 +64,9 @@ class Search(Frozen):
         startup: Random configurations before ``tpe`` and ``gp`` begin to learn.
         finalists: Best configurations that are trained again before the winner is chosen.
         repeats: Fresh validation runs of each finalist.
+        restarts: Independent repetitions of search and confirmation in each cell, each with its
+            own proposals, training seeds and truth. What a study says of methods rests on them:
+            one restart speaks of its configurations only.
     """
 
     trials: int = Field(20, ge=0, le=100_000)
@@ -72,6 +75,7 @@ class Search(Frozen):
     startup: int = Field(10, ge=1, le=100_000)
     finalists: int = Field(2, ge=1, le=100)
     repeats: int = Field(2, ge=0, le=100)
+    restarts: int = Field(1, ge=1, le=1000)
 
 
 class Confirm(Frozen):
@@ -104,6 +108,20 @@ class ReferenceRows(Frozen):
     def labels(self) -> tuple[str, ...]:
         """Labels of the reference methods in results."""
         return tuple(entry.label for entry in self.methods)
+
+
+class StudyEvaluation(Evaluation):
+    """How samples are scored.
+
+    Attributes:
+        also: Further samplers that every trained model is sampled by, with their options. Their
+            points are scored in columns ``<label>.<metric>``; the search and the ranking do not
+            see them. One that starts from the data (``start = "data"``) asks whether the model
+            keeps them, one that starts from the box whether it finds them, one that weighs
+            (``smc_langevin``) whether it weighs far regions rightly.
+    """
+
+    also: Entries = ()
 
 
 COMPUTE = ("train_evaluations", "sample_evaluations")
@@ -155,7 +173,7 @@ class StudySpec(Frozen):
     search: Search = Search()
     confirm: Confirm = Confirm()
     reference: ReferenceRows = ReferenceRows()
-    evaluation: Evaluation = Evaluation()
+    evaluation: StudyEvaluation = StudyEvaluation()
     device: Device = "cpu"
     limits: Limits = Limits()
     costs: Names = ()
@@ -200,7 +218,9 @@ class StudySpec(Frozen):
         _unique("methods", self.methods, (TRUTH, *self.reference.labels))
         _unique("datasets", self.datasets, ())
         _unique("samplers", self.samplers, (IID,))
-        for entry in (*self.datasets, *self.reference.methods):
+        if self.evaluation.also:
+            _unique("evaluation.also", self.evaluation.also, ("split", "params"))
+        for entry in (*self.datasets, *self.reference.methods, *self.evaluation.also):
             for key, value in entry.settings.items():
                 if is_open(value):
                     raise UsageError(
@@ -257,7 +277,7 @@ def _measured(data: dict[str, Any]) -> dict[str, Any]:
     given = evaluation.get("metrics")
     if given is None:
         costs = [name for name in data.get("costs", ()) if name not in COMPUTE]
-        given = dict.fromkeys([*Evaluation().metrics, data["objective"], *costs])
+        given = dict.fromkeys([*StudyEvaluation().metrics, data["objective"], *costs])
     elif not isinstance(given, list):
         return data
     return {**data, "evaluation": {**evaluation, "metrics": tuple(given)}}

@@ -161,9 +161,9 @@ def test_tables_and_constants_are_the_same_to_the_bit(home):
     made = [ScoreTable(spirals, 0.3)(x) for _ in range(2)]
     assert torch.equal(*made)
     rings = get_dataset("rings")
-    embeddings = [embedding._embed(rings, 0.3) for _ in range(2)]
+    embeddings = [embedding.embed(rings, 0.3) for _ in range(2)]
     embedding.kernel_mean.cache_clear()
-    again = embedding._embed(rings, 0.3)
+    again = embedding.embed(rings, 0.3)
     for one in embeddings:
         assert one[2:] == again[2:]
         assert torch.equal(one.mean(x), again.mean(x))

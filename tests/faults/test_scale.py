@@ -6,10 +6,10 @@ from pathlib import Path
 
 import optuna
 import pytest
-from scorebench.studies import search
 from scorebench.studies import study as study_module
 from scorebench.studies.execution import interrupt
 from scorebench.studies.execution.events import RunsFinished
+from scorebench.studies.specs.open import Template
 from scorebench.studies.study import run
 
 from ..studies.conftest import make_study
@@ -64,7 +64,7 @@ def test_time_and_memory_per_run_stay_flat(tmp_path, monkeypatch, figure, shape)
     optunas = Clock()
     monkeypatch.setattr(optuna.Study, "ask", optunas.timed(optuna.Study.ask))
     monkeypatch.setattr(optuna.Study, "tell", optunas.timed(optuna.Study.tell))
-    monkeypatch.setattr(search, "propose", optunas.timed(search.propose))
+    monkeypatch.setattr(Template, "suggest", optunas.timed(Template.suggest))
     marks = []
 
     def listen(event):

@@ -177,3 +177,17 @@ def test_denoising_is_the_mean_of_the_clean_point():
     assert torch.equal(
         plain.sample(model, 50, rng()).points, denoised.sample(model, 50, rng()).points
     )
+
+
+@pytest.mark.parametrize("name", ["langevin", "mala"])
+def test_chains_from_the_data_start_there(name):
+    start = torch.randn(1, 2500, 2, generator=torch.Generator().manual_seed(3))
+    sampler = samplers.get(name)(start="data", steps=0)
+    assert torch.equal(sampler.sample_from(Normal(1.0), start, rng()).points, start)
+    # The law that a chain keeps is the one that it started from.
+    moved = samplers.get(name)(start="data", steps=50, step_size=0.05)
+    points = moved.sample_from(Normal(1.0), start, rng()).points
+    assert not torch.equal(points, start)
+    assert points.var().item() == pytest.approx(1, abs=0.08)
+    with pytest.raises(ValueError, match="leave it out"):
+        samplers.get(name)(start="here")

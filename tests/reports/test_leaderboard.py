@@ -12,6 +12,7 @@ from scorebench.reports.pages.tables import to_json
 from scorebench.reports.ranking.evidence import gather
 from scorebench.reports.ranking.leaderboard import board_frame, cell_frame
 from scorebench.reports.ranking.verdict import verdict, verdict_on
+from scorebench.studies.cell import Cell
 
 from .conftest import DATASETS, METHODS, fail, study
 
@@ -144,7 +145,7 @@ def test_a_dataset_without_any_confirmed_run_is_left_out_for_all(results: pd.Dat
 
 def test_an_empty_study_has_no_answer():
     planned = [("dsm", "rings", "langevin"), ("ssm", "rings", "langevin")]
-    evidence = gather(study().head(0), "sw1", planned)
+    evidence = gather(study().head(0), "sw1", [Cell(*labels) for labels in planned])
     assert [cell.missing for cell in evidence.cells] == [True, True]
     assert "no answer" in verdict(evidence)
 
@@ -194,10 +195,12 @@ def test_what_is_no_study_is_refused(results: pd.DataFrame):
 def test_a_winner_is_named_with_its_margin():
     evidence = gather(study(methods={"dsm": 0.3, "ssm": 0.5}), "sw1")
     answer = verdict(evidence)
-    assert answer.startswith("Across 4 datasets dsm, as tuned here, is best: score 0.2")
+    assert answer.startswith("Across 4 datasets the configuration found for dsm is best: score 0.2")
     assert "better than ssm" in answer
     assert "5 seeds" in answer
-    assert verdict_on(evidence, "rings").startswith("On rings dsm, as tuned here, is best: SW1 0.")
+    assert verdict_on(evidence, "rings").startswith(
+        "On rings the configuration found for dsm is best: SW1 0."
+    )
 
 
 def test_a_single_seed_decides_nothing():

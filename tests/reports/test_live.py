@@ -36,7 +36,7 @@ def test_the_view_follows_a_writer_and_changes_nothing(running: Path):
     assert len(shown.trials) == 3
     journal = running / "optuna.journal"
     before = journal.read_bytes()
-    with pytest.raises(UsageError, match="shown, not changed"):
+    with pytest.raises(UsageError, match="is read-only here"):
         shown.set_user_attr("note", "mine")
     assert journal.read_bytes() == before
     writer = optuna.load_study(study_name="dsm-rings-langevin", storage=open_journal(journal))
@@ -69,7 +69,7 @@ def test_the_dashboard_is_served_on_this_machine_only(running: Path):
 
 
 def test_without_a_search_there_is_nothing_to_show(directory: Path, tmp_path: Path):
-    with pytest.raises(UsageError, match="nothing has been searched"):
+    with pytest.raises(UsageError, match="has no search yet"):
         dashboard.read_only(directory)
     with pytest.raises(UsageError, match="not a run directory"):
         dashboard.read_only(tmp_path)

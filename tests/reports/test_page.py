@@ -89,7 +89,7 @@ def test_report_is_complete_and_needs_no_network(report: Path):
     assert "@import" not in styles[1]
     assert page.images_without_alt == 0
     words = " ".join(" ".join(page.words).split())
-    assert "No winner: dsm and deen are tied" in words
+    assert "No best configuration: dsm and deen are tied" in words
     assert "Across 4 datasets" in words
     for name in (*DATASETS, *METHODS, "truth (floor)", "exact score", "untrained", "No run failed"):
         assert name in words

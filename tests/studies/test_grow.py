@@ -185,7 +185,7 @@ def test_part_of_what_is_needed_is_not_enough(copied, engine):
 
 
 def test_a_pattern_that_matches_nothing_is_refused(copied, engine):
-    with pytest.raises(UsageError, match=r"no cell 'alhpa-ring-walk'.*did you mean"):
+    with pytest.raises(UsageError, match=r"unknown cell 'alhpa-ring-walk'.*did you mean"):
         run(make_study(), copied, engine=engine, discard=["alhpa-ring-walk"])
 
 

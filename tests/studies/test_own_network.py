@@ -134,7 +134,7 @@ def test_keys_follow_the_code_and_the_options_of_the_network(folder):
 BAD = {
     "network.module='nets/mine.py:MyNat'": "did you mean 'MyNet'",
     "network.module='nets/none.py:MyNet'": "cannot be read",
-    "network.module='torch.nn:Nothing'": "no class in torch.nn called 'Nothing'",
+    "network.module='torch.nn:Nothing'": "unknown class in torch.nn called 'Nothing'",
     "network.module='no.such:Net'": "cannot be imported",
     "network.module='MyNet'": "does not name a class",
     "network.options={wdth=3}": "did you mean 'width'",

@@ -1,0 +1,236 @@
+"""Annealed sequential Monte Carlo with Langevin moves."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .. import samplers
+from .base import MemberRandom, Model, Sampler, Samples, Setting, thinned, tweedie
+
+# Points pushed through the model at a time: their activations then stay in the cache.
+_ROWS = 4096
+
+# Points behind the few whose paths are drawn: fewer could not follow the temperatures.
+_POPULATION = 1000
+
+# Share of proposals that step sizes aim at: the best for Metropolis-adjusted Langevin dynamics
+# (Roberts and Rosenthal 1998).
+_ACCEPTANCE = 0.574
+
+_HALVINGS = 40
+
+
+@samplers.register("smc_langevin")
+@dataclass(frozen=True)
+class SMCLangevin(Sampler):
+    """Points that are weighted and moved from a box to exp(-E): finds modes and their masses.
+
+    Annealed sequential Monte Carlo (Neal 2001; Del Moral, Doucet and Jasra 2006): points start
+    uniformly in the box and follow the densities exp(-βE) on it from β = 0 to 1. Each β is the
+    largest at which the effective sample size (Σw)²/Σw² falls by no more than the factor ``ess``
+    (Jasra et al. 2011). Points are drawn again in proportion to their weights, by systematic
+    resampling, when their effective number falls below half, and at β = 1. At every β they make
+    Langevin steps that are accepted or refused (as in ``mala``), of a size that acceptance tunes.
+    Needs an energy. Unlike ``langevin`` it has no bias from the start: the mass of a mode is
+    that of the model, up to the noise of n weighted points.
+
+    Attributes:
+        steps: Most proposals a point makes; the last one is at β = 1. Costs one evaluation of
+            energy and score each.
+        moves: Proposals at each β.
+        ess: Share of the effective sample size that a β leaves.
+        box: Points start uniformly in [-box, box]^d, and stay there.
+        denoise: Whether to end with the mean of the clean point, for models of noisy data.
+    """
+
+    steps: int = 100
+    moves: int = 2
+    ess: float = 0.98
+    box: float = 8.0
+    denoise: bool = False
+
+    @classmethod
+    def unfit(cls, setting: Setting) -> str | None:
+        return None if setting.energy else 'it needs an energy: network.kind = "energy"'
+
+    def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
+        never = torch.full((rng.members,), -1, device=rng.device)
+        if n == 0:
+            return Samples(rng.uniform(0, model.dim), torch.zeros_like(never), never)
+        with torch.no_grad():
+            swarm = self._run(model, n, rng)
+            points = tweedie(model, swarm.points, 0.0) if self.denoise else swarm.points
+        lost = (~points.isfinite().all(-1)).sum(1)
+        return Samples(points, lost, never, swarm.acceptance())
+
+    def paths(self, model: Model, n: int, rng: MemberRandom) -> Tensor:
+        places: list[Tensor] = []
+
+        def visit(x: Tensor, parents: Tensor | None) -> None:
+            if parents is not None:
+                # A point goes on from its parent's path.
+                places[:] = [_pick(place, parents) for place in places]
+            places.append(x.clone())
+
+        with torch.no_grad():
+            self._run(model, max(n, _POPULATION), rng, visit)
+        return thinned([place[:, :n] for place in places])
+
+    def _run(
+        self,
+        model: Model,
+        n: int,
+        rng: MemberRandom,
+        visit: Callable[[Tensor, Tensor | None], None] = lambda *_: None,
+    ) -> "_Swarm":
+        swarm = _Swarm(model, n, rng, self.box)
+        visit(swarm.x, None)
+        for left in range(self.steps // self.moves, 0, -1):
+            if swarm.arrived:
+                break
+            parents = swarm.cool(self.ess, last=left == 1)
+            if parents is not None:
+                visit(swarm.x, parents)
+            for _ in range(self.moves):
+                swarm.move()
+            visit(swarm.x, None)
+        return swarm
+
+
+class _Swarm:
+    """Weighted points of K members, each member at its own temperature and step size.
+
+    Sums over points are taken one member at a time, so that a member's numbers do not depend on
+    the others.
+
+    Attributes:
+        x: Points, shape (K, n, d).
+    """
+
+    def __init__(self, model: Model, n: int, rng: MemberRandom, box: float) -> None:
+        self._model = model
+        self._rng = rng
+        self._box = box
+        self.x = rng.uniform(n, model.dim).mul_(2 * box).sub_(box)
+        self._energy, self._score = self._look(self.x)
+        self._log_weights = torch.zeros_like(self._energy, dtype=torch.float64)
+        members = len(self.x)
+        self._moving = torch.ones(members, dtype=torch.bool, device=self.x.device)
+        self._beta = [0.0] * members
+        self._step_size = [0.2 * box**2] * members
+        self._accepted = [0.0] * members
+        self._proposals = [0] * members
+
+    @property
+    def arrived(self) -> bool:
+        """Whether every member is at β = 1."""
+        return all(beta == 1.0 for beta in self._beta)
+
+    @property
+    def points(self) -> Tensor:
+        """Points, NaN where the energy is no number, shape (K, n, d)."""
+        return self.x.masked_fill(self._energy.isinf()[..., None], torch.nan)
+
+    def acceptance(self) -> Tensor:
+        """Share of the proposals that were accepted, shape (K,)."""
+        shares = zip(self._accepted, self._proposals, strict=True)
+        return torch.tensor([a / max(p, 1) for a, p in shares], device=self.x.device)
+
+    def cool(self, ess: float, *, last: bool) -> Tensor | None:
+        """Raise β and weight the points; draw them again where their weights are uneven.
+
+        Returns:
+            Number of each point's parent, shape (K, n); None if no member drew again.
+        """
+        n = self.x.shape[1]
+        # A member that moved at β = 1 has come to its end, whatever the others have still to do.
+        self._moving = torch.tensor([beta < 1.0 for beta in self._beta], device=self.x.device)
+        heights = self._rng.uniform(1).double()
+        parents = torch.arange(n, device=self.x.device).repeat(len(self.x), 1)
+        for k, beta in enumerate(self._beta):
+            if beta == 1.0:
+                continue
+            energy, weights = self._energy[k].double(), self._log_weights[k]
+            following = 1.0 if last else _following(weights, energy, beta, ess)
+            weights -= (following - beta) * energy
+            self._beta[k] = following
+            if following == 1.0 or _effective(weights) < 0.5 * n:
+                parents[k] = _systematic(weights, heights[k])
+                weights.zero_()
+        if bool((parents == torch.arange(n, device=self.x.device)).all()):
+            return None
+        self.x, self._score = _pick(self.x, parents), _pick(self._score, parents)
+        self._energy = self._energy.gather(1, parents)
+        return parents
+
+    def move(self) -> None:
+        """Propose a Langevin step to every point, and accept or refuse it."""
+        # Both numbers are drawn for all members, so that streams do not depend on temperatures.
+        noise, level = self._rng.normal_like(self.x), self._rng.uniform(self.x.shape[1]).log()
+        beta = self.x.new_tensor(self._beta)[:, None, None]
+        size = self.x.new_tensor(self._step_size)[:, None, None]
+        there = self.x + 0.5 * size * beta * self._score + size.sqrt() * noise
+        energy, score = self._look(there)
+        # (x - x' - ε/2 βs(x'))/√ε: the noise that the way back would have needed.
+        back = noise + 0.5 * size.sqrt() * beta * (self._score + score)
+        ways = 0.5 * (noise.square() - back.square()).sum(-1)
+        inside = (there.abs() <= self._box).all(-1) & self._moving[:, None]
+        yes = inside & (level < beta[..., 0] * (self._energy - energy) + ways)
+        self.x = torch.where(yes[..., None], there, self.x)
+        self._score = torch.where(yes[..., None], score, self._score)
+        self._energy = torch.where(yes, energy, self._energy)
+        for k, accepted in enumerate(yes):
+            if not self._moving[k]:
+                continue
+            share = int(accepted.sum()) / accepted.numel()
+            self._accepted[k] += share
+            self._proposals[k] += 1
+            self._step_size[k] *= math.exp(share - _ACCEPTANCE)
+
+    def _look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Energies (K, n), infinite where they are no number, and scores (K, n, d)."""
+        parts = [self._model.energy_and_score(rows) for rows in x.split(_ROWS, 1)]
+        energies = [energy for energy, _ in parts if energy is not None]
+        if len(energies) < len(parts):
+            raise ValueError("smc_langevin needs an energy, which this model does not have")
+        energy, score = torch.cat(energies, 1), torch.cat([score for _, score in parts], 1)
+        lawful = energy.isfinite() & score.isfinite().all(-1)
+        return energy.where(lawful, math.inf), score.where(lawful[..., None], 0.0)
+
+
+def _effective(log_weights: Tensor) -> float:
+    """Effective sample size (Σw)²/Σw² of weights, shape (n,)."""
+    weights = torch.softmax(log_weights, 0)
+    return 1.0 / float(weights.square().sum())
+
+
+def _following(log_weights: Tensor, energy: Tensor, beta: float, ess: float) -> float:
+    """The largest β up to 1 that leaves a share ``ess`` of the effective sample size."""
+    goal = ess * _effective(log_weights)
+
+    def enough(following: float) -> bool:
+        return _effective(log_weights - (following - beta) * energy) >= goal
+
+    if enough(1.0):
+        return 1.0
+    low, high = beta, 1.0
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if enough(middle) else (low, middle)
+    return high
+
+
+def _systematic(log_weights: Tensor, height: Tensor) -> Tensor:
+    """Parents drawn in proportion to weights with one uniform number (Kitagawa 1996), (n,)."""
+    n = len(log_weights)
+    cumulative = torch.softmax(log_weights, 0).cumsum(0)
+    levels = (torch.arange(n, device=height.device) + height) / n
+    return torch.searchsorted(cumulative, levels * cumulative[-1]).clamp_(max=n - 1)
+
+
+def _pick(x: Tensor, parents: Tensor) -> Tensor:
+    """Rows of points (K, n, d) by their numbers (K, n)."""
+    return x.gather(1, parents[..., None].expand(-1, -1, x.shape[-1]))

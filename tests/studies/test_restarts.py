@@ -1,0 +1,139 @@
+"""Restarts: a study over again with other seeds, independent and resumed like anything else."""
+
+import pandas as pd
+import pytest
+from scorebench.studies.cell import Cell, restart_seed
+from scorebench.studies.replay import replayed
+from scorebench.studies.results import read_results
+from scorebench.studies.rundir.read import read_rows
+from scorebench.studies.study import run
+from scorebench.studies.winners import best
+
+from .conftest import contents, make_study
+from .fake_engine import FakeEngine
+
+
+def with_restarts(restarts, **changes):
+    search = changes.pop("search", {})
+    return make_study(search={"restarts": restarts, **search}, **changes)
+
+
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory):
+    """A finished study of three restarts; not to be changed."""
+    directory = tmp_path_factory.mktemp("repeated") / "small"
+    run(with_restarts(3), directory, engine=FakeEngine())
+    return directory
+
+
+def rows_of(directory, restart):
+    return {
+        (row.slot.cell.labels, *row.slot[1:]): row
+        for row in read_rows(directory)
+        if row.slot.cell.restart == restart and row.slot.phase != "reference"
+    }
+
+
+def test_a_restart_is_the_study_with_another_seed(repeated, tmp_path, engine):
+    other = make_study(seed=restart_seed(9, 2))
+    run(other, tmp_path / "other", engine=engine)
+    expected, rows = rows_of(tmp_path / "other", 0), rows_of(repeated, 2)
+    assert rows.keys() == expected.keys()
+    for slot, row in rows.items():
+        assert row.spec == expected[slot].spec
+        assert row.result.key == expected[slot].result.key
+        assert row.suggested == expected[slot].suggested
+
+
+def test_restarts_share_nothing(repeated):
+    seeds = {
+        row.slot.cell.restart: row.run.seed
+        for row in read_rows(repeated)
+        if row.slot.phase != "reference"
+    }
+    assert seeds[0] == 9
+    assert len(set(seeds.values())) == 3
+    keys = [row.result.key for row in read_rows(repeated)]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_first_restart_is_the_study_without_restarts(repeated, finished):
+    first, plain = rows_of(repeated, 0), rows_of(finished, 0)
+    assert {slot: row.to_json() for slot, row in first.items()} == {
+        slot: row.to_json() for slot, row in plain.items()
+    }
+
+
+def test_more_restarts_run_only_what_is_new(repeated, copied, engine):
+    before = len(read_rows(copied))
+    events = []
+    run(with_restarts(3), copied, engine=engine, listener=events.append)
+    assert events[-1].ran == len(read_rows(copied)) - before
+    assert contents(copied) == contents(repeated)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_make_no_difference(repeated, tmp_path, workers):
+    run(with_restarts(3), tmp_path / "out", workers=workers, engine=FakeEngine())
+    assert contents(tmp_path / "out") == contents(repeated)
+
+
+def test_fewer_restarts_are_refused_and_can_be_discarded(repeated, tmp_path, engine):
+    import shutil
+
+    from scorebench.datasets.errors import UsageError
+
+    shutil.copytree(repeated, tmp_path / "out")
+    with pytest.raises(UsageError, match=r"search.restarts: 3 -> 2"):
+        run(with_restarts(2), tmp_path / "out", engine=engine)
+    run(with_restarts(2), tmp_path / "out", engine=engine, discard=["*-r2"])
+    run(with_restarts(2), tmp_path / "fresh", engine=engine)
+    assert contents(tmp_path / "out", table_only=True) == contents(
+        tmp_path / "fresh", table_only=True
+    )
+
+
+def test_the_table_tells_restarts_apart(repeated, finished, engine):
+    table = read_results(repeated, engine)
+    assert list(table.columns[:6]) == [
+        "phase", "method", "dataset", "sampler", "restart", "trial",
+    ]  # fmt: skip
+    assert "restart" not in read_results(finished, engine)
+    confirm = table[table.phase == "confirm"]
+    counts = confirm.groupby(["method", "restart"]).size()
+    assert (counts == 3).all()
+    assert (table[table.phase == "reference"].restart == 0).all()
+    assert pd.read_csv(repeated / "results.csv").restart.tolist() == table.restart.tolist()
+
+
+def test_the_best_of_all_restarts_is_repeated_to_the_bit(repeated, tmp_path, engine):
+    table = read_results(repeated, engine)
+    confirm = table[(table.phase == "confirm") & (table.method == "alpha")]
+    restart = int(confirm.groupby("restart").mmd.mean().idxmin())
+    study = best(repeated, "alpha", "ring", engine=engine)
+    assert (study.seed, study.search.restarts) == (restart_seed(9, restart), 1)
+    run(study, tmp_path / "best", engine=engine)
+    again = read_results(tmp_path / "best", engine)
+    values = confirm[confirm.restart == restart].mmd.tolist()
+    assert again[again.phase == "confirm"].mmd.tolist() == values
+
+
+def test_a_replay_covers_the_winner_of_each_restart(repeated, engine):
+    runs = replayed(repeated, "alpha", "ring", engine=engine)
+    assert sorted(run.row.slot.cell.restart for run in runs) == [0, 1, 2]
+    assert {number.verdict for run in runs for number in run.numbers} == {"identical"}
+
+
+@pytest.mark.parametrize(
+    "stored", [["a", "b"], ["a", "b", "c", 0], ["a", "b", "c", "1"], [1, 2, 3]]
+)
+def test_rows_of_no_cell_are_refused(stored):
+    from scorebench.studies.rundir.rows import parse_line
+
+    with pytest.raises(ValueError, match="not a row"):
+        parse_line(f'{{"discard": [{stored!r}], "because": []}}'.replace("'", '"'))
+
+
+def test_names_of_files_tell_restarts_apart():
+    assert Cell("a", "b", "c").stem == "a-b-c"
+    assert Cell("a", "b", "c", 2).stem == "a-b-c-r2"
