@@ -18,15 +18,7 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 
-class Format(StrEnum):
-    """Formats of tables."""
-
-    table = "table"
-    csv = "csv"
-    parquet = "parquet"
-    markdown = "markdown"
-    json = "json"
-    latex = "latex"
+Format = StrEnum("Format", ["table", "csv", "parquet", "markdown", "json", "latex"])
 
 
 @commands.command(epilog="Example: scorebench status runs/quick")

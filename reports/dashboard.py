@@ -20,9 +20,6 @@ def read_only(directory: str | Path) -> "JournalStorage":
     The journal is read without its lock, line by line, up to the last complete line, so a running
     study is not disturbed and new trials appear.
 
-    Args:
-        directory: A run directory.
-
     Raises:
         UsageError: It is not a run directory, or it has no search yet.
     """
@@ -53,11 +50,9 @@ def read_only(directory: str | Path) -> "JournalStorage":
 
 
 def serve(directory: str | Path, port: int = 8080) -> None:
-    """Show a run directory in Optuna's dashboard until interrupted, on this machine only.
+    """Show a running or finished study in Optuna's dashboard until interrupted.
 
-    Args:
-        directory: A run directory of a running or finished study.
-        port: Port to listen on.
+    Only this machine can reach the port.
 
     Raises:
         UsageError: See ``read_only``; or the dashboard is not installed, or the port is in use.

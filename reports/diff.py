@@ -7,7 +7,7 @@ from typing import Any
 
 from ..studies.rundir.changes import difference
 from . import text
-from .ranking.columns import Columns
+from .ranking.columns import Column, Columns, estimated
 from .ranking.statistics import Estimate, welch
 from .source import Source
 
@@ -98,60 +98,26 @@ class Difference:
 
 
 move_columns: Columns[Move] = Columns()
-_on_move = move_columns.add
-
-
-@_on_move("where", "where")
-def _where(move: Move) -> str:
-    return move.where
-
-
-@_on_move("label", "method")
-def _label(move: Move) -> str:
-    return move.label
-
-
-@_on_move("old_rank", "old rank", show=lambda move: text.ranks(move.old_rank))
-def _old_rank(move: Move) -> float:
-    return move.old_rank[0] if move.old_rank else math.nan
-
-
-@_on_move("new_rank", "new rank", show=lambda move: text.ranks(move.new_rank))
-def _new_rank(move: Move) -> float:
-    return move.new_rank[0] if move.new_rank else math.nan
-
-
-@_on_move("old", "old", show=lambda move: _measured(move.old))
-def _old(move: Move) -> float:
-    return move.old.value
-
-
-@_on_move("new", "new", show=lambda move: _measured(move.new))
-def _new(move: Move) -> float:
-    return move.new.value
-
-
-@_on_move("change", "new − old", show=lambda move: _measured(move.change))
-def _change(move: Move) -> float:
-    return move.change.value
-
-
-@_on_move("moved", "moved")
-def _moved(move: Move) -> str:
-    return move.what
-
-
-def _measured(estimate: Estimate) -> str:
-    return text.measured(estimate.value, estimate.half_width())
+move_columns["where", "where"] = Column("", lambda move: move.where)
+move_columns["label", "method"] = Column("", lambda move: move.label)
+move_columns["old_rank", "old rank"] = Column(
+    "",
+    lambda move: move.old_rank[0] if move.old_rank else math.nan,
+    lambda move: text.ranks(move.old_rank),
+)
+move_columns["new_rank", "new rank"] = Column(
+    "",
+    lambda move: move.new_rank[0] if move.new_rank else math.nan,
+    lambda move: text.ranks(move.new_rank),
+)
+move_columns["old", "old"] = estimated("", lambda move: move.old)
+move_columns["new", "new"] = estimated("", lambda move: move.new)
+move_columns["change", "new − old"] = estimated("", lambda move: move.change)
+move_columns["moved", "moved"] = Column("", lambda move: move.what)
 
 
 def diff(old: Source, new: Source) -> Difference:
-    """Compare two run directories.
-
-    Args:
-        old: The first run directory.
-        new: The second run directory.
-    """
+    """Compare two run directories."""
     old_cells, new_cells = (
         [results.cell for results in source.evidence.cells if not results.missing]
         for source in (old, new)

@@ -44,10 +44,6 @@ class Export:
     columns: Mapping[str, str]
 
 
-def _pair_frame(source: Source) -> pd.DataFrame:
-    return pd.DataFrame([pair_columns.values(pair) for pair in pairs(source.evidence)])
-
-
 def _splits(source: Source) -> list[Split]:
     evidence = source.evidence
     return [split for dataset in evidence.datasets for split in splits(evidence, dataset)]
@@ -56,11 +52,6 @@ def _splits(source: Source) -> list[Split]:
 def _points(source: Source) -> list[Point]:
     evidence, costs = source.evidence, source.study.costs
     return [point for dataset in evidence.datasets for point in points(evidence, costs, dataset)]
-
-
-def _split_frame(source: Source) -> pd.DataFrame:
-    rows = [split_columns.values(split) for split in _splits(source)]
-    return pd.DataFrame(rows, columns=list(split_columns.meanings))
 
 
 def _failures(source: Source) -> pd.DataFrame:
@@ -81,13 +72,15 @@ TABLES: dict[str, Export] = {
         cell_columns.meanings | {"params.NAME": "Hyperparameters of the winner."},
     ),
     "pairs": Export(
-        _pair_frame,
+        lambda source: pd.DataFrame(map(pair_columns.values, pairs(source.evidence))),
         lambda source: table(pair_columns, pairs(source.evidence)),
         "one row per pair of methods",
         pair_columns.meanings,
     ),
     "errors": Export(
-        _split_frame,
+        lambda source: pd.DataFrame(
+            map(split_columns.values, _splits(source)), columns=list(split_columns.meanings)
+        ),
         lambda source: table(split_columns, _splits(source), labelled=("dataset",)),
         "learning error and sampling error, if models were also sampled exactly",
         split_columns.meanings,

@@ -17,11 +17,7 @@ _PLURALS = {"study": "studies"}
 
 
 def catalog_view(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
-    """Return names and summaries by kind, in the given order.
-
-    Args:
-        entries: Kind, name and summary.
-    """
+    """Return names and summaries by kind, in the order of the entries (kind, name, summary)."""
     parts: list[RenderableType] = []
     for kind, group in groupby(entries, key=lambda entry: entry[0]):
         shown = text.grid(header=False)

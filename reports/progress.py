@@ -2,7 +2,6 @@
 
 import math
 import time
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -21,13 +20,10 @@ from . import text
 from .pace import Pace
 
 
-class ProgressListener:
-    """Listener that shows the progress of a study.
+class ProgressBar:
+    """A bar in a terminal, by default on standard error, and lines of text.
 
     Use it as a context manager, so that the terminal is always restored.
-
-    Args:
-        console: Console to write to (default: standard error).
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -35,21 +31,47 @@ class ProgressListener:
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._started = time.monotonic()
-        self._pace = Pace({}, ())
-        self._cells = 0
-        self._objective = ""
-        self._best: dict[Cell, float] = {}
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _open(self, doing: str, done: int, total: int | None) -> None:
+        """Show the bar if the console is a terminal."""
+        if self._console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                       TextColumn("{task.fields[left]}"))  # fmt: skip
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._task = self._bar.add_task(escape(doing), total=total, completed=done, left="")
+            self._bar.start()
+
+    def _update(self, doing: str, done: int, total: int, left: str) -> None:
+        if self._bar is not None:
+            doing = escape(doing)
+            self._bar.update(self._task, description=doing, completed=done, total=total, left=left)
+
+    def _say(self, line: str) -> None:
+        console = self._console if self._bar is None else self._bar.console
+        console.print(escape(line), soft_wrap=True, highlight=False)
+
+
+class ProgressListener(ProgressBar):
+    """Listener that shows the progress of a study."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__(console)
+        self._pace = Pace({}, ())
+        self._cells = 0
+        self._objective = ""
+        self._best: dict[Cell, float] = {}
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
@@ -63,16 +85,10 @@ class ProgressListener:
             case StudyFinished():
                 self.close()
                 self._say(
-                    f"{text.plural(event.rows, 'run')} in {escape(str(event.directory))}, "
+                    f"{text.plural(event.rows, 'run')} in {event.directory}, "
                     f"{event.ran} of them now in {text.seconds(event.seconds)}; "
                     f"{event.failures} failed"
                 )
-
-    def close(self) -> None:
-        """Remove the bar."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
 
     @property
     def time_left(self) -> float:
@@ -87,22 +103,10 @@ class ProgressListener:
         already = f", {event.done} already there" if event.done else ""
         workers = text.plural(event.workers, "worker")
         self._say(
-            f"study {escape(event.study.name)}: {text.plural(event.total, 'run')}{already}; "
-            f"{workers}; {escape(str(event.directory))}"
+            f"study {event.study.name}: {text.plural(event.total, 'run')}{already}; "
+            f"{workers}; {event.directory}"
         )
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.fields[doing]}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[left]}"),
-                console=self._console,
-                transient=True,
-            )
-            self._task = self._bar.add_task(
-                "", total=event.total, completed=event.done, doing="starting", left=""
-            )
-            self._bar.start()
+        self._open("starting", event.done, event.total)
 
     def _runs(self, event: RunsFinished) -> None:
         self._pace.add(event.rows)
@@ -110,14 +114,9 @@ class ProgressListener:
             if row.slot.phase == "search" and row.slot.replicate == 0:
                 loss = row.loss(self._objective)
                 self._best[row.slot.cell] = min(loss, self._best.get(row.slot.cell, math.inf))
-        if self._bar is not None and event.rows:
-            self._bar.update(
-                self._task,
-                completed=event.done,
-                total=event.total,
-                doing=escape(self._doing(event.rows[-1].slot.cell)),
-                left=self._left(),
-            )
+        if event.rows:
+            doing = self._doing(event.rows[-1].slot.cell)
+            self._update(doing, event.done, event.total, self._left())
 
     def _doing(self, cell: Cell) -> str:
         best = self._best.get(cell, math.inf)
@@ -142,13 +141,8 @@ class ProgressListener:
         if event.failures:
             parts.append(f"({event.failures} failed)")
         if left := self._left():
-            parts.append(f"{left}")
-        self._say(escape(" ".join(parts)))
-
-    def _say(self, line: str) -> None:
-        (self._bar.console if self._bar is not None else self._console).print(
-            line, soft_wrap=True, highlight=False
-        )
+            parts.append(left)
+        self._say(" ".join(parts))
 
 
 def _restart(cell: Cell) -> str:

@@ -27,9 +27,6 @@ def write_tensorboard(source: Source) -> Path:
     checkpoints, by training step; the confirmed mean of the ranking metric; and the picture.
     Earlier event files are replaced.
 
-    Args:
-        source: The run directory.
-
     Returns:
         The folder for ``tensorboard --logdir``.
 

@@ -24,11 +24,7 @@ _BOARD = ("rank_low", "score", "probability_best", "at_floor", "failure_rate", "
 
 
 def leaderboard_view(evidence: Evidence) -> RenderableType:
-    """Return the answer in words, the ranking, and the confirmed means on every dataset.
-
-    Args:
-        evidence: The gathered results.
-    """
+    """Return the answer in words, the ranking, and the confirmed means on every dataset."""
     parts: list[RenderableType] = [Text(verdict(evidence)), Text()]
     parts += [Text(note, style="yellow") for note in evidence.notes]
     parts.append(_board(evidence))
@@ -38,11 +34,7 @@ def leaderboard_view(evidence: Evidence) -> RenderableType:
 
 
 def status_view(source: Source) -> RenderableType:
-    """Return the progress of each cell, and what is missing.
-
-    Args:
-        source: The run directory.
-    """
+    """Return the progress of each cell, and what is missing."""
     study = source.study
     shown = text.grid(
         left=("method", "dataset", "sampler"),
@@ -77,7 +69,7 @@ def _board(evidence: Evidence) -> RichTable:
     names = list(_BOARD)
     for spare in ("", *_SPARE):
         names = [name for name in names if name != spare]
-        hidden = [column.name for column in board_columns.shown if column.name not in names]
+        hidden = [column.name for column in board_columns.named() if column.name not in names]
         board = table(board_columns, evidence.contestants, hidden)
         entries = [board.headers, *([field.text for field in row] for row in board.rows)]
         widths = [max(map(len, column)) + 2 for column in zip(*entries, strict=True)]

@@ -110,12 +110,9 @@ def listed(names: list[str]) -> str:
 
 
 def grid(left: Iterable[str] = (), right: Iterable[str] = (), *, header: bool = True) -> "Table":
-    """Return a table without lines for a terminal.
+    """Return a table without lines for a terminal: columns aligned left, then those aligned right.
 
-    Args:
-        left: Headers of the columns that are aligned left; they come first.
-        right: Headers of the columns that are aligned right.
-        header: Whether the headers are shown.
+    ``left`` and ``right`` are their headers.
     """
     from rich.table import Table
 

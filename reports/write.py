@@ -14,12 +14,9 @@ Format = Literal["table", "csv", "markdown", "json", "latex"]
 
 
 def write_report(source: Source) -> Path:
-    """Write ``report.html``, ``report.md`` and ``leaderboard.csv``.
+    """Write ``report.html``, ``report.md`` and ``leaderboard.csv`` of a study, finished or not.
 
     Equal results give equal bytes. Each file is replaced as a whole, so a reader never sees half.
-
-    Args:
-        source: The run directory, of a finished or unfinished study.
 
     Returns:
         Path of the report.
@@ -105,11 +102,6 @@ def write_figure(source: Source, name: str, out: Path, width: float | None = Non
 
 def write_diff(old: Source, new: Source, out: Path | None = None) -> "RenderableType":
     """Compare two run directories, and write the result as a page if a file is given.
-
-    Args:
-        old: The first run directory.
-        new: The second run directory.
-        out: File of the page.
 
     Returns:
         The difference for a terminal.

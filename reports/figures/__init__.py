@@ -1,1 +1,1 @@
-"""Figures of a study: this package only draws."""
+"""Figures of a study: this package only draws; widths are in inches."""

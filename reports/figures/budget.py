@@ -17,14 +17,8 @@ def budget_curves(
 ) -> Figure:
     """Draw the best value so far on a dataset, and the confirmed mean of each winner.
 
-    Bands are 95 % intervals, explained in ``ranking.budget``.
-
-    Args:
-        evidence: The ranked results.
-        dataset: Label of the dataset.
-        independent: Whether the trials were drawn at random.
-        theme: Colours.
-        width: Width of the figure in inches.
+    Bands are 95 % intervals, explained in ``ranking.budget``; ``independent`` says whether the
+    trials were drawn at random.
     """
     shades = colours((c.label for c in evidence.contestants), theme)
     with drawing(theme, fitting(width)):
@@ -34,7 +28,7 @@ def budget_curves(
             cell = contestant.cells[dataset]
             search = path(cell, independent)
             if len(search.losses):
-                _search(axes, search, cell, *shades[contestant.label], theme)
+                _search(list(axes), search, cell, shades[contestant.label], theme)
         axes[0].set_xlabel("trials")
         axes[0].xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes[1].set_xlabel("seconds of computing")
@@ -48,14 +42,10 @@ def budget_curves(
 
 
 def _search(
-    axes: "np.ndarray[tuple[int], np.dtype[np.object_]]",
-    search: SearchPath,
-    cell: CellResults,
-    colour: str,
-    marker: str,
-    theme: Theme,
+    axes: list[Axes], search: SearchPath, cell: CellResults, shade: tuple[str, str], theme: Theme
 ) -> None:
     """Draw one search by trials and by seconds, with its confirmed mean at the end."""
+    colour, marker = shade
     trials = np.arange(1.0, len(search.losses) + 1)
     best = [search.after(int(count)) for count in trials]
     _curve(axes[0], trials, best, colour, cell.label)

@@ -7,13 +7,7 @@ from .style import LIGHT, Theme, drawing, fitting
 
 
 def critical_diagram(test: RankTest, theme: Theme = LIGHT, width: float = 4.6) -> Figure:
-    """Draw the mean ranks of all methods, the best on the left (Demšar 2006, figure 1).
-
-    Args:
-        test: Results of the Friedman and Nemenyi tests.
-        theme: Colours.
-        width: Width of the figure in inches.
-    """
+    """Draw the mean ranks of all methods, the best on the left (Demšar 2006, figure 1)."""
     labels = list(test.ranks)
     half = (len(labels) + 1) // 2
     bars = 0.35 * len(test.groups)

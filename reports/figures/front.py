@@ -12,14 +12,7 @@ from .style import LIGHT, Theme, colours, drawing, error_bar, fit, fitting
 
 
 def front_figure(source: Source, dataset: str, theme: Theme = LIGHT, width: float = 4.6) -> Figure:
-    """Draw quality against each cost: trials as dots, repeat runs with 95 % intervals, the front.
-
-    Args:
-        source: The run directory.
-        dataset: Label of the dataset.
-        theme: Colours.
-        width: Width of the figure in inches.
-    """
+    """Draw quality against each cost: trials, repeat runs with 95 % intervals, the front."""
     costs = source.study.costs
     shown = points(source.evidence, costs, dataset)
     shades = colours((c.label for c in source.evidence.contestants), theme)

@@ -1,4 +1,4 @@
-"""Figures of a study by name. To add one, decorate a function that yields its name and maker."""
+"""Figures of a study by name. To add one, yield its name and the function that draws it."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -6,6 +6,8 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from ...datasets.errors import unknown
+from ..ranking.cell_results import CellResults
+from ..ranking.evidence import Evidence
 from ..ranking.friedman import rank_test
 from ..ranking.pareto import points
 from ..ranking.sensitivity import slices
@@ -24,25 +26,13 @@ from .training import training_curves
 Maker = Callable[..., Figure]
 """Function that draws a figure; takes the keywords ``width``, in inches, and ``theme``."""
 
-Family = Callable[[Source], Iterator[tuple[str, Maker]]]
-"""Function that yields the name and the maker of every figure of one kind."""
-
-_families: list[Family] = []
-
-
-def family(named: Family) -> Family:
-    """Decorate a function that yields the figures of one kind."""
-    _families.append(named)
-    return named
-
 
 def figures(source: Source) -> dict[str, Maker]:
-    """Return the makers of all figures of a run directory, by name.
-
-    Args:
-        source: The run directory.
-    """
-    return {name: make for named in _families for name, make in named(source)}
+    """Return the makers of all figures of a run directory, by name."""
+    datasets = source.evidence.datasets
+    of_datasets = (pair for dataset in datasets for pair in _of_dataset(source, dataset))
+    of_cells = (pair for cell in source.evidence.cells for pair in _of_cell(source, cell))
+    return dict([*_of_study(source), *of_datasets, *of_cells])
 
 
 def figure(source: Source, name: str, width: float | None = None) -> Figure:
@@ -65,75 +55,35 @@ def figure(source: Source, name: str, width: float | None = None) -> Figure:
     return known[name]() if width is None else known[name](width=width)
 
 
-@family
-def _overview(source: Source) -> Iterator[tuple[str, Maker]]:
-    if not source.evidence.compared:
-        return
-
-    def fitted(theme: Theme = LIGHT, width: float = 9.6) -> Figure:
-        columns = 1 if width < 5 else None
-        return overview(source.evidence, theme, columns, width)
-
-    yield "overview", fitted
-
-
-@family
-def _gallery(source: Source) -> Iterator[tuple[str, Maker]]:
-    if any(not cell.missing and source.portrait(cell) for cell in source.evidence.cells):
+def _of_study(source: Source) -> Iterator[tuple[str, Maker]]:
+    evidence = source.evidence
+    if evidence.compared:
+        yield "overview", partial(_overview, evidence)
+    if any(not cell.missing and source.portrait(cell) for cell in evidence.cells):
         yield "gallery", partial(gallery_figure, source)
-
-
-@family
-def _critical(source: Source) -> Iterator[tuple[str, Maker]]:
-    test = rank_test(source.evidence)
-    if test is not None:
+    if test := rank_test(evidence):
         yield "critical-difference", partial(critical_diagram, test)
 
 
-@family
-def _budgets(source: Source) -> Iterator[tuple[str, Maker]]:
-    for dataset in source.evidence.datasets:
-        if any(len(cell.search) for cell in source.evidence.on(dataset)):
-            make = partial(budget_curves, source.evidence, dataset, source.independent)
-            yield f"budget-{dataset}", make
+def _overview(evidence: Evidence, theme: Theme = LIGHT, width: float = 9.6) -> Figure:
+    return overview(evidence, theme, 1 if width < 5 else None, width)
 
 
-@family
-def _fronts(source: Source) -> Iterator[tuple[str, Maker]]:
-    for dataset in source.evidence.datasets:
-        if points(source.evidence, source.study.costs, dataset):
-            yield f"front-{dataset}", partial(front_figure, source, dataset)
+def _of_dataset(source: Source, dataset: str) -> Iterator[tuple[str, Maker]]:
+    evidence = source.evidence
+    if any(len(cell.search) for cell in evidence.on(dataset)):
+        yield f"budget-{dataset}", partial(budget_curves, evidence, dataset, source.independent)
+    if points(evidence, source.study.costs, dataset):
+        yield f"front-{dataset}", partial(front_figure, source, dataset)
+    if learned := source.training(dataset):
+        yield f"training-{dataset}", partial(training_curves, learned, evidence.objective)
+    if splits(evidence, dataset):
+        yield f"errors-{dataset}", partial(split_figure, evidence, dataset)
 
 
-@family
-def _training(source: Source) -> Iterator[tuple[str, Maker]]:
-    for dataset in source.evidence.datasets:
-        learned = source.training(dataset)
-        if learned:
-            make = partial(training_curves, learned, source.study.objective)
-            yield f"training-{dataset}", make
-
-
-@family
-def _splits(source: Source) -> Iterator[tuple[str, Maker]]:
-    for dataset in source.evidence.datasets:
-        if splits(source.evidence, dataset):
-            yield f"errors-{dataset}", partial(split_figure, source.evidence, dataset)
-
-
-@family
-def _slices(source: Source) -> Iterator[tuple[str, Maker]]:
-    for cell in source.evidence.cells:
-        varied = [s for s in slices(source.study, cell) if len({*map(str, s.values)}) > 1]
-        if varied:
-            make = partial(slice_figure, varied, cell.objective.upper())
-            yield "slices-" + cell.cell.stem, make
-
-
-@family
-def _cells(source: Source) -> Iterator[tuple[str, Maker]]:
-    for cell in source.evidence.cells:
-        portrait = None if cell.missing else source.portrait(cell)
-        if portrait is not None:
-            title = f"{cell.method} on {cell.dataset}, {cell.sampler}"
-            yield cell.cell.stem, partial(four_panels, portrait, title)
+def _of_cell(source: Source, cell: CellResults) -> Iterator[tuple[str, Maker]]:
+    if varied := [s for s in slices(source.study, cell) if len({*map(str, s.values)}) > 1]:
+        yield f"slices-{cell.cell.stem}", partial(slice_figure, varied, cell.objective.upper())
+    if not cell.missing and (portrait := source.portrait(cell)) is not None:
+        title = f"{cell.method} on {cell.dataset}, {cell.sampler}"
+        yield cell.cell.stem, partial(four_panels, portrait, title)

@@ -24,11 +24,7 @@ def overview(
 ) -> Figure:
     """Draw confirmed means with 95 % intervals, all seeds, floor, oracle and untrained network.
 
-    Args:
-        evidence: The ranked results.
-        theme: Colours.
-        columns: Datasets side by side (default: depends on their number).
-        width: Width of the figure in inches.
+    ``columns`` datasets are side by side (default: depends on their number).
     """
     labels = [c.label for c in evidence.contestants]
     datasets = list(evidence.datasets)

@@ -1,5 +1,7 @@
 """Panels of a cell on common axes, alone, side by side, and as a gallery of all cells."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
@@ -39,11 +41,8 @@ def error_panel(axis: Axes, portrait: Portrait) -> None:
     edges = np.linspace(-portrait.extent, portrait.extent, _ERROR_BINS + 1)
     truth = _histogram(portrait.truth, edges)
     peak = float(np.quantile(truth[truth > 0], 0.9)) if truth.any() else 1.0
-    axis.imshow(
-        (_histogram(portrait.samples, edges) - truth).T, origin="lower", extent=_view(portrait),
-        cmap=_ERROR, vmin=-peak, vmax=peak, interpolation="nearest",
-    )  # fmt: skip
-    _frame(axis, portrait)
+    error = _histogram(portrait.samples, edges) - truth
+    _image(axis, portrait, error.T, cmap=_ERROR, vmin=-peak, vmax=peak, interpolation="nearest")
 
 
 def energy_panel(axis: Axes, portrait: Portrait) -> None:
@@ -56,11 +55,8 @@ def energy_panel(axis: Axes, portrait: Portrait) -> None:
         _words(axis, "energy is\nnot finite", portrait)
         return
     low, high = float(finite.min()), float(np.quantile(finite, 0.75))
-    axis.imshow(
-        portrait.energy, origin="lower", extent=_view(portrait), cmap=f"{_ENERGY}_r",
-        vmin=low, vmax=max(high, low + 1e-12), interpolation="bilinear",
-    )  # fmt: skip
-    _frame(axis, portrait)
+    ends = {"vmin": low, "vmax": max(high, low + 1e-12)}
+    _image(axis, portrait, portrait.energy, cmap=f"{_ENERGY}_r", interpolation="bilinear", **ends)
 
 
 def score_panel(axis: Axes, portrait: Portrait) -> None:
@@ -96,10 +92,8 @@ def paths_panel(axis: Axes, portrait: Portrait) -> None:
         edges = np.linspace(-portrait.extent, portrait.extent, 65)
         shares = _histogram(portrait.truth, edges)
         peak = float(shares.max()) or 1.0
-        axis.imshow(
-            shares.T, origin="lower", extent=_view(portrait), cmap="Greys",
-            norm=PowerNorm(0.6, vmin=0.0, vmax=1.8 * peak), interpolation="bilinear",
-        )  # fmt: skip
+        norm = PowerNorm(0.6, vmin=0.0, vmax=1.8 * peak)
+        _image(axis, portrait, shares.T, cmap="Greys", norm=norm, interpolation="bilinear")
     for i, path in enumerate(portrait.paths.astype(np.float64).swapaxes(0, 1)):
         colour = LIGHT.palette[i % len(LIGHT.palette)]
         axis.plot(path[:, 0], path[:, 1], color=colour, linewidth=0.7, alpha=0.85)
@@ -119,16 +113,10 @@ PANELS = {
 _FOUR = {"truth": "truth", "samples": "samples", "energy": "energy", "score": "score field"}
 
 
-def panel(portrait: Portrait, kind: str, inches: float = 1.9) -> Figure:
-    """Draw one panel without a frame, for a page that adds its own titles.
-
-    Args:
-        portrait: Arrays of the cell.
-        kind: A key of ``PANELS``.
-        inches: Side of the square.
-    """
+def panel(portrait: Portrait, kind: str) -> Figure:
+    """Draw one of ``PANELS`` without a frame, for a page that adds its own titles."""
     with drawing(LIGHT):
-        figure = Figure(figsize=(inches, inches))
+        figure = Figure(figsize=(1.9, 1.9))
         axis = figure.add_axes((0, 0, 1, 1))
         PANELS[kind](axis, portrait)
         axis.set_xticks([])
@@ -141,13 +129,9 @@ def panel(portrait: Portrait, kind: str, inches: float = 1.9) -> Figure:
 def four_panels(
     portrait: Portrait, title: str = "", theme: Theme = LIGHT, width: float = 9.6
 ) -> Figure:
-    """Draw truth, samples, energy and score of a cell with titles.
+    """Draw truth, samples, energy and score of a cell with titles; a narrow figure has two rows.
 
-    Args:
-        portrait: Arrays of the cell.
-        title: Title above the panels.
-        theme: Colours of the frame.
-        width: Width of the figure in inches; a narrow one has two rows.
+    The theme colours the frame.
     """
     rows = 1 if width > 5 else 2
     height = rows * width * rows / len(_FOUR) + 0.6
@@ -167,10 +151,7 @@ def four_panels(
 def gallery_figure(source: Source, theme: Theme = LIGHT, width: float = 9.6) -> Figure:
     """Draw sample histograms: a row per dataset, a column for the truth and for each method.
 
-    Args:
-        source: The run directory.
-        theme: Colours of the frame.
-        width: Width of the figure in inches.
+    The theme colours the frame.
     """
     evidence = source.evidence
     portraits = {
@@ -207,11 +188,8 @@ def _density(axis: Axes, points: Points, portrait: Portrait) -> None:
     edges = np.linspace(-portrait.extent, portrait.extent, bins + 1)
     shares, scale = _histogram(points, edges), _histogram(reference, edges)
     peak = float(np.quantile(scale[scale > 0], 0.98)) if scale.any() else 1.0
-    axis.imshow(
-        shares.T, origin="lower", extent=_view(portrait), cmap=_DENSITY,
-        norm=PowerNorm(0.5, vmin=0.0, vmax=peak, clip=True), interpolation="nearest",
-    )  # fmt: skip
-    _frame(axis, portrait)
+    norm = PowerNorm(0.5, vmin=0.0, vmax=peak, clip=True)
+    _image(axis, portrait, shares.T, cmap=_DENSITY, norm=norm, interpolation="nearest")
 
 
 def _histogram(points: Points, edges: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -228,8 +206,10 @@ def _words(axis: Axes, words: str, portrait: Portrait) -> None:
     _frame(axis, portrait)
 
 
-def _view(portrait: Portrait) -> tuple[float, float, float, float]:
-    return (-portrait.extent, portrait.extent, -portrait.extent, portrait.extent)
+def _image(axis: Axes, portrait: Portrait, image: NDArray[Any], **look: Any) -> None:
+    end = portrait.extent
+    axis.imshow(image, origin="lower", extent=(-end, end, -end, end), **look)
+    _frame(axis, portrait)
 
 
 def _frame(axis: Axes, portrait: Portrait) -> None:

@@ -17,13 +17,9 @@ _PER_ROW = 3
 def slice_figure(
     slices: list[Slice], quantity: str, theme: Theme = LIGHT, width: float = 4.6
 ) -> Figure:
-    """Draw one panel per hyperparameter, and a map of the failures if there are any.
+    """Draw one panel per hyperparameter of a cell, and a map of the failures if there are any.
 
-    Args:
-        slices: The hyperparameters of a cell, most important first.
-        quantity: Name of the score of the trials.
-        theme: Colours.
-        width: Width of the figure in inches.
+    ``quantity`` is the name of the score of the trials.
     """
     numbers = [hyperparameter for hyperparameter in slices if hyperparameter.is_number]
     has_map = len(numbers) > 1 and any(np.isinf(number.losses).any() for number in numbers[:2])

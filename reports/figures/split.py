@@ -18,14 +18,7 @@ from .style import LIGHT, Theme, colours, decades, drawing, error_bar, fit, fitt
 def split_figure(
     evidence: Evidence, dataset: str, theme: Theme = LIGHT, width: float = 4.6
 ) -> Figure:
-    """Draw the floor, the learning error, the sampling error and both together, cell by cell.
-
-    Args:
-        evidence: The ranked results.
-        dataset: Label of the dataset.
-        theme: Colours.
-        width: Width of the figure in inches.
-    """
+    """Draw the floor, the learning error, the sampling error and both together, cell by cell."""
     rows = splits(evidence, dataset)
     shades = colours((c.label for c in evidence.contestants), theme)
     with drawing(theme, fitting(width)):

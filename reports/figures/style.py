@@ -121,12 +121,9 @@ def fit(
 
 
 def decades(line: XAxis | YAxis, *, fine: bool, ticks: int | None = None) -> None:
-    """Label a logarithmic axis at powers of ten.
+    """Label a logarithmic axis at powers of ten; if ``fine``, at twice and five times these, too.
 
-    Args:
-        line: Axis to label.
-        fine: Whether to label twice and five times these, too.
-        ticks: Largest number of labels.
+    There are at most ``ticks`` labels.
     """
     line.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if fine else (1.0,), numticks=ticks))
     line.set_major_formatter(short)
@@ -141,12 +138,7 @@ def grid_lines(axis: Axes, theme: Theme) -> None:
 
 @contextmanager
 def drawing(theme: Theme, size: float = 9.0) -> Iterator[None]:
-    """Set Matplotlib's defaults while a figure is drawn.
-
-    Args:
-        theme: Colours of the figure.
-        size: Font size in points.
-    """
+    """Set Matplotlib's defaults while a figure is drawn; ``size`` is that of the font in points."""
     settings: dict[Any, Any] = {
         "font.family": ["DejaVu Sans"],
         "font.size": size,
@@ -173,12 +165,7 @@ def drawing(theme: Theme, size: float = 9.0) -> Iterator[None]:
 
 
 def picture(figure: Figure, dpi: int = 144) -> bytes:
-    """Encode a figure as a PNG with a palette: a third of the size of true colour.
-
-    Args:
-        figure: Any figure of this package.
-        dpi: Dots per inch.
-    """
+    """Encode a figure as a PNG with a palette: a third of the size of true colour."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -188,13 +175,7 @@ def picture(figure: Figure, dpi: int = 144) -> bytes:
 
 
 def encode(figure: Figure, kind: Literal["png", "svg", "pdf"], dpi: int = 144) -> bytes:
-    """Encode a figure as a file; equal figures give equal bytes.
-
-    Args:
-        figure: Any figure of this package.
-        kind: File format.
-        dpi: Dots per inch of a PNG.
-    """
+    """Encode a figure as a file; equal figures give equal bytes. ``dpi`` is for PNG."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}

@@ -23,13 +23,8 @@ def training_curves(
 
     Lines are running means, since single batches are noisy. Losses of different methods have
     different units and never share an axis. A narrow figure replaces the loss by the excess loss
-    where that is known for every method.
-
-    Args:
-        learned: Training records by label of the contestant.
-        metric: Metric measured during training to draw.
-        theme: Colours.
-        width: Width of the figure in inches.
+    where that is known for every method. ``learned`` has the training records by label of the
+    contestant; ``metric`` was measured during training.
     """
     shades = colours(learned, theme)
     heads = _quantities(learned, metric, width < _NARROW)

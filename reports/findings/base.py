@@ -4,17 +4,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .figure import Panel
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .figure import Panel, Table
 
 TableRow = dict[str, Any]
 Part = Callable[[], list[TableRow]]
+Parts = Mapping[str, Part]
 
 # Standard errors that a measured number may deviate from the expected one: with a hundred claims,
 # about one run in 150 then has a false alarm.
@@ -56,13 +54,13 @@ class Claim:
     id: str
     says: str
     source: str
-    measure: "Callable[[pd.DataFrame], Measured]"
+    measure: Callable[[Table], Measured]
     expected: float | None = None
     slack: float = 0.0
     least: float = -math.inf
     most: float = math.inf
 
-    def check(self, table: "pd.DataFrame") -> TableRow:
+    def check(self, table: Table) -> TableRow:
         """Check the claim against a table: a row of ``claims``."""
         value, error, expected = self.measure(table)
         expected = self.expected if expected is None else expected
@@ -99,11 +97,11 @@ class Finding(BaseModel, ABC):
     columns: ClassVar[int] = 2
 
     @abstractmethod
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Parts:
         """Independent pieces of the computation by name; each returns rows of the table."""
 
     @abstractmethod
-    def verdict(self, table: "pd.DataFrame") -> str:
+    def verdict(self, table: Table) -> str:
         """The result in a sentence or two."""
 
 
@@ -115,21 +113,15 @@ def row(
     expected: float = math.nan,
     **axes: Any,
 ) -> TableRow:
-    """Make a row of a finding's table.
+    """Make a row of a finding's table: a measured number, its standard error and the expected one.
 
-    Args:
-        experiment: Name of the experiment within the finding.
-        quantity: Name of the measured quantity.
-        value: The measured number.
-        error: Its standard error.
-        expected: The number that theory gives.
-        axes: Conditions of the measurement.
+    ``axes`` are the conditions of the measurement.
     """
     numbers = {"quantity": quantity, "value": value, "error": error, "expected": expected}
     return {"experiment": experiment, **axes, **numbers}
 
 
-def pick(table: "pd.DataFrame", experiment: str, quantity: str = "", **axes: Any) -> "pd.DataFrame":
+def pick(table: Table, experiment: str, quantity: str = "", **axes: Any) -> Table:
     """Select the rows of an experiment under some conditions.
 
     Raises:
@@ -146,7 +138,7 @@ def pick(table: "pd.DataFrame", experiment: str, quantity: str = "", **axes: Any
     return rows
 
 
-def number(table: "pd.DataFrame", experiment: str, quantity: str, **axes: Any) -> Measured:
+def number(table: Table, experiment: str, quantity: str, **axes: Any) -> Measured:
     """Read the number of the only row that matches."""
     (record,) = pick(table, experiment, quantity, **axes).to_dict("records")
     expected, error = record["expected"], record["error"]
@@ -157,23 +149,21 @@ def number(table: "pd.DataFrame", experiment: str, quantity: str, **axes: Any) -
     )
 
 
-def average(table: "pd.DataFrame", experiment: str, quantity: str, **axes: Any) -> Measured:
+def average(table: Table, experiment: str, quantity: str, **axes: Any) -> Measured:
     """Average repeats, with the standard error of the mean."""
     values = pick(table, experiment, quantity, **axes)["value"]
     return Measured(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
 
 
 def at_end(
-    table: "pd.DataFrame", experiment: str, quantity: str, axis: str, *, last: bool
+    table: Table, experiment: str, quantity: str, axis: str, *, last: bool, **axes: Any
 ) -> Measured:
     """Read the number at the largest (``last``) or smallest value of an axis."""
-    values = pick(table, experiment, quantity).sort_values(axis)["value"]
+    values = pick(table, experiment, quantity, **axes).sort_values(axis)["value"]
     return Measured(float(values.iloc[-1 if last else 0]))
 
 
-def end_ratio(
-    table: "pd.DataFrame", experiment: str, quantity: str, axis: str, *, last: bool
-) -> Measured:
+def end_ratio(table: Table, experiment: str, quantity: str, axis: str, *, last: bool) -> Measured:
     """Divide the number at one end of an axis by that at the other; see ``at_end``."""
     end, other = (
         at_end(table, experiment, quantity, axis, last=place) for place in (last, not last)
@@ -181,28 +171,19 @@ def end_ratio(
     return Measured(end.value / other.value)
 
 
-def largest_deviation(
-    table: "pd.DataFrame", experiment: str, quantity: str, **axes: Any
-) -> Measured:
+def largest_deviation(table: Table, experiment: str, quantity: str, **axes: Any) -> Measured:
     """Find the largest deviation from the expected numbers, in standard errors."""
     rows = pick(table, experiment, quantity, **axes)
     return Measured(float(((rows["value"] - rows["expected"]).abs() / rows["error"]).max()))
 
 
 def exponent(
-    table: "pd.DataFrame", experiment: str, quantity: str, axis: str, *,
+    table: Table, experiment: str, quantity: str, axis: str, *,
     low: float = 0.0, high: float = math.inf, **axes: Any,
 ) -> Measured:  # fmt: skip
-    """Fit the exponent of a power law by least squares on logarithmic scales.
+    """Fit the exponent of a power of ``axis`` by least squares on logarithmic scales.
 
-    Args:
-        table: Table of the finding.
-        experiment: See ``pick``.
-        quantity: A positive quantity; see ``pick``.
-        axis: Column that the quantity is a power of.
-        low: Least value of the axis to use.
-        high: Largest value of the axis to use.
-        axes: See ``pick``.
+    Only values of the axis from ``low`` to ``high`` are used; for the others see ``pick``.
     """
     import numpy as np
 

@@ -1,13 +1,13 @@
 """Objectives that are equal, exactly or in a limit."""
 
 import math
-from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from ...bench.adam import Adam
 from ...bench.streams import generator
@@ -22,16 +22,9 @@ from ...methods.objectives.ssm import SSM
 from ...methods.objectives.ssm_vr import SSMVR
 from ...methods.random import MemberRandom
 from . import findings
-from .base import Claim, Finding, Measured, Part, TableRow, exponent, pick, row
-from .figure import Panel, measured
+from .base import Claim, Finding, Measured, Parts, TableRow, exponent, pick, row
+from .figure import Axes, Panel, Series, Table, Theme, measured
 from .tools import Fixed, full, scores
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from torch import Tensor
-
-    from ..figures.style import Theme
 
 _EPS, _CLIP = 1e-8, 100.0
 _DATASET = "8gaussians"
@@ -39,21 +32,21 @@ _DATASET = "8gaussians"
 _PARTED = 0.1
 
 
-def _largest(table: "pd.DataFrame", experiment: str, quantity: str) -> Measured:
+def _largest(table: Table, experiment: str, quantity: str) -> Measured:
     return Measured(float(pick(table, experiment, quantity)["value"].max()))
 
 
-def _by_noise(table: "pd.DataFrame", quantity: str, **axes: Any) -> "pd.Series[float]":
+def _by_noise(table: Table, quantity: str, **axes: Any) -> Series:
     """Means over networks by noise level."""
     return pick(table, "training", quantity, **axes).groupby("sigma")["value"].mean()
 
 
-def _distance(table: "pd.DataFrame", *, wide: bool) -> Measured:
+def _distance(table: Table, *, wide: bool) -> Measured:
     """Distance of the paths at the largest or smallest noise level."""
     return Measured(float(_by_noise(table, "path distance").iloc[-1 if wide else 0]))
 
 
-def _seed_spreads(table: "pd.DataFrame", sigma: float) -> Measured:
+def _seed_spreads(table: Table, sigma: float) -> Measured:
     """Difference of the two objectives' excess losses in standard deviations over seeds."""
     dsm, deen = (
         pick(table, "training", "excess loss", sigma=sigma, method=name)["value"]
@@ -62,26 +55,22 @@ def _seed_spreads(table: "pd.DataFrame", sigma: float) -> Measured:
     return Measured(float(abs(dsm.mean() - deen.mean()) / dsm.std()))
 
 
-def _ratios(table: "pd.DataFrame") -> "pd.Series[float]":
+def _ratios(table: Table) -> Series:
     """DEEN's excess loss over DSM's by noise level."""
     dsm, deen = (_by_noise(table, "excess loss", method=name) for name in ("dsm", "deen"))
     return deen / dsm
 
 
-def _largest_ratio(table: "pd.DataFrame") -> Measured:
-    return Measured(float(_ratios(table).max()))
-
-
 _order = partial(exponent, quantity="rms error", precision="double")
 
 
-def _rounding(table: "pd.DataFrame") -> Measured:
+def _rounding(table: Table) -> Measured:
     """Error of single precision at the smallest radius over its least error."""
     rows = pick(table, "fd_ssm", "rms error", precision="single").sort_values("radius")
     return Measured(float(rows["value"].iloc[0] / rows["value"].min()))
 
 
-def _parting(table: "pd.DataFrame") -> float:
+def _parting(table: Table) -> float:
     """Noise level where the paths are a tenth of their length apart.
 
     Interpolated on logarithmic scales; NaN if the noise levels are not on both sides of it.
@@ -96,7 +85,7 @@ def _parting(table: "pd.DataFrame") -> float:
     return float(low * (high / low) ** share)
 
 
-def _draw_paths(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_paths(axis: Axes, table: Table, theme: Theme) -> None:
     equal = pick(table, "training", "path distance")
     scaled = pick(table, "scaled", "path distance")
     axis.plot(equal["sigma"], equal["value"], "o", color=theme.palette[1], markersize=4,
@@ -110,7 +99,7 @@ def _draw_paths(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
                       textcoords="offset points", fontsize="small")  # fmt: skip
 
 
-def _draw_losses(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_losses(axis: Axes, table: Table, theme: Theme) -> None:
     for k, name in enumerate(("dsm", "deen")):
         losses = pick(table, "training", "excess loss", method=name).groupby("sigma")["value"]
         rows = losses.agg(value="mean", error="sem").reset_index()
@@ -118,7 +107,7 @@ def _draw_losses(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
 
 
 def _draw_order(
-    axis: "Axes", theme: "Theme", x: str, rows: "pd.DataFrame", k: int, order: int, label: str
+    axis: Axes, theme: Theme, x: str, rows: Table, k: int, order: int, label: str
 ) -> None:
     """Measured errors, and if ``order`` is positive the power law through the last one."""
     rows = rows.sort_values(x)
@@ -129,13 +118,13 @@ def _draw_order(
     measured(axis, x, rows, theme, k, label)
 
 
-def _draw_control_variate(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_control_variate(axis: Axes, table: Table, theme: Theme) -> None:
     for k, name in enumerate(("control variate", "antithetic")):
         rows = pick(table, name, "rms error")
         _draw_order(axis, theme, "sigma", rows, k, k + 1, f"{name}, order {k + 1}")
 
 
-def _draw_differences(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_differences(axis: Axes, table: Table, theme: Theme) -> None:
     for k, (name, order) in enumerate((("double", 2), ("single", 0))):
         rows = pick(table, "fd_ssm", "rms error", precision=name)
         _draw_order(axis, theme, "radius", rows, k, order, f"{name} precision")
@@ -170,8 +159,7 @@ class Equivalence(Finding):
     radii: tuple[float, ...] = (1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3)
     small: tuple[float, ...] = (1e-3, 3e-3, 0.01, 0.03, 0.1)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List training by noise level, and the limits."""
+    def parts(self) -> Parts:
         training = {f"sigma {s:g}": partial(self._train, s) for s in self.sigmas}
         limits = {"control variate": self._control_variate, "finite differences": self._differences}
         return training | limits
@@ -212,7 +200,7 @@ class Equivalence(Finding):
     def _path(
         self, objective: ScoreMatching, sigma: float, eps: float, clip: float, dtype: torch.dtype,
         steps: int,
-    ) -> "tuple[Tensor, Tensor, Tensor]":  # fmt: skip
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         """Train; first and last parameters (K, size), and the first losses (K,)."""
 
         def stream(name: str) -> MemberRandom:
@@ -237,7 +225,7 @@ class Equivalence(Finding):
             losses = losses or [loss.detach()]
         return start, theta.detach(), losses[0]
 
-    def _problem(self, members: int = 20) -> "tuple[NetworkModel, Tensor, Tensor]":
+    def _problem(self, members: int = 20) -> tuple[NetworkModel, Tensor, Tensor]:
         """Make a network at initialisation, points, and as many normal vectors."""
         mlp = MLP(2, width=64)
         theta = mlp.init([generator(self.seed, "network")], torch.float64)
@@ -280,8 +268,7 @@ class Equivalence(Finding):
                 rows.append(row("fd_ssm", "rms error", rms, precision=name, radius=radius))
         return rows
 
-    def verdict(self, table: "pd.DataFrame") -> str:
-        """State where the paths part."""
+    def verdict(self, table: Table) -> str:
         scaled = _largest(table, "scaled", "path distance").value
         sigma = _parting(table)
         where = "outside the levels tried" if math.isnan(sigma) else f"near σ = {sigma:.2g}"
@@ -316,7 +303,7 @@ class Equivalence(Finding):
         ),
         Claim(
             "A4", "equal ε: DEEN's excess loss over DSM's, largest over σ", "ε/σ⁴",
-            _largest_ratio, least=1.1,
+            lambda table: Measured(float(_ratios(table).max())), least=1.1,
         ),
         Claim(
             "A7", "DSM with control variate to SSM-VR: order of the error in σ",

@@ -2,14 +2,20 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    import matplotlib.axes
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..figures.style import Theme
+    from ..figures import style
+
+# Names of types in quotes: pandas and Matplotlib are slow to load.
+Axes: TypeAlias = "matplotlib.axes.Axes"
+Theme: TypeAlias = "style.Theme"
+Table: TypeAlias = "pd.DataFrame"
+Series: TypeAlias = "pd.Series[Any]"
 
 
 @dataclass(frozen=True)
@@ -24,13 +30,13 @@ class Panel:
         legend: Place of the legend; drawn if anything has a label.
     """
 
-    draw: "Callable[[Axes, pd.DataFrame, Theme], None]"
+    draw: Callable[[Axes, Table, Theme], None]
     x: str = ""
     y: str = ""
     log: str = ""
     legend: Literal["best", "upper left", "upper right", "lower left", "lower right"] = "best"
 
-    def fill(self, axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+    def fill(self, axis: Axes, table: Table, theme: Theme) -> None:
         """Draw the panel into axes, with scales, labels and legend."""
         if "x" in self.log:
             axis.set_xscale("log")
@@ -44,20 +50,16 @@ class Panel:
 
 
 def figure(
-    table: "pd.DataFrame",
+    table: Table,
     panels: Sequence[Panel] = (),
     columns: int = 2,
     theme: "Theme | None" = None,
     width: float | None = None,
 ) -> "Figure":
-    """Draw panels side by side where there is room.
+    """Draw panels; without any, a single one shows every measured number.
 
-    Args:
-        table: Table of the finding.
-        panels: The panels; without any, a single one shows every measured number.
-        columns: Panels side by side; always one in the column of a paper.
-        theme: Colours (default: light).
-        width: Width in inches (default: 9.6, or 4.6 for a single panel of all numbers).
+    ``columns`` of them are side by side, always one in the column of a paper. The theme is light
+    by default, the width 9.6 inches, or 4.6 for a single panel of all numbers.
     """
     from matplotlib.figure import Figure
 
@@ -85,7 +87,7 @@ def figure(
     return drawn
 
 
-def _everything(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _everything(axis: Axes, table: Table, theme: Theme) -> None:
     """Every measured number beside the expected one."""
     expected = table.dropna(subset=["expected"]).reset_index(drop=True)
     shown = expected if len(expected) else table.reset_index(drop=True)
@@ -94,9 +96,7 @@ def _everything(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
         axis.plot(expected.index, expected["expected"], "_", color=theme.ink, label="expected")
 
 
-def measured(
-    axis: "Axes", x: Any, rows: "pd.DataFrame", theme: "Theme", k: int, label: str
-) -> None:
+def measured(axis: Axes, x: Any, rows: Table, theme: Theme, k: int, label: str) -> None:
     """Draw points with 95 % intervals, in the k-th colour and marker."""
     axis.errorbar(
         rows[x] if isinstance(x, str) else x, rows["value"], yerr=1.96 * rows["error"].fillna(0),
@@ -105,28 +105,26 @@ def measured(
     )  # fmt: skip
 
 
-def joined(axis: "Axes", x: Any, y: Any, theme: "Theme", k: int, label: str) -> None:
+def joined(axis: Axes, x: Any, y: Any, theme: Theme, k: int, label: str) -> None:
     """Draw points joined by a line, in the k-th colour and marker."""
     axis.plot(x, y, f"{_marker(k)}-", color=_colour(theme, k), markersize=4, linewidth=1.1,
               label=label)  # fmt: skip
 
 
-def repeated(
-    axis: "Axes", x: str, rows: "pd.DataFrame", theme: "Theme", k: int, label: str
-) -> None:
+def repeated(axis: Axes, x: str, rows: Table, theme: Theme, k: int, label: str) -> None:
     """Draw every repeat as a small point, and a line through the means."""
     mean = rows.groupby(x)["value"].mean()
     axis.plot(rows[x], rows["value"], _marker(k), color=_colour(theme, k), markersize=3)
     axis.plot(mean.index, mean, color=_colour(theme, k), linewidth=1.2, label=label)
 
 
-def theory(axis: "Axes", x: str, rows: "pd.DataFrame", theme: "Theme", k: int) -> None:
+def theory(axis: Axes, x: str, rows: Table, theme: Theme, k: int) -> None:
     """Draw expected values as a line in the k-th colour."""
     rows = rows.sort_values(x)
     axis.plot(rows[x], rows["expected"], "-", color=_colour(theme, k), linewidth=1.1, zorder=2)
 
 
-def ticks(axis: "Axes", values: Iterable[float], scales: str = "x") -> None:
+def ticks(axis: Axes, values: Iterable[float], scales: str = "x") -> None:
     """Put ticks at the values, without exponents, on the scales ``"x"``, ``"y"`` or ``"xy"``."""
     places = sorted(set(values))
     for name in scales:
@@ -141,5 +139,5 @@ def _marker(k: int) -> str:
     return MARKERS[k % len(MARKERS)]
 
 
-def _colour(theme: "Theme", k: int) -> str:
+def _colour(theme: Theme, k: int) -> str:
     return theme.palette[k % len(theme.palette)]

@@ -1,9 +1,9 @@
 """Implicit score matching of a density with jumps: a loss without a lower bound."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -14,15 +14,9 @@ from ...datasets import get_dataset
 from ...methods.objectives.ism import ISM
 from ...methods.objectives.ssm import SSM
 from . import findings
-from .base import Claim, Finding, Measured, Part, TableRow, number, pick, row
-from .figure import Panel
+from .base import Claim, Finding, Measured, Parts, TableRow, number, pick, row
+from .figure import Axes, Panel, Table, Theme
 from .tools import mean_error, train
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-    from ..figures.style import Theme
 
 # Method, dataset and noise on the data, without and with a lower bound of the loss.
 _UNBOUNDED = (("ism", "checkerboard", 0.0), ("ssm", "checkerboard", 0.0))
@@ -31,18 +25,18 @@ _BOUNDED = (("ism", "checkerboard", 0.2), ("ism", "8gaussians", 0.0))
 _END = 0.1
 
 
-def _case(table: "pd.DataFrame", method: str, dataset: str, noise: float) -> "pd.DataFrame":
+def _case(table: Table, method: str, dataset: str, noise: float) -> Table:
     return pick(table, "training", "loss", method=method, dataset=dataset, data_noise=noise)
 
 
-def _end(table: "pd.DataFrame", method: str, dataset: str, noise: float) -> Measured:
+def _end(table: Table, method: str, dataset: str, noise: float) -> Measured:
     """Loss over the last tenth of the steps."""
     rows = _case(table, method, dataset, noise)
     last = rows[rows["step"] > (1 - _END) * rows["step"].max()]
     return Measured(float(last["value"].mean()), float(last["error"].mean()))
 
 
-def _still_falling(table: "pd.DataFrame", method: str, dataset: str, noise: float) -> Measured:
+def _still_falling(table: Table, method: str, dataset: str, noise: float) -> Measured:
     """Loss at the end minus loss half way."""
     rows = _case(table, method, dataset, noise)
     last = rows["step"].max()
@@ -51,20 +45,20 @@ def _still_falling(table: "pd.DataFrame", method: str, dataset: str, noise: floa
     return Measured(end.value - float(half["value"].mean()), end.error)
 
 
-def _over_floor(table: "pd.DataFrame", method: str, dataset: str, noise: float) -> Measured:
+def _over_floor(table: Table, method: str, dataset: str, noise: float) -> Measured:
     """Loss at the end over the least possible loss, both negative: at most 1."""
     floor = _case(table, method, dataset, noise)["expected"].iloc[0]
     value, error, _ = _end(table, method, dataset, noise)
     return Measured(value / floor, error / abs(floor))
 
 
-def _squared(table: "pd.DataFrame", method: str, dataset: str, noise: float) -> Measured:
+def _squared(table: Table, method: str, dataset: str, noise: float) -> Measured:
     conditions = {"method": method, "dataset": dataset, "data_noise": noise}
     return number(table, "score", "squared score inside", **conditions)
 
 
 def _draw_curves(
-    axis: "Axes", table: "pd.DataFrame", theme: "Theme", cases: Sequence[tuple[str, str, float]]
+    axis: Axes, table: Table, theme: Theme, cases: Sequence[tuple[str, str, float]]
 ) -> None:
     """Losses by training step; the least possible loss is dashed."""
     for k, (method, dataset, noise) in enumerate(cases):
@@ -101,8 +95,7 @@ class IllPosed(Finding):
     width: int = Field(128, ge=8)
     learning_rate: float = Field(3e-3, gt=0)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List the combinations of objective, dataset and noise."""
+    def parts(self) -> Parts:
         return {
             f"{method} {dataset} {noise:g}": partial(self._train, method, dataset, noise)
             for method, dataset, noise in (*_UNBOUNDED, *_BOUNDED)
@@ -135,8 +128,7 @@ class IllPosed(Finding):
         rows.append(row("score", "squared score inside", value, error, **axes))
         return rows
 
-    def verdict(self, table: "pd.DataFrame") -> str:
-        """State the losses at the end."""
+    def verdict(self, table: Table) -> str:
         free = _end(table, "ism", "checkerboard", 0.0).value
         falling = _still_falling(table, "ism", "checkerboard", 0.0).value
         noisy = _end(table, "ism", "checkerboard", 0.2).value

@@ -1,13 +1,13 @@
 """Langevin dynamics with the exact score: the bias of the dynamics alone."""
 
 import math
-from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from ...bench.streams import generator
 from ...datasets import get_dataset
@@ -20,7 +20,7 @@ from .base import (
     Claim,
     Finding,
     Measured,
-    Part,
+    Parts,
     TableRow,
     at_end,
     largest_deviation,
@@ -28,15 +28,8 @@ from .base import (
     pick,
     row,
 )
-from .figure import Panel, joined, measured, ticks
+from .figure import Axes, Panel, Table, Theme, joined, measured, ticks
 from .tools import Crowd, draw, mean_error, scored, variance_error
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from torch import Tensor
-
-    from ..figures.style import Theme
 
 # Datasets, and the step sizes at which the width of their modes is measured.
 _MODES = (("8gaussians", 0.01), ("8gaussians", 0.1), ("rings", 0.01))
@@ -48,14 +41,14 @@ _LABELS = {"langevin": "Langevin", "mala": "with Metropolis"}
 _mmd = partial(at_end, quantity="mmd_z")
 
 
-def _mala(table: "pd.DataFrame") -> Measured:
+def _mala(table: Table) -> Measured:
     """Mean of MALA's variance over the step sizes at which it moves."""
     rows = pick(table, "normal", "variance", sampler="mala")
     error = math.sqrt(float((rows["error"] ** 2).sum())) / len(rows)
     return Measured(float(rows["value"].mean()), error)
 
 
-def _draw_variance(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_variance(axis: Axes, table: Table, theme: Theme) -> None:
     grid = np.linspace(0.01, 3.85, 200)
     axis.plot(grid, 1 / (1 - grid / 4), color=theme.palette[0], linewidth=1.1,
               label="1/(1 - ελ/4)")  # fmt: skip
@@ -67,7 +60,7 @@ def _draw_variance(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
     axis.set_xlim(0, 4.15)
 
 
-def _draw_modes(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_modes(axis: Axes, table: Table, theme: Theme) -> None:
     rows = pick(table, "modes", "variance ratio")
     names = [f"{d}\nε = {e:g}" for d, e in zip(rows["dataset"], rows["step_size"], strict=True)]
     places = {name: i for i, name in enumerate(dict.fromkeys(names))}
@@ -82,9 +75,7 @@ def _draw_modes(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
     axis.set_xticks(list(places.values()), list(places))
 
 
-def _draw_limit(
-    axis: "Axes", table: "pd.DataFrame", theme: "Theme", experiment: str, x: str
-) -> None:
+def _draw_limit(axis: Axes, table: Table, theme: Theme, experiment: str, x: str) -> None:
     """MMD² along an axis, with the noise floor."""
     rows = pick(table, experiment, "mmd_z").sort_values(x)
     axis.axhspan(-2, 2, color=theme.shade, linewidth=0, label="noise floor, ± 2 sd")
@@ -93,7 +84,7 @@ def _draw_limit(
     ticks(axis, rows[x])
 
 
-def _draw_steps(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_steps(axis: Axes, table: Table, theme: Theme) -> None:
     _draw_limit(axis, table, theme, "steps", "steps")
     axis.set_xlabel(f"steps T, at ε = {pick(table, 'steps', 'mmd_z')['step_size'].iloc[0]:g}")
 
@@ -126,8 +117,7 @@ class LangevinBias(Finding):
     small: tuple[float, ...] = (0.4, 0.2, 0.1, 0.05, 0.02)
     lengths: tuple[int, ...] = (30, 100, 300, 1000, 2500)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List the normal, the modes of toys, and the two limits."""
+    def parts(self) -> Parts:
         limits = {f"eps {e:g}": partial(self._limit, "step size", e, round(self.time / e))
                   for e in self.small}  # fmt: skip
         limits |= {f"T {t}": partial(self._limit, "steps", self.small[-1], t) for t in self.lengths}
@@ -191,8 +181,7 @@ class LangevinBias(Finding):
             sampler="langevin", dataset="8gaussians", step_size=epsilon,
         )  # fmt: skip
 
-    def verdict(self, table: "pd.DataFrame") -> str:
-        """State the bias, its correction, and the limit."""
+    def verdict(self, table: Table) -> str:
         rings = number(table, "modes", "variance ratio", dataset="rings", sampler="langevin")
         mala = number(table, "modes", "variance ratio", dataset="rings", sampler="mala")
         coarse = _mmd(table, "step size", axis="step_size", last=True).value
@@ -273,7 +262,7 @@ class LangevinBias(Finding):
     )  # fmt: skip
 
 
-def _squares_within(name: str, x: "Tensor") -> "Tensor":
+def _squares_within(name: str, x: Tensor) -> Tensor:
     """Squared distances of points from their modes; the mean is the variance within modes."""
     dataset = get_dataset(name)
     x = x.double()

@@ -1,12 +1,12 @@
 """The modes that Langevin's chains end in, and the metrics that see wrong weights."""
 
 import math
-from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from ...bench.metrics.modes import shares
 from ...bench.streams import generator
@@ -19,16 +19,9 @@ from ...methods.sampling.annealed_langevin import AnnealedLangevin
 from ...methods.sampling.base import Samples, collect
 from ...methods.sampling.langevin import Langevin
 from . import findings
-from .base import Claim, Finding, Measured, Part, TableRow, average, number, pick, row
-from .figure import Panel, measured, ticks
+from .base import Claim, Finding, Measured, Parts, TableRow, average, number, pick, row
+from .figure import Axes, Panel, Series, Table, Theme, measured, ticks
 from .tools import draw, scored, streams
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from torch import Tensor
-
-    from ..figures.style import Theme
 
 # Radii half way between neighbouring circles of rings.
 _BETWEEN = (2.625, 1.875, 1.125)
@@ -50,7 +43,7 @@ def _unscaled_noise(model: Model, n: int, rng: MemberRandom) -> Samples:
     annealed = _ANNEALED
     ratio = (annealed.sigma_min / annealed.sigma_max) ** (1 / (annealed.levels - 1))
 
-    def run(size: int) -> "tuple[Tensor, Tensor]":
+    def run(size: int) -> tuple[Tensor, Tensor]:
         x = rng.uniform(size, model.dim).mul_(2 * annealed.box).sub_(annealed.box)
         for sigma in (annealed.sigma_max * ratio**i for i in range(annealed.levels)):
             half = 0.5 * annealed.step_size * (sigma / annealed.sigma_min) ** 2
@@ -78,18 +71,18 @@ def basins(name: str) -> list[float]:
     return [axis, 0.25 - axis] * 4
 
 
-def _largest_difference(table: "pd.DataFrame", dataset: str) -> Measured:
+def _largest_difference(table: Table, dataset: str) -> Measured:
     """Largest difference of a weight from the share of the box."""
     rows = pick(table, "basins", "weight", dataset=dataset)
     return Measured(float((rows["value"] - rows["expected"]).abs().max()))
 
 
-def _times_floor(table: "pd.DataFrame", model: str) -> Measured:
+def _times_floor(table: Table, model: str) -> Measured:
     floor, sw1 = (average(table, "masked", "sw1", model=name) for name in ("floor", model))
     return Measured(sw1.value / floor.value)
 
 
-def _gain_of_smoothing(table: "pd.DataFrame") -> Measured:
+def _gain_of_smoothing(table: Table) -> Measured:
     """SW1 of the exact score minus that of a smoothed one, with naive Langevin."""
     exact, smooth = (
         average(table, "masked", "sw1", model=name) for name in ("naive", "naive, smoothed")
@@ -97,12 +90,12 @@ def _gain_of_smoothing(table: "pd.DataFrame") -> Measured:
     return Measured(exact.value - smooth.value, math.hypot(exact.error, smooth.error))
 
 
-def _by_weights(table: "pd.DataFrame", quantity: str) -> "pd.Series[Any]":
+def _by_weights(table: Table, quantity: str) -> Series:
     """A metric of points of the two modes, indexed by the weights of the modes."""
     return pick(table, "blind", quantity).set_index("weights")["value"]
 
 
-def _sensitivity(table: "pd.DataFrame", quantity: str, weights: str) -> Measured:
+def _sensitivity(table: Table, quantity: str, weights: str) -> Measured:
     """Change of a metric with wrong weights, in its standard deviations with the true ones."""
     values = _by_weights(table, quantity)
     true, wrong = values[_TRUTH], values[weights]
@@ -112,7 +105,7 @@ def _sensitivity(table: "pd.DataFrame", quantity: str, weights: str) -> Measured
 _weight = partial(average, experiment="two modes", quantity="weight")
 
 
-def _reversal(table: "pd.DataFrame") -> Measured:
+def _reversal(table: Table) -> Measured:
     """KL divergence of the model with the lower Fisher divergence minus that of the other."""
     fisher, kl = (
         pick(table, "ranking", name).set_index("model")["value"] for name in ("fisher", "kl")
@@ -121,7 +114,7 @@ def _reversal(table: "pd.DataFrame") -> Measured:
     return Measured(float(kl[low] - kl[high]))
 
 
-def _draw_repeats(axis: "Axes", rows: "pd.DataFrame", by: str, theme: "Theme") -> None:
+def _draw_repeats(axis: Axes, rows: Table, by: str, theme: Theme) -> None:
     """Every value of a group as a point, side by side, and their mean as a bar."""
     groups = list(dict.fromkeys(rows[by]))
     for i, name in enumerate(groups):
@@ -133,14 +126,14 @@ def _draw_repeats(axis: "Axes", rows: "pd.DataFrame", by: str, theme: "Theme") -
     axis.set_xlim(-0.5, len(groups) - 0.5)
 
 
-def _draw_two_modes(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_two_modes(axis: Axes, table: Table, theme: Theme) -> None:
     axis.axhline(0.8, color=theme.faint, linestyle="--", linewidth=1.1, label="truth")
     axis.axhline(0.5, color=theme.faint, linestyle=":", linewidth=1.1, label="share of the box")
     _draw_repeats(axis, pick(table, "two modes", "weight"), "sampler", theme)
     axis.set_ylim(0.4, 1.05)
 
 
-def _draw_basins(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_basins(axis: Axes, table: Table, theme: Theme) -> None:
     ends = [0.05, 0.8]
     axis.plot(ends, ends, color=theme.faint, linewidth=1.1, label="area of the box")
     for k, (name, truth) in enumerate((("rings", 1 / 4), ("8gaussians", 1 / 8))):
@@ -150,12 +143,12 @@ def _draw_basins(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
     ticks(axis, [0.06, 0.1, 0.2, 0.4, 0.7], "xy")
 
 
-def _draw_masked(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_masked(axis: Axes, table: Table, theme: Theme) -> None:
     _draw_repeats(axis, pick(table, "masked", "sw1"), "model", theme)
     ticks(axis, [0.02, 0.05, 0.1, 0.2, 0.5], "y")
 
 
-def _draw_blind(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_blind(axis: Axes, table: Table, theme: Theme) -> None:
     for k, name in enumerate(("ksd", "sw1")):
         metric = _by_weights(table, name)
         groups = list(dict.fromkeys(metric.index))
@@ -189,8 +182,7 @@ class Mixing(Finding):
     points: int = Field(4000, ge=100)
     repeats: int = Field(10, ge=3)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List two modes, basins of attraction, rings and metrics."""
+    def parts(self) -> Parts:
         return {
             **{f"two modes {name}": partial(self._two_modes, name) for name in _SAMPLERS},
             **{f"basins {name}": partial(self._basins, name) for name in ("rings", "8gaussians")},
@@ -261,8 +253,7 @@ class Mixing(Finding):
                            model=label, dataset="two_modes")  # fmt: skip
         return rows
 
-    def verdict(self, table: "pd.DataFrame") -> str:
-        """State the weights that each sampler gives, and its error on rings."""
+    def verdict(self, table: Table) -> str:
         naive, annealed, unscaled = (_weight(table, sampler=name).value for name in _SAMPLERS)
         return (
             f"With the exact score and a true weight of 0.8, naive Langevin gives {naive:.2f}, "

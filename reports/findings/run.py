@@ -51,11 +51,7 @@ PartListener = Callable[[PartFinished], None]
 
 
 def load_finding(name: str, overrides: Sequence[str] = ()) -> Finding:
-    """Make a finding with its settings.
-
-    Args:
-        name: Name in the registry.
-        overrides: ``setting=value`` pairs in TOML.
+    """Make a finding with its settings; overrides are ``setting=value`` pairs in TOML.
 
     Raises:
         UsageError: The finding or a setting is unknown, or a value is invalid.

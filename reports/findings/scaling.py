@@ -2,12 +2,12 @@
 
 import math
 import time
-from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from ...bench.streams import generator
 from ...datasets import get_dataset
@@ -21,16 +21,9 @@ from ...methods.objectives.ism import ISM
 from ...methods.objectives.ssm import SSM
 from ...methods.objectives.ssm_vr import SSMVR
 from . import findings
-from .base import Claim, Finding, Measured, Part, TableRow, exponent, number, pick, row
-from .figure import Panel, joined, measured, ticks
+from .base import Claim, Finding, Measured, Parts, TableRow, at_end, exponent, number, pick, row
+from .figure import Axes, Panel, Table, Theme, joined, measured, ticks
 from .tools import mean_error, streams
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from torch import Tensor
-
-    from ..figures.style import Theme
 
 _SLICED = {"n_slices": 1, "slice_kind": "rademacher"}
 _METHODS: dict[str, tuple[ScoreMatching, dict[str, Any]]] = {
@@ -39,7 +32,7 @@ _METHODS: dict[str, tuple[ScoreMatching, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def approximate_trace(mlp: MLP, theta: "Tensor", x: "Tensor") -> "Tensor":
+def approximate_trace(mlp: MLP, theta: Tensor, x: Tensor) -> Tensor:
     """Approximate the trace of ∇s of an energy network by diagonal back-propagation, shape (B,).
 
     Second derivatives pass down layer by layer as h_a = φ'(a)² h + φ''(a) g and h = (W∘W) h_a,
@@ -67,30 +60,28 @@ def approximate_trace(mlp: MLP, theta: "Tensor", x: "Tensor") -> "Tensor":
 
 
 _exponent = partial(exponent, experiment="cost", axis="dim")
+_at_end = partial(at_end, experiment="cost", axis="dim")
 
 
-def _ratio(table: "pd.DataFrame", quantity: str, a: str, b: str, *, last: bool) -> Measured:
+def _ratio(table: Table, quantity: str, a: str, b: str, *, last: bool) -> Measured:
     """Cost of method ``a`` over that of ``b``, in the largest or smallest dimension."""
-    costs = [
-        pick(table, "cost", quantity, method=name).sort_values("dim")["value"] for name in (a, b)
-    ]
-    first, second = (float(cost.iloc[-1 if last else 0]) for cost in costs)
-    return Measured(first / second)
+    first, second = (_at_end(table, quantity=quantity, last=last, method=name) for name in (a, b))
+    return Measured(first.value / second.value)
 
 
-def _growth(table: "pd.DataFrame") -> Measured:
+def _growth(table: Table) -> Measured:
     """Growth of ISM's seconds over SSM's from the smallest dimension to the largest."""
     low, high = (_ratio(table, "seconds", "ism", "ssm", last=last) for last in (False, True))
     return Measured(high.value / low.value)
 
 
-def _least_error(table: "pd.DataFrame") -> Measured:
+def _least_error(table: Table) -> Measured:
     rows = pick(table, "approximate trace", "relative error", depth=2)
     return Measured(float(rows["value"].min()))
 
 
 def _draw_costs(
-    axis: "Axes", table: "pd.DataFrame", theme: "Theme", quantity: str, unit: float, shift: float
+    axis: Axes, table: Table, theme: Theme, quantity: str, unit: float, shift: float
 ) -> None:
     """Costs by dimension; ``shift`` separates equal lines."""
     rows = pick(table, "cost", quantity)
@@ -101,7 +92,7 @@ def _draw_costs(
     ticks(axis, rows["dim"])
 
 
-def _draw_trace(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_trace(axis: Axes, table: Table, theme: Theme) -> None:
     rows = pick(table, "approximate trace", "relative error")
     for k, width in enumerate(dict.fromkeys(rows["width"])):
         chosen = rows[rows["width"] == width]
@@ -134,8 +125,7 @@ class Scaling(Finding):
     width: int = Field(128, ge=8)
     networks: int = Field(10, ge=2)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List the dimensions, and the trace."""
+    def parts(self) -> Parts:
         # All methods of one dimension are in one part, so that a busy machine slows them alike.
         costs = {f"d = {d}": partial(self._costs, d) for d in self.dims}
         return {**costs, "approximate trace": self._trace}
@@ -185,8 +175,7 @@ class Scaling(Finding):
         error = approximate_trace(mlp, theta, x) - exact
         return float((error.square().mean() / exact.square().mean()).sqrt())
 
-    def verdict(self, table: "pd.DataFrame") -> str:
-        """State the costs at both ends, and the error of the cheap trace."""
+    def verdict(self, table: Table) -> str:
         low, high = self.dims[0], self.dims[-1]
         few, many = (
             _ratio(table, "seconds", "ism", "ssm", last=last).value for last in (False, True)

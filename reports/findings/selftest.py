@@ -1,9 +1,8 @@
 """A test of the harness: points without error must score like the truth."""
 
 import math
-from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,21 +17,15 @@ from ...datasets import get_dataset
 from ...methods.reference.exact import ExactScore
 from ...methods.sampling.grid import GridSampler
 from . import findings
-from .base import Claim, Finding, Measured, Part, TableRow, pick, row
-from .figure import Panel
+from .base import Claim, Finding, Measured, Parts, TableRow, pick, row
+from .figure import Axes, Panel, Table, Theme
 from .tools import draw
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-    from ..figures.style import Theme
 
 _DATASETS = ("8gaussians", "rings", "checkerboard", "two_modes")
 _SOURCES = {"truth": "fresh truth", "grid": "drawn exactly"}
 
 
-def _moment(table: "pd.DataFrame", source: str, *, second: bool) -> Measured:
+def _moment(table: Table, source: str, *, second: bool) -> Measured:
     """Mean or mean square of standardised MMD² over all datasets and bandwidths."""
     rows = pick(table, "mmd", "z", source=source)
     values = rows["value"] ** 2 if second else rows["value"]
@@ -42,7 +35,7 @@ def _moment(table: "pd.DataFrame", source: str, *, second: bool) -> Measured:
     return Measured(float(means.mean()), float(means.std()) / math.sqrt(len(means)))
 
 
-def _sw_ratio(table: "pd.DataFrame") -> Measured:
+def _sw_ratio(table: Table) -> Measured:
     """SW1 of the sampler's points over that of fresh truth."""
     a, b = (pick(table, "sw1", "sw1", source=name)["value"] for name in ("grid", "truth"))
     ratio = float(a.mean() / b.mean())
@@ -50,13 +43,13 @@ def _sw_ratio(table: "pd.DataFrame") -> Measured:
     return Measured(ratio, ratio * math.hypot(*spread))
 
 
-def _least_p(table: "pd.DataFrame", experiment: str) -> Measured:
+def _least_p(table: Table, experiment: str) -> Measured:
     """Least p-value over datasets for equal distributions, times the number of datasets."""
     values = pick(table, experiment, "p")["value"]
     return Measured(min(1.0, float(values.min()) * len(values)))
 
 
-def _draw_moments(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_moments(axis: Axes, table: Table, theme: Theme) -> None:
     bins = [-3 + 0.2 * i for i in range(46)]
     for k, (source, name) in enumerate(_SOURCES.items()):
         values = pick(table, "mmd", "z", source=source)["value"]
@@ -65,7 +58,7 @@ def _draw_moments(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
                   color=theme.palette[k], linewidth=1.3, label=label)  # fmt: skip
 
 
-def _draw_distances(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_distances(axis: Axes, table: Table, theme: Theme) -> None:
     names = list(dict.fromkeys(table["dataset"]))
     for k, (source, label) in enumerate(_SOURCES.items()):
         rows = pick(table, "sw1", "sw1", source=source)
@@ -96,21 +89,14 @@ class SelfTest(Finding):
     points: int = Field(1000, ge=100)
     repeats: int = Field(150, ge=20)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List the datasets."""
+    def parts(self) -> Parts:
         return {name: partial(self._score, name) for name in _DATASETS}
 
     def _score(self, name: str) -> list[TableRow]:
         dataset = get_dataset(name)
-        model = ExactScore(dataset, 0.0)
-        exact = draw(
-            GridSampler(box=1.5 * dataset.extent),
-            model,
-            self.points * self.repeats,
-            self.seed,
-            name,
-        ).double()
-        truth = dataset.sample(self.points * self.repeats, generator(self.seed, name, "truth"))
+        sampler, n = GridSampler(box=1.5 * dataset.extent), self.points * self.repeats
+        exact = draw(sampler, ExactScore(dataset, 0.0), n, self.seed, name).double()
+        truth = dataset.sample(n, generator(self.seed, name, "truth"))
         rows: list[TableRow] = []
         spread = torch.tensor([e.null_sd(self.points) for e in embeddings(dataset)])
         by_metric: dict[str, dict[str, list[float]]] = {"mmd": {}, "sw1": {}}
@@ -132,8 +118,7 @@ class SelfTest(Finding):
             for metric, v in by_metric.items()
         ]
 
-    def verdict(self, table: "pd.DataFrame") -> str:
-        """State the moments of MMD² and the ratio of SW1."""
+    def verdict(self, table: Table) -> str:
         mean, square = (_moment(table, "grid", second=second).value for second in (False, True))
         return (
             f"Points drawn exactly score like fresh truth: standardised MMD² has mean {mean:.2f} "

@@ -1,12 +1,12 @@
 """The noise of denoising score matching: bias, variance, and the best level."""
 
 import math
-from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from ...bench.metrics.fisher import score_at
 from ...bench.streams import generator
@@ -22,7 +22,7 @@ from .base import (
     Claim,
     Finding,
     Measured,
-    Part,
+    Parts,
     TableRow,
     end_ratio,
     exponent,
@@ -31,30 +31,26 @@ from .base import (
     pick,
     row,
 )
-from .figure import Panel
+from .figure import Panel, Series, Table
 from .sigma_figure import PANELS, efficiency
 from .tools import Crowd, Fixed, Trained, full, mean_error, scored, scores, train, variance_error
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from torch import Tensor
 
 _FLOORS = ("8gaussians", "rings", "checkerboard", "2spirals")
 _BIASED = ("8gaussians", "rings")
 _HELD_OUT = 200_000
 
 
-def _best_noise(table: "pd.DataFrame") -> Measured:
+def _best_noise(table: Table) -> Measured:
     rows = pick(table, "efficiency", "variance ratio")
     return Measured(float(rows["u"].iloc[int(rows["value"].argmin())]))
 
 
-def _mean_kl(table: "pd.DataFrame", dataset: str) -> "pd.Series[float]":
+def _mean_kl(table: Table, dataset: str) -> Series:
     """Mean KL divergence by noise level."""
     return pick(table, "sweep", "kl", dataset=dataset).groupby("sigma")["value"].mean()
 
 
-def _edge(table: "pd.DataFrame", dataset: str, *, wide: bool) -> Measured:
+def _edge(table: Table, dataset: str, *, wide: bool) -> Measured:
     """KL divergence at the largest or smallest noise level, over the least."""
     mean = _mean_kl(table, dataset)
     return Measured(float(mean.iloc[-1 if wide else 0] / mean.min()))
@@ -63,7 +59,7 @@ def _edge(table: "pd.DataFrame", dataset: str, *, wide: bool) -> Measured:
 _floor = partial(number, experiment="floor")
 
 
-def _relative_excess(table: "pd.DataFrame", dataset: str) -> Measured:
+def _relative_excess(table: Table, dataset: str) -> Measured:
     """Excess of a trained network's loss over the floor, relative to the floor."""
     excess, floor = (
         _floor(table, quantity=name, dataset=dataset) for name in ("excess loss", "floor")
@@ -71,7 +67,7 @@ def _relative_excess(table: "pd.DataFrame", dataset: str) -> Measured:
     return Measured(excess.value / floor.value)
 
 
-def _nearer(table: "pd.DataFrame") -> Measured:
+def _nearer(table: Table) -> Measured:
     """Distance to the kernel density's score over that to the truth's, at the last step."""
     distances = [pick(table, "memorise", f"fisher to {name}") for name in ("kde", "truth")]
     last = [rows[rows["steps"] == rows["steps"].max()]["value"].mean() for rows in distances]
@@ -83,7 +79,7 @@ _low_density = partial(
 )
 
 
-def _rank_correlation(table: "pd.DataFrame") -> Measured:
+def _rank_correlation(table: Table) -> Measured:
     rows = pick(table, "where", "squared error")
     return Measured(float(rows["value"].rank().corr(rows["log_density"].rank())))
 
@@ -127,8 +123,7 @@ class Sigma(Finding):
     few: int = Field(50, ge=2)
     lengths: tuple[int, ...] = (300, 1000, 3000)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List sweeps of σ, floors, memorising networks and closed forms."""
+    def parts(self) -> Parts:
         return {
             **{f"sweep {name} {s:g}": partial(self._sweep, name, s)
                for name in _BIASED for s in self.sigmas},
@@ -244,8 +239,7 @@ class Sigma(Finding):
                                 points=self.few, dataset="8gaussians", sigma=sigma))  # fmt: skip
         return rows
 
-    def verdict(self, table: "pd.DataFrame") -> str:
-        """State the best noise levels, and the loss on either side."""
+    def verdict(self, table: Table) -> str:
         best = [f"{_mean_kl(table, name).idxmin():g} on {name}" for name in _BIASED]
         return (
             f"DSM's loss ends {_relative_excess(table, '8gaussians').value:.1%} above its exact "

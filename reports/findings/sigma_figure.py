@@ -1,17 +1,11 @@
 """The figure of the finding ``sigma``, apart from its experiments: six panels."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .base import pick
-from .figure import Panel, measured, repeated, ticks
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-    from ..figures.style import Theme
+from .figure import Axes, Panel, Table, Theme, measured, repeated, ticks
 
 
 def efficiency(u: Any) -> Any:
@@ -23,7 +17,7 @@ def efficiency(u: Any) -> Any:
     return (1 + u) ** 2 / (2 * u)
 
 
-def _draw_sweep(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_sweep(axis: Axes, table: Table, theme: Theme) -> None:
     for k, name in enumerate(("8gaussians", "rings")):
         rows = pick(table, "sweep", "kl", dataset=name)
         bias = pick(table, "bias", "kl", dataset=name).sort_values("sigma")
@@ -35,7 +29,7 @@ def _draw_sweep(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
     axis.set_ylim(1e-3, None)
 
 
-def _draw_efficiency(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_efficiency(axis: Axes, table: Table, theme: Theme) -> None:
     rows = pick(table, "efficiency", "variance ratio")
     u = np.geomspace(rows["u"].min(), rows["u"].max(), 200)
     axis.plot(u, efficiency(u), color=theme.faint, linewidth=1.1, label="(1 + u)²/2u")
@@ -44,7 +38,7 @@ def _draw_efficiency(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> Non
     axis.minorticks_off()
 
 
-def _draw_floors(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_floors(axis: Axes, table: Table, theme: Theme) -> None:
     network = pick(table, "floor", "excess loss")
     floor = pick(table, "floor", "loss of the exact score")
     exact = floor.assign(value=floor["value"] - floor["expected"])
@@ -57,12 +51,12 @@ def _draw_floors(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
     axis.set_xticks(x, list(network["dataset"]))
 
 
-def _draw_where(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_where(axis: Axes, table: Table, theme: Theme) -> None:
     rows = pick(table, "where", "squared error")
     measured(axis, "log_density", rows, theme, 0, "a tenth of the box each")
 
 
-def _draw_kernels(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_kernels(axis: Axes, table: Table, theme: Theme) -> None:
     rows = pick(table, "kde", "fisher to truth")
     points = rows["points"].to_numpy()
     axis.plot(points, rows["value"].iloc[0] * points[0] / points, "--", color=theme.faint,
@@ -71,7 +65,7 @@ def _draw_kernels(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
     ticks(axis, points)
 
 
-def _draw_memorise(axis: "Axes", table: "pd.DataFrame", theme: "Theme") -> None:
+def _draw_memorise(axis: Axes, table: Table, theme: Theme) -> None:
     for k, (name, label) in enumerate((("kde", "their kernel density"), ("truth", "the truth"))):
         rows = pick(table, "memorise", f"fisher to {name}")
         repeated(axis, "steps", rows, theme, k, f"to {label}")

@@ -25,13 +25,7 @@ Names = str | int
 
 
 class Crowd(MemberRandom):
-    """Random numbers of many members from one stream: cheap if no member is needed alone.
-
-    Args:
-        stream: Source of all numbers.
-        members: Number of models that share it.
-        dtype: Floating-point type of the numbers.
-    """
+    """Random numbers of many members from one stream: cheap if no member is needed alone."""
 
     def __init__(
         self, stream: torch.Generator, members: int, dtype: torch.dtype = torch.float32
@@ -49,11 +43,7 @@ class Crowd(MemberRandom):
 
 
 class Fixed(MemberRandom):
-    """A stream that always gives the same normal numbers.
-
-    Args:
-        noise: The numbers, shape (K, B, d).
-    """
+    """A stream that always gives the same normal numbers, shape (K, B, d)."""
 
     def __init__(self, noise: Tensor) -> None:
         super().__init__([])
@@ -116,7 +106,6 @@ def train(
     steps: int,
     width: int = 128,
     points: int = 100_000,
-    batch: int = 100,
     learning_rate: float = 1e-3,
     schedule: Schedule = "constant",
 ) -> Trained:
@@ -134,7 +123,7 @@ def train(
         theta,
         data.float(),
         {k: full(seeds, v) if isinstance(v, float) else v for k, v in options.items()},
-        TrainingSpec(steps=steps, batch_size=batch, schedule=schedule),
+        TrainingSpec(steps=steps, batch_size=100, schedule=schedule),
         torch.full((seeds, 1), learning_rate),
         batches=MemberRandom([generator(seed, k, "batches") for k in range(seeds)]),
         noise=MemberRandom([generator(seed, k, "noise") for k in range(seeds)]),

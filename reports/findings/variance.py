@@ -1,12 +1,13 @@
 """The noise of sliced objectives, compared with closed forms."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from ...bench.streams import generator
 from ...datasets import get_dataset
@@ -19,16 +20,9 @@ from ...methods.objectives.ssm import SSM
 from ...methods.objectives.ssm_vr import SSMVR
 from ...methods.random import SliceKind
 from . import findings
-from .base import Claim, Finding, Measured, Part, TableRow, exponent, largest_deviation, pick, row
-from .figure import Panel, measured, theory, ticks
+from .base import Claim, Finding, Measured, Parts, TableRow, exponent, largest_deviation, pick, row
+from .figure import Axes, Panel, Table, Theme, measured, theory, ticks
 from .tools import Crowd, variance_error
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from torch import Tensor
-
-    from ..figures.style import Theme
 
 _KINDS: tuple[SliceKind, ...] = ("gaussian", "rademacher", "sphere")
 _SLICED: dict[str, ScoreMatching] = {"ssm": SSM(), "ssm_vr": SSMVR()}
@@ -54,7 +48,7 @@ def gradient_variance(method: str, kind: str, dim: int) -> float:
     return 2 * dim * (dim + 2) if gaussian else 2 * dim**2
 
 
-def direction_variance(second: "Tensor", kind: str) -> "Tensor":
+def direction_variance(second: Tensor, kind: str) -> Tensor:
     """Give the variance of v·Av over directions v, for symmetric A of shape (..., d, d): (...).
 
     2|A|² for Gaussian v, without the diagonal for Rademacher v, and 2d/(d + 2) (|A|² - tr(A)²/d)
@@ -70,7 +64,7 @@ def direction_variance(second: "Tensor", kind: str) -> "Tensor":
     return 2 * dim / (dim + 2) * (norm - diagonal.sum(-1).square() / dim)
 
 
-def _ratio(table: "pd.DataFrame", quantity: str, kind: str, dim: int) -> Measured:
+def _ratio(table: Table, quantity: str, kind: str, dim: int) -> Measured:
     """Variance of SSM over that of SSM-VR."""
     a, b = (
         pick(table, "normal", quantity, method=name, slices=kind, dim=dim).iloc[0]
@@ -81,7 +75,7 @@ def _ratio(table: "pd.DataFrame", quantity: str, kind: str, dim: int) -> Measure
     return Measured(value, error, a["expected"] / b["expected"])
 
 
-def _orthogonal(table: "pd.DataFrame", method: str) -> Measured:
+def _orthogonal(table: Table, method: str) -> Measured:
     rows = pick(table, "network", "rms error", method=method, slices="orthogonal", count=2)
     return Measured(float(rows["value"].iloc[0]))
 
@@ -89,7 +83,7 @@ def _orthogonal(table: "pd.DataFrame", method: str) -> Measured:
 _decay = partial(exponent, experiment="network", quantity="rms error", axis="count")
 
 
-def _draw_error(axis: "Axes", table: "pd.DataFrame", theme: "Theme", method: str) -> None:
+def _draw_error(axis: Axes, table: Table, theme: Theme, method: str) -> None:
     rows = pick(table, "network", "rms error", method=method)
     for k, kind in enumerate(_KINDS):
         chosen = rows[rows["slices"] == kind]
@@ -100,7 +94,7 @@ def _draw_error(axis: "Axes", table: "pd.DataFrame", theme: "Theme", method: str
     ticks(axis, rows["count"])
 
 
-def _draw_variance(axis: "Axes", table: "pd.DataFrame", theme: "Theme", quantity: str) -> None:
+def _draw_variance(axis: Axes, table: Table, theme: Theme, quantity: str) -> None:
     rows = pick(table, "normal", quantity)
     cases = [(name, kind) for name in _SLICED for kind in ("gaussian", "rademacher")]
     for k, (method, kind) in enumerate([*cases, ("ism", "–")]):
@@ -134,8 +128,7 @@ class Variance(Finding):
     dims: tuple[int, ...] = (1, 2, 5, 10)
     draws: int = Field(100_000, ge=1000)
 
-    def parts(self) -> Mapping[str, Part]:
-        """List the network by number of directions, and the normal by dimension."""
+    def parts(self) -> Parts:
         network = {f"M = {m}": partial(self._network, m) for m in self.counts}
         return {**network, **{f"d = {d}": partial(self._normal, d) for d in self.dims}}
 
@@ -199,8 +192,7 @@ class Variance(Finding):
                                 slices=kind, dim=dim))  # fmt: skip
         return rows
 
-    def verdict(self, table: "pd.DataFrame") -> str:
-        """State how the noise falls, and when variance reduction reduces it."""
+    def verdict(self, table: Table) -> str:
         decays = [
             _decay(table, method=name, slices=kind).value for name in _SLICED for kind in _KINDS
         ]

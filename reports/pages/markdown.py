@@ -13,11 +13,7 @@ from .tables import hidden_columns, table, to_markdown
 
 
 def markdown(source: Source) -> str:
-    """Write the report of a run directory without pictures; equal inputs give equal text.
-
-    Args:
-        source: The run directory.
-    """
+    """Write the report of a run directory without pictures; equal inputs give equal text."""
     evidence, study = source.evidence, source.study
     hidden = hidden_columns(evidence)
     parts = [

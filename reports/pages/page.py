@@ -26,11 +26,7 @@ from .tables import ShownTable, hidden_columns, table
 
 
 def page(source: Source) -> str:
-    """Write the report of a run directory as HTML; equal inputs give equal text.
-
-    Args:
-        source: The run directory.
-    """
+    """Write the report of a run directory as HTML; equal inputs give equal text."""
     evidence, plots = source.evidence, Plots(source)
     return render(
         "report.html.j2",

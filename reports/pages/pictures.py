@@ -3,7 +3,6 @@
 import base64
 import math
 from collections.abc import Callable
-from typing import TypedDict
 
 from matplotlib.figure import Figure
 
@@ -24,21 +23,10 @@ _PANELS = {
 }  # fmt: skip
 
 
-class Gallery(TypedDict):
-    """Panels of one cell."""
-
-    label: str
-    dataset: str
-    caption: str
-    panels: list[dict[str, str]]
-
-
 def by_theme(make: Callable[..., Figure], dpi: int = 190) -> dict[str, str]:
     """Embed a figure in light and dark as PNG: lines of many runs take more space as SVG.
 
-    Args:
-        make: Function that draws the figure; takes the keyword ``theme``.
-        dpi: Dots per inch.
+    ``make`` draws the figure and takes the keyword ``theme``.
     """
     themes = {"light": LIGHT, "dark": DARK}
     return {
@@ -47,11 +35,7 @@ def by_theme(make: Callable[..., Figure], dpi: int = 190) -> dict[str, str]:
 
 
 def overview_pictures(evidence: Evidence) -> dict[str, str] | None:
-    """Embed the overview, wide and narrow, light and dark; ``None`` before any confirmation.
-
-    Args:
-        evidence: The ranked results.
-    """
+    """Embed the overview, wide and narrow, light and dark; ``None`` before any confirmation."""
     if not evidence.compared:
         return None
     pictures = {
@@ -71,13 +55,8 @@ def _mean(cell: CellResults) -> str:
     return f"{cell.method} {text.measured(cell.mean, cell.loss.half_width())}"
 
 
-def gallery(source: Source, dataset: str) -> list[Gallery]:
-    """Embed the panels of every cell of a dataset.
-
-    Args:
-        source: The run directory.
-        dataset: Label of the dataset.
-    """
+def gallery(source: Source, dataset: str) -> list[dict[str, object]]:
+    """Embed the panels of every cell of a dataset."""
     return [
         _portrait(cell, portrait)
         for cell in source.evidence.on(dataset)
@@ -85,7 +64,7 @@ def gallery(source: Source, dataset: str) -> list[Gallery]:
     ]
 
 
-def _portrait(cell: CellResults, portrait: Portrait) -> Gallery:
+def _portrait(cell: CellResults, portrait: Portrait) -> dict[str, object]:
     alts = {
         "truth": "histogram of the true distribution",
         "samples": f"histogram of {portrait.census}",
@@ -116,11 +95,7 @@ def _portrait(cell: CellResults, portrait: Portrait) -> Gallery:
 
 
 class Plots:
-    """Plots of a run directory with their captions.
-
-    Args:
-        source: The run directory.
-    """
+    """Plots of a run directory with their captions."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

@@ -1,6 +1,5 @@
 """Protocol of a study in words, and what an unfinished study lacks."""
 
-from ...bench.spec import NetworkSpec
 from ...studies.specs.entries import Entry, Leaf, Range, ends, is_open
 from ...studies.specs.spec import StudySpec
 from .. import text
@@ -16,25 +15,24 @@ _SEARCHERS = {
 
 
 def protocol(study: StudySpec) -> list[str]:
-    """Describe how the numbers were made, one paragraph per step.
-
-    Args:
-        study: The study.
-    """
+    """Describe how the numbers were made, one paragraph per step."""
     training, network = study.training, study.network
     layers = (
         f"of {_among(network.depth)} hidden layers of {_among(network.width)} units "
         f"({_among(network.activation)})"
     )
     if network.module is not None:
-        layers = _module(network)
+        options = ", ".join(f"{name} = {value!r}" for name, value in network.options.items())
+        layers = f"{network.module} ({options})" if options else str(network.module)
+    article = "an" if network.kind[0] in "aeiou" else "a"
+    rate = "a learning rate of" if is_open(training.learning_rate) else "the learning rate"
     samples = text.plural(study.evaluation.samples, "point")
     return [
         f"{_many(study.methods, 'method')}, {_many(study.datasets, 'dataset')} and "
         f"{_many(study.samplers, 'sampler')}. The objective is {study.objective.upper()} between "
         f"{samples} from the model and as many from the truth.",
-        f"Every run fits {_article(network.kind)} network {layers} with Adam, "
-        f"{_learning(training.learning_rate)}, for {_among(training.steps)} steps of "
+        f"Every run fits {article} {network.kind} network {layers} with Adam, {rate} "
+        f"{_among(training.learning_rate)}, for {_among(training.steps)} steps of "
         f"{_among(training.batch_size)} points.",
         _searched(study),
         f"The winner of each cell was trained {_times(study.confirm.seeds)} on seeds that no "
@@ -73,12 +71,6 @@ def _intervals(study: StudySpec) -> str:
     )
 
 
-def _learning(rate: Leaf) -> str:
-    if is_open(rate):
-        return f"a learning rate of {_among(rate)}"
-    return f"the learning rate {_among(rate)}"
-
-
 def _among(leaf: Leaf) -> str:
     """Format a value, or the values that are searched."""
     if isinstance(leaf, Range):
@@ -88,17 +80,8 @@ def _among(leaf: Leaf) -> str:
     )
 
 
-def _module(network: NetworkSpec) -> str:
-    options = ", ".join(f"{name} = {value!r}" for name, value in network.options.items())
-    return f"{network.module} ({options})" if options else str(network.module)
-
-
 def missing(source: Source) -> list[str]:
-    """Describe what the study lacks until it is finished, one sentence each.
-
-    Args:
-        source: The run directory.
-    """
+    """Describe what the study lacks until it is finished, one sentence each."""
     study, results = source.study, source.results
     sentences = []
     confirmed = results[results["phase"] == "confirm"]
@@ -149,7 +132,3 @@ def _many(entries: tuple[Entry, ...], noun: str) -> str:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
-
-
-def _article(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

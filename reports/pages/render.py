@@ -7,11 +7,9 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template; values are escaped, and no page needs a network.
+    """Fill a file of ``templates``; values are escaped, and no page needs a network.
 
-    Args:
-        template: File in ``templates``.
-        values: Variables of the template; style sheet and script are added.
+    Style sheet and script are added to the values.
     """
     import jinja2
     from markupsafe import Markup

@@ -56,16 +56,13 @@ def table(
     without: Sequence[str] = (),
     labelled: Sequence[str] = (),
 ) -> ShownTable:
-    """Fill a table, leaving out columns without any entry.
+    """Fill a table from an object per row, leaving out columns without any entry.
 
-    Args:
-        columns: Registry of columns.
-        rows: Objects to compute the columns from.
-        without: Names of columns to leave out.
-        labelled: Names of columns to show although they have no header of their own.
+    Columns ``without`` are left out, too; those ``labelled`` are shown although they have no
+    header of their own.
     """
     filled = [
-        (column, [column.compute(row) for row in rows], [column.show(row) for row in rows])
+        (column, [column.compute(row) for row in rows], [column.shown(row) for row in rows])
         for column in columns.named(labelled)
         if column.name not in without
     ]
@@ -76,7 +73,7 @@ def table(
     ]
     return ShownTable(
         tuple(column.header for column, _, _ in shown),
-        tuple(column.help for column, _, _ in shown),
+        tuple(column.meaning for column, _, _ in shown),
         tuple(any(isinstance(value, float | int) for value in values) for _, values, _ in shown),
         tuple(
             tuple(Field(texts[i], _sort_key(values[i])) for _, values, texts in shown)

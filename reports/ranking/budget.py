@@ -23,8 +23,10 @@ from .evidence import Contestant, Evidence
 from .rank_intervals import simultaneous_level
 from .statistics import Array, Estimate, estimate, welch
 
-TRIALS = (5, 10, 50)
-SECONDS = (10.0, 60.0, 300.0)
+_BUDGETS = (
+    *(("trials", count) for count in (5.0, 10.0, 50.0)),
+    *(("seconds", time) for time in (10.0, 60.0, 300.0)),
+)
 _UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 
 COLUMNS = {
@@ -89,11 +91,9 @@ class SearchPath:
 
 
 def expected_best(values: Array, trials: int) -> float:
-    """Return the expected smallest of ``trials`` values drawn without replacement.
+    """Return the expected smallest of ``trials`` losses drawn without replacement.
 
-    Args:
-        values: Losses of independent trials, shape (n,).
-        trials: Number of values drawn, at most n.
+    The losses of all independent trials have shape (n,); at most n are drawn.
     """
     n = len(values)
     left = np.arange(n - 1, trials - 2, -1, dtype=np.float64)
@@ -102,12 +102,7 @@ def expected_best(values: Array, trials: int) -> float:
 
 
 def path(results: CellResults, independent: bool) -> SearchPath:
-    """Return the search of a cell.
-
-    Args:
-        results: The cell.
-        independent: Whether the trials were drawn at random.
-    """
+    """Return the search of a cell; ``independent`` trials were drawn at random."""
     rows = results.trials
     if results.several and not independent:
         by_restart = [part for _, part in rows.groupby("restart")]
@@ -129,15 +124,12 @@ def budgets(evidence: Evidence, independent: bool) -> pd.DataFrame:
 
     One row per budget, dataset and contestant; rows of the dataset ``all`` have the mean score
     over all datasets; see ``COLUMNS``. Budgets that no cell of a dataset reached are left out.
-
-    Args:
-        evidence: The gathered results.
-        independent: Whether the trials were drawn at random.
+    ``independent`` says whether the trials were drawn at random.
     """
     rows: list[dict[str, object]] = []
     contestants = evidence.contestants
     paths = {results.cell: path(results, independent) for results in evidence.cells}
-    for unit, budget in _all_budgets():
+    for unit, budget in _BUDGETS:
         best = {
             cell: search.after(int(budget)) if unit == "trials" else search.within(budget)
             for cell, search in paths.items()
@@ -152,12 +144,7 @@ def budgets(evidence: Evidence, independent: bool) -> pd.DataFrame:
 
 
 def budget_sentences(evidence: Evidence, table: pd.DataFrame) -> list[str]:
-    """Say which methods lead after each budget, one sentence per budget.
-
-    Args:
-        evidence: The gathered results.
-        table: Result of ``budgets``.
-    """
+    """Say which methods lead after each budget of the table ``budgets``, one sentence each."""
     dataset = "all" if len(evidence.datasets) > 1 else next(iter(evidence.datasets), "")
     labels = {(c.method, c.sampler): c.label for c in evidence.contestants}
     sentences = []
@@ -178,11 +165,6 @@ def budget_sentences(evidence: Evidence, table: pd.DataFrame) -> list[str]:
             outcome = f"{text.listed(leaders)} are tied for the lead"
         sentences.append(f"After {spent} per cell {outcome}{rest}.")
     return sentences
-
-
-def _all_budgets() -> Iterator[tuple[str, float]]:
-    yield from (("trials", float(count)) for count in TRIALS)
-    yield from (("seconds", seconds) for seconds in SECONDS)
 
 
 def _rows(

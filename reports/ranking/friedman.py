@@ -50,11 +50,7 @@ def critical_difference(methods: int, datasets: int) -> float:
 
 
 def rank_test(evidence: Evidence) -> RankTest | None:
-    """Return the tests, or ``None`` if they cannot decide; ``rank_sentence`` says why.
-
-    Args:
-        evidence: The gathered results.
-    """
+    """Return the tests, or ``None`` if they cannot decide; ``rank_sentence`` says why."""
     ranked = [c for c in evidence.contestants if c.rank is not None]
     datasets = evidence.compared
     if len(ranked) < _FEWEST_METHODS or len(datasets) < FEWEST_DATASETS:
@@ -70,11 +66,7 @@ def rank_test(evidence: Evidence) -> RankTest | None:
 
 
 def rank_sentence(evidence: Evidence) -> str:
-    """Say what the rank tests find, or why there are none.
-
-    Args:
-        evidence: The gathered results.
-    """
+    """Say what the rank tests find, or why there are none."""
     methods = sum(c.rank is not None for c in evidence.contestants)
     datasets = len(evidence.compared)
     if methods < _FEWEST_METHODS:

@@ -7,7 +7,7 @@ from itertools import combinations
 from scipy import stats
 
 from .. import text
-from .columns import Columns
+from .columns import Column, Columns
 from .evidence import Contestant, Evidence
 from .rank_intervals import simultaneous_level
 from .statistics import LEVEL, Comparison, seeds_needed
@@ -83,43 +83,9 @@ def pairs(evidence: Evidence) -> list[Pair]:
     return compared
 
 
-pair_columns: Columns[Pair] = Columns()
-_on_pair = pair_columns.add
-
-
-@_on_pair("first", "first")
-def _first(pair: Pair) -> str:
-    """Method with the smaller score."""
-    return pair.first.label
-
-
-@_on_pair("second", "second")
-def _second(pair: Pair) -> str:
-    """Method with the larger score."""
-    return pair.second.label
-
-
 def _show_difference(pair: Pair) -> str:
     difference = pair.outcome.difference
     return text.measured(difference.value, difference.half_width(pair.level))
-
-
-@_on_pair("difference", "first − second", show=_show_difference)
-def _difference(pair: Pair) -> float:
-    """Difference of the scores, seed by seed; the intervals of all pairs hold jointly at 95 %."""
-    return pair.outcome.difference.value
-
-
-@_on_pair("difference_low")
-def _difference_low(pair: Pair) -> float:
-    """Lower limit of the difference (joint 95 % for all pairs)."""
-    return pair.outcome.difference.interval(pair.level)[0]
-
-
-@_on_pair("difference_high")
-def _difference_high(pair: Pair) -> float:
-    """Upper limit of the difference (joint 95 % for all pairs)."""
-    return pair.outcome.difference.interval(pair.level)[1]
 
 
 def _show_improvement(pair: Pair) -> str:
@@ -129,39 +95,6 @@ def _show_improvement(pair: Pair) -> str:
     return f"{text.percent(pair.outcome.improvement)} ({100 * low:.0f}–{100 * high:.0f})"
 
 
-@_on_pair("improvement", "Pr(first better)", show=_show_improvement)
-def _improvement(pair: Pair) -> float:
-    """Share of the common seeds in which the first is better; ties count half.
-
-    In brackets its exact 95 % interval, of this pair only.
-    """
-    return pair.outcome.improvement
-
-
-@_on_pair("improvement_low")
-def _improvement_low(pair: Pair) -> float:
-    """Lower limit of the exact 95 % interval of that share."""
-    return pair.improvement[0]
-
-
-@_on_pair("improvement_high")
-def _improvement_high(pair: Pair) -> float:
-    """Upper limit of the exact 95 % interval of that share."""
-    return pair.improvement[1]
-
-
-@_on_pair("p_value")
-def _p_value(pair: Pair) -> float:
-    """P-value of "they are equal", of this pair only."""
-    return pair.outcome.p_value
-
-
-@_on_pair("seeds", "seeds")
-def _seeds(pair: Pair) -> int:
-    """Number of common seeds of the dataset with the fewest."""
-    return pair.outcome.seeds
-
-
 def _show_more_seeds(pair: Pair) -> str:
     more = pair.more_seeds
     if math.isnan(more):
@@ -169,17 +102,49 @@ def _show_more_seeds(pair: Pair) -> str:
     return "over 1000" if math.isinf(more) else f"{more:.0f}"
 
 
-@_on_pair("more_seeds", "more seeds", show=_show_more_seeds)
-def _more_seeds(pair: Pair) -> float:
-    """Further seeds per dataset that would decide the pair with a probability of 80 %.
-
-    It assumes that the difference stays as it is; empty if the pair is decided or no estimate is
-    possible.
-    """
-    return pair.more_seeds
-
-
-@_on_pair("better", "better", show=lambda pair: pair.winner.label if pair.winner else "undecided")
-def _better(pair: Pair) -> str:
-    """Method that was shown to be better (joint 95 %)."""
-    return pair.winner.label if pair.winner else ""
+pair_columns: Columns[Pair] = Columns()
+pair_columns["first", "first"] = Column(
+    "Method with the smaller score.", lambda pair: pair.first.label
+)
+pair_columns["second", "second"] = Column(
+    "Method with the larger score.", lambda pair: pair.second.label
+)
+pair_columns["difference", "first − second"] = Column(
+    "Difference of the scores, seed by seed; the intervals of all pairs hold jointly at 95 %.",
+    lambda pair: pair.outcome.difference.value,
+    _show_difference,
+)
+pair_columns.limits(
+    "difference",
+    "limit of the difference (joint 95 % for all pairs)",
+    lambda pair: pair.outcome.difference.interval(pair.level),
+)
+pair_columns["improvement", "Pr(first better)"] = Column(
+    "Share of the common seeds in which the first is better; ties count half. "
+    "In brackets its exact 95 % interval, of this pair only.",
+    lambda pair: pair.outcome.improvement,
+    _show_improvement,
+)
+pair_columns.limits(
+    "improvement",
+    "limit of the exact 95 % interval of that share",
+    lambda pair: pair.improvement,
+)
+pair_columns["p_value", ""] = Column(
+    'P-value of "they are equal", of this pair only.', lambda pair: pair.outcome.p_value
+)
+pair_columns["seeds", "seeds"] = Column(
+    "Number of common seeds of the dataset with the fewest.", lambda pair: pair.outcome.seeds
+)
+pair_columns["more_seeds", "more seeds"] = Column(
+    "Further seeds per dataset that would decide the pair with a probability of 80 %. "
+    "It assumes that the difference stays as it is; empty if the pair is decided or no estimate "
+    "is possible.",
+    lambda pair: pair.more_seeds,
+    _show_more_seeds,
+)
+pair_columns["better", "better"] = Column(
+    "Method that was shown to be better (joint 95 %).",
+    lambda pair: pair.winner.label if pair.winner else "",
+    lambda pair: pair.winner.label if pair.winner else "undecided",
+)

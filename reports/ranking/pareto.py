@@ -16,7 +16,7 @@ import pandas as pd
 from ...studies.front import front
 from .. import text
 from .cell_results import CellResults, failed, losses
-from .columns import Columns
+from .columns import Column, Columns, estimated, measured
 from .evidence import Evidence
 from .statistics import Estimate, estimate
 
@@ -54,13 +54,7 @@ class Point:
 
 
 def points(evidence: Evidence, costs: Sequence[str], dataset: str) -> list[Point]:
-    """Return the finalists of a dataset, best first; none if the study has one objective.
-
-    Args:
-        evidence: The gathered results.
-        costs: The study's further objectives.
-        dataset: Label of the dataset.
-    """
+    """Return the finalists of a dataset, best first; none without further objectives (costs)."""
     if not costs:
         return []
     by_cell = [_of_cell(results, costs) for results in evidence.on(dataset)]
@@ -106,80 +100,38 @@ def _front(candidates: Sequence[Point]) -> list[Point]:
 
 
 front_columns: Columns[Point] = Columns()
-_on_front = front_columns.add
-
-
-@_on_front("dataset")
-def _dataset(point: Point) -> str:
-    """Dataset."""
-    return point.results.dataset
-
-
-@_on_front("method", "method")
-def _method(point: Point) -> str:
-    """Method, and sampler if there are several."""
-    return point.label
-
-
-@_on_front("trial", "trial")
-def _trial(point: Point) -> int:
-    """Number of the configuration in its search."""
-    return point.trial
-
-
-@_on_front("quality", "objective", show=lambda point: _measured(point))
-def _quality(point: Point) -> float:
-    """Mean of the repeat runs on the validation sample, ± 95 %."""
-    return point.quality.value
-
-
-@_on_front("half_width")
-def _half(point: Point) -> float:
-    """Half the length of that interval."""
-    return point.quality.half_width()
-
-
-@_on_front("runs", "runs")
-def _runs(point: Point) -> int:
-    """Number of repeat runs."""
-    return point.runs
-
-
-@_on_front("cost", "cost")
-def _cost(point: Point) -> str:
-    """Means of the further objectives."""
-    return ", ".join(f"{name} {text.number(value)}" for name, value in point.costs.items())
-
-
-@_on_front("front", "front")
-def _on(point: Point) -> str:
-    """``all`` if no point of the dataset dominates it, ``own`` if none of its method does.
-
-    By the means; if intervals overlap, the order is uncertain.
-    """
-    return "all" if point.overall else "own" if point.own else ""
-
-
-@_on_front("winner", "confirmed", show=lambda point: _confirmed(point))
-def _winner(point: Point) -> float:
-    """Mean of the confirmation runs on the test sample, for the winner of its cell."""
-    return point.results.mean if point.winner else math.nan
-
-
-@_on_front("parameters", "hyperparameters")
-def _settings(point: Point) -> str:
-    """Searched hyperparameters."""
-    return ", ".join(f"{name} {value}" for name, value in point.parameters.items())
-
-
-def _measured(point: Point) -> str:
-    return text.measured(point.quality.value, point.quality.half_width())
-
-
-def _confirmed(point: Point) -> str:
-    if not point.winner:
-        return ""
-    return text.measured(point.results.mean, point.results.loss.half_width())
+front_columns["dataset", ""] = Column("Dataset.", lambda point: point.results.dataset)
+front_columns["method", "method"] = Column(
+    "Method, and sampler if there are several.", lambda point: point.label
+)
+front_columns["trial", "trial"] = Column(
+    "Number of the configuration in its search.", lambda point: point.trial
+)
+front_columns["quality", "objective"] = estimated(
+    "Mean of the repeat runs on the validation sample, ± 95 %.", lambda point: point.quality
+)
+front_columns["half_width", ""] = Column(
+    "Half the length of that interval.", lambda point: point.quality.half_width()
+)
+front_columns["runs", "runs"] = Column("Number of repeat runs.", lambda point: point.runs)
+front_columns["cost", "cost"] = Column(
+    "Means of the further objectives.",
+    lambda point: ", ".join(f"{name} {text.number(v)}" for name, v in point.costs.items()),
+)
+front_columns["front", "front"] = Column(
+    "``all`` if no point of the dataset dominates it, ``own`` if none of its method does. "
+    "By the means; if intervals overlap, the order is uncertain.",
+    lambda point: "all" if point.overall else "own" if point.own else "",
+)
+front_columns["winner", "confirmed"] = Column(
+    "Mean of the confirmation runs on the test sample, for the winner of its cell.",
+    lambda point: point.results.mean if point.winner else math.nan,
+    lambda point: measured(point.results.loss) if point.winner else "",
+)
+front_columns["parameters", "hyperparameters"] = Column(
+    "Searched hyperparameters.",
+    lambda point: ", ".join(f"{name} {value}" for name, value in point.parameters.items()),
+)
 
 
 def front_frame(finalists: Sequence[Point], costs: Sequence[str]) -> pd.DataFrame:
@@ -190,12 +142,7 @@ def front_frame(finalists: Sequence[Point], costs: Sequence[str]) -> pd.DataFram
 
 
 def front_sentence(finalists: list[Point], objective: str) -> str:
-    """Describe the front of a dataset.
-
-    Args:
-        finalists: Its points.
-        objective: The first objective.
-    """
+    """Describe the front of a dataset."""
     best = [point for point in finalists if point.overall]
     names = text.listed(sorted({point.label for point in best}))
     return (

@@ -73,12 +73,7 @@ class Slice:
 
 
 def slices(study: "StudySpec", cell: CellResults) -> list[Slice]:
-    """Return the trials of a cell along each of its hyperparameters, most important first.
-
-    Args:
-        study: The study, which has the ranges.
-        cell: The results of the cell.
-    """
+    """Return the trials of a cell along each of its hyperparameters, most important first."""
     rows = cell.trials
     if rows.empty:
         return []
@@ -92,22 +87,12 @@ def slices(study: "StudySpec", cell: CellResults) -> list[Slice]:
         with_name = [i for i, trial in enumerate(trials) if name in known[i] and name in trial]
         if not with_name:
             continue
-        low, high, logarithmic = _ends(known[with_name[0]][name])
-        kind = object if math.isnan(low) else None
+        ends = _ends(known[with_name[0]][name])
+        kind = object if math.isnan(ends[0]) else None
         tried = np.array([trials[i][name] for i in with_name], dtype=kind)
-        parts.append(
-            Slice(
-                name,
-                tried,
-                values[with_name],
-                low,
-                high,
-                logarithmic,
-                importance.get(name, math.nan),
-                winner.get(name),
-                tuple(at for at, i in enumerate(with_name) if trials[i] == winner),
-            )
-        )
+        share, chosen = importance.get(name, math.nan), winner.get(name)
+        winners = tuple(at for at, i in enumerate(with_name) if trials[i] == winner)
+        parts.append(Slice(name, tried, values[with_name], *ends, share, chosen, winners))
     return sorted(parts, key=lambda part: (-np.nan_to_num(part.importance), part.name))
 
 
@@ -128,12 +113,7 @@ COLUMNS = {
 
 
 def sensitivity(study: "StudySpec", evidence: Evidence) -> pd.DataFrame:
-    """Return importance and edge of every hyperparameter of every cell; see ``COLUMNS``.
-
-    Args:
-        study: The study.
-        evidence: The gathered results.
-    """
+    """Return importance and edge of every hyperparameter of every cell; see ``COLUMNS``."""
     rows = [
         {
             "dataset": cell.dataset, "method": cell.method, "sampler": cell.sampler,
@@ -149,11 +129,7 @@ def sensitivity(study: "StudySpec", evidence: Evidence) -> pd.DataFrame:
 
 
 def edge_sentences(table: pd.DataFrame) -> list[str]:
-    """Return a warning for each hyperparameter whose winning value is at the edge of its range.
-
-    Args:
-        table: Result of ``sensitivity``.
-    """
+    """Return a warning for each winning value at the edge of its range (table ``sensitivity``)."""
     warnings = []
     at_edge = table[table["edge"] != ""]
     for (method, name, edge), rows in at_edge.groupby(["method", "parameter", "edge"]):

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from .. import text
 from .cell_results import CellResults
-from .columns import Columns
+from .columns import Column, Columns, estimated
 from .evidence import Evidence
 from .statistics import LEVEL, Estimate, compare, estimate
 
@@ -58,21 +58,12 @@ class Split:
 
 
 def splits(evidence: Evidence, dataset: str) -> list[Split]:
-    """Return the cells of a dataset whose models were also sampled exactly, best first.
-
-    Args:
-        evidence: The gathered results.
-        dataset: Label of the dataset.
-    """
+    """Return the cells of a dataset whose models were also sampled exactly, best first."""
     return [Split(cell) for cell in evidence.on(dataset) if len(cell.learned)]
 
 
 def split_sentence(cells: list[Split]) -> str:
-    """Say which of the two errors is larger for each contestant.
-
-    Args:
-        cells: Cells of one dataset.
-    """
+    """Say which of the two errors is larger for each contestant."""
     words = {"learning": "learning error is larger", "sampling": "sampling error is larger"}
     labels = {
         phrase: [split.label for split in cells if split.larger == kind]
@@ -88,50 +79,24 @@ def split_sentence(cells: list[Split]) -> str:
 
 
 split_columns: Columns[Split] = Columns()
-_on_split = split_columns.add
-
-
-@_on_split("dataset")
-def _dataset(split: Split) -> str:
-    """Dataset."""
-    return split.cell.dataset
-
-
-@_on_split("label", "method")
-def _label(split: Split) -> str:
-    """Method, and sampler if there are several."""
-    return split.label
-
-
-def _shown(error: Estimate) -> str:
-    return text.measured(error.value, error.half_width())
-
-
-@_on_split("floor", "neither: floor", show=lambda split: _shown(split.floor))
-def _floor(split: Split) -> float:
-    """Noise floor: samples of the truth."""
-    return split.floor.value
-
-
-@_on_split("learning", "learning only", show=lambda split: _shown(split.learning))
-def _learning(split: Split) -> float:
-    """The trained model, sampled exactly on a grid."""
-    return split.learning.value
-
-
-@_on_split("sampling", "sampling only", show=lambda split: _shown(split.sampling))
-def _sampling(split: Split) -> float:
-    """The exact score, with the sampler."""
-    return split.sampling.value
-
-
-@_on_split("both", "both", show=lambda split: _shown(split.cell.loss))
-def _both(split: Split) -> float:
-    """The trained model with the sampler; ranked."""
-    return split.cell.mean
-
-
-@_on_split("larger", "larger error", show=lambda split: split.larger or "open")
-def _larger(split: Split) -> str:
-    """The larger error, learning or sampling, if the seeds decide it at 95 %."""
-    return split.larger
+split_columns["dataset", ""] = Column("Dataset.", lambda split: split.cell.dataset)
+split_columns["label", "method"] = Column(
+    "Method, and sampler if there are several.", lambda split: split.label
+)
+split_columns["floor", "neither: floor"] = estimated(
+    "Noise floor: samples of the truth.", lambda split: split.floor
+)
+split_columns["learning", "learning only"] = estimated(
+    "The trained model, sampled exactly on a grid.", lambda split: split.learning
+)
+split_columns["sampling", "sampling only"] = estimated(
+    "The exact score, with the sampler.", lambda split: split.sampling
+)
+split_columns["both", "both"] = estimated(
+    "The trained model with the sampler; ranked.", lambda split: split.cell.loss
+)
+split_columns["larger", "larger error"] = Column(
+    "The larger error, learning or sampling, if the seeds decide it at 95 %.",
+    lambda split: split.larger,
+    lambda split: split.larger or "open",
+)
