@@ -85,6 +85,8 @@ def pairs(evidence: Evidence) -> list[Pair]:
 
 def _show_difference(pair: Pair) -> str:
     difference = pair.outcome.difference
+    if difference.limits is not None:
+        return text.spanned(difference.value, *difference.interval(pair.level))
     return text.measured(difference.value, difference.half_width(pair.level))
 
 
@@ -110,7 +112,8 @@ pair_columns["second", "second"] = Column(
     "Method with the larger score.", lambda pair: pair.second.label
 )
 pair_columns["difference", "first − second"] = Column(
-    "Difference of the scores, seed by seed; the intervals of all pairs hold jointly at 95 %.",
+    "Difference of the scores, restart by restart, or seed by seed in a study of one restart; "
+    "the intervals of all pairs hold jointly at 95 %.",
     lambda pair: pair.outcome.difference.value,
     _show_difference,
 )
@@ -120,7 +123,7 @@ pair_columns.limits(
     lambda pair: pair.outcome.difference.interval(pair.level),
 )
 pair_columns["improvement", "Pr(first better)"] = Column(
-    "Share of the common seeds in which the first is better; ties count half. "
+    "Share of the common restarts (or seeds) in which the first is better; ties count half. "
     "In brackets its exact 95 % interval, of this pair only.",
     lambda pair: pair.outcome.improvement,
     _show_improvement,
@@ -133,11 +136,12 @@ pair_columns.limits(
 pair_columns["p_value", ""] = Column(
     'P-value of "they are equal", of this pair only.', lambda pair: pair.outcome.p_value
 )
-pair_columns["seeds", "seeds"] = Column(
-    "Number of common seeds of the dataset with the fewest.", lambda pair: pair.outcome.seeds
+pair_columns["seeds", "compared"] = Column(
+    "Number of common restarts, or of one restart's seeds, of the dataset with the fewest.",
+    lambda pair: pair.outcome.seeds,
 )
-pair_columns["more_seeds", "more seeds"] = Column(
-    "Further seeds per dataset that would decide the pair with a probability of 80 %. "
+pair_columns["more_seeds", "more needed"] = Column(
+    "Further restarts (or seeds) that would decide the pair with a probability of 80 %. "
     "It assumes that the difference stays as it is; empty if the pair is decided or no estimate "
     "is possible.",
     lambda pair: pair.more_seeds,
