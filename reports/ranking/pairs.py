@@ -66,11 +66,7 @@ class Pair:
 
 
 def pairs(evidence: Evidence) -> list[Pair]:
-    """Return all pairs of ranked contestants, better ones first.
-
-    Args:
-        evidence: The gathered results.
-    """
+    """Return all pairs of ranked contestants, better ones first."""
     ranked = [c for c in evidence.contestants if c.rank is not None]
     level = simultaneous_level(len(ranked))
     compared = []

@@ -44,20 +44,12 @@ Compare = Callable[[int, int], Comparison]
 
 
 def verdict(evidence: Evidence) -> str:
-    """Say in one to three sentences what the study shows.
-
-    Args:
-        evidence: The gathered results.
-    """
+    """Say in one to three sentences what the study shows."""
     return " ".join([answer(evidence), *remarks(evidence)])
 
 
 def headline(evidence: Evidence) -> str:
-    """Say in a few words which method is best, or that there is no winner.
-
-    Args:
-        evidence: The gathered results.
-    """
+    """Say in a few words which method is best, or that there is no winner."""
     if not evidence.compared:
         return "No answer yet"
     only = evidence.compared[0] if len(evidence.compared) == 1 else ""
@@ -85,11 +77,7 @@ def _few(labels: Sequence[str]) -> str:
 
 
 def answer(evidence: Evidence) -> str:
-    """Say in one sentence which method is best, if the seeds support it.
-
-    Args:
-        evidence: The gathered results.
-    """
+    """Say in one sentence which method is best, if the seeds support it."""
     if not evidence.compared:
         return "Nothing is confirmed yet, so there is no answer yet."
     if len(evidence.compared) == 1:
@@ -244,11 +232,7 @@ def _counted(sides: Sequence[_Side], noun: str) -> str:
 
 
 def remarks(evidence: Evidence) -> list[str]:
-    """Return remarks that qualify the answer, one sentence each.
-
-    Args:
-        evidence: The gathered results.
-    """
+    """Return remarks that qualify the answer, one sentence each."""
     if not evidence.compared:
         return []
     by_dataset = _by_dataset(evidence) if len(evidence.compared) > 1 else []
