@@ -58,8 +58,9 @@ def headline(evidence: Evidence) -> str:
         ranked = [(c.label, c.mean, c.rank) for c in evidence.on(only) if c.rank is not None]
     else:
         ranked = [(c.label, c.score.value, c.rank) for c in evidence.contestants if c.rank]
-    front = [label for label, value, rank in ranked if math.isfinite(value) and rank[0] == 1]
-    if not front or len(ranked) < 2:
+    # A method with a failed run may still be tied with the front, so it counts.
+    front = [label for label, _, rank in ranked if rank[0] == 1]
+    if len(ranked) < 2 or not any(math.isfinite(value) for _, value, _ in ranked):
         return f"Nothing to rank{where}"
     if evidence.restarts > 1:
         alone, tied = f"{front[0]} is best{where}", f"No winner{where}"
