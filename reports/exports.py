@@ -17,6 +17,7 @@ from .ranking.cell_results import failed
 from .ranking.leaderboard import PER_DATASET, board_frame, cell_frame
 from .ranking.pairs import pair_columns, pairs
 from .ranking.pareto import Point, front_columns, front_frame, points
+from .ranking.questions import Question, question_columns, questions
 from .ranking.split import Split, split_columns, splits
 from .source import Source
 
@@ -47,6 +48,11 @@ class Export:
 def _splits(source: Source) -> list[Split]:
     evidence = source.evidence
     return [split for dataset in evidence.datasets for split in splits(evidence, dataset)]
+
+
+def _questions(source: Source) -> list[Question]:
+    evidence = source.evidence
+    return [asked for dataset in evidence.datasets for asked in questions(evidence, dataset)]
 
 
 def _points(source: Source) -> list[Point]:
@@ -84,6 +90,15 @@ TABLES: dict[str, Export] = {
         lambda source: table(split_columns, _splits(source), labelled=("dataset",)),
         "learning error and sampling error, if models were also sampled exactly",
         split_columns.meanings,
+    ),
+    "questions": Export(
+        lambda source: pd.DataFrame(
+            map(question_columns.values, _questions(source)),
+            columns=list(question_columns.meanings),
+        ),
+        lambda source: table(question_columns, _questions(source), labelled=("dataset",)),
+        "each trained model under each sampler, beside the exact score",
+        question_columns.meanings,
     ),
     "front": Export(
         lambda source: front_frame(_points(source), source.study.costs),

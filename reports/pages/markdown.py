@@ -4,6 +4,7 @@ from ..ranking.board_columns import board_columns
 from ..ranking.cell_columns import cell_columns, failures, show_failures
 from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns
+from ..ranking.questions import question_columns, question_sentence, questions
 from ..ranking.sensitivity import edge_sentences
 from ..ranking.split import split_columns, split_sentence, splits
 from ..ranking.verdict import answer, remarks, verdict_on
@@ -31,6 +32,8 @@ def markdown(source: Source) -> str:
     for dataset in evidence.datasets:
         cells = to_markdown(table(cell_columns, evidence.on(dataset), hidden))
         parts += [f"## {dataset}", verdict_on(evidence, dataset), cells]
+        if asked := questions(evidence, dataset):
+            parts += [question_sentence(asked), to_markdown(table(question_columns, asked))]
         if errors := splits(evidence, dataset):
             parts += [split_sentence(errors), to_markdown(table(split_columns, errors))]
     parts += [

@@ -14,6 +14,7 @@ from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
 from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns
+from ..ranking.questions import question_columns, question_sentence, questions
 from ..ranking.sensitivity import FEWEST_TRIALS, edge_sentences
 from ..ranking.split import split_columns, splits
 from ..ranking.statistics import Array, estimate
@@ -72,6 +73,8 @@ def _part(source: Source, plots: Plots, dataset: str) -> dict[str, object]:
         "table": cells,
         "references": _references(evidence.on(dataset), cells),
         "split": table(split_columns, splits(evidence, dataset)),
+        "questions": table(question_columns, questions(evidence, dataset)),
+        "limits": question_sentence(questions(evidence, dataset)),
         "gallery": gallery(source, dataset),
         "plots": plots.on(dataset),
         "slices": plots.slices(dataset),

@@ -11,9 +11,6 @@ import pandas as pd
 from ...studies.cell import Cell
 from .statistics import Array, Estimate, estimate, same_as_floor
 
-SPLIT = "split."
-"""Prefix of the metrics of models that were sampled exactly."""
-
 STAGES = ("train_seconds", "sample_seconds", "score_seconds")
 """Columns of the time of a run, by stage."""
 
@@ -42,7 +39,7 @@ class CellResults:
         search: Rows of the search.
         confirm: Confirmed rows, by replicate.
         truth: Losses between samples of the truth, shape (repetitions,): the noise floor.
-        oracle: Losses of the exact score with the same sampler, shape (repetitions,).
+        exact: Rows of the exact score with the same sampler.
         untrained: Losses of the untrained network with the same sampler, shape (repetitions,).
         others: Losses of further references with the same sampler, by name.
         scale: Mean loss of untrained networks minus the floor on this dataset.
@@ -57,7 +54,7 @@ class CellResults:
     search: pd.DataFrame = field(repr=False)
     confirm: pd.DataFrame = field(repr=False)
     truth: Array = field(repr=False)
-    oracle: Array = field(repr=False)
+    exact: pd.DataFrame = field(repr=False)
     untrained: Array = field(repr=False)
     others: dict[str, Array] = field(default_factory=dict, repr=False)
     scale: float = math.nan
@@ -98,12 +95,26 @@ class CellResults:
         return np.array([values[number == restart].mean() for restart in self.replicates])
 
     @cached_property
+    def oracle(self) -> Array:
+        """Losses of the exact score with the same sampler, shape (repetitions,)."""
+        return losses(self.exact, self.objective)
+
+    @cached_property
     def learned(self) -> Array:
         """Losses of the confirmed models sampled exactly, as ``losses``; may be empty."""
-        column = SPLIT + self.objective
+        return self.under("split")
+
+    def under(self, sampler: str) -> Array:
+        """Return losses of the models under a further sampler, as ``losses``; may be empty."""
+        column = f"{sampler}.{self.objective}"
         if column not in self.confirm or self.confirm[column].isna().all():
             return np.zeros(0)
-        return self._by_restart(losses(self.confirm, self.objective, SPLIT))
+        return self._by_restart(losses(self.confirm, self.objective, f"{sampler}."))
+
+    def exact_under(self, sampler: str) -> Array:
+        """Return losses of the exact score under a further sampler; may be empty."""
+        column = f"{sampler}.{self.objective}"
+        return losses(self.exact.dropna(subset=column), self.objective, f"{sampler}.")
 
     @cached_property
     def replicates(self) -> Array:

@@ -205,7 +205,7 @@ def _cell(
         search=rows[rows["phase"] == "search"],
         confirm=confirm,
         truth=truth,
-        oracle=losses(same[same["method"] == "exact"], objective),
+        exact=same[same["method"] == "exact"],
         untrained=losses(same[same["method"] == "untrained"], objective),
         others={
             str(name): losses(group, objective)
