@@ -11,7 +11,7 @@ from scorebench.datasets.errors import UsageError
 from scorebench.reports.pages.tables import to_json
 from scorebench.reports.ranking.evidence import gather
 from scorebench.reports.ranking.leaderboard import board_frame, cell_frame
-from scorebench.reports.ranking.verdict import verdict, verdict_on
+from scorebench.reports.ranking.verdict import headline, verdict, verdict_on
 from scorebench.studies.cell import Cell
 
 from .conftest import DATASETS, METHODS, fail, study
@@ -228,3 +228,13 @@ def test_tables_read_back_to_the_same_numbers(results: pd.DataFrame):
         np.testing.assert_array_equal(back[name].astype(float), board[name].astype(float))
     csv = pd.read_csv(io.StringIO(board.to_csv(index=False)))
     np.testing.assert_array_equal(csv[numbers].astype(float), board[numbers].astype(float))
+
+
+def test_the_only_method_without_a_failure_is_no_winner():
+    results = study(methods=dict.fromkeys("abcd", 0.3))
+    for method in "abc":
+        fail(results, confirmed(results, method, "rings") & (results.replicate == 1))
+    assert headline(gather(results, "sw1")).startswith("No best configuration")
+    several = pd.concat([results.assign(restart=n) for n in range(2)], ignore_index=True)
+    several["sw1"] += 1e-3 * np.random.default_rng(0).normal(size=len(several))
+    assert headline(gather(several, "sw1")).startswith("No winner")
