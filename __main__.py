@@ -9,9 +9,9 @@ import typer
 
 from . import __version__
 from .datasets.errors import UsageError
-from .reports import commands as of_reports
+from .reports import commands as report_commands
 from .reports.findings import command as finding_command
-from .studies import commands as of_studies
+from .studies import commands as study_commands
 from .studies.commands import SamplerLabel
 from .studies.specs.completion import complete_override, complete_study
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 Workers = Annotated[
-    int | None, typer.Option("--workers", "-w", help="Processes; all cores unless given.")
+    int | None, typer.Option("--workers", "-w", help="Number of processes (default: all cores).")
 ]
 _STUDY = typer.Argument(
     help="Name of a packaged study, or path of a TOML file.",
@@ -38,7 +38,7 @@ Overrides = Annotated[
         "--override",
         "-o",
         metavar="KEY=VALUE",
-        help="Change a field; TOML values.",
+        help="Override a field with a TOML value.",
         autocompletion=complete_override,
     ),
 ]
@@ -60,13 +60,13 @@ def list_all() -> None:
     from .reports.findings.catalog import catalog
     from .reports.listings import catalog_view
 
-    of_reports.print_view(catalog_view(catalog()))
+    report_commands.print_view(catalog_view(catalog()))
 
 
 @app.command(epilog="Example: scorebench run quick -o training.steps=500 -o 'datasets=[\"rings\"]'")
 def run(
     study: Annotated[str, _STUDY],
-    out: Annotated[Path | None, typer.Option(help="Run directory; runs/NAME unless given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory (default: runs/NAME).")] = None,
     workers: Workers = None,
     override: Overrides = None,
     tensorboard: Annotated[
@@ -74,25 +74,31 @@ def run(
     ] = False,
     discard: Annotated[
         list[str] | None,
-        typer.Option(metavar="CELL", help="Set results aside that no longer fit; 'dsm-*' works."),
+        typer.Option(metavar="CELL", help="Exclude results that no longer match, e.g. 'dsm-*'."),
     ] = None,
-    backend: Annotated[str, typer.Option(help="Where runs go: local, or dask.")] = "local",
+    backend: Annotated[str, typer.Option(help="Backend: local or dask.")] = "local",
     scheduler: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Dask scheduler; a local one if not given."),
+        typer.Option(
+            metavar="ADDRESS", help="Address of the Dask scheduler (default: a local one)."
+        ),
     ] = None,
     storage: Annotated[
         str | None, typer.Option(metavar="URL", help="Optuna's database: postgresql+psycopg://...")
     ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="Add restarts until every pair is decided."),
+    ] = False,
 ) -> None:
-    """Run a study, or finish it: what its directory holds already is not run again."""
+    """Run or resume a study; completed runs are skipped."""
     from .reports import api
     from .reports.progress import ProgressListener
     from .studies.execution.scheduler import OutOfTime
 
     try:
         with ProgressListener() as listener:
-            done = api.run(
+            result = api.run(
                 study,
                 out,
                 workers=workers,
@@ -102,20 +108,22 @@ def run(
                 backend=backend,
                 scheduler=scheduler,
                 storage=storage,
+                until_decided=until_decided,
+                report=lambda said: typer.echo(said, err=True),
             )
     except (KeyboardInterrupt, OutOfTime) as stop:
-        late = isinstance(stop, OutOfTime)
-        why = "stopped: limits.study_seconds are over" if late else "stopped"
+        timed_out = isinstance(stop, OutOfTime)
+        why = "stopped: limits.study_seconds reached" if timed_out else "stopped"
         typer.echo(f"scorebench: {why}; run the same command again to continue", err=True)
         # As a shell and timeout(1) say it.
-        _leave(124 if late else 130)
-    source = done.source
-    of_reports.print_board(source)
+        _leave(124 if timed_out else 130)
+    source = result.source
+    report_commands.print_board(source)
     if tensorboard:
         from .reports.tensorboard import write_tensorboard
 
         typer.echo(f"\ntensorboard --logdir {write_tensorboard(source)}")
-    typer.echo(f"\nreport: {done.directory / 'report.html'}")
+    typer.echo(f"\nreport: {result.directory / 'report.html'}")
 
 
 @app.command(epilog="Example: scorebench replay runs/quick dsm rings")
@@ -132,7 +140,7 @@ def replay(
         typer.Option(metavar="FILE", help="Also write it as a page, .html, or as .json."),
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Run the code that an archive brings along.")
+        bool, typer.Option("--trust", help="Run code bundled with the archive.")
     ] = False,
     workers: Workers = None,
 ) -> None:
@@ -140,7 +148,7 @@ def replay(
     if every and method is not None:
         raise UsageError(f"--all replays every method: leave out {method!r}, or --all")
     if not every and dataset is None and (method is not None or source.is_dir()):
-        raise UsageError("say what to replay: METHOD DATASET, or --all")
+        raise UsageError("nothing to replay: give METHOD DATASET, or --all")
     from .reports.api import cores
     from .reports.pages.certificate import certificate_view, check_form, write_certificate
     from .studies.certificate import certify
@@ -148,7 +156,7 @@ def replay(
     for path in certificate or ():
         check_form(path)
     found = certify(source, method, dataset, sampler, workers=workers or cores(), trust=trust)
-    of_reports.print_view(certificate_view(found))
+    report_commands.print_view(certificate_view(found))
     for path in certificate or ():
         write_certificate(found, path)
     if found.verdict == "differs":
@@ -189,18 +197,18 @@ def check(
         ),
     ],
 ) -> None:
-    """Try what a method, dataset or network promises; exit status 1 if a promise is broken."""
+    """Check a method, dataset or network; exit status 1 if a check fails."""
     from .bench.plugin_check import check as check_plugin
     from .reports.listings import check_view
 
     results = list(check_plugin(name))
-    of_reports.print_view(check_view(results))
+    report_commands.print_view(check_view(results))
     if any(result.problem for result in results):
         raise typer.Exit(1)
 
 
-app.add_typer(of_reports.commands)
-app.add_typer(of_studies.commands)
+app.add_typer(report_commands.commands)
+app.add_typer(study_commands.commands)
 app.add_typer(finding_command.commands)
 
 

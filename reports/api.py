@@ -1,7 +1,8 @@
 """The Python API: the commands as functions and methods, tables as DataFrames."""
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -180,6 +181,8 @@ def run(
     backend: str = "local",
     scheduler: str | None = None,
     storage: str | None = None,
+    until_decided: bool = False,
+    report: "Callable[[str], object] | None" = None,
 ) -> Study:
     """Run or resume a study and write its report; completed runs are skipped.
 
@@ -195,6 +198,9 @@ def run(
         scheduler: Address of the Dask scheduler (default: a local cluster is started).
         storage: Database URL for Optuna, ``"postgresql+psycopg://..."`` (default: a file in the
             run directory).
+        until_decided: Add restarts in rounds, up to ``decide.restarts``, until every pair of
+            methods is decided or shown to differ by less than ``decide.difference``.
+        report: Called with a sentence at each look at the results.
 
     Raises:
         UsageError: The study is invalid or does not match its run directory.
@@ -212,10 +218,50 @@ def run(
     directory = Path(out) if out is not None else Path("runs") / spec.name
     workers = cores() if workers is None else workers
     where = Where(backend, scheduler)
-    run_study(spec, directory, workers, listener, discard=discard, where=where, storage=storage)
-    finished = Study(directory)
+    for part in _rounds(spec, directory) if until_decided else [spec]:
+        began = time.monotonic()
+        run_study(part, directory, workers, listener, discard=discard, where=where, storage=storage)
+        finished = Study(directory)
+        if until_decided:
+            sentence, settled = _look(finished, part, time.monotonic() - began)
+            if report is not None:
+                report(sentence)
+            if settled:
+                break
     finished.report()
     return finished
+
+
+def _rounds(spec: StudySpec, directory: Path) -> list[StudySpec]:
+    """Give the study with more and more restarts, from where its run directory is."""
+    from ..studies.rundir.read import STUDY, read_study
+    from ..studies.specs.spec import Decide
+    from .ranking.until_decided import rounds
+
+    rule = spec.decide or Decide()
+    there = read_study(directory).search.restarts if (directory / STUDY).exists() else 1
+    further = [restarts for restarts in rounds(rule.restarts) if restarts >= there] or [there]
+    searches = [spec.search.model_copy(update={"restarts": restarts}) for restarts in further]
+    return [spec.model_copy(update={"search": search, "decide": rule}) for search in searches]
+
+
+def _look(study: Study, spec: StudySpec, seconds: float) -> tuple[str, bool]:
+    """Say what is open after a round and what the next one costs; whether nothing is left to do."""
+    from . import text
+    from .ranking.until_decided import rounds
+
+    evidence, rule = study.source.evidence, study.spec.decide
+    now, pairs = spec.search.restarts, evidence.open
+    further = [] if rule is None else [n for n in rounds(rule.restarts) if n > now]
+    if not pairs:
+        return f"{now} restarts: every pair is settled", True
+    names = text.listed([" and ".join(pair) for pair in pairs[:3]])
+    more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+    sentence = f"{now} restarts: {text.plural(len(pairs), 'pair')} open ({names}{more})"
+    if not further:
+        return f"{sentence}; decide.restarts reached", True
+    cost = text.seconds(seconds / now * (further[0] - now))
+    return f"{sentence}; the next look is at {further[0]} restarts, in about {cost}", False
 
 
 def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> StudySpec:

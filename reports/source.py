@@ -133,7 +133,7 @@ class Source:
     @cached_property
     def evidence(self) -> Evidence:
         """The results as ranked cells and contestants."""
-        return gather(self.results, self.study.objective, self.planned)
+        return gather(self.results, self.study.objective, self.planned, self.study.decide)
 
     @cached_property
     def pairs(self) -> list[Pair]:

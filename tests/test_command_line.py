@@ -172,7 +172,7 @@ def test_out_of_time_says_how_to_go_on(tiny_toml, tmp_path):
     command = ["run", tiny_toml, "--out", tmp_path / "out", "--workers", "1"]
     done = scorebench(*command, "-o", "limits.study_seconds=1e-3", check=124)
     assert done.stderr.strip().endswith(
-        "limits.study_seconds are over; run the same command again to continue"
+        "limits.study_seconds reached; run the same command again to continue"
     )
     assert done.stdout == ""
     scorebench(*command, check=0)

@@ -9,11 +9,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import combinations
 
 import pandas as pd
 
 from ...datasets.errors import UsageError
 from ...studies.cell import Cell
+from ...studies.specs.spec import Decide
 from ..text import listed
 from .cell_results import CellResults, losses
 from .pooled import Comparisons, pooled_cells, pooled_contestants
@@ -95,6 +97,17 @@ class Evidence:
     comparisons: Comparisons = field(default_factory=dict)
 
     @property
+    def open(self) -> list[tuple[str, str]]:
+        """Pairs of ranked contestants that are neither decided nor shown to be as good as equal."""
+        ranked = [c.label for c in self.contestants if c.rank is not None]
+        outcomes = {pair: self.comparisons.get((None, *pair)) for pair in combinations(ranked, 2)}
+        return [
+            pair
+            for pair, outcome in outcomes.items()
+            if outcome is None or not (outcome.decided or outcome.small)
+        ]
+
+    @property
     def restarts(self) -> int:
         """Most restarts of a cell: with one, results speak of configurations, not of methods."""
         return max((len(c.losses) if c.several else 1 for c in self.cells), default=1)
@@ -116,7 +129,12 @@ class Evidence:
         return compare(*common(*([(c.replicates, c.losses)] for c in (first, second))))
 
 
-def gather(results: pd.DataFrame, objective: str, expected: Iterable[Cell] = ()) -> Evidence:
+def gather(
+    results: pd.DataFrame,
+    objective: str,
+    expected: Iterable[Cell] = (),
+    rule: Decide | None = None,
+) -> Evidence:
     """Sort the rows of a study into cells and contestants, and rank them.
 
     Args:
@@ -124,6 +142,7 @@ def gather(results: pd.DataFrame, objective: str, expected: Iterable[Cell] = ())
         objective: Column of the ranking metric.
         expected: Planned cells; those without rows are missing cells, as are all combinations of
             method, dataset and sampler without rows.
+        rule: Of a study that adds restarts until it is decided.
 
     Raises:
         UsageError: A column is missing, or two configurations of a cell are confirmed.
@@ -154,7 +173,7 @@ def gather(results: pd.DataFrame, objective: str, expected: Iterable[Cell] = ())
     }
     comparisons: Comparisons = {}
     if several_restarts:
-        cells = pooled_cells(raw.values(), datasets, comparisons)
+        cells = pooled_cells(raw.values(), datasets, comparisons, rule)
     else:
         cells = [cell for dataset in datasets for cell in _ranked_cells(raw, dataset)]
     compared = tuple(d for d in datasets if any(c.dataset == d and not c.missing for c in cells))
@@ -169,7 +188,7 @@ def gather(results: pd.DataFrame, objective: str, expected: Iterable[Cell] = ())
         for method, sampler in pairs
     ]
     if several_restarts:
-        contestants = pooled_contestants(contestants, compared, comparisons)
+        contestants = pooled_contestants(contestants, compared, comparisons, rule)
     else:
         contestants = _ranked_contestants(contestants, compared)
     notes = _notes(contestants, cells, compared, datasets)

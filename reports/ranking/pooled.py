@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...studies.specs.spec import Decide
 from . import restarts
 from .cell_results import CellResults
 from .moderated import Means
 from .rank_intervals import closure, rank_intervals
 from .statistics import Array, Comparison, Estimate
-from .until_decided import restarts_needed
+from .until_decided import decide, restarts_needed, rounds
 
 if TYPE_CHECKING:
     from .evidence import Contestant
@@ -27,7 +28,10 @@ Comparisons = dict[tuple[str | None, str, str], Comparison]
 
 
 def pooled_cells(
-    cells: Iterable[CellResults], datasets: Sequence[str], comparisons: Comparisons
+    cells: Iterable[CellResults],
+    datasets: Sequence[str],
+    comparisons: Comparisons,
+    rule: Decide | None = None,
 ) -> list[CellResults]:
     """Estimate and rank the cells of each dataset; cells of a dataset by mean, missing ones last.
 
@@ -35,6 +39,7 @@ def pooled_cells(
         cells: All cells.
         datasets: Labels of the datasets.
         comparisons: Receives the comparisons of each dataset.
+        rule: Of a study that adds restarts until it is decided.
     """
     by_place = {(cell.label, cell.dataset): cell for cell in cells}
     labels = sorted({label for label, _ in by_place})
@@ -48,7 +53,7 @@ def pooled_cells(
             replace(by_place[labels[i], name], pooled=pooled)
             for i, pooled in zip(here, estimates, strict=True)
         ]
-        ranks = _compare(table[here], only, name, [labels[i] for i in here], comparisons)
+        ranks = _compare(table[here], only, name, [labels[i] for i in here], comparisons, rule)
         ranked = [replace(cell, rank=rank) for cell, rank in zip(known, ranks, strict=True)]
         ordered += sorted(ranked, key=lambda cell: (cell.mean, cell.cell))
         ordered += [by_place[label, name] for label in labels if by_place[label, name].missing]
@@ -56,7 +61,10 @@ def pooled_cells(
 
 
 def pooled_contestants(
-    contestants: Sequence["Contestant"], datasets: Sequence[str], comparisons: Comparisons
+    contestants: Sequence["Contestant"],
+    datasets: Sequence[str],
+    comparisons: Comparisons,
+    rule: Decide | None = None,
 ) -> list["Contestant"]:
     """Estimate and rank contestants across the datasets, those that miss one last.
 
@@ -64,6 +72,7 @@ def pooled_contestants(
         contestants: In any order.
         datasets: Those that are compared.
         comparisons: Receives the comparisons across the datasets.
+        rule: Of a study that adds restarts until it is decided.
     """
     complete = [
         contestant
@@ -77,7 +86,7 @@ def pooled_contestants(
     table = _table([[c.cells[name].normalised for name in datasets] for c in complete])
     estimates = _estimates(restarts.scores(table))
     labels = [contestant.label for contestant in complete]
-    ranks = _compare(table, slice(None), None, labels, comparisons)
+    ranks = _compare(table, slice(None), None, labels, comparisons, rule)
     chances = restarts.probability_best(table)
     ranked = [
         replace(
@@ -123,7 +132,12 @@ def _estimates(means: Means) -> list[Estimate]:
 
 
 def _compare(
-    table: Array, over: slice, dataset: str | None, labels: Sequence[str], comparisons: Comparisons
+    table: Array,
+    over: slice,
+    dataset: str | None,
+    labels: Sequence[str],
+    comparisons: Comparisons,
+    rule: Decide | None,
 ) -> list[tuple[int, int]]:
     """Compare all pairs and give the ranks that the claims leave open.
 
@@ -133,12 +147,20 @@ def _compare(
         dataset: Its name in ``comparisons``.
         labels: Labels of the methods.
         comparisons: Receives them, in both orders.
+        rule: Of a study that adds restarts until it is decided: each look at its results spends
+            a part of the chance of a false claim.
     """
     if len(labels) < 2:
         return [(1, 1)] * len(labels)
     outcome = restarts.compare(table, over)
     needed = restarts_needed(outcome)
-    known = outcome.better()
+    known, small = outcome.better(), np.zeros(len(outcome.first), dtype=bool)
+    looks = [] if rule is None else [n for n in rounds(rule.restarts) if n <= table.shape[-1]]
+    if rule is not None:
+        known = np.zeros_like(known)
+    if rule is not None and looks:
+        decision = decide(table, looks, rule.restarts, rule.difference, rule.error, over)
+        known, small = outcome.matrix(decision.direction), decision.small
     part = table[:, over]
     for pair, (i, j) in enumerate(zip(outcome.first, outcome.second, strict=True)):
         for a, b, sign in ((i, j, 1.0), (j, i, -1.0)):
@@ -150,6 +172,7 @@ def _compare(
                 int(shared.sum(-1).min()),
                 float(outcome.p_value[pair]),
                 decided=int(known[b, a]) - int(known[a, b]),
+                small=bool(small[pair]),
                 needed=float(needed[pair]),
             )
     return rank_intervals(closure(known))

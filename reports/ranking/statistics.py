@@ -113,6 +113,7 @@ class Comparison:
         p_value: P-value of "they are equal"; ``nan`` if the seeds do not allow a test.
         decided: -1 if the first was shown to be better, 1 if the second was, 0 if neither, all
             claims of the study together; ``None`` where ``p_value`` decides.
+        small: Whether the difference was shown to be smaller than what matters.
         needed: Further restarts that would decide it; ``nan`` if it is decided or unknown.
     """
 
@@ -121,6 +122,7 @@ class Comparison:
     seeds: int
     p_value: float
     decided: int | None = None
+    small: bool = False
     needed: float = math.nan
 
     def first_is_better(self, level: float) -> bool:

@@ -81,6 +81,7 @@ def decide(
     most: int,
     smallest: float | None = None,
     share: float = 1 - LEVEL,
+    over: slice = slice(None),
 ) -> Decision:
     """Settle the pairs that the looks so far carry; claims once made stand.
 
@@ -95,9 +96,10 @@ def decide(
         most: Restarts at which the study ends; the same at every look.
         smallest: Smallest difference of scores that matters, or ``None``.
         share: Chance of a false claim.
+        over: Datasets that the difference is over.
     """
     for look, part in zip(looks, parts(looks, most, share), strict=True):
-        found = compare(losses[..., :look])
+        found = compare(losses[..., :look], over)
         if look == looks[0]:
             direction = np.zeros_like(found.p_value)
             small = np.zeros(direction.shape, dtype=np.bool_)

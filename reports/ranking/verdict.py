@@ -254,7 +254,10 @@ def _about(evidence: Evidence) -> list[str]:
     front = [c for c in ranked if c.rank is not None and c.rank[0] == 1]
     if len(front) < 2:
         return []
-    needed = evidence.pair(front[0], front[-1]).needed
+    outcome = evidence.pair(front[0], front[-1])
+    if outcome.small:
+        return [f"{front[0].label} and {front[-1].label} differ by less than what matters."]
+    needed = outcome.needed
     if not math.isfinite(needed):
         return []
     return [

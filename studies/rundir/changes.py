@@ -32,7 +32,7 @@ BUDGETS = {
 }
 
 # Fields that no row depends on; the code of plug-ins is part of the keys of rows.
-FREE = ("name", "plugins", "limits")
+FREE = ("name", "plugins", "limits", "decide")
 
 # Reference rows are neither trained nor searched.
 _SEARCH_ONLY = ("objective", "search", "training.steps", "training.learning_rate")

@@ -15,6 +15,7 @@ from ...bench.plugins import PluginFile
 from .entries import Choices, Entry, Range
 from .spec import (
     Confirm,
+    Decide,
     Limits,
     OpenNetwork,
     ReferenceRows,
@@ -27,8 +28,8 @@ from .spec import (
 SCHEMA = Path(__file__).parents[1] / "schema.json"
 
 _TABLES: tuple[type[BaseModel], ...] = (
-    Training, Search, Confirm, ReferenceRows, StudyEvaluation, Limits, OpenNetwork, PluginFile,
-    Range, Choices,
+    Training, Search, Confirm, Decide, ReferenceRows, StudyEvaluation, Limits, OpenNetwork,
+    PluginFile, Range, Choices,
 )  # fmt: skip
 
 _PUBLISHED: dict[type[BaseModel], str] = {
@@ -51,6 +52,7 @@ def study_schema() -> dict[str, Any]:
     for open_table in (Training, OpenNetwork):
         fields = tables[open_table.__name__]["properties"]
         fields |= {name: _or_open(fields[name]) for name in open_table.leaves()}
+    schema["properties"]["decide"] = {"$ref": "#/$defs/Decide"}
     tables["Entry"] = _entry(tables["Entry"])
     _describe(schema, StudySpec)
     for model in _TABLES:

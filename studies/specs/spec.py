@@ -128,6 +128,21 @@ COMPUTE = ("train_evaluations", "sample_evaluations")
 """Costs that can be objectives, like metrics: they are counts, so they are reproducible."""
 
 
+class Decide(Frozen):
+    """When ``run --until-decided`` stops to add restarts.
+
+    Attributes:
+        restarts: Most restarts.
+        difference: Smallest difference of scores that matters: a pair that is shown to differ by
+            less is settled. Without it only a decided pair is.
+        error: Chance of a false claim, over all looks at the results together.
+    """
+
+    restarts: int = Field(12, ge=2, le=1000)
+    difference: float | None = Field(None, gt=0)
+    error: float = Field(0.05, gt=0, lt=0.5)
+
+
 class Limits(Frozen):
     """How long things may take. No result depends on it, other than those that took too long.
 
@@ -158,6 +173,7 @@ class StudySpec(Frozen):
         device: Where networks are trained and sampled from: ``cpu``, where every number comes back
             to the bit, or ``cuda``, where it comes back within tolerance.
         limits: How long things may take; not part of what results depend on.
+        decide: When ``run --until-decided`` stops to add restarts, and with what error.
         costs: What the list of ``objective`` holds after its first name.
     """
 
@@ -176,6 +192,7 @@ class StudySpec(Frozen):
     evaluation: StudyEvaluation = StudyEvaluation()
     device: Device = "cpu"
     limits: Limits = Limits()
+    decide: Decide | None = None
     costs: Names = ()
 
     @model_validator(mode="before")
