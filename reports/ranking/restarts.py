@@ -20,7 +20,7 @@ Bonferroni's correction:
 | log-normal, σ = 1, one 5× | 4.1 (7.4) | 6.0 (8.6) | 5.0 (9.0) | 47 (49) | 66 (74) | 73 (82) |
 
 Errors exceed 5 % on a single dataset where one method is both skewed and five times noisier: at
-R = 3 they are 8 and 9 % (7 and 9 %) for exponential and log-normal restarts.
+R = 3 they are 7.9 and 9.1 % (7.5 and 8.5 %) for exponential and log-normal restarts.
 """
 
 import math
