@@ -195,8 +195,8 @@ def _answer(
     sentence = f"{where} {labels} cannot be told apart: {quantity} {values}"
     half = widest.difference.half_width(level)
     if math.isfinite(half):
-        apart = "difference" if len(front) == 2 else "first and last differ by"
-        sentence += f", {apart} {_distance_of(widest.difference, level)}"
+        noun = "difference" if len(front) == 2 else "first and last differ by"
+        sentence += f", {noun} {_distance_of(widest.difference, level)}"
     sentence += f" ({seeds}{unit})"
     if behind := [side.label for i, side in enumerate(sides) if i not in front]:
         sentence += f"; {_few(behind)} {'is' if len(behind) == 1 else 'are'} not the best"
