@@ -28,34 +28,34 @@ class Cell(NamedTuple):
 
     @property
     def stem(self) -> str:
-        """The beginning of the names of the cell's files."""
+        """Start of the names of the cell's files."""
         number = [f"r{self.restart}"] if self.restart else []
         return "-".join([*self.labels, *number])
 
     @property
     def named(self) -> dict[str, str | int]:
-        """Columns of the cell in a table: the first restart goes without its number."""
+        """Columns of the cell in a table; the first restart has no number."""
         number = {"restart": self.restart} if self.restart else {}
         return dict(zip(self._fields, self.labels, strict=False)) | number
 
     @property
     def stored(self) -> list[str | int]:
-        """The cell as rows hold it: the first restart goes without its number."""
+        """The cell as stored in rows; the first restart has no number."""
         return [*self.labels, self.restart] if self.restart else list(self.labels)
 
 
 def restart_seed(seed: int, restart: int) -> int:
-    """Root seed of a restart, which is the study over again with that seed.
+    """Return the root seed of a restart; the restart equals a study with this seed.
 
     Args:
-        seed: Root seed of the study, and of its first restart.
+        seed: Root seed of the study and of its first restart.
         restart: Number of the restart.
     """
     return stream(seed, "restart", restart) if restart else seed
 
 
 class Slot(NamedTuple):
-    """The place of a row in its table, which no other row has.
+    """The unique place of a row in its table.
 
     Attributes:
         cell: The cell of the run.
@@ -71,7 +71,7 @@ class Slot(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A run that a cell asks for.
+    """A planned run of a cell.
 
     Attributes:
         slot: The slot of its row.

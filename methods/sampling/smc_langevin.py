@@ -10,14 +10,14 @@ from torch import Tensor
 from .. import samplers
 from .base import MemberRandom, Model, Sampler, Samples, Setting, thinned, tweedie
 
-# Points pushed through the model at a time: their activations then stay in the cache.
+# Points evaluated at a time, so that their activations fit in the cache.
 _ROWS = 4096
 
-# Points behind the few whose paths are drawn: fewer could not follow the temperatures.
+# Points simulated to draw the paths of a few: with fewer, weights are too uneven.
 _POPULATION = 1000
 
-# Share of proposals that step sizes aim at: the best for Metropolis-adjusted Langevin dynamics
-# (Roberts and Rosenthal 1998).
+# Share of accepted proposals that step sizes are tuned for: the optimum of Metropolis-adjusted
+# Langevin dynamics (Roberts and Rosenthal 1998).
 _ACCEPTANCE = 0.574
 
 _HALVINGS = 40
@@ -26,22 +26,22 @@ _HALVINGS = 40
 @samplers.register("smc_langevin")
 @dataclass(frozen=True)
 class SMCLangevin(Sampler):
-    """Points that are weighted and moved from a box to exp(-E): finds modes and their masses.
+    """Weighted, resampled points from a uniform box to exp(-E): gives each mode its mass.
 
     Annealed sequential Monte Carlo (Neal 2001; Del Moral, Doucet and Jasra 2006): points start
     uniformly in the box and follow the densities exp(-βE) on it from β = 0 to 1. Each β is the
     largest at which the effective sample size (Σw)²/Σw² falls by no more than the factor ``ess``
-    (Jasra et al. 2011). Points are drawn again in proportion to their weights, by systematic
-    resampling, when their effective number falls below half, and at β = 1. At every β they make
-    Langevin steps that are accepted or refused (as in ``mala``), of a size that acceptance tunes.
-    Needs an energy. Unlike ``langevin`` it has no bias from the start: the mass of a mode is
-    that of the model, up to the noise of n weighted points.
+    (Jasra et al. 2011). Points are resampled systematically when the effective sample size falls
+    below n/2, and at β = 1. At every β they make Langevin proposals that are accepted or rejected
+    (as in ``mala``); the step size is tuned to the acceptance. Needs an energy. Unlike
+    ``langevin`` it has no bias from the start: the mass of a mode is that of the model, up to the
+    noise of n weighted points.
 
     Attributes:
-        steps: Most proposals a point makes; the last one is at β = 1. Costs one evaluation of
-            energy and score each.
+        steps: Largest number of proposals per point; the last is at β = 1. Each costs one
+            evaluation of energy and score.
         moves: Proposals at each β.
-        ess: Share of the effective sample size that a β leaves.
+        ess: Least ratio of the effective sample sizes after and before a change of β.
         box: Points start uniformly in [-box, box]^d, and stay there.
         denoise: Whether to end with the mean of the clean point, for models of noisy data.
     """
@@ -71,7 +71,7 @@ class SMCLangevin(Sampler):
 
         def visit(x: Tensor, parents: Tensor | None) -> None:
             if parents is not None:
-                # A point goes on from its parent's path.
+                # A point inherits the path of its parent.
                 places[:] = [_pick(place, parents) for place in places]
             places.append(x.clone())
 
@@ -131,22 +131,22 @@ class _Swarm:
 
     @property
     def points(self) -> Tensor:
-        """Points, NaN where the energy is no number, shape (K, n, d)."""
+        """Points, NaN where the energy is not finite, shape (K, n, d)."""
         return self.x.masked_fill(self._energy.isinf()[..., None], torch.nan)
 
     def acceptance(self) -> Tensor:
-        """Share of the proposals that were accepted, shape (K,)."""
+        """Return the share of accepted proposals, shape (K,)."""
         shares = zip(self._accepted, self._proposals, strict=True)
         return torch.tensor([a / max(p, 1) for a, p in shares], device=self.x.device)
 
     def cool(self, ess: float, *, last: bool) -> Tensor | None:
-        """Raise β and weight the points; draw them again where their weights are uneven.
+        """Raise β and weight the points; resample members whose weights are uneven.
 
         Returns:
-            Number of each point's parent, shape (K, n); None if no member drew again.
+            Number of each point's parent, shape (K, n); None if no point was replaced.
         """
         n = self.x.shape[1]
-        # A member that moved at β = 1 has come to its end, whatever the others have still to do.
+        # A member that has moved at β = 1 is finished, even if others are not.
         self._moving = torch.tensor([beta < 1.0 for beta in self._beta], device=self.x.device)
         heights = self._rng.uniform(1).double()
         parents = torch.arange(n, device=self.x.device).repeat(len(self.x), 1)
@@ -167,14 +167,14 @@ class _Swarm:
         return parents
 
     def move(self) -> None:
-        """Propose a Langevin step to every point, and accept or refuse it."""
-        # Both numbers are drawn for all members, so that streams do not depend on temperatures.
+        """Propose a Langevin step for every point, and accept or reject it."""
+        # All members draw both, so that random streams do not depend on temperatures.
         noise, level = self._rng.normal_like(self.x), self._rng.uniform(self.x.shape[1]).log()
         beta = self.x.new_tensor(self._beta)[:, None, None]
         size = self.x.new_tensor(self._step_size)[:, None, None]
         there = self.x + 0.5 * size * beta * self._score + size.sqrt() * noise
         energy, score = self._look(there)
-        # (x - x' - ε/2 βs(x'))/√ε: the noise that the way back would have needed.
+        # (x - x' - ε/2 βs(x'))/√ε: the noise of the reverse proposal.
         back = noise + 0.5 * size.sqrt() * beta * (self._score + score)
         ways = 0.5 * (noise.square() - back.square()).sum(-1)
         inside = (there.abs() <= self._box).all(-1) & self._moving[:, None]
@@ -191,7 +191,7 @@ class _Swarm:
             self._step_size[k] *= math.exp(share - _ACCEPTANCE)
 
     def _look(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Energies (K, n), infinite where they are no number, and scores (K, n, d)."""
+        """Return energies (K, n), infinite where not finite, and scores (K, n, d)."""
         parts = [self._model.energy_and_score(rows) for rows in x.split(_ROWS, 1)]
         energies = [energy for energy, _ in parts if energy is not None]
         if len(energies) < len(parts):
@@ -202,13 +202,13 @@ class _Swarm:
 
 
 def _effective(log_weights: Tensor) -> float:
-    """Effective sample size (Σw)²/Σw² of weights, shape (n,)."""
+    """Return the effective sample size (Σw)²/Σw² of log weights, shape (n,)."""
     weights = torch.softmax(log_weights, 0)
     return 1.0 / float(weights.square().sum())
 
 
 def _following(log_weights: Tensor, energy: Tensor, beta: float, ess: float) -> float:
-    """The largest β up to 1 that leaves a share ``ess`` of the effective sample size."""
+    """Find the largest β up to 1 that keeps a share ``ess`` of the effective sample size."""
     goal = ess * _effective(log_weights)
 
     def enough(following: float) -> bool:
@@ -224,7 +224,7 @@ def _following(log_weights: Tensor, energy: Tensor, beta: float, ess: float) -> 
 
 
 def _systematic(log_weights: Tensor, height: Tensor) -> Tensor:
-    """Parents drawn in proportion to weights with one uniform number (Kitagawa 1996), (n,)."""
+    """Draw parents (n,) in proportion to weights with one uniform number (Kitagawa 1996)."""
     n = len(log_weights)
     cumulative = torch.softmax(log_weights, 0).cumsum(0)
     levels = (torch.arange(n, device=height.device) + height) / n
@@ -232,5 +232,5 @@ def _systematic(log_weights: Tensor, height: Tensor) -> Tensor:
 
 
 def _pick(x: Tensor, parents: Tensor) -> Tensor:
-    """Rows of points (K, n, d) by their numbers (K, n)."""
+    """Select points from (K, n, d) by their numbers (K, n)."""
     return x.gather(1, parents[..., None].expand(-1, -1, x.shape[-1]))

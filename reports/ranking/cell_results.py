@@ -37,15 +37,15 @@ class CellResults:
         label: Label of its contestant.
         objective: The ranking metric.
         search: Rows of the search.
-        confirm: Confirmed rows, by replicate.
+        confirm: Confirmed rows, by restart and replicate.
         truth: Losses between samples of the truth, shape (repetitions,): the noise floor.
         exact: Rows of the exact score with the same sampler.
         untrained: Losses of the untrained network with the same sampler, shape (repetitions,).
         others: Losses of further references with the same sampler, by name.
         scale: Mean loss of untrained networks minus the floor on this dataset.
         rank: Best and worst rank within the dataset that are compatible with the data.
-        pooled: Mean of the restarts, with an error that all restarts of the study inform.
-        several: Whether the study has several restarts, whose means then are compared.
+        pooled: Mean over several restarts, with an error from all restarts of the study.
+        several: Whether the study has several restarts, so that their means are compared.
     """
 
     cell: Cell
@@ -84,15 +84,15 @@ class CellResults:
 
     @cached_property
     def losses(self) -> Array:
-        """Losses that comparisons rest on: a mean per restart, of one restart its runs' losses."""
+        """Compared losses: the mean of each restart, or of one restart the loss of each run."""
         return self._by_restart(self.seeds)
 
     def _by_restart(self, values: Array) -> Array:
-        """Average values of runs within restarts, if the study has several."""
+        """Average the values of runs within restarts if the study has several."""
         if not self.several:
             return values
-        number = self.confirm["restart"].to_numpy()
-        return np.array([values[number == restart].mean() for restart in self.replicates])
+        restarts = self.confirm["restart"].to_numpy()
+        return np.array([values[restarts == restart].mean() for restart in self.replicates])
 
     @cached_property
     def oracle(self) -> Array:
@@ -118,7 +118,7 @@ class CellResults:
 
     @cached_property
     def replicates(self) -> Array:
-        """Numbers of the restarts, or of one restart's seeds, as ``losses``."""
+        """Numbers of the restarts, or of the seeds of one restart, in the order of ``losses``."""
         if self.several:
             return np.unique(self.confirm["restart"].to_numpy(dtype=np.float64))
         return self.confirm["replicate"].to_numpy(dtype=np.float64)
@@ -199,7 +199,7 @@ class CellResults:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Hyperparameters of the confirmed configuration, of the best restart if of several."""
+        """Hyperparameters of the confirmed configuration, of several restarts the best one's."""
         if self.missing:
             return {}
         rows = self.confirm

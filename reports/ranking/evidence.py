@@ -35,11 +35,11 @@ class Contestant:
         sampler: Label of the sampler.
         label: Label of the method, and of the sampler if there are several.
         cells: Results by dataset, missing cells included.
-        missing: Datasets that are confirmed for others but not for this contestant.
+        missing: Datasets confirmed for other contestants but not for this one.
         rank: Best and worst rank compatible with the data; ``None`` if it is not ranked.
         best: Probability that its true mean score is the smallest.
         tied: Labels of the ranked contestants that cannot be distinguished from it.
-        pooled: Its score, with an error that all restarts of the study inform.
+        pooled: Its score over several restarts, with an error from all restarts of the study.
     """
 
     method: str
@@ -85,7 +85,7 @@ class Evidence:
         contestants: Contestants by score; those that are not ranked are last.
         notes: Why something is not ranked, one sentence each.
         comparisons: Comparisons over restarts, by dataset (``None``: across all) and labels;
-            empty for a single restart, whose seeds are compared instead.
+            empty in a study of one restart, whose seeds are compared instead.
     """
 
     objective: str
@@ -109,7 +109,7 @@ class Evidence:
 
     @property
     def restarts(self) -> int:
-        """Most restarts of a cell: with one, results speak of configurations, not of methods."""
+        """Largest number of restarts of a cell; a single one only compares configurations."""
         return max((len(c.losses) if c.several else 1 for c in self.cells), default=1)
 
     def on(self, dataset: str) -> list[CellResults]:

@@ -1,7 +1,7 @@
-"""Studies of several restarts, from cells to ranks: every claim rests on restarts.
+"""Estimates and ranks of cells and contestants in studies of several restarts.
 
-Spreads of all cells inform each other (``moderated.py``), so cells and contestants are estimated
-and compared together (``restarts.py``).
+Variances are estimated jointly over all cells (``moderated.py``), so cells and contestants are
+estimated and compared together (``restarts.py``).
 """
 
 import math
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .evidence import Contestant
 
 Comparisons = dict[tuple[str | None, str, str], Comparison]
-"""Comparisons by dataset (``None``: across all) and the labels of both contestants."""
+"""Comparisons by dataset (``None``: across all) and labels of the two contestants."""
 
 
 def pooled_cells(
@@ -33,30 +33,30 @@ def pooled_cells(
     comparisons: Comparisons,
     rule: Decide | None = None,
 ) -> list[CellResults]:
-    """Estimate and rank the cells of each dataset; cells of a dataset by mean, missing ones last.
+    """Estimate and rank the cells of each dataset; sorted by mean, missing cells last.
 
     Args:
         cells: All cells.
         datasets: Labels of the datasets.
         comparisons: Receives the comparisons of each dataset.
-        rule: Of a study that adds restarts until it is decided.
+        rule: Rule of a study that adds restarts until it is decided.
     """
-    by_place = {(cell.label, cell.dataset): cell for cell in cells}
-    labels = sorted({label for label, _ in by_place})
-    table = _table([[by_place[label, name].losses for name in datasets] for label in labels])
+    by_label = {(cell.label, cell.dataset): cell for cell in cells}
+    labels = sorted({label for label, _ in by_label})
+    table = _table([[by_label[label, name].losses for name in datasets] for label in labels])
     ordered: list[CellResults] = []
-    for place, name in enumerate(datasets):
-        here = [i for i, label in enumerate(labels) if not by_place[label, name].missing]
-        only = slice(place, place + 1)
-        estimates = _estimates(restarts.scores(table[here][:, only]))
-        known = [
-            replace(by_place[labels[i], name], pooled=pooled)
-            for i, pooled in zip(here, estimates, strict=True)
+    for number, name in enumerate(datasets):
+        rows = [i for i, label in enumerate(labels) if not by_label[label, name].missing]
+        confirmed = [labels[i] for i in rows]
+        dataset = slice(number, number + 1)
+        estimates = _estimates(restarts.scores(table[rows][:, dataset]))
+        ranks = _compare(table[rows], dataset, name, confirmed, comparisons, rule)
+        ranked = [
+            replace(by_label[label, name], pooled=pooled, rank=rank)
+            for label, pooled, rank in zip(confirmed, estimates, ranks, strict=True)
         ]
-        ranks = _compare(table[here], only, name, [labels[i] for i in here], comparisons, rule)
-        ranked = [replace(cell, rank=rank) for cell, rank in zip(known, ranks, strict=True)]
         ordered += sorted(ranked, key=lambda cell: (cell.mean, cell.cell))
-        ordered += [by_place[label, name] for label in labels if by_place[label, name].missing]
+        ordered += [by_label[label, name] for label in labels if by_label[label, name].missing]
     return ordered
 
 
@@ -66,13 +66,13 @@ def pooled_contestants(
     comparisons: Comparisons,
     rule: Decide | None = None,
 ) -> list["Contestant"]:
-    """Estimate and rank contestants across the datasets, those that miss one last.
+    """Estimate and rank contestants across datasets; those that miss a dataset come last.
 
     Args:
-        contestants: In any order.
-        datasets: Those that are compared.
+        contestants: Contestants in any order.
+        datasets: Labels of the compared datasets.
         comparisons: Receives the comparisons across the datasets.
-        rule: Of a study that adds restarts until it is decided.
+        rule: Rule of a study that adds restarts until it is decided.
     """
     complete = [
         contestant
@@ -87,12 +87,12 @@ def pooled_contestants(
     estimates = _estimates(restarts.scores(table))
     labels = [contestant.label for contestant in complete]
     ranks = _compare(table, slice(None), None, labels, comparisons, rule)
-    chances = restarts.probability_best(table)
+    probabilities = restarts.probability_best(table)
     ranked = [
         replace(
             contestant,
             rank=rank,
-            best=float(chance),
+            best=float(probability),
             pooled=pooled,
             tied=tuple(
                 label
@@ -101,23 +101,23 @@ def pooled_contestants(
                 and not comparisons[None, contestant.label, label].decided
             ),
         )
-        for contestant, rank, chance, pooled in zip(
-            complete, ranks, chances, estimates, strict=True
+        for contestant, rank, probability, pooled in zip(
+            complete, ranks, probabilities, estimates, strict=True
         )
     ]
     return sorted(ranked, key=lambda c: (c.score.value, c.label)) + others
 
 
 def _table(values: Sequence[Sequence[Array]]) -> Array:
-    """Losses of methods on datasets as one array, padded with ``nan`` at the end of restarts."""
-    most = max((len(block) for row in values for block in row), default=0)
+    """Return losses, shape (methods, datasets, restarts), padded with ``nan``."""
+    most = max((len(losses) for row in values for losses in row), default=0)
     return np.array(
-        [[[*block, *[math.nan] * (most - len(block))] for block in row] for row in values]
+        [[[*losses, *[math.nan] * (most - len(losses))] for losses in row] for row in values]
     )
 
 
 def _estimates(means: Means) -> list[Estimate]:
-    """Means of several methods, with Hall's intervals."""
+    """Return the mean of each method, with Hall's intervals."""
 
     def limits(method: int, level: float) -> tuple[float, float]:
         low, high = means.hall((1 - level) / 2)
@@ -139,54 +139,55 @@ def _compare(
     comparisons: Comparisons,
     rule: Decide | None,
 ) -> list[tuple[int, int]]:
-    """Compare all pairs and give the ranks that the claims leave open.
+    """Compare all pairs and return the best and worst rank of each method.
 
     Args:
         table: Losses, shape (methods, datasets, restarts).
-        over: The datasets of the comparison; all of them lend their spreads.
-        dataset: Its name in ``comparisons``.
+        over: Datasets that are averaged; variances are moderated over all datasets.
+        dataset: Label of the dataset in ``comparisons``, or ``None``.
         labels: Labels of the methods.
-        comparisons: Receives them, in both orders.
-        rule: Of a study that adds restarts until it is decided: each look at its results spends
-            a part of the chance of a false claim.
+        comparisons: Receives the comparisons, in both orders of a pair.
+        rule: Rule of a study that adds restarts until it is decided: each look at its results
+            spends a part of the probability of a false claim.
     """
     if len(labels) < 2:
         return [(1, 1)] * len(labels)
     outcome = restarts.compare(table, over)
     needed = restarts_needed(outcome)
-    known, small = outcome.better(), np.zeros(len(outcome.first), dtype=bool)
-    looks = [] if rule is None else [n for n in rounds(rule.restarts) if n <= table.shape[-1]]
+    better, small = outcome.better(), np.zeros(len(outcome.first), dtype=np.bool_)
     if rule is not None:
-        known = np.zeros_like(known)
-    if rule is not None and looks:
-        decision = decide(table, looks, rule.restarts, rule.difference, rule.error, over)
-        known, small = outcome.matrix(decision.direction), decision.small
-    part = table[:, over]
+        looks = [look for look in rounds(rule.restarts) if look <= table.shape[-1]]
+        better = np.zeros_like(better)
+        if looks:
+            decision = decide(table, looks, rule.restarts, rule.difference, rule.error, over)
+            better, small = outcome.matrix(decision.direction), decision.small
+    losses = table[:, over]
     for pair, (i, j) in enumerate(zip(outcome.first, outcome.second, strict=True)):
         for a, b, sign in ((i, j, 1.0), (j, i, -1.0)):
-            shared = ~np.isnan(part[a]) & ~np.isnan(part[b])
-            wins = (part[a] < part[b])[shared].mean() + 0.5 * (part[a] == part[b])[shared].mean()
+            common = ~np.isnan(losses[a]) & ~np.isnan(losses[b])
+            first, second = losses[a][common], losses[b][common]
+            wins = (first < second).mean() + 0.5 * (first == second).mean()
             comparisons[dataset, labels[a], labels[b]] = Comparison(
                 _difference(outcome, pair, sign),
                 float(wins),
-                int(shared.sum(-1).min()),
+                int(common.sum(-1).min()),
                 float(outcome.p_value[pair]),
-                decided=int(known[b, a]) - int(known[a, b]),
+                decided=int(better[b, a]) - int(better[a, b]),
                 small=bool(small[pair]),
                 needed=float(needed[pair]),
             )
-    return rank_intervals(closure(known))
+    return rank_intervals(closure(better))
 
 
 def _difference(outcome: restarts.Comparisons, pair: int, sign: float) -> Estimate:
-    """The difference of a pair, or of the pair turned round."""
+    """Return the difference of a pair, or with sign -1 of the reversed pair."""
     means = outcome.difference
 
     def limits(level: float) -> tuple[float, float]:
-        # ``level`` is that of one pair of many, and ``interval`` shares among the pairs itself.
+        # ``level`` is that of a single pair; ``interval`` divides its share among all pairs.
         low, high = outcome.interval((1 - level) * len(outcome.first))
-        ends = sorted((sign * float(low[pair]), sign * float(high[pair])))
-        return ends[0], ends[1]
+        lower, upper = sorted((sign * float(low[pair]), sign * float(high[pair])))
+        return lower, upper
 
     return Estimate(
         sign * float(means.value[pair]),

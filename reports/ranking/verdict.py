@@ -21,7 +21,7 @@ class _Side:
     Attributes:
         label: Its label.
         estimate: Its score across datasets, or its loss on one dataset.
-        rank: Best and worst rank compatible with the seeds.
+        rank: Best and worst rank compatible with the data.
         failed: Number of failed confirmation runs.
         count: Number of restarts, or of one restart's seeds, on the dataset with the fewest.
     """
@@ -78,7 +78,7 @@ def _few(labels: Sequence[str]) -> str:
 
 
 def answer(evidence: Evidence) -> str:
-    """Say in one sentence which method is best, if the seeds support it."""
+    """Say in one sentence which method is best, if the data support it."""
     if not evidence.compared:
         return "Nothing is confirmed yet, so there is no answer yet."
     if len(evidence.compared) == 1:
@@ -136,19 +136,19 @@ def _of(compared: int, total: int, what: str) -> str:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What a sentence is about: methods, or one configuration of each.
+    """The subject of a sentence: methods, or one configuration of each.
 
     Attributes:
-        one: Before the label of a method.
-        several: Before labels of several.
-        verb: Of one.
-        counted: What the numbers rest on.
+        one: Words before the label of one method.
+        several: Words before the labels of several methods.
+        verb: Verb after one method.
+        unit: Unit of the confirmation, "restart" or "seed".
     """
 
     one: str
     several: str
     verb: str
-    counted: str
+    unit: str
 
 
 _METHODS = _Subject("", "", "is", "restart")
@@ -157,7 +157,7 @@ _GIVEN = _Subject("the settings given for ", "the settings given for ", "are", "
 
 
 def _subject(evidence: Evidence) -> _Subject:
-    """One restart speaks of its configurations, several speak of methods."""
+    """Return methods for several restarts, configurations for one."""
     if evidence.restarts > 1:
         return _METHODS
     return _FOUND if any(len(results.search) for results in evidence.cells) else _GIVEN
@@ -168,7 +168,7 @@ def _answer(
 ) -> str:
     if not sides:
         return f"{where} nothing is confirmed yet."
-    seeds = _counted(sides, subject.counted)
+    seeds = _counted(sides, subject.unit)
     if len(sides) == 1:
         only = sides[0]
         half = only.estimate.half_width()
@@ -195,8 +195,8 @@ def _answer(
     sentence = f"{where} {labels} cannot be told apart: {quantity} {values}"
     half = widest.difference.half_width(level)
     if math.isfinite(half):
-        apart = "difference" if len(front) == 2 else "first and last differ by"
-        sentence += f", {apart} {_distance_of(widest.difference, level)}"
+        noun = "difference" if len(front) == 2 else "first and last differ by"
+        sentence += f", {noun} {_distance_of(widest.difference, level)}"
     sentence += f" ({seeds}{unit})"
     if behind := [side.label for i, side in enumerate(sides) if i not in front]:
         sentence += f"; {_few(behind)} {'is' if len(behind) == 1 else 'are'} not the best"
@@ -217,7 +217,7 @@ def _gap(sides: Sequence[_Side], outcome: Comparison, rival: int, level: float) 
 
 
 def _distance_of(difference: Estimate, level: float) -> str:
-    """A difference without its sign, and how far it reaches."""
+    """Return the size of a difference with its interval."""
     if difference.limits is None:
         return text.measured(abs(difference.value), difference.half_width(level))
     sign = -1.0 if difference.value < 0 else 1.0
@@ -242,14 +242,14 @@ def remarks(evidence: Evidence) -> list[str]:
 
 
 def _about(evidence: Evidence) -> list[str]:
-    """Say what a single restart leaves open, or how many more would decide the front."""
+    """Say that one restart does not compare methods, or how many more would decide a tie."""
     ranked = [c for c in evidence.contestants if c.rank is not None]
     if evidence.restarts < 2:
         if _subject(evidence) is _GIVEN or len(evidence.contestants) < 2:
             return []
         return [
-            "One search per cell: nothing is known yet about the methods themselves, which "
-            "search.restarts = 3 would compare."
+            "One search per cell compares configurations only; "
+            "set search.restarts = 3 to compare methods."
         ]
     front = [c for c in ranked if c.rank is not None and c.rank[0] == 1]
     if len(front) < 2:
@@ -262,7 +262,7 @@ def _about(evidence: Evidence) -> list[str]:
         return []
     return [
         f"About {text.plural(int(needed), 'more restart')} would tell {front[0].label} from "
-        f"{front[-1].label}, if they differ as it looks now."
+        f"{front[-1].label}, if the difference stays as it is."
     ]
 
 

@@ -1,10 +1,10 @@
-"""Whole studies of identical methods: how often does the board name a winner that is none?
+"""False winners on the leaderboards of whole studies of identical methods.
 
     python -m tests.calibration.end_to_end [STUDIES] [RESTARTS]
 
-The planner, the search, the confirmation and the board are the real ones; only the runs are
-arithmetic. A run has the quality of its configuration, which the search finds more or less well
-(luck of the search), luck of its seed, and noise that it shares with the same run of every method.
+Planner, search, confirmation and leaderboard are those of the product; only the runs are replaced
+by arithmetic. The loss of a run is the quality of its configuration (which varies with the search),
+noise of its seed, and noise that the same run of every method shares.
 """
 
 import hashlib
@@ -30,11 +30,11 @@ LAWS = {
 }
 
 
-class LuckyEngine(FakeEngine):
-    """Runs whose values are the configuration's quality and luck.
+class NoisyEngine(FakeEngine):
+    """An engine whose losses are the quality of the configuration plus noise.
 
     Args:
-        law: Of the luck of seeds: a key of ``LAWS``.
+        law: Distribution of the noise of seeds, a key of ``LAWS``.
         failing: Share of confirmation runs that fail.
     """
 
@@ -46,22 +46,22 @@ class LuckyEngine(FakeEngine):
         return ("plane", "ring", "disc", "cube") if kind == "dataset" else super().names(kind)
 
     def _run(self, spec, keep):
-        def numbers(*parts):
+        def generator(*parts):
             text = "\n".join(map(str, parts)).encode()
             return np.random.default_rng(int.from_bytes(hashlib.sha256(text).digest()[:8], "big"))
 
-        place = spec.seed, spec.phase, spec.replicate, spec.dataset.name
-        own = numbers(*place, spec.canonical())
+        slot = spec.seed, spec.phase, spec.replicate, spec.dataset.name
+        own = generator(*slot, spec.canonical())
         if spec.phase == "confirm" and own.random() < self.failing:
-            failure = Failure(stage="train", reason="by chance")
+            failure = Failure(stage="train", reason="random failure")
             return FakeOutcome(RunResult(key=self.key(spec), state="failed", failure=failure), None)
         if spec.phase == "reference":
             value = 1.0 if spec.method.name == "untrained" else 0.0
             value += 0.01 * own.normal()
         else:
-            # Options of the label tell the copies of a method apart, and change nothing else.
+            # The label distinguishes the copies of a method and changes nothing else.
             quality = 0.02 * math.log(spec.method.options["sigma"] / 0.1) ** 2
-            common = 0.02 * numbers("common", *place).normal()
+            common = 0.02 * generator("common", *slot).normal()
             value = 0.3 + quality + 0.03 * LAWS[self.law](own) + common
         metrics = {"fit": value, "mmd": value, "sw1": value, "sw2": value}
         result = RunResult(key=self.key(spec), state="ok", metrics=metrics)
@@ -72,7 +72,7 @@ class LuckyEngine(FakeEngine):
 
 
 def null_study(seed: int, restarts: int):
-    """A study of identical methods, each with its own search."""
+    """Return a study of identical methods, each with its own search."""
     return make_study(
         seed=seed,
         methods=[{"name": "alpha", "label": f"alpha_{n}"} for n in range(METHODS)],
@@ -85,8 +85,8 @@ def null_study(seed: int, restarts: int):
     )  # fmt: skip
 
 
-def claims(seed: int, restarts: int, engine: LuckyEngine) -> tuple[bool, bool]:
-    """Whether a null study names a best method, and whether it decides any pair."""
+def claims(seed: int, restarts: int, engine: NoisyEngine) -> tuple[bool, bool]:
+    """Return whether a null study names a best method, and whether it decides any pair."""
     with tempfile.TemporaryDirectory() as folder:
         run(null_study(seed, restarts), Path(folder) / "out", engine=engine)
         evidence = Study(Path(folder) / "out").source.evidence
@@ -96,14 +96,14 @@ def claims(seed: int, restarts: int, engine: LuckyEngine) -> tuple[bool, bool]:
 
 
 def main() -> None:
-    """Print the share of null studies with a winner, and with any claim."""
+    """Print the shares of null studies with a winner, and with any claim."""
     studies = int(sys.argv[1]) if len(sys.argv) > 1 else 50
     restarts = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     for law in LAWS:
         for failing in (0.0, 0.05):
-            engine = LuckyEngine(law, failing)
-            found = np.array([claims(seed, restarts, engine) for seed in range(studies)])
-            winner, claim = 100 * found.mean(0)
+            engine = NoisyEngine(law, failing)
+            flags = np.array([claims(seed, restarts, engine) for seed in range(studies)])
+            winner, claim = 100 * flags.mean(0)
             print(
                 f"{law}, {failing:.0%} failing, {restarts} restarts, {studies} studies: "
                 f"winner {winner:.1f} %, any claim {claim:.1f} %",

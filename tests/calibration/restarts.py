@@ -1,8 +1,8 @@
-"""How well the statistics of restarts keep their promises, on simulated studies.
+"""Calibration of the statistics of restarts on simulated studies.
 
-``python -m tests.calibration.restarts [studies]`` prints the tables; 2,000 studies
-a line take ten minutes. Losses are dataset scale × method scale × luck of the restart, plus what
-all methods share in a restart, of the same law.
+``python -m tests.calibration.restarts [STUDIES]`` prints the tables; 2,000 studies per line take
+ten minutes. A loss is dataset scale × (method scale × noise of the restart + noise that all methods
+share in the restart), both noises with the same distribution.
 """
 
 import sys
@@ -16,19 +16,19 @@ from scorebench.reports.ranking.statistics import Array
 from scorebench.reports.ranking.until_decided import decide, restarts_needed, rounds
 
 SCALES = np.array([1.0, 0.5, 0.2, 2.0])
-"""Spread of single restarts by dataset."""
+"""Standard deviation of single restarts by dataset."""
 NOISIER = 5.0
 MOST = 12
 
 
 @dataclass(frozen=True)
 class Law:
-    """A law of the luck of a restart, of mean 0 and standard deviation 1.
+    """A distribution of the noise of restarts, with mean 0 and standard deviation 1.
 
     Attributes:
-        shape: "normal", "exponential", or the sigma of a log-normal law.
-        unequal: "" for equal spreads, "method" where the first is five times noisier, "cells"
-            where the spread of every cell is log-normal (sigma 1).
+        shape: "normal", "exponential", or the sigma of a log-normal distribution.
+        unequal: "" for equal spreads, "method" if the first method is five times noisier, "cells"
+            if the spread of every cell is log-normal (sigma 1).
     """
 
     shape: str
@@ -40,26 +40,26 @@ class Law:
             shape + {"": "", "method": ", one 5× noisier", "cells": ", cells unequal"}[self.unequal]
         )
 
-    def luck(self, generator: np.random.Generator, size: tuple[int, ...]) -> Array:
+    def draw(self, generator: np.random.Generator, size: tuple[int, ...]) -> Array:
         if self.shape == "normal":
             return generator.standard_normal(size)
         if self.shape == "exponential":
             return generator.exponential(size=size) - 1
-        v = float(self.shape) ** 2
-        values = np.exp(float(self.shape) * generator.standard_normal(size)) - np.exp(v / 2)
-        return values / np.sqrt((np.exp(v) - 1) * np.exp(v))
+        variance = float(self.shape) ** 2
+        values = np.exp(float(self.shape) * generator.standard_normal(size)) - np.exp(variance / 2)
+        return values / np.sqrt((np.exp(variance) - 1) * np.exp(variance))
 
     def studies(
         self, generator: np.random.Generator, count: int, methods: int, datasets: int, restarts: int
     ) -> Array:
-        """Losses of identical methods, shape (count, methods, datasets, restarts)."""
-        own = self.luck(generator, (count, methods, datasets, restarts))
+        """Draw losses of identical methods, shape (count, methods, datasets, restarts)."""
+        own = self.draw(generator, (count, methods, datasets, restarts))
         if self.unequal == "method":
             own[:, 0] *= NOISIER
         if self.unequal == "cells":
             own *= np.exp(generator.standard_normal((count, methods, datasets, 1)))
-        together = self.luck(generator, (count, 1, datasets, restarts))
-        return (own + together) * SCALES[:datasets, None]
+        shared = self.draw(generator, (count, 1, datasets, restarts))
+        return (own + shared) * SCALES[:datasets, None]
 
 
 LAWS = (
@@ -69,27 +69,28 @@ LAWS = (
 
 
 def unit(datasets: int, restarts: int) -> float:
-    """Standard error of the difference of two methods of equal spread."""
+    """Return the standard error of the difference of two methods of equal spread."""
     return float(np.sqrt((SCALES[:datasets] ** 2).sum() * 2 / restarts)) / datasets
 
 
 def plain(losses: Array) -> Array:
-    """p-values of paired t tests with Satterthwaite's degrees of freedom: nothing borrowed."""
+    """Return p-values of paired t tests (Satterthwaite), without moderation."""
     first, second = np.triu_indices(losses.shape[-3], 1)
     restarts = losses.shape[-1]
-    apart = losses[:, first] - losses[:, second]
-    parts = apart.var(-1, ddof=1) / restarts
-    freedom = parts.sum(-1) ** 2 * (restarts - 1) / (parts**2).sum(-1)
-    t = apart.mean((-2, -1)) / np.sqrt(parts.sum(-1)) * apart.shape[-2]
+    differences = losses[:, first] - losses[:, second]
+    variances = differences.var(-1, ddof=1) / restarts
+    freedom = variances.sum(-1) ** 2 * (restarts - 1) / (variances**2).sum(-1)
+    t = differences.mean((-2, -1)) / np.sqrt(variances.sum(-1)) * differences.shape[-2]
     return np.asarray(2 * stats.t.sf(np.abs(t), freedom))
 
 
 def percent(flags: Array) -> str:
+    """Format the share of true flags in %."""
     return f"{100 * np.mean(flags):5.1f}"
 
 
 def null_errors(law: Law, methods: int, datasets: int, restarts: int, count: int, seed: int = 0):
-    """Studies of identical methods in which something is claimed: now, and with plain tests."""
+    """Return in which studies of identical methods any pair is decided: here, and plain."""
     losses = law.studies(np.random.default_rng(seed), count, methods, datasets, restarts)
     pairs = methods * (methods - 1) // 2
     return (
@@ -99,12 +100,13 @@ def null_errors(law: Law, methods: int, datasets: int, restarts: int, count: int
 
 
 def null_errors_with_looks(law: Law, methods: int, datasets: int, count: int, seed: int = 0):
+    """Return in which studies of identical methods any pair is decided at any look."""
     losses = law.studies(np.random.default_rng(seed), count, methods, datasets, MOST)
     return (decide(losses, rounds(MOST), MOST).direction != 0).any(-1)
 
 
 def power(law: Law, methods: int, datasets: int, restarts: int, count: int, seed: int = 0):
-    """Whether the last two methods, 3.9 standard errors apart, are told apart: now, and plain."""
+    """Return in which studies a difference of 3.9 standard errors is decided: here, and plain."""
     losses = law.studies(np.random.default_rng(seed), count, methods, datasets, restarts)
     losses[:, -1] += 3.9 * unit(datasets, restarts)
     pairs = methods * (methods - 1) // 2
@@ -112,7 +114,7 @@ def power(law: Law, methods: int, datasets: int, restarts: int, count: int, seed
 
 
 def partly_null(law: Law, methods: int, datasets: int, restarts: int, count: int, seed: int = 0):
-    """Studies with a false claim where the second half of the methods is truly worse."""
+    """Return which studies make a false claim if the second half of the methods is worse."""
     losses = law.studies(np.random.default_rng(seed), count, methods, datasets, restarts)
     half = methods // 2
     losses[:, half:] += 8 * unit(datasets, restarts)
@@ -122,26 +124,26 @@ def partly_null(law: Law, methods: int, datasets: int, restarts: int, count: int
 
 
 def coverage(law: Law, datasets: int, restarts: int, count: int, seed: int = 0):
-    """Whether each score's 95 % interval holds the truth, 0; shape (studies, methods)."""
+    """Return which 95 % intervals of scores cover the truth, 0; shape (studies, methods)."""
     losses = law.studies(np.random.default_rng(seed), count, 4, datasets, restarts)
-    found = scores(losses)
+    means = scores(losses)
     return tuple(
-        (low <= 0) & (high >= 0) for low, high in (found.hall(0.025), found.student(0.025))
+        (low <= 0) & (high >= 0) for low, high in (means.hall(0.025), means.student(0.025))
     )
 
 
-def promised(law: Law, datasets: int, pilot: int, apart: float, count: int, seed: int = 0):
-    """Power reached with the restarts that a pilot study asks for when it sees the true difference.
+def forecast_power(law: Law, datasets: int, pilot: int, gap: float, count: int, seed: int = 0):
+    """Return the power with the restarts that a pilot study of the true difference asks for.
 
     Args:
-        apart: Difference of the last two of four methods, in spreads of a restart's difference.
+        gap: Difference of the last two of four methods, in spreads of a restart's difference.
     """
     generator = np.random.default_rng(seed)
-    shift = apart * unit(datasets, 1)
-    seen = compare(law.studies(generator, count, 4, datasets, pilot))
-    seen.difference.value[:, -1] = shift
-    seen.p_value[:] = 1.0
-    total = pilot + np.minimum(restarts_needed(seen)[:, -1], 200).astype(int)
+    shift = gap * unit(datasets, 1)
+    comparisons = compare(law.studies(generator, count, 4, datasets, pilot))
+    comparisons.difference.value[:, -1] = shift
+    comparisons.p_value[:] = 1.0
+    total = pilot + np.minimum(restarts_needed(comparisons)[:, -1], 200).astype(int)
     decided = np.zeros(count, dtype=bool)
     for restarts in np.unique(total):
         rows = total == restarts
@@ -154,54 +156,61 @@ def promised(law: Law, datasets: int, pilot: int, apart: float, count: int, seed
 def best_calibration(
     law: Law, methods: int, datasets: int, restarts: int, count: int, seed: int = 0
 ):
-    """Mean forecast and frequency in five bins of Pr(best); true scores are normal.
+    """Compare Pr(best) with frequencies in five bins; true scores are normal.
 
     Returns:
-        Forecast, frequency and size per bin, each of shape (5,).
+        Mean Pr(best), frequency and size per bin, each of shape (5,).
     """
     generator = np.random.default_rng(seed)
     losses = law.studies(generator, count, methods, datasets, restarts)
     width = unit(datasets, restarts) * generator.choice([0.5, 1.0, 2.0, 4.0], (count, 1))
     truth = width * generator.standard_normal((count, methods))
     losses += truth[..., None, None]
-    said = np.array([probability_best(study, draws=1000) for study in losses])
+    probability = np.array([probability_best(study, draws=1000) for study in losses])
     best = truth == truth.min(1, keepdims=True)
-    bins = np.minimum((said * 5).astype(int), 4)
+    bins = np.minimum((probability * 5).astype(int), 4)
     size = np.array([(bins == b).sum() for b in range(5)])
-    mean = [np.array([x[bins == b].mean() for b in range(5)]) for x in (said, best)]
-    return mean[0], mean[1], size
+    mean, frequency = (
+        np.array([values[bins == b].mean() for b in range(5)]) for values in (probability, best)
+    )
+    return mean, frequency, size
 
 
 def failures(rate: float, datasets: int, restarts: int, count: int, seed: int = 0):
-    """Claims among identical methods whose restarts fail independently."""
+    """Return in which studies of identical methods with random failures any pair is decided."""
     generator = np.random.default_rng(seed)
     losses = Law("normal").studies(generator, count, 4, datasets, restarts)
     losses[generator.random(losses.shape) < rate] = np.inf
     return (compare(losses).adjusted() <= 0.05).any(-1)
 
 
-def rounds_needed(law: Law, datasets: int, apart: float, small: float, count: int, seed: int = 0):
-    """The last two of four methods, ``apart``, with what is smaller than ``small`` of no interest.
+def rounds_needed(law: Law, datasets: int, gap: float, small: float, count: int, seed: int = 0):
+    """Compare four methods in rounds; the last differs from the others by ``gap``.
 
-    Both in standard errors at the most restarts.
+    Args:
+        gap: The difference, in standard errors after the most restarts.
+        small: Smallest difference that matters, in the same unit.
 
     Returns:
-        Per study: decided, called small, restarts when settled; and whether any claim is false.
+        Per study, of the last two methods: whether they are decided, whether the difference is
+        called small, the restarts when settled; and whether any claim of the study is false.
     """
     losses = law.studies(np.random.default_rng(seed), count, 4, datasets, MOST)
-    losses[:, -1] += apart * unit(datasets, MOST)
-    found = decide(losses, rounds(MOST), MOST, small * unit(datasets, MOST))
-    moved = found.last.second == 3
-    wrong = (found.direction != 0) & ~moved | (found.direction > 0) & (apart > 0)
-    wrong |= found.small & moved & (apart >= small)
-    at = np.where(found.settled_at > 0, found.settled_at, MOST)[:, -1]
-    return found.direction[:, -1] < 0, found.small[:, -1], at, wrong.any(-1)
+    losses[:, -1] += gap * unit(datasets, MOST)
+    decision = decide(losses, rounds(MOST), MOST, small * unit(datasets, MOST))
+    moved = decision.last.second == 3
+    wrong = (decision.direction != 0) & ~moved | (decision.direction > 0) & (gap > 0)
+    wrong |= decision.small & moved & (gap >= small)
+    restarts = np.where(decision.settled_at > 0, decision.settled_at, MOST)[:, -1]
+    return decision.direction[:, -1] < 0, decision.small[:, -1], restarts, wrong.any(-1)
 
 
 def main(count: int) -> None:
-    print(f"{count} studies a line; 4 methods unless said; one standard error of a share of 5 %:",
+    """Print all tables."""
+    print(f"{count} studies per line; 4 methods by default; standard error of a share of 5 %:",
           f"{100 * np.sqrt(0.05 * 0.95 / count):.1f}")  # fmt: skip
-    print("\nIdentical methods: studies with a claim, %. Datasets, restarts: now (paired t)")
+    print("\nIdentical methods: studies with a claim, %: here (paired t)")
+    print("Columns: numbers of methods (m), datasets (d) and restarts (r)")
     cases = [(4, d, r) for d in (1, 4) for r in (2, 3, 5, 10)] + [(8, 4, r) for r in (3, 5)]
     print(" " * 28, *(f"{m}m{d}d{r}r".rjust(14) for m, d, r in cases), "1d looks", "4d looks")
     for law in LAWS:
@@ -212,42 +221,39 @@ def main(count: int) -> None:
     for law in LAWS:
         row = [percent(partly_null(law, m, d, r, count)) for m, d, r in cases]
         print(f"{law!s:28}", *(x.rjust(14) for x in row), flush=True)
-    print("\nA pair 3.9 standard errors apart: told apart, %: now (paired t)")
+    print("\nA pair 3.9 standard errors apart: decided, %: here (paired t)")
     for law in LAWS:
         row = [power(law, *case, count) for case in cases]
         print(f"{law!s:28}", *(f"{percent(a)} ({percent(b)})" for a, b in row), flush=True)
-    print("\nIntervals of scores hold the truth, %: Hall (Student); the first method, the others")
+    print("\nCoverage of intervals of scores, %: Hall (Student); the first method, the others")
     for law in LAWS:
         for d in (1, 4):
             row = [coverage(law, d, r, count) for r in (3, 5, 10)]
             cells = [f"{percent(h[:, part])} ({percent(s[:, part])})"
                      for h, s in row for part in (slice(1), slice(1, None))]  # fmt: skip
             print(f"{law!s:28}", f"{d}d", *cells, flush=True)
-    print("\nPr(best): said and true in five bins")
+    print("\nPr(best): mean and frequency in five bins")
     for law in LAWS:
         for m, d, r in ((4, 1, 3), (4, 4, 3), (4, 4, 5)):
-            said, true, size = best_calibration(law, m, d, r, count // 2)
-            gap = float((np.abs(said - true) * size).sum() / size.sum())
-            cells = (f"{s:.2f} {t:.2f} ±{np.sqrt(t * (1 - t) / n):.2f}"
-                     for s, t, n in zip(said, true, size, strict=True))  # fmt: skip
+            mean, frequency, size = best_calibration(law, m, d, r, count // 2)
+            gap = float((np.abs(mean - frequency) * size).sum() / size.sum())
+            cells = (f"{p:.2f} {f:.2f} ±{np.sqrt(f * (1 - f) / n):.2f}"
+                     for p, f, n in zip(mean, frequency, size, strict=True))  # fmt: skip
             print(f"{law!s:28} {m}m{d}d{r}r", *cells, f"mean gap {gap:.3f}", sep=" | ", flush=True)
-    print(
-        "\nPower reached where 80 % are promised (restarts): pilot of 3, 5; apart .8, 1.5 spreads"
-    )
+    print("\nPower where 80 % is forecast (restarts): pilot of 3, 5; difference of .8, 1.5 spreads")
     for law in LAWS:
-        row = [
-            promised(law, d, p, a, count // 4) for d in (1, 4) for p in (3, 5) for a in (0.8, 1.5)
-        ]
+        row = [forecast_power(law, d, pilot, gap, count // 4)
+               for d in (1, 4) for pilot in (3, 5) for gap in (0.8, 1.5)]  # fmt: skip
         print(f"{law!s:28}", *(f"{percent(x)} ({np.median(n):.0f})" for x, n in row), flush=True)
     print(f"\nLooks at {rounds(MOST)}: decided, called small, mean restarts, studies with an error")
     for law in LAWS:
-        for apart, small in ((0, 6), (6, 6), (5, 2)):
-            row = [rounds_needed(law, d, apart, small, count) for d in (1, 4)]
+        for gap, small in ((0, 6), (6, 6), (5, 2)):
+            row = [rounds_needed(law, d, gap, small, count) for d in (1, 4)]
             cells = (
                 f"{percent(a)} {percent(b)} {n.mean():5.1f} {percent(e)}" for a, b, n, e in row
             )
-            print(f"{law!s:28} apart {apart} matters {small}", *cells, sep=" | ", flush=True)
-    print("\nFailures by chance among identical methods: studies with a claim, %")
+            print(f"{law!s:28} difference {gap} smallest {small}", *cells, sep=" | ", flush=True)
+    print("\nRandom failures of identical methods: studies with a claim, %")
     for rate in (0.05, 0.2, 0.5):
         row = [failures(rate, d, r, count) for d in (1, 4) for r in (3, 5, 10)]
         print(f"{rate:.0%}", *map(percent, row), flush=True)

@@ -1,4 +1,4 @@
-"""Annealed sequential Monte Carlo: it weighs modes rightly, where chains from a box do not."""
+"""Annealed sequential Monte Carlo: modes get their mass, unlike with chains from a box."""
 
 import math
 
@@ -18,7 +18,7 @@ def rng(*seeds):
 
 
 class Mixture(Model):
-    """Normals of variance 0.04, far apart, of unequal weights; one model or several alike."""
+    """A mixture of three distant normals of variance 0.04; its members are identical."""
 
     dim = 2
     weights = torch.tensor([0.5, 0.3, 0.2])
@@ -38,17 +38,17 @@ class Mixture(Model):
             return -torch.autograd.grad(self.energy(y).sum(), y)[0]
 
 
-def test_modes_that_no_chain_can_cross_get_their_mass():
+def test_modes_between_which_no_chain_crosses_get_their_mass():
     n = 4000
     points = samplers.get("smc_langevin")().sample(Mixture(), n, rng(0)).points[0]
     nearest = torch.cdist(points, Mixture.centres).argmin(1)
     shares = torch.bincount(nearest, minlength=3) / n
-    # Weighted points vary more than independent ones: by a factor of three in variance here.
+    # Shares of weighted points have about three times the variance of independent ones.
     error = (3 * Mixture.weights * (1 - Mixture.weights) / n).sqrt()
     assert ((shares - Mixture.weights).abs() < 4 * error).all()
     spread = (points - Mixture.centres[nearest]).var().item()
     assert spread == pytest.approx(0.04, rel=0.1)
-    # The same box and evaluations of plain chains: the mass is that of the basins.
+    # Plain chains from the same box, with as many evaluations, give the mass of the basins.
     plain = samplers.get("langevin")(box=8.0).sample(Mixture(), n, rng(0)).points[0]
     basins = torch.bincount(torch.cdist(plain, Mixture.centres).argmin(1), minlength=3) / n
     assert (basins - Mixture.weights).abs().max() > 0.1
@@ -77,18 +77,18 @@ def test_rings_get_equal_shares():
 def test_the_cost_is_bounded_by_the_number_of_steps(steps):
     model = ExactScore(get_dataset("8gaussians"))
     SMCLangevin(steps=steps).sample(model, 50, rng(0))
-    # A pass forward and one backward for the start and for each proposal.
+    # A forward and a backward pass for the start and for each proposal.
     assert model.evaluations <= 50 * 2 * (steps + 1)
 
 
-def test_a_member_is_the_same_whoever_is_sampled_beside_it():
+def test_a_member_does_not_depend_on_the_others():
     together = SMCLangevin().sample(Mixture(members=3), 300, rng(5, 6, 7)).points
     for k, seed in enumerate((5, 6, 7)):
         alone = SMCLangevin().sample(Mixture(), 300, rng(seed)).points
         assert torch.equal(alone[0], together[k])
 
 
-def test_points_whose_energy_is_no_number_are_lost_and_counted():
+def test_points_without_a_finite_energy_are_lost_and_counted():
     class Broken(Mixture):
         def energy(self, x, sigma=0.0):
             return torch.full(x.shape[:-1], torch.nan)
@@ -110,7 +110,7 @@ def test_half_of_the_plane_without_an_energy_gets_no_points():
     assert (points[:, 0] > 0).all()
 
 
-def test_paths_begin_in_the_box_and_end_where_points_are():
+def test_paths_begin_in_the_box_and_end_at_modes():
     paths = SMCLangevin().paths(Mixture(), 8, rng(3))
     assert paths.shape[0] == 1
     assert paths.shape[2:] == (8, 2)
@@ -121,5 +121,5 @@ def test_paths_begin_in_the_box_and_end_where_points_are():
     assert steps[-5:].max() < 2
 
 
-def test_no_points_are_no_points():
+def test_zero_points():
     assert SMCLangevin().sample(Mixture(), 0, rng(0)).points.shape == (1, 0, 2)

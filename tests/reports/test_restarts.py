@@ -1,4 +1,4 @@
-"""Statistics of restarts: exact where a formula exists, by simulation where a promise is made."""
+"""Statistics of restarts: formulas are tested exactly, error rates by simulation."""
 
 import math
 
@@ -34,13 +34,13 @@ def test_two_restarts_of_two_methods_give_the_paired_t_test():
     assert (low[0], high[0]) == pytest.approx(tuple(interval))
 
 
-def test_borrowing_never_draws_a_variance_down_and_adds_freedom():
+def test_moderation_never_reduces_a_variance_and_adds_freedom():
     values = noise(200, 6, 4, 3)
-    found = spreads(values, 3, 0.2)
-    own = values.var(-1, ddof=1)
-    assert (found.variance >= own * (1 - 1e-12)).all()
-    assert (found.borrowed > 0).all()
-    assert (found.borrowed <= 2 * 2).all(), "no more than the other independent cells have"
+    spread = spreads(values, 3, 0.2)
+    sample = values.var(-1, ddof=1)
+    assert (spread.variance >= sample * (1 - 1e-12)).all()
+    assert (spread.borrowed > 0).all()
+    assert (spread.borrowed <= 2 * 2).all(), "no more than the other independent cells have"
 
 
 def test_unlike_spreads_borrow_less():
@@ -57,9 +57,9 @@ def test_scale_and_shift_do_not_matter():
     losses = noise(4, 3, 4)
     scale = np.array([1e-6, 1.0, 1e6])[:, None]
     shared = 7 * noise(1, 3, 4, seed=2)
-    one = slice(1, 2)
-    plain = compare(losses, over=one).difference
-    scaled = compare(losses * scale, over=one).difference
+    second = slice(1, 2)
+    plain = compare(losses, over=second).difference
+    scaled = compare(losses * scale, over=second).difference
     assert scaled.error == pytest.approx(plain.error, rel=1e-9)
     assert compare(losses + shared).difference.error == pytest.approx(
         compare(losses).difference.error, rel=1e-9
@@ -69,12 +69,12 @@ def test_scale_and_shift_do_not_matter():
 def test_intervals_and_claims_agree():
     losses = SKEWED.studies(np.random.default_rng(3), 300, 4, 2, 4)
     losses[:, 3] += 1.5
-    found = compare(losses)
-    low, high = found.interval(0.05)
-    assert np.array_equal((low > 0) | (high < 0), found.p_value < 0.05 / 6)
+    comparisons = compare(losses)
+    low, high = comparisons.interval(0.05)
+    assert np.array_equal((low > 0) | (high < 0), comparisons.p_value < 0.05 / 6)
 
 
-def test_shaffer_counts_what_can_still_be_true():
+def test_shaffer_counts_the_hypotheses_that_can_still_be_true():
     assert still_possible(2).tolist() == [1]
     assert still_possible(3).tolist() == [3, 1, 1]
     assert still_possible(4).tolist() == [6, 3, 3, 3, 2, 1]
@@ -104,7 +104,7 @@ def test_equal_methods_are_equal():
     assert compare(twins).p_value[1] == 1.0
 
 
-def test_restarts_that_were_not_run_leave_the_others():
+def test_restarts_that_were_not_run_are_left_out():
     losses = noise(2, 1, 6)
     losses[:, 0, 4:] = math.nan
     assert compare(losses).p_value == pytest.approx(compare(losses[..., :4]).p_value)
@@ -112,32 +112,32 @@ def test_restarts_that_were_not_run_leave_the_others():
     assert np.isnan(compare(losses).p_value).all()
 
 
-def test_failures_leave_the_sign_test():
+def test_failures_are_compared_by_the_sign_test():
     losses = np.concatenate([noise(1, 1, 8), noise(1, 1, 8) + 9])
     losses[1, 0, 3] = math.inf
-    found = compare(losses)
-    assert found.p_value == pytest.approx([2 / 2**8])
-    assert found.direction.tolist() == [-1]
-    assert np.isnan(found.interval()[0]).all()
+    comparisons = compare(losses)
+    assert comparisons.p_value == pytest.approx([2 / 2**8])
+    assert comparisons.direction.tolist() == [-1]
+    assert np.isnan(comparisons.interval()[0]).all()
     assert scores(losses).value[1] == math.inf
     assert probability_best(losses).tolist() == [1, 0]
 
 
-def test_always_failing_on_one_dataset_is_seen():
+def test_a_method_that_always_fails_on_one_dataset_is_worse():
     losses = noise(2, 4, 6)
     losses[0, 2] = math.inf
-    found = compare(losses)
-    assert found.direction.tolist() == [1]
-    assert found.p_value[0] <= 4 * 4 * 0.25**6
-    assert np.isinf(found.difference.value[0])
+    comparisons = compare(losses)
+    assert comparisons.direction.tolist() == [1]
+    assert comparisons.p_value[0] <= 4 * 4 * 0.25**6
+    assert np.isinf(comparisons.difference.value[0])
 
 
-def test_chance_failures_make_no_winner():
+def test_random_failures_make_no_winner():
     for restarts in (3, 5, 6):
         assert calibration.failures(0.5, 4, restarts, 1000).mean() < 0.065
 
 
-def test_looks_spend_no_more_than_there_is():
+def test_looks_spend_five_percent_in_all():
     assert rounds(12) == (3, 5, 8, 12)
     assert rounds(2) == (2,)
     assert parts(rounds(20), 20).sum() == pytest.approx(0.05)
@@ -150,30 +150,30 @@ def test_a_claim_stands_at_later_looks():
     losses = NORMAL.studies(np.random.default_rng(5), 200, 4, 2, 12)
     losses[:, 3] += 1.5
     early, late = (decide(losses, looks, 12, 1.0) for looks in ((3, 5), (3, 5, 8, 12)))
-    made = early.direction != 0
-    assert made.any()
-    assert np.array_equal(late.direction[made], early.direction[made])
+    decided = early.direction != 0
+    assert decided.any()
+    assert np.array_equal(late.direction[decided], early.direction[decided])
     assert (late.small >= early.small).all()
     assert np.array_equal(late.open, late.settled_at == 0)
     assert np.array_equal(decide(losses[7], (3, 5), 12).direction, early.direction[7])
 
 
-def test_more_restarts_are_needed_for_less():
+def test_smaller_differences_need_more_restarts():
     losses = NORMAL.studies(np.random.default_rng(6), 1, 4, 2, 4)[0]
     needed = []
     for difference in (0.2, 0.5, 1.0, 2.0):
-        found = compare(losses)
-        found.difference.value[:] = difference
-        found.p_value[:] = 1.0
-        needed.append(restarts_needed(found))
+        comparisons = compare(losses)
+        comparisons.difference.value[:] = difference
+        comparisons.p_value[:] = 1.0
+        needed.append(restarts_needed(comparisons))
     assert (np.diff(needed, axis=0) <= 0).all()
     assert (needed[0] > needed[-1]).all()
-    found.difference.value[:] = 0.0
-    assert np.isinf(restarts_needed(found)).all()
+    comparisons.difference.value[:] = 0.0
+    assert np.isinf(restarts_needed(comparisons)).all()
 
 
 def test_skewness_is_that_of_the_law():
-    losses = SKEWED.luck(np.random.default_rng(7), (4, 4, 4000))
+    losses = SKEWED.draw(np.random.default_rng(7), (4, 4, 4000))
     assert skewness(losses) == pytest.approx(2, abs=0.2)
     assert skewness(noise(2, 2, 2)) == 0
 
@@ -181,28 +181,28 @@ def test_skewness_is_that_of_the_law():
 @pytest.mark.parametrize("law", [NORMAL, SKEWED, NOISY], ids=str)
 @pytest.mark.parametrize("restarts", [3, 5, 10])
 def test_identical_methods_have_no_winner(law: calibration.Law, restarts: int):
-    now, _ = calibration.null_errors(law, 4, 4, restarts, 1000)
-    assert now.mean() < 0.065
+    claims, _ = calibration.null_errors(law, 4, 4, restarts, 1000)
+    assert claims.mean() < 0.065
 
 
 @pytest.mark.parametrize("law", [NORMAL, SKEWED, NOISY], ids=str)
-def test_nor_after_many_looks(law: calibration.Law):
+def test_identical_methods_have_no_winner_at_any_look(law: calibration.Law):
     assert calibration.null_errors_with_looks(law, 4, 4, 1000).mean() < 0.065
 
 
 @pytest.mark.parametrize("restarts", [3, 5, 10])
-def test_intervals_of_scores_hold_the_truth(restarts: int):
+def test_intervals_of_scores_cover_the_truth(restarts: int):
     for law in (NORMAL, SKEWED):
         hall, _ = calibration.coverage(law, 4, restarts, 1000)
         assert 0.93 <= hall.mean() <= 0.975
 
 
 @pytest.mark.parametrize("restarts", [3, 5])
-def test_borrowing_buys_power(restarts: int):
-    now, plain = calibration.power(NORMAL, 4, 4, restarts, 1000)
-    assert now.mean() > plain.mean() + 0.1
+def test_moderation_increases_power(restarts: int):
+    moderated, plain = calibration.power(NORMAL, 4, 4, restarts, 1000)
+    assert moderated.mean() > plain.mean() + 0.1
 
 
-def test_probability_best_means_what_it_says():
-    said, true, size = calibration.best_calibration(NORMAL, 4, 4, 3, 600)
-    assert float((np.abs(said - true) * size).sum() / size.sum()) < 0.04
+def test_probability_best_is_calibrated():
+    mean, frequency, size = calibration.best_calibration(NORMAL, 4, 4, 3, 600)
+    assert float((np.abs(mean - frequency) * size).sum() / size.sum()) < 0.04

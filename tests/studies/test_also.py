@@ -1,4 +1,4 @@
-"""One training, several questions: further samplers of a trained model in columns of their own."""
+"""Further samplers of a trained model (``evaluation.also``) and their columns."""
 
 import pytest
 import scorebench as sb
@@ -14,7 +14,7 @@ also = [
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory, tiny_toml):
+def with_samplers(tmp_path_factory, tiny_toml):
     folder = tmp_path_factory.mktemp("also")
     path = folder / "also.toml"
     path.write_text(tiny_toml.read_text() + ALSO)
@@ -22,34 +22,34 @@ def asked(tmp_path_factory, tiny_toml):
     return folder / "out"
 
 
-def test_columns_hold_the_metrics_of_each_further_sampler(asked, tiny_run):
-    results, plain = sb.Study(asked).results, sb.Study(tiny_run).results
+def test_columns_hold_the_metrics_of_each_further_sampler(with_samplers, tiny_run):
+    results, plain = sb.Study(with_samplers).results, sb.Study(tiny_run).results
     ranked = results[(results.phase != "search") & (results.method != "truth")]
     for label in ("keeps", "weighs"):
         for metric in ("mmd", "sw1", "sw2"):
             assert ranked[f"{label}.{metric}"].notna().all()
     hidden = results[(results.phase == "search") | (results.method == "truth")]
     assert hidden["keeps.sw1"].isna().all()
-    # Searches, rankings and their numbers do not see the further samplers.
+    # Further samplers change neither searches nor rankings.
     assert results["sw1"].tolist() == plain["sw1"].tolist()
     search = results.phase == "search"
     assert results[search]["key"].tolist() == plain[search]["key"].tolist()
-    board, other = sb.leaderboard(asked), sb.leaderboard(tiny_run)
+    board, other = sb.leaderboard(with_samplers), sb.leaderboard(tiny_run)
     assert board[["method", "score"]].equals(other[["method", "score"]])
 
 
-def test_the_exact_score_keeps_the_data(asked):
-    results = sb.Study(asked).results
+def test_the_exact_score_keeps_the_data(with_samplers):
+    results = sb.Study(with_samplers).results
     mean = results.groupby("method")["keeps.mmd"].mean()
-    # A network of eight units that was trained for thirty steps does not.
+    # An untrained network does not.
     assert mean["exact"] < 0.5 * mean["untrained"]
 
 
-def test_a_study_with_further_samplers_is_written_and_read_back(asked):
-    study = sb.Study(asked).spec
+def test_a_study_with_further_samplers_is_written_and_read_back(with_samplers):
+    study = sb.Study(with_samplers).spec
     assert [entry.label for entry in study.evaluation.also] == ["keeps", "weighs"]
     assert StudySpec.from_toml(study.to_toml()) == study
-    assert sb.replay(asked, "dsm", "rings")["verdict"].eq("identical").all()
+    assert sb.replay(with_samplers, "dsm", "rings")["verdict"].eq("identical").all()
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
-"""Restarts: a study over again with other seeds, independent and resumed like anything else."""
+"""Restarts: independent repetitions of a study, which are resumed, replayed and discarded."""
+
+import shutil
 
 import pandas as pd
 import pytest
+from scorebench.datasets.errors import UsageError
 from scorebench.studies.cell import Cell, restart_seed
 from scorebench.studies.replay import replayed
 from scorebench.studies.results import read_results
 from scorebench.studies.rundir.read import read_rows
+from scorebench.studies.rundir.rows import parse_line
 from scorebench.studies.study import run
 from scorebench.studies.winners import best
 
@@ -20,7 +24,7 @@ def with_restarts(restarts, **changes):
 
 @pytest.fixture(scope="module")
 def repeated(tmp_path_factory):
-    """A finished study of three restarts; not to be changed."""
+    """Run a study of three restarts, which tests must not change."""
     directory = tmp_path_factory.mktemp("repeated") / "small"
     run(with_restarts(3), directory, engine=FakeEngine())
     return directory
@@ -34,7 +38,7 @@ def rows_of(directory, restart):
     }
 
 
-def test_a_restart_is_the_study_with_another_seed(repeated, tmp_path, engine):
+def test_a_restart_equals_the_study_with_its_seed(repeated, tmp_path, engine):
     other = make_study(seed=restart_seed(9, 2))
     run(other, tmp_path / "other", engine=engine)
     expected, rows = rows_of(tmp_path / "other", 0), rows_of(repeated, 2)
@@ -45,7 +49,7 @@ def test_a_restart_is_the_study_with_another_seed(repeated, tmp_path, engine):
         assert row.suggested == expected[slot].suggested
 
 
-def test_restarts_share_nothing(repeated):
+def test_restarts_share_neither_seeds_nor_runs(repeated):
     seeds = {
         row.slot.cell.restart: row.run.seed
         for row in read_rows(repeated)
@@ -57,14 +61,14 @@ def test_restarts_share_nothing(repeated):
     assert len(keys) == len(set(keys))
 
 
-def test_the_first_restart_is_the_study_without_restarts(repeated, finished):
+def test_the_first_restart_equals_the_study_without_restarts(repeated, finished):
     first, plain = rows_of(repeated, 0), rows_of(finished, 0)
     assert {slot: row.to_json() for slot, row in first.items()} == {
         slot: row.to_json() for slot, row in plain.items()
     }
 
 
-def test_more_restarts_run_only_what_is_new(repeated, copied, engine):
+def test_adding_restarts_executes_only_new_runs(repeated, copied, engine):
     before = len(read_rows(copied))
     events = []
     run(with_restarts(3), copied, engine=engine, listener=events.append)
@@ -73,16 +77,12 @@ def test_more_restarts_run_only_what_is_new(repeated, copied, engine):
 
 
 @pytest.mark.parametrize("workers", [2, 4])
-def test_workers_make_no_difference(repeated, tmp_path, workers):
+def test_the_number_of_workers_changes_nothing(repeated, tmp_path, workers):
     run(with_restarts(3), tmp_path / "out", workers=workers, engine=FakeEngine())
     assert contents(tmp_path / "out") == contents(repeated)
 
 
 def test_fewer_restarts_are_refused_and_can_be_discarded(repeated, tmp_path, engine):
-    import shutil
-
-    from scorebench.datasets.errors import UsageError
-
     shutil.copytree(repeated, tmp_path / "out")
     with pytest.raises(UsageError, match=r"search.restarts: 3 -> 2"):
         run(with_restarts(2), tmp_path / "out", engine=engine)
@@ -93,7 +93,7 @@ def test_fewer_restarts_are_refused_and_can_be_discarded(repeated, tmp_path, eng
     )
 
 
-def test_the_table_tells_restarts_apart(repeated, finished, engine):
+def test_the_table_has_a_column_of_restarts(repeated, finished, engine):
     table = read_results(repeated, engine)
     assert list(table.columns[:6]) == [
         "phase", "method", "dataset", "sampler", "restart", "trial",
@@ -106,16 +106,16 @@ def test_the_table_tells_restarts_apart(repeated, finished, engine):
     assert pd.read_csv(repeated / "results.csv").restart.tolist() == table.restart.tolist()
 
 
-def test_the_best_of_all_restarts_is_repeated_to_the_bit(repeated, tmp_path, engine):
+def test_the_best_of_all_restarts_is_reproduced_bitwise(repeated, tmp_path, engine):
     table = read_results(repeated, engine)
     confirm = table[(table.phase == "confirm") & (table.method == "alpha")]
     restart = int(confirm.groupby("restart").mmd.mean().idxmin())
     study = best(repeated, "alpha", "ring", engine=engine)
     assert (study.seed, study.search.restarts) == (restart_seed(9, restart), 1)
     run(study, tmp_path / "best", engine=engine)
-    again = read_results(tmp_path / "best", engine)
+    reproduced = read_results(tmp_path / "best", engine)
     values = confirm[confirm.restart == restart].mmd.tolist()
-    assert again[again.phase == "confirm"].mmd.tolist() == values
+    assert reproduced[reproduced.phase == "confirm"].mmd.tolist() == values
 
 
 def test_a_replay_covers_the_winner_of_each_restart(repeated, engine):
@@ -127,13 +127,11 @@ def test_a_replay_covers_the_winner_of_each_restart(repeated, engine):
 @pytest.mark.parametrize(
     "stored", [["a", "b"], ["a", "b", "c", 0], ["a", "b", "c", "1"], [1, 2, 3]]
 )
-def test_rows_of_no_cell_are_refused(stored):
-    from scorebench.studies.rundir.rows import parse_line
-
+def test_rows_with_invalid_cells_are_refused(stored):
     with pytest.raises(ValueError, match="not a row"):
         parse_line(f'{{"discard": [{stored!r}], "because": []}}'.replace("'", '"'))
 
 
-def test_names_of_files_tell_restarts_apart():
+def test_file_names_contain_the_restart():
     assert Cell("a", "b", "c").stem == "a-b-c"
     assert Cell("a", "b", "c", 2).stem == "a-b-c-r2"

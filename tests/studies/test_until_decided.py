@@ -6,7 +6,7 @@ from scorebench.reports.api import Study
 from scorebench.studies.specs.spec import Decide, StudySpec
 from scorebench.studies.study import run as run_study
 
-from ..calibration.end_to_end import LuckyEngine, null_study
+from ..calibration.end_to_end import NoisyEngine, null_study
 from .conftest import contents
 
 
@@ -15,7 +15,7 @@ def decided(monkeypatch):
     """``sb.run(…, until_decided=True)`` over runs that cost nothing; gives what it reports."""
 
     def start(study, out, engine=None, **options):
-        engine = engine or LuckyEngine()
+        engine = engine or NoisyEngine()
         monkeypatch.setattr(
             "scorebench.studies.study.run",
             lambda *args, **kwargs: run_study(*args, engine=engine, **kwargs),
@@ -52,7 +52,7 @@ def test_running_again_continues_where_the_last_look_was(decided, tmp_path):
     run_study(
         study.model_copy(update={"search": study.search.model_copy(update={"restarts": 3})}),
         tmp_path / "out",
-        engine=LuckyEngine(),
+        engine=NoisyEngine(),
     )
     first = decided(study, tmp_path / "out")
     assert [sentence.split()[0] for sentence in first] == ["3", "5"]
