@@ -259,6 +259,9 @@ class RunResult(Frozen):
             step = "" if self.failure.step is None else f" step {self.failure.step}"
             reason = f"{self.failure.stage}{step}: {self.failure.reason}"
         return {
-            "state": self.state, "failure": reason, "key": self.key,
-            **self.metrics, **self.compute,
-        }  # fmt: skip
+            "state": self.state,
+            "failure": reason,
+            "key": self.key,
+            **self.metrics,
+            **self.compute,
+        }

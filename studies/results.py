@@ -19,8 +19,12 @@ from .rundir.rows import Row
 from .specs.open import value_in
 
 _COMPUTE = (
-    "train_evaluations", "sample_evaluations", "train_seconds", "sample_seconds", "score_seconds",
-)  # fmt: skip
+    "train_evaluations",
+    "sample_evaluations",
+    "train_seconds",
+    "sample_seconds",
+    "score_seconds",
+)
 COLUMNS = {
     "phase": "`reference`, `search` or `confirm`.",
     "method": "Label of the method, or of the reference: truth, exact, untrained, ...",

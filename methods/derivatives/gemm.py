@@ -72,12 +72,13 @@ def _lowered(
             builder.module,
             ir.FunctionType(
                 ir.VoidType(),
-                [char.as_pointer()] * 2 + [whole.as_pointer()] * 3
+                [char.as_pointer()] * 2
+                + [whole.as_pointer()] * 3
                 + [real.as_pointer(), kinds[1], whole.as_pointer(), kinds[0], whole.as_pointer()]
                 + [real.as_pointer(), kinds[2], whole.as_pointer()],
             ),
             _SYMBOL.format(_ROUTINES[number]),
-        )  # fmt: skip
+        )
         # BLAS is column-major, so it computes the transposed product.
         builder.call(
             function,

@@ -27,9 +27,12 @@ from .tools import mean_error, streams
 
 _SLICED = {"n_slices": 1, "slice_kind": "rademacher"}
 _METHODS: dict[str, tuple[ScoreMatching, dict[str, Any]]] = {
-    "ism": (ISM(), {}), "ssm": (SSM(), _SLICED), "ssm_vr": (SSMVR(), _SLICED),
-    "fd_ssm": (FDSSM(), {"radius": 0.1}), "dsm": (DSM(), {"sigma": 0.1}),
-}  # fmt: skip
+    "ism": (ISM(), {}),
+    "ssm": (SSM(), _SLICED),
+    "ssm_vr": (SSMVR(), _SLICED),
+    "fd_ssm": (FDSSM(), {"radius": 0.1}),
+    "dsm": (DSM(), {"sigma": 0.1}),
+}
 
 
 def approximate_trace(mlp: MLP, theta: Tensor, x: Tensor) -> Tensor:

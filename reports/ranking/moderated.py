@@ -150,9 +150,7 @@ def spreads(values: Array, independent: int, shared: float = 0.0) -> Spreads:
         moderated = np.maximum(own, weight * middle + (1 - weight) * own)
     # Where nothing differs from nothing, or nobody else has a spread, there is nothing to borrow.
     useful = np.isfinite(moderated)
-    return Spreads(
-        np.where(useful, moderated, own), np.where(useful, borrowed, 0.0), counts, third
-    )  # fmt: skip
+    return Spreads(np.where(useful, moderated, own), np.where(useful, borrowed, 0.0), counts, third)
 
 
 def variances(values: Array) -> tuple[Array, Array]:

@@ -185,9 +185,7 @@ def _ends(distribution: "BaseDistribution") -> tuple[float, float, bool]:
 
 
 def _importance(
-    trials: list[dict[str, Any]],
-    known: "list[dict[str, BaseDistribution]]",
-    values: Array,
+    trials: list[dict[str, Any]], known: "list[dict[str, BaseDistribution]]", values: Array
 ) -> dict[str, float]:
     """Return the importance of each hyperparameter; empty if it cannot be computed."""
     if len(trials) < FEWEST_TRIALS or np.isfinite(values).sum() < FEWEST_TRIALS:
