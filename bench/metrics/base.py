@@ -67,7 +67,7 @@ class Measure(ABC):
         self.reference = _points(reference, dataset.dim, "the reference points")
 
     @classmethod
-    def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003 - used by overrides
+    def unfit(cls, setting: Setting) -> str | None:
         """Return why the metric has no value in this setting; None if it has one."""
         return None
 
