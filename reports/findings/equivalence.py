@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ def _largest(table: Table, experiment: str, quantity: str) -> Measured:
     return Measured(float(pick(table, experiment, quantity)["value"].max()))
 
 
-def _by_noise(table: Table, quantity: str, **axes: Any) -> Series:
+def _by_noise(table: Table, quantity: str, **axes: object) -> Series:
     """Means over networks by noise level."""
     return pick(table, "training", quantity, **axes).groupby("sigma")["value"].mean()
 

@@ -98,7 +98,7 @@ class Trained(NamedTuple):
 
 def train(
     objective: ScoreMatching,
-    options: Mapping[str, Any],
+    options: Mapping[str, object],
     dataset: Dataset,
     *,
     seed: int,

@@ -169,7 +169,7 @@ class Variance(Finding):
 
     def _normal(self, dim: int) -> list[TableRow]:
         rows = []
-        cases: list[tuple[str, str, ScoreMatching, dict[str, Any]]] = [("ism", "–", ISM(), {})]
+        cases: list[tuple[str, str, ScoreMatching, dict[str, object]]] = [("ism", "–", ISM(), {})]
         cases += [
             (name, kind, objective, {"n_slices": 1, "slice_kind": kind})
             for name, objective in _SLICED.items()
