@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +32,7 @@ class Adam:
 
     def __post_init__(self) -> None:
         self._theta: Tensor | None = None
-        self._arrays: tuple[Any, ...] = ()
+        self._arrays: tuple[object, ...] = ()
 
     def step(
         self, theta: Tensor, gradient: Tensor, factor: float = 1.0, clip: float = math.inf
@@ -80,7 +79,7 @@ class Adam:
         self.first, self.second = self.first[members], self.second[members]
         self.__post_init__()
 
-    def _loops(self, theta: Tensor) -> Any:
+    def _loops(self, theta: Tensor) -> object:
         """Return the parameters as an array; cache all arrays that stay from step to step."""
         if theta is not self._theta:
             # Imported here: numba takes a third of a second, and only training needs it.

@@ -12,14 +12,13 @@ import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from ..datasets.machine import cpu_model
 
 _ROOT = Path(__file__).resolve().parents[1]
 
 
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, object]:
     """Describe this process and its machine, as plain JSON values.
 
     Returns:
@@ -43,7 +42,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def environment_id(record: dict[str, Any]) -> str:
+def environment_id(record: dict[str, object]) -> str:
     """Hash an environment to 12 hexadecimal digits.
 
     The commit and version of scorebench are left out: each run's key covers the code.
@@ -53,7 +52,7 @@ def environment_id(record: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def checkout(root: Path) -> dict[str, Any] | None:
+def checkout(root: Path) -> dict[str, object] | None:
     """Return the commit of the working tree at ``root``; None outside a checkout or without git."""
     git = shutil.which("git")
     # Without this test a copy installed inside another checkout would report that checkout.
@@ -73,7 +72,7 @@ def checkout(root: Path) -> dict[str, Any] | None:
     return {"commit": commit, "modified": bool(changed)}
 
 
-def _torch() -> dict[str, Any]:
+def _torch() -> dict[str, object]:
     import torch
 
     config = torch.__config__

@@ -175,7 +175,7 @@ def module_code(module: str) -> str | None:
 @cache
 def same_code() -> dict[str, dict[str, Any]]:
     """Modules that compute what earlier code computed: digest now, and lines from before."""
-    entries: dict[str, dict[str, Any]] = json.loads(SAME_CODE.read_text(encoding="utf-8"))
+    entries: dict[str, dict[str, object]] = json.loads(SAME_CODE.read_text(encoding="utf-8"))
     return entries
 
 

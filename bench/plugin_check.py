@@ -113,7 +113,7 @@ def network_complaint(spec: NetworkSpec, dim: int, method: Plugin) -> str | None
 
 
 def _results(
-    plugin: str, checks: Sequence[Callable[..., None]], module: str, *arguments: Any
+    plugin: str, checks: Sequence[Callable[..., None]], module: str, *arguments: object
 ) -> Iterator[CheckResult]:
     """Run each check and yield its result."""
     from ..datasets.testing.conformance import property_of
@@ -122,7 +122,7 @@ def _results(
         yield CheckResult(plugin, property_of(check), _problem(check, module, *arguments))
 
 
-def _problem(check: Callable[..., None], module: str, *arguments: Any) -> str | None:
+def _problem(check: Callable[..., None], module: str, *arguments: object) -> str | None:
     """What a check finds wrong, or None; ``module`` is the plug-in's."""
     from ..datasets.testing.conformance import CheckFailedError
     from .process import one_thread

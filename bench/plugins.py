@@ -59,7 +59,7 @@ def _file_name(file: str) -> str:
     return file
 
 
-def _source(value: Any) -> Any:
+def _source(value: object) -> object:
     if isinstance(value, str) and not _MODULE.fullmatch(value):
         raise UsageError(
             f"{value!r} is not the name of a module: give a module, or a file that ends with "

@@ -167,7 +167,8 @@ def _draw(spec: RunSpec, model: Model, plugin: Plugin, axis: str) -> Samples:
     """Sample one member with random numbers of a stream of its own."""
     sampler = cast("Callable[..., Sampler]", samplers.get(plugin.name))(**plugin.options)
     n, rng = spec.evaluation.samples, streams_of([spec], axis, model.device)
-    if sampler.start is None:
+    # A plug-in need not derive from Sampler.
+    if getattr(sampler, "start", None) is None:
         return sampler.sample(model, n, rng)
     start = dataset_of(spec).sample(n, stream_of(spec, f"{axis} start"))
     return sampler.sample_from(model, start.float().to(model.device)[None], rng)

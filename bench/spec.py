@@ -89,7 +89,7 @@ class NetworkSpec(Frozen):
         return self
 
     @model_serializer(mode="wrap")
-    def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         """The fields of the one kind or of the other."""
         gone = ("module", "options") if self.module is None else PERCEPTRON
         return {name: value for name, value in handler(self).items() if name not in gone}
@@ -128,7 +128,7 @@ class TrainingSpec(Frozen):
     weight_decay: float = Field(0.0, ge=0, le=1000)
 
     @model_serializer(mode="wrap")
-    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Leave out a weight decay of 0: specs without one have the text of earlier versions."""
         fields = handler(self)
         return {name: value for name, value in fields.items() if name != "weight_decay" or value}
@@ -163,7 +163,7 @@ class EvaluationSpec(Evaluation):
     also: dict[str, Plugin] = {}
 
     @model_serializer(mode="wrap")
-    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Leave out further samplers where there are none, as the text of earlier versions does."""
         fields = handler(self)
         return {name: value for name, value in fields.items() if name != "also" or value}
@@ -259,6 +259,9 @@ class RunResult(Frozen):
             step = "" if self.failure.step is None else f" step {self.failure.step}"
             reason = f"{self.failure.stage}{step}: {self.failure.reason}"
         return {
-            "state": self.state, "failure": reason, "key": self.key,
-            **self.metrics, **self.compute,
-        }  # fmt: skip
+            "state": self.state,
+            "failure": reason,
+            "key": self.key,
+            **self.metrics,
+            **self.compute,
+        }

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +57,7 @@ def fit(
     network: Network,
     theta: Tensor,
     data: Tensor,
-    options: Mapping[str, Any],
+    options: Mapping[str, object],
     training: TrainingSpec,
     learning_rate: Tensor,
     *,
@@ -129,7 +128,7 @@ class _Members:
         network: Network,
         theta: Tensor,
         data: Tensor,
-        options: Mapping[str, Any],
+        options: Mapping[str, object],
         training: TrainingSpec,
         learning_rate: Tensor,
         batches: MemberRandom,

@@ -1,6 +1,6 @@
 """Toy distributions with exact truth: samples, log densities, scores at every noise level."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import UsageError
 from .registry import Registry, options_of
@@ -15,7 +15,7 @@ datasets: "Registry[type[Dataset]]" = Registry("dataset", "scorebench.datasets")
 _instances: dict[tuple[object, str], "Dataset"] = {}
 
 
-def get_dataset(name: str, **options: Any) -> "Dataset":
+def get_dataset(name: str, **options: object) -> "Dataset":
     """Return the dataset called ``name``; equal options give the same object.
 
     Args:

@@ -17,7 +17,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import platformdirs
@@ -41,7 +40,7 @@ _SUFFIX = ".safetensors"
 
 
 def cached(
-    name: str, dataset: Any, *details: float, make: Callable[[], Mapping[str, Tensor]]
+    name: str, dataset: object, *details: float, make: Callable[[], Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
     """Return the arrays that ``make`` computes, from disk if they were computed before.
 
@@ -73,7 +72,7 @@ def folder() -> Path | None:
     return Path(platformdirs.user_cache_dir(_PACKAGE, appauthor=False))
 
 
-def _path(name: str, dataset: Any, details: tuple[float, ...], maker: str) -> Path | None:
+def _path(name: str, dataset: object, details: tuple[float, ...], maker: str) -> Path | None:
     """The file of a value; None if the cache is off, or something cannot be hashed."""
     home = folder()
     if home is None:
@@ -90,7 +89,7 @@ class _UnhashableError(Exception):
     """A value has no content that can be hashed."""
 
 
-def _content(dataset: Any) -> list[str]:
+def _content(dataset: object) -> list[str]:
     """The attributes of a dataset and of its class, hashed."""
     kind = type(dataset)
     shared = {name: value for base in kind.__mro__[::-1] for name, value in vars(base).items()}
@@ -100,7 +99,7 @@ def _content(dataset: Any) -> list[str]:
     return [kind.__qualname__, *hashes]
 
 
-def _hashed(value: Any) -> str:
+def _hashed(value: object) -> str:
     if isinstance(value, Tensor):
         array = value.detach().cpu().contiguous().numpy()
         digest = hashlib.sha256(array.tobytes()).hexdigest()

@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -138,7 +138,7 @@ class ModuleNetwork:
         return module
 
 
-def _takes(make: Callable[..., Any], name: str) -> bool:
+def _takes(make: Callable[..., object], name: str) -> bool:
     try:
         return name in inspect.signature(make).parameters
     except (TypeError, ValueError):

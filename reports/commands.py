@@ -42,8 +42,7 @@ def leaderboard(
         ),
     ] = "board",
     exact: Annotated[
-        bool,
-        typer.Option("--exact", help="All columns and digits in Markdown and LaTeX too."),
+        bool, typer.Option("--exact", help="All columns and digits in Markdown and LaTeX too.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="File (default: print).")] = None,
 ) -> None:

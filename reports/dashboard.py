@@ -3,7 +3,7 @@
 import json
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..datasets.errors import UsageError
 from ..studies.rundir.read import JOURNAL, read_study
@@ -35,7 +35,7 @@ def read_only(directory: str | Path) -> "JournalStorage":
     class View(BaseJournalBackend):
         """A read-only journal."""
 
-        def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        def read_logs(self, log_number_from: int) -> Generator[dict[str, object], None, None]:
             with path.open("rb") as file:
                 for number, line in enumerate(file):
                     if not line.endswith(b"\n"):
@@ -43,7 +43,7 @@ def read_only(directory: str | Path) -> "JournalStorage":
                     if number >= log_number_from:
                         yield json.loads(line)
 
-        def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002
+        def append_logs(self, logs: list[dict[str, object]]) -> None:  # noqa: ARG002
             raise UsageError(f"{str(path)!r} is read-only here")
 
     return JournalStorage(View())

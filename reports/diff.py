@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from ..studies.rundir.changes import difference
 from . import text
@@ -161,11 +160,11 @@ def _environments(old: Source, new: Source) -> list[str]:
     ]
 
 
-def _lines(environments: dict[str, Any]) -> dict[str, set[str]]:
+def _lines(environments: dict[str, object]) -> dict[str, set[str]]:
     """Return every field of the environments of a study, with its values."""
     values: dict[str, set[str]] = {}
 
-    def walk(value: Any, name: str) -> None:
+    def walk(value: object, name: str) -> None:
         if isinstance(value, dict):
             for key in value:
                 walk(value[key], f"{name}.{key}" if name else str(key))

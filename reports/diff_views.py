@@ -37,9 +37,13 @@ def _entries(move: Move) -> list[str]:
 def diff_page(difference: Difference, old: str, new: str) -> str:
     """Return the difference as a self-contained page; ``old`` and ``new`` name the studies."""
     return render(
-        "diff.html.j2", old=old, new=new, answer=difference.answer, sections=_sections(difference),
+        "diff.html.j2",
+        old=old,
+        new=new,
+        answer=difference.answer,
+        sections=_sections(difference),
         table=table(move_columns, difference.moves) if difference.moves else None,
-    )  # fmt: skip
+    )
 
 
 def _sections(difference: Difference) -> list[tuple[str, list[str]]]:

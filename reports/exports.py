@@ -22,9 +22,7 @@ from .ranking.split import Split, split_columns, splits
 from .source import Source
 
 FORMATS = ("csv", "parquet", "json", "markdown", "latex")
-_OF_FAILURES = (
-    "phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure",
-)  # fmt: skip
+_OF_FAILURES = ("phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure")
 _READ_BY_PEOPLE = ("markdown", "latex")
 
 

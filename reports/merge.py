@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ..datasets.errors import UsageError
 from ..studies.cell import Slot
@@ -54,7 +53,7 @@ def merge(out: str | Path, directories: Sequence[str | Path]) -> Path:
         _comparable(folders[0], studies[0], folder, study)
     spec = _merged(target.name, studies)
     rows: dict[Slot, Row] = {}
-    environments: dict[str, dict[str, Any]] = {}
+    environments: dict[str, dict[str, object]] = {}
     engine = Engine()
     for folder, study in zip(folders, studies, strict=True):
         for row in standing(Plan(study, engine), read_rows(folder)):

@@ -47,8 +47,12 @@ class ProgressBar:
     def _open(self, doing: str, done: int, total: int | None) -> None:
         """Show the bar if the console is a terminal."""
         if self._console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                       TextColumn("{task.fields[left]}"))  # fmt: skip
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[left]}"),
+            )
             self._bar = Progress(*columns, console=self._console, transient=True)
             self._task = self._bar.add_task(escape(doing), total=total, completed=done, left="")
             self._bar.start()

@@ -14,7 +14,6 @@ import zipfile
 from contextlib import nullcontext
 from pathlib import Path
 from statistics import mode
-from typing import Any
 
 from ..datasets.errors import UsageError
 from .engine import Engine
@@ -106,7 +105,7 @@ def _members(folder: Path, study: StudySpec, engine: Engine) -> dict[str, bytes]
     return members
 
 
-def _json(value: Any) -> bytes:
+def _json(value: object) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 

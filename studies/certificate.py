@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from .engine import Engine
 from .replay import VERDICTS, Replayed, opened, replayed
@@ -133,7 +133,7 @@ def _and(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _run(run: Replayed) -> dict[str, Any]:
+def _run(run: Replayed) -> dict[str, object]:
     slot = run.row.slot
     numbers = [
         {**number._asdict(), "stored": _plain(number.stored), "replayed": _plain(number.replayed)}

@@ -151,13 +151,13 @@ class Engine:
         """Import what runs need, so that no run's time includes it."""
         from ..bench import run  # noqa: F401
 
-    def environment(self) -> tuple[str, dict[str, Any]]:
+    def environment(self) -> tuple[str, dict[str, object]]:
         """Return the identity and description of the machine and software of this process."""
         return _environment()
 
 
 @cache
-def _environment() -> tuple[str, dict[str, Any]]:
+def _environment() -> tuple[str, dict[str, object]]:
     from ..bench.environment import environment, environment_id
 
     description = environment()

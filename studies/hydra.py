@@ -59,7 +59,7 @@ def register(place: str = ".") -> None:
 
 def _fields() -> DictConfig:
     """Collect the fields of a study; those without a default must come from the group."""
-    fields: dict[str, Any] = {}
+    fields: dict[str, object] = {}
     for name, field in StudySpec.model_fields.items():
         value = field.get_default(call_default_factory=True)
         if isinstance(value, BaseModel):
@@ -104,7 +104,7 @@ def replacing(words: Iterable[str]) -> list[str]:
     return overrides
 
 
-def composed(config: DictConfig) -> tuple[StudySpec, dict[str, Any]]:
+def composed(config: DictConfig) -> tuple[StudySpec, dict[str, object]]:
     """Return the study that Hydra composed, and the values of ``out`` and ``workers``.
 
     Raises:
@@ -122,7 +122,7 @@ def composed(config: DictConfig) -> tuple[StudySpec, dict[str, Any]]:
     return checked(data, "the composed study", Path()), cli_options
 
 
-def _without_null(value: Any) -> Any:
+def _without_null(value: object) -> object:
     """Drop null values, which TOML does not have; these fields keep their defaults."""
     if isinstance(value, Mapping):
         return {key: _without_null(item) for key, item in value.items() if item is not None}

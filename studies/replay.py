@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -67,8 +67,8 @@ class Replayed(NamedTuple):
     again: RunResult
     numbers: tuple[Number, ...]
     changed: tuple[Change, ...]
-    before: Mapping[str, Any]
-    now: Mapping[str, Any]
+    before: Mapping[str, object]
+    now: Mapping[str, object]
 
     @property
     def verdict(self) -> str:
@@ -177,7 +177,7 @@ def _chosen(study: StudySpec, rows: Sequence[Row], labels: Labels, replicates: b
 
 def _execute(
     rows: Sequence[Row], engine: Engine, workers: int
-) -> list[tuple[RunResult, Mapping[str, Any]]]:
+) -> list[tuple[RunResult, Mapping[str, object]]]:
     """Execute the runs of rows; return their results and the environments they ran in."""
     with open_pool(workers, prepare=engine.prepare) as pool, Interrupt() as interrupt:
         futures = [pool.submit(partial(work, engine, [row.run], False)) for row in rows]
@@ -218,7 +218,7 @@ def _noise(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
     return {key: statistics.stdev(values) for key, values in floors.items() if len(values) > 1}
 
 
-def _lines(run: Replayed) -> Iterator[dict[str, Any]]:
+def _lines(run: Replayed) -> Iterator[dict[str, object]]:
     slot = run.row.slot
     for metric, stored, replayed, _, verdict in run.numbers:
         yield {

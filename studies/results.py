@@ -19,8 +19,12 @@ from .rundir.rows import Row
 from .specs.open import value_in
 
 _COMPUTE = (
-    "train_evaluations", "sample_evaluations", "train_seconds", "sample_seconds", "score_seconds",
-)  # fmt: skip
+    "train_evaluations",
+    "sample_evaluations",
+    "train_seconds",
+    "sample_seconds",
+    "score_seconds",
+)
 COLUMNS = {
     "phase": "`reference`, `search` or `confirm`.",
     "method": "Label of the method, or of the reference: truth, exact, untrained, ...",
@@ -127,10 +131,10 @@ def _columns(first: Sequence[str], names: Iterable[Iterable[str]]) -> list[str]:
     return [*first, *sorted({name for row in names for name in row} - set(first))]
 
 
-def _record(row: Row, places: Iterable[str]) -> dict[str, Any]:
+def _record(row: Row, places: Iterable[str]) -> dict[str, object]:
     slot: Slot = row.slot
     run = row.run
-    params: dict[str, Any] = {}
+    params: dict[str, object] = {}
     if slot.trial is not None:
         params = {f"params.{name}": value for name, value in run.method.options.items()}
         params |= {f"params.{name}": value_in(run, name) for name in places}

@@ -165,9 +165,7 @@ class CellSearch:
             self._template.suggest(trial)
             study.add_trial(
                 create_trial(
-                    params=trial.params,
-                    distributions=trial.distributions,
-                    values=self._values(row),
+                    params=trial.params, distributions=trial.distributions, values=self._values(row)
                 )
             )
         return study

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -52,7 +52,7 @@ class Measure(ABC):
     cost: ClassVar[str] = "linear in the number of samples"
     diagnostic: ClassVar[bool] = False
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         """Raise ``UsageError`` for ``direction="max"``: smaller values must be better."""
         super().__init_subclass__(**kwargs)
         direction = getattr(cls, "direction", "min")
@@ -67,7 +67,7 @@ class Measure(ABC):
         self.reference = _points(reference, dataset.dim, "the reference points")
 
     @classmethod
-    def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003 - used by overrides
+    def unfit(cls, setting: Setting) -> str | None:
         """Return why the metric has no value in this setting; None if it has one."""
         return None
 

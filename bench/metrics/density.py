@@ -88,7 +88,7 @@ class _Density(ModelMetric):
 class KL(_Density):
     """Kullback-Leibler divergence of the model from the data, KL(p, model), in nats."""
 
-    def of_model(self, model: Model, target: float) -> float:  # noqa: ARG002
+    def of_model(self, model: Model, target: float) -> float:
         x, mass, log_prob, _ = nodes(self.dataset, 0.0)
         log_model = -energy_at(model, x) - normalise(model, self.dataset).log_z
         return float(((log_prob - log_model) * mass).sum())
@@ -118,7 +118,7 @@ class ReverseKL(_Density):
             return "the density is 0 between the modes, so every smooth model scores infinity"
         return super().unfit(setting)
 
-    def of_model(self, model: Model, target: float) -> float:  # noqa: ARG002
+    def of_model(self, model: Model, target: float) -> float:
         grid = normalise(model, self.dataset)
         q = grid.log_density.exp() * grid.cell
         exact = log_prob_on(self.dataset, grid.axis).clamp(min=_FAINT)
@@ -131,7 +131,7 @@ class EdgeMass(_Density):
 
     diagnostic: ClassVar[bool] = True
 
-    def of_model(self, model: Model, target: float) -> float:  # noqa: ARG002
+    def of_model(self, model: Model, target: float) -> float:
         grid = normalise(model, self.dataset)
         q = grid.log_density.exp() * grid.cell
         return float(q.sum() - q[1:-1, 1:-1].sum())

@@ -32,7 +32,7 @@ class Fisher(_Fisher):
             return "the density jumps, so the data have no score: use fisher_target"
         return None
 
-    def of_model(self, model: Model, target: float) -> float:  # noqa: ARG002
+    def of_model(self, model: Model, target: float) -> float:
         return self.divergence(model, 0.0)
 
 

@@ -64,8 +64,9 @@ def _nodes(dataset: Dataset, sigma: float) -> Nodes:
         mass = log_prob.exp() * side**2
         near = mass > _FAINT
         score = mix(arms[..., 0], arms[..., 1:]).flatten(0, 1)
-        return Nodes(torch.cartesian_prod(axis, axis)[near], mass[near], log_prob[near],
-                     score[near])  # fmt: skip
+        return Nodes(
+            torch.cartesian_prod(axis, axis)[near], mass[near], log_prob[near], score[near]
+        )
     if math.hypot(dataset.noise, sigma) == 0:
         half = math.ceil(dataset.extent)
         edges = torch.linspace(-half, half, 8 * half + 1, dtype=torch.float64)

@@ -15,8 +15,10 @@ from ...datasets.cache import folder
 # numba caches machine code by the file of its function; functions of these files call each other.
 _SOURCES = ("compiled.py", "gemm.py", "vector_math.py", "products.py", "*_kernels.py")
 
+Function = Callable[..., object]
 
-def compiled(function: Callable[..., Any]) -> Any:
+
+def compiled(function: Function) -> Any:
     """Compile a function when it is first called, and cache the machine code on disk.
 
     Products and sums may fuse, as in every matrix library; nothing is reordered.
@@ -24,12 +26,12 @@ def compiled(function: Callable[..., Any]) -> Any:
     return _compile(function, {"contract"})
 
 
-def compiled_sums(function: Callable[..., Any]) -> Any:
+def compiled_sums(function: Function) -> Any:
     """Compile, with sums split over the vector unit in an order that depends on length only."""
     return _compile(function, {"contract", "reassoc", "nsz"})
 
 
-def compiled_quotients(function: Callable[..., Any]) -> Any:
+def compiled_quotients(function: Function) -> Any:
     """Compile, with quotients from a table and a Newton step where ``wide`` is called too.
 
     They are accurate to the last one or two places of single precision, in half the time. No number
@@ -38,7 +40,7 @@ def compiled_quotients(function: Callable[..., Any]) -> Any:
     return _compile(function, {"contract", "arcp", "ninf"})
 
 
-def _compile(function: Callable[..., Any], freedom: set[str]) -> Any:
+def _compile(function: Function, freedom: set[str]) -> Any:
     options: dict[str, Any] = {"fastmath": freedom, "error_model": "numpy", "nogil": True}
     try:
         with _cache_by_source():

@@ -2,7 +2,6 @@
 
 import ctypes
 from pathlib import Path
-from typing import Any
 
 import llvmlite.binding as llvm
 import torch
@@ -33,28 +32,18 @@ for _routine in _ROUTINES.values():
     llvm.add_symbol(_SYMBOL.format(_routine), _address(_routine))
 
 
-def _lowered(
-    context: Any,  # noqa: ARG001 (numba's signature)
-    flip_right: Any,  # noqa: ARG001
-    flip_left: Any,  # noqa: ARG001
-    rows: Any,  # noqa: ARG001
-    columns: Any,  # noqa: ARG001
-    inner: Any,  # noqa: ARG001
-    left: Any,
-    right: Any,
-    out: Any,
-) -> Any:
+def _lowered(context, flip_right, flip_left, rows, columns, inner, left, right, out):
     number = out.dtype
     if not left.dtype == right.dtype == number or number not in _ROUTINES:
         raise TypingError(f"{left} times {right} cannot be written to {out}: use one type for all")
     real = ir.FloatType() if number == types.float32 else ir.DoubleType()
     char, whole = ir.IntType(8), ir.IntType(32)
 
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def stored(value: Any) -> Any:
+    def build(context, builder, signature, arguments):
+        def stored(value):
             return cgutils.alloca_once_value(builder, value)
 
-        def flag(flipped: Any) -> Any:
+        def flag(flipped):
             return stored(builder.select(flipped, char(ord("T")), char(ord("N"))))
 
         sizes = [stored(builder.trunc(size, whole)) for size in arguments[2:5]]
@@ -72,12 +61,13 @@ def _lowered(
             builder.module,
             ir.FunctionType(
                 ir.VoidType(),
-                [char.as_pointer()] * 2 + [whole.as_pointer()] * 3
+                [char.as_pointer()] * 2
+                + [whole.as_pointer()] * 3
                 + [real.as_pointer(), kinds[1], whole.as_pointer(), kinds[0], whole.as_pointer()]
                 + [real.as_pointer(), kinds[2], whole.as_pointer()],
             ),
             _SYMBOL.format(_ROUTINES[number]),
-        )  # fmt: skip
+        )
         # BLAS is column-major, so it computes the transposed product.
         builder.call(
             function,
@@ -96,4 +86,4 @@ def _lowered(
 
 # gemm(flip_right, flip_left, m, n, k, left, right, out): out (m, n) = left · right with inner
 # dimension k; a flipped factor is transposed.
-gemm: Any = intrinsic(_lowered)
+gemm = intrinsic(_lowered)

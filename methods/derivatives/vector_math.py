@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -11,12 +10,12 @@ from numba.extending import intrinsic, overload
 
 
 @intrinsic
-def _power_of_two(context: Any, shifted: Any) -> Any:  # noqa: ARG001 (numba's signature)
+def _power_of_two(context, shifted):
     """2ⁿ, with n in the lowest bits of a float, as after adding 1.5·2^mantissa."""
     size, mantissa, bias = (64, 52, 1023) if shifted == types.float64 else (32, 23, 127)
     number = ir.DoubleType() if size == 64 else ir.FloatType()
 
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+    def build(context, builder, signature, arguments):
         whole = ir.IntType(size)
         bits = builder.shl(builder.bitcast(arguments[0], whole), ir.Constant(whole, mantissa))
         return builder.bitcast(builder.add(bits, ir.Constant(whole, bias << mantissa)), number)
@@ -25,8 +24,8 @@ def _power_of_two(context: Any, shifted: Any) -> Any:  # noqa: ARG001 (numba's s
 
 
 def _exponential(
-    number: type[np.floating[Any]], degree: int, mantissa: int, bound: float, high_bits: int
-) -> Callable[..., Any]:
+    number: type[np.float32 | np.float64], degree: int, mantissa: int, bound: float, high_bits: int
+) -> Callable[..., object]:
     """e^x = 2ⁿ e^r with |r| ≤ log(2)/2 and a polynomial, so that loops over it use the vector unit.
 
     The Taylor polynomial's error is below a tenth of the last place. The argument is clipped at
@@ -53,7 +52,7 @@ def _exponential(
     return exp
 
 
-def _logarithm(number: type[np.floating[Any]], terms: int) -> Callable[..., Any]:
+def _logarithm(number: type[np.float32 | np.float64], terms: int) -> Callable[..., object]:
     """log(1 + x) for 0 ≤ x ≤ 1 as 2 artanh(x/(2 + x)), exact to the last places for small x too."""
     two = number(2)
     first, *others = (number(2 / (2 * i + 1)) for i in range(terms - 1, -1, -1))
@@ -77,15 +76,15 @@ _EXP = {
 _LOG1P = {types.float32: _logarithm(np.float32, 8), types.float64: _logarithm(np.float64, 17)}
 
 
-def _exp(x: Any) -> Any:
+def _exp(x):
     raise NotImplementedError
 
 
-def _log1p(x: Any) -> Any:
+def _log1p(x):
     raise NotImplementedError
 
 
-def curve(kind: Any, a: Any) -> Any:
+def curve(kind, a):
     """Compute φ, φ', φ'' and φ''' of an activation at a; for compiled functions only."""
     raise NotImplementedError
 
@@ -106,7 +105,7 @@ def _curve_of(kind, a):
     number = np.float64 if a == types.float64 else np.float32
     zero, one, three = number(0), number(1), number(3)
 
-    def swish(kind, a):  # noqa: ARG001
+    def swish(kind, a):
         e = _exp(-a)
         s = one / (one + e)
         t = e * s
@@ -115,7 +114,7 @@ def _curve_of(kind, a):
         second = t * (first + first - value)
         return value, first, second, second * (three * t - one) - t * first
 
-    def softplus(kind, a):  # noqa: ARG001
+    def softplus(kind, a):
         e = _exp(-abs(a))
         near = one / (one + e)
         far = e * near
@@ -130,9 +129,8 @@ def _curve_of(kind, a):
 KINDS: dict[str, tuple[int, ...]] = {"swish": (), "softplus": (0,)}
 
 
-def _widened(context: Any) -> Any:  # noqa: ARG001
-
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+def _widened(context):
+    def build(context, builder, signature, arguments):
         for attribute in ('prefer-vector-width"="512', 'reciprocal-estimates"="vec-divf'):
             # llvmlite's own ``add`` refuses attributes with a value, and it has no other public
             # way: they go into the underlying set.
@@ -145,4 +143,4 @@ def _widened(context: Any) -> Any:  # noqa: ARG001
 # wide() lets loops of the calling function use the widest vectors: compilers avoid 512-bit vectors
 # because some processors slow down for them, but the matrix products around these loops use them
 # anyway. Quotients are estimated where the function allows it.
-wide: Any = intrinsic(_widened)
+wide = intrinsic(_widened)

@@ -22,11 +22,19 @@ __all__ = [
     "Mapping",
     "MemberRandom",
     "NetworkModel",
+    "Options",
     "ScoreMatching",
     "Setting",
     "SliceKind",
+    "Suggested",
     "Tensor",
 ]
+
+Options = Mapping[str, Any]
+"""Hyperparameters by name."""
+
+Suggested = dict[str, Any]
+"""Hyperparameters that a trial suggests, by name."""
 
 
 class ScoreMatching(ABC):
@@ -46,10 +54,10 @@ class ScoreMatching(ABC):
     conditional: ClassVar[bool] = False
 
     @abstractmethod
-    def space(self, trial: BaseTrial) -> dict[str, Any]:
+    def space(self, trial: BaseTrial) -> Suggested:
         """Suggest the hyperparameters of this objective to Optuna, and nothing else."""
 
-    def target(self, options: Mapping[str, Any]) -> float:
+    def target(self, options: Options) -> float:
         """Return the noise level of the density whose score is learned; of several, the smallest.
 
         Args:
@@ -57,7 +65,7 @@ class ScoreMatching(ABC):
         """
         return 0.0
 
-    def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
+    def least(self, dataset: Dataset, options: Options) -> float:
         """Compute the loss of the exact score, the floor of training curves; NaN if unknown.
 
         Args:
@@ -70,7 +78,7 @@ class ScoreMatching(ABC):
         return math.nan
 
     @classmethod
-    def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003
+    def unfit(cls, setting: Setting) -> str | None:
         """Return the reason why the objective cannot be used in this setting; None if it can."""
         return None
 

@@ -4,13 +4,13 @@ from torch import addcmul
 
 from .. import methods
 from .base import (
-    Any,
     BaseTrial,
     Dataset,
-    Mapping,
     MemberRandom,
     NetworkModel,
+    Options,
     ScoreMatching,
+    Suggested,
     Tensor,
 )
 
@@ -23,13 +23,13 @@ class DEEN(ScoreMatching):
     that it is exactly σ⁴ times denoising score matching).
     """
 
-    def space(self, trial: BaseTrial) -> dict[str, Any]:
+    def space(self, trial: BaseTrial) -> Suggested:
         return {"sigma": trial.suggest_float("sigma", 0.02, 0.5, log=True)}
 
-    def target(self, options: Mapping[str, Any]) -> float:
+    def target(self, options: Options) -> float:
         return float(options["sigma"])
 
-    def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
+    def least(self, dataset: Dataset, options: Options) -> float:
         """Compute σ⁴ times that of denoising score matching."""
         sigma = float(options["sigma"])
         return sigma**2 * (dataset.dim - sigma**2 * dataset.fisher_information(sigma)) / 2

@@ -4,13 +4,13 @@ from torch import addcdiv, addcmul
 
 from .. import methods
 from .base import (
-    Any,
     BaseTrial,
     Dataset,
-    Mapping,
     MemberRandom,
     NetworkModel,
+    Options,
     ScoreMatching,
+    Suggested,
     Tensor,
 )
 
@@ -22,13 +22,13 @@ class DSM(ScoreMatching):
     ½ E |s(x + σε) + ε/σ|² (Vincent 2011, equation 9).
     """
 
-    def space(self, trial: BaseTrial) -> dict[str, Any]:
+    def space(self, trial: BaseTrial) -> Suggested:
         return {"sigma": trial.suggest_float("sigma", 0.02, 0.5, log=True)}
 
-    def target(self, options: Mapping[str, Any]) -> float:
+    def target(self, options: Options) -> float:
         return float(options["sigma"])
 
-    def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
+    def least(self, dataset: Dataset, options: Options) -> float:
         """Compute (d/σ² - I)/2 with I = E|∇log p_σ|² (Vincent 2011, section 4)."""
         sigma = float(options["sigma"])
         return (dataset.dim / sigma**2 - dataset.fisher_information(sigma)) / 2

@@ -3,7 +3,7 @@
 from torch import cat
 
 from .. import methods
-from .base import Any, BaseTrial, Mapping, MemberRandom, NetworkModel, ScoreMatching, Tensor
+from .base import BaseTrial, MemberRandom, NetworkModel, Options, ScoreMatching, Suggested, Tensor
 
 
 @methods.register("fd_dsm")
@@ -15,13 +15,13 @@ class FDDSM(ScoreMatching):
     difference of energies. Denoising score matching up to O(r²).
     """
 
-    def space(self, trial: BaseTrial) -> dict[str, Any]:
+    def space(self, trial: BaseTrial) -> Suggested:
         return {
             "sigma": trial.suggest_float("sigma", 0.02, 0.5, log=True),
             "radius": trial.suggest_float("radius", 0.03, 0.2, log=True),
         }
 
-    def target(self, options: Mapping[str, Any]) -> float:
+    def target(self, options: Options) -> float:
         return float(options["sigma"])
 
     def loss(

@@ -5,7 +5,7 @@ import math
 from torch import cat
 
 from .. import methods
-from .base import Any, BaseTrial, Dataset, Mapping, MemberRandom, NetworkModel, Tensor
+from .base import BaseTrial, Dataset, MemberRandom, NetworkModel, Options, Suggested, Tensor
 from .implicit import Implicit
 
 
@@ -19,10 +19,10 @@ class FDSSM(Implicit):
     up to O(r²). In single precision differences of energies are rounding noise below r = 0.01.
     """
 
-    def space(self, trial: BaseTrial) -> dict[str, Any]:
+    def space(self, trial: BaseTrial) -> Suggested:
         return {"radius": trial.suggest_float("radius", 0.03, 0.2, log=True)} | self.noise(trial)
 
-    def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
+    def least(self, dataset: Dataset, options: Options) -> float:
         """Return NaN: the loss is known up to O(r²) only."""
         return math.nan
 

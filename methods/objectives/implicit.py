@@ -1,6 +1,6 @@
 """Base class of objectives without a noisy target, with optional noise on the data."""
 
-from .base import Any, BaseTrial, Dataset, Mapping, MemberRandom, ScoreMatching, Tensor
+from .base import BaseTrial, Dataset, MemberRandom, Options, ScoreMatching, Suggested, Tensor
 
 
 class Implicit(ScoreMatching):
@@ -10,7 +10,7 @@ class Implicit(ScoreMatching):
     points; with noise of ``data_noise`` the target is p_sigma (Song and Ermon 2019, section 3.1).
     """
 
-    def noise(self, trial: BaseTrial) -> dict[str, Any]:
+    def noise(self, trial: BaseTrial) -> Suggested:
         """Suggest ``data_noise`` (default: 0, unless a study gives a value or a range)."""
         return {"data_noise": trial.suggest_float("data_noise", 0.0, 0.0)}
 
@@ -20,9 +20,9 @@ class Implicit(ScoreMatching):
             return x
         return x + data_noise * rng.normal_like(x)
 
-    def target(self, options: Mapping[str, Any]) -> float:
+    def target(self, options: Options) -> float:
         return float(options.get("data_noise", 0.0))
 
-    def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
+    def least(self, dataset: Dataset, options: Options) -> float:
         """Compute -I/2 with I = E|∇log p|² of the target (Hyvärinen 2005, theorem 1)."""
         return -dataset.fisher_information(self.target(options)) / 2

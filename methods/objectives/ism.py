@@ -3,7 +3,7 @@
 from torch import eye
 
 from .. import methods
-from .base import Any, BaseTrial, MemberRandom, NetworkModel, Tensor
+from .base import BaseTrial, MemberRandom, NetworkModel, Suggested, Tensor
 from .implicit import Implicit
 
 
@@ -14,7 +14,7 @@ class ISM(Implicit):
     E [tr ∇s + ½ |s|²] (Hyvärinen 2005, theorem 1); the trace needs one direction per dimension.
     """
 
-    def space(self, trial: BaseTrial) -> dict[str, Any]:
+    def space(self, trial: BaseTrial) -> Suggested:
         return self.noise(trial)
 
     def loss(

@@ -4,14 +4,14 @@ from torch import Tensor, arange, cartesian_prod, cat, logsumexp
 
 from .. import methods
 from .base import (
-    Any,
     BaseTrial,
     Dataset,
-    Mapping,
     MemberRandom,
     NetworkModel,
+    Options,
     ScoreMatching,
     Setting,
+    Suggested,
 )
 
 
@@ -24,7 +24,7 @@ class GridLikelihood(ScoreMatching):
     points. Each step evaluates cells² energies in addition to those of the batch.
     """
 
-    def space(self, trial: BaseTrial) -> dict[str, Any]:
+    def space(self, trial: BaseTrial) -> Suggested:
         return {
             "box": trial.suggest_float("box", 6.0, 6.0),
             "cells": trial.suggest_int("cells", 96, 96),
@@ -38,7 +38,7 @@ class GridLikelihood(ScoreMatching):
             return 'it fits an energy: network.kind = "energy"'
         return None
 
-    def least(self, dataset: Dataset, options: Mapping[str, Any]) -> float:
+    def least(self, dataset: Dataset, options: Options) -> float:
         """Return the entropy of the data, exact if the grid covers them."""
         return dataset.entropy()
 

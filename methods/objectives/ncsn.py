@@ -2,13 +2,13 @@
 
 from .. import methods
 from .base import (
-    Any,
     BaseTrial,
     ClassVar,
-    Mapping,
     MemberRandom,
     NetworkModel,
+    Options,
     ScoreMatching,
+    Suggested,
     Tensor,
 )
 
@@ -24,13 +24,13 @@ class NCSN(ScoreMatching):
 
     conditional: ClassVar[bool] = True
 
-    def space(self, trial: BaseTrial) -> dict[str, Any]:
+    def space(self, trial: BaseTrial) -> Suggested:
         return {
             "sigma_min": trial.suggest_float("sigma_min", 0.01, 0.1, log=True),
             "sigma_max": trial.suggest_float("sigma_max", 10.0, 10.0),
         }
 
-    def target(self, options: Mapping[str, Any]) -> float:
+    def target(self, options: Options) -> float:
         return float(options["sigma_min"])
 
     def loss(

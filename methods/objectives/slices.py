@@ -1,11 +1,9 @@
 """Hyperparameters that sliced objectives share."""
 
-from typing import Any
-
-from optuna.trial import BaseTrial
+from .base import BaseTrial, Suggested
 
 
-def suggest_slices(trial: BaseTrial) -> dict[str, Any]:
+def suggest_slices(trial: BaseTrial) -> Suggested:
     """Suggest number and kind of the projection vectors (Song et al. 2019, section 3)."""
     return {
         "n_slices": trial.suggest_categorical("n_slices", [1, 2, 4]),

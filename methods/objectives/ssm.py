@@ -3,7 +3,7 @@
 from torch import full_like
 
 from .. import methods
-from .base import Any, BaseTrial, MemberRandom, NetworkModel, SliceKind, Tensor
+from .base import BaseTrial, MemberRandom, NetworkModel, SliceKind, Suggested, Tensor
 from .implicit import Implicit
 from .slices import suggest_slices
 
@@ -15,7 +15,7 @@ class SSM(Implicit):
     E [v·∇s·v + ½ (v·s)²] with E[vvᵀ] = I (Song et al. 2019, equation 7).
     """
 
-    def space(self, trial: BaseTrial) -> dict[str, Any]:
+    def space(self, trial: BaseTrial) -> Suggested:
         return suggest_slices(trial) | self.noise(trial)
 
     def loss(

@@ -69,7 +69,7 @@ class Sampler(ABC):
     """
 
     @classmethod
-    def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003
+    def unfit(cls, setting: Setting) -> str | None:
         """Return the reason why models of this setting cannot be sampled; None if they can."""
         return None
 
@@ -83,7 +83,7 @@ class Sampler(ABC):
         """Run a chain from each point of ``start``, shape (K, n, d): see ``start``."""
         raise NotImplementedError
 
-    def paths(self, model: Model, n: int, rng: MemberRandom) -> Tensor | None:  # noqa: ARG002
+    def paths(self, model: Model, n: int, rng: MemberRandom) -> Tensor | None:
         """Return positions of ``n`` chains of each member, for figures: (K, places, n, d).
 
         From start to end, at most ``PLACES`` positions; chains and noise are those of ``sample``

@@ -13,7 +13,7 @@ class TestMyNet(NetworkConformance):
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 
@@ -21,6 +21,7 @@ from ...datasets.testing.conformance import Check, CheckFailedError, Conformance
 from .. import methods
 from .. import samplers as registered_samplers
 from ..module_network import ModuleNetwork
+from ..objectives.base import Options
 from . import networks, objectives, samplers
 from .draws import draw_options, streams
 from .samplers import Normal
@@ -46,7 +47,7 @@ class MethodConformance(Conformance):
 
     checks = objectives.CHECKS
     name: ClassVar[str]
-    options: ClassVar[dict[str, Any]] = {}
+    options: ClassVar[Options] = {}
 
     def test_passes(self, check: Check) -> None:
         """Run one check."""
@@ -88,7 +89,7 @@ class SamplerConformance(Conformance):
 
     checks = samplers.CHECKS
     name: ClassVar[str]
-    options: ClassVar[dict[str, Any]] = {}
+    options: ClassVar[Options] = {}
 
     def test_passes(self, check: Check) -> None:
         """Run one check."""

@@ -1,14 +1,13 @@
 """Seeded draws for checks: streams of members, points, hyperparameters."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from random import getstate
-from typing import Any
 
 import numpy as np
 import torch
 
 from ...datasets.testing.conformance import seeded
-from ..objectives.base import ScoreMatching
+from ..objectives.base import Options, ScoreMatching, Suggested
 from ..random import MemberRandom
 
 
@@ -20,7 +19,7 @@ def streams(
     return MemberRandom([seeded(seed + k) for k in numbers], "cpu", dtype)
 
 
-def draw_options(objective: type[ScoreMatching], seed: int) -> dict[str, Any]:
+def draw_options(objective: type[ScoreMatching], seed: int) -> Suggested:
     """Draw one configuration from an objective's search space."""
     import optuna
 
@@ -34,7 +33,7 @@ def other_generators() -> tuple[object, ...]:
     return np.random.get_state()[1].tolist(), getstate()  # type: ignore[index]  # noqa: NPY002
 
 
-def as_tensors(options: Mapping[str, Any], members: int) -> dict[str, Any]:
+def as_tensors(options: Options, members: int) -> Suggested:
     """Give options the form that ``loss`` takes: fractions as tensors (members, 1, 1)."""
     return {
         name: torch.full((members, 1, 1), value) if isinstance(value, float) else value

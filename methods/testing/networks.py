@@ -1,7 +1,6 @@
 """Checks of networks: any ``torch.nn.Module`` that is to be trained here."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +9,7 @@ from ...datasets.testing.conformance import Check, CheckFailedError, require, se
 from ..derivatives.double_backward import DoubleBackward
 from ..module_network import ModuleNetwork, WrongShapeError
 from ..network_model import NetworkModel
-from ..objectives.base import ScoreMatching
+from ..objectives.base import Options, ScoreMatching
 from .draws import as_tensors, other_generators, streams
 
 _POINTS = 12
@@ -161,7 +160,7 @@ CHECKS: tuple[Check, ...] = (
 curvature, see ``uses_curvature``."""
 
 
-def uses_curvature(objective: type[ScoreMatching], options: Mapping[str, Any]) -> bool:
+def uses_curvature(objective: type[ScoreMatching], options: Options) -> bool:
     """Whether the loss of an objective, with these plain options, asks networks for v·∇s·v."""
     network = ModuleNetwork(_Plain, 2, "energy", conditional=objective.conditional)
     model = _CurvatureWatch(network, network.init([seeded(0)]).requires_grad_())

@@ -4,9 +4,9 @@ Whether a loss is the intended one needs tests of its own: a closed form, a deri
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import product
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,13 +17,12 @@ from ...datasets.testing.conformance import Check, CheckFailedError, require, se
 from ..network_model import NetworkModel
 from ..networks import MLP
 from ..normal_model import NormalModel
-from ..objectives.base import ScoreMatching
+from ..objectives.base import Options, ScoreMatching, Suggested
 from ..random import MemberRandom
 from ..setting import Setting
 from .draws import as_tensors, draw_options, other_generators, streams
 
 Objective = type[ScoreMatching]
-Options = Mapping[str, Any]
 Kind = Literal["energy", "score"]
 
 _MEMBERS = range(3)
@@ -248,7 +247,7 @@ def _arguments(objective: Objective, batch: _Batch) -> tuple[NetworkModel, Tenso
     return NetworkModel(mlp, theta), points, streams(batch.members, 20)
 
 
-def _options(objective: Objective, options: Options, members: Sequence[int]) -> dict[str, Any]:
+def _options(objective: Objective, options: Options, members: Sequence[int]) -> Suggested:
     """Hyperparameters as ``loss`` takes them; fractions differ between members, as in a search."""
     drawn = [draw_options(objective, k) | dict(options) for k in (0, *members)]
     return {

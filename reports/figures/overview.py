@@ -47,13 +47,18 @@ def overview(
             axis.set_title(dataset, loc="left", fontweight="bold", pad=above)
         figure.supxlabel(
             f"{evidence.objective.upper()}, confirmed on fresh seeds; further left is better",
-            fontsize=8.5, color=theme.faint,
-        )  # fmt: skip
+            fontsize=8.5,
+            color=theme.faint,
+        )
         figure.legend(
-            handles=_legend(theme, evidence.restarts > 1), loc="outside upper left", fontsize=8,
+            handles=_legend(theme, evidence.restarts > 1),
+            loc="outside upper left",
+            fontsize=8,
             ncols=2 if width < 4 else 3 if columns < 2 else 5,
-            handlelength=1.6, columnspacing=1.4, borderaxespad=0.2,
-        )  # fmt: skip
+            handlelength=1.6,
+            columnspacing=1.4,
+            borderaxespad=0.2,
+        )
     return figure
 
 

@@ -40,9 +40,13 @@ def split_figure(
         axis.spines["left"].set_visible(False)
         axis.set_xlabel(evidence.objective.upper())
         figure.legend(
-            handles=_legend(theme), loc="outside upper left", ncols=4 if width > 4 else 2,
-            fontsize=fitting(width) - 1, handletextpad=0.3, columnspacing=1.0,
-        )  # fmt: skip
+            handles=_legend(theme),
+            loc="outside upper left",
+            ncols=4 if width > 4 else 2,
+            fontsize=fitting(width) - 1,
+            handletextpad=0.3,
+            columnspacing=1.0,
+        )
     return figure
 
 

@@ -44,13 +44,19 @@ class Theme:
 
 
 LIGHT = Theme(
-    ink="#1d2430", faint="#667085", paper="#ffffff", shade="#e4e7ec",
+    ink="#1d2430",
+    faint="#667085",
+    paper="#ffffff",
+    shade="#e4e7ec",
     palette=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777"),
-)  # fmt: skip
+)
 DARK = Theme(
-    ink="#e6e9ef", faint="#98a2b3", paper="#171b22", shade="#333b48",
+    ink="#e6e9ef",
+    faint="#98a2b3",
+    paper="#171b22",
+    shade="#333b48",
     palette=("#4da3dc", "#f0762e", "#2bb78b", "#e08fbb", "#e69f00", "#9ad4f5", "#a8a8a8"),
-)  # fmt: skip
+)
 
 
 def colours(labels: Iterable[str], theme: Theme) -> dict[str, tuple[str, str]]:

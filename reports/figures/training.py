@@ -73,8 +73,9 @@ def _panel(axis: Axes, runs: Learned, head: str, colour: str, theme: Theme) -> N
         _positive_limits(axis, _smooth(norms))
     else:
         for run in runs.metric(head.lower()):
-            axis.plot(run[:, 0], run[:, 1], "o-", color=colour, alpha=0.8, linewidth=0.9,
-                      markersize=2.2)  # fmt: skip
+            axis.plot(
+                run[:, 0], run[:, 1], "o-", color=colour, alpha=0.8, linewidth=0.9, markersize=2.2
+            )
         axis.yaxis.set_major_locator(MaxNLocator(4))
     axis.xaxis.set_major_locator(MaxNLocator(4))
     grid_lines(axis, theme)

@@ -111,7 +111,7 @@ def row(
     value: float,
     error: float = math.nan,
     expected: float = math.nan,
-    **axes: Any,
+    **axes: object,
 ) -> TableRow:
     """Make a row of a finding's table: a measured number, its standard error and the expected one.
 
@@ -121,7 +121,7 @@ def row(
     return {"experiment": experiment, **axes, **numbers}
 
 
-def pick(table: Table, experiment: str, quantity: str = "", **axes: Any) -> Table:
+def pick(table: Table, experiment: str, quantity: str = "", **axes: object) -> Table:
     """Select the rows of an experiment under some conditions.
 
     Raises:
@@ -138,7 +138,7 @@ def pick(table: Table, experiment: str, quantity: str = "", **axes: Any) -> Tabl
     return rows
 
 
-def number(table: Table, experiment: str, quantity: str, **axes: Any) -> Measured:
+def number(table: Table, experiment: str, quantity: str, **axes: object) -> Measured:
     """Read the number of the only row that matches."""
     (record,) = pick(table, experiment, quantity, **axes).to_dict("records")
     expected, error = record["expected"], record["error"]
@@ -149,14 +149,14 @@ def number(table: Table, experiment: str, quantity: str, **axes: Any) -> Measure
     )
 
 
-def average(table: Table, experiment: str, quantity: str, **axes: Any) -> Measured:
+def average(table: Table, experiment: str, quantity: str, **axes: object) -> Measured:
     """Average repeats, with the standard error of the mean."""
     values = pick(table, experiment, quantity, **axes)["value"]
     return Measured(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
 
 
 def at_end(
-    table: Table, experiment: str, quantity: str, axis: str, *, last: bool, **axes: Any
+    table: Table, experiment: str, quantity: str, axis: str, *, last: bool, **axes: object
 ) -> Measured:
     """Read the number at the largest (``last``) or smallest value of an axis."""
     values = pick(table, experiment, quantity, **axes).sort_values(axis)["value"]
@@ -171,7 +171,7 @@ def end_ratio(table: Table, experiment: str, quantity: str, axis: str, *, last: 
     return Measured(end.value / other.value)
 
 
-def largest_deviation(table: Table, experiment: str, quantity: str, **axes: Any) -> Measured:
+def largest_deviation(table: Table, experiment: str, quantity: str, **axes: object) -> Measured:
     """Find the largest deviation from the expected numbers, in standard errors."""
     rows = pick(table, experiment, quantity, **axes)
     return Measured(float(((rows["value"] - rows["expected"]).abs() / rows["error"]).max()))
@@ -179,7 +179,7 @@ def largest_deviation(table: Table, experiment: str, quantity: str, **axes: Any)
 
 def exponent(
     table: Table, experiment: str, quantity: str, axis: str, *,
-    low: float = 0.0, high: float = math.inf, **axes: Any,
+    low: float = 0.0, high: float = math.inf, **axes: object,
 ) -> Measured:  # fmt: skip
     """Fit the exponent of a power of ``axis`` by least squares on logarithmic scales.
 

@@ -62,8 +62,9 @@ def finding(
 
     try:
         with FindingProgress(name) as progress:
-            result = reproduce(name, out, workers=workers, overrides=override or (),
-                             listener=progress)  # fmt: skip
+            result = reproduce(
+                name, out, workers=workers, overrides=override or (), listener=progress
+            )
     except KeyboardInterrupt:
         typer.echo("scorebench: stopped; run the same command again to continue", err=True)
         raise typer.Exit(130) from None

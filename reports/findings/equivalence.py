@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ def _largest(table: Table, experiment: str, quantity: str) -> Measured:
     return Measured(float(pick(table, experiment, quantity)["value"].max()))
 
 
-def _by_noise(table: Table, quantity: str, **axes: Any) -> Series:
+def _by_noise(table: Table, quantity: str, **axes: object) -> Series:
     """Means over networks by noise level."""
     return pick(table, "training", quantity, **axes).groupby("sigma")["value"].mean()
 
@@ -88,15 +88,17 @@ def _parting(table: Table) -> float:
 def _draw_paths(axis: Axes, table: Table, theme: Theme) -> None:
     equal = pick(table, "training", "path distance")
     scaled = pick(table, "scaled", "path distance")
-    axis.plot(equal["sigma"], equal["value"], "o", color=theme.palette[1], markersize=4,
-              label="equal ε and clip")  # fmt: skip
-    axis.plot(scaled["sigma"], scaled["value"].clip(lower=1e-17), "s", color=theme.palette[0],
-              markersize=4, label="scaled by σ⁴, double precision")  # fmt: skip
+    scaled = scaled.assign(value=scaled["value"].clip(lower=1e-17))
+    for rows, marker, colour, label in (
+        (equal, "o", theme.palette[1], "equal ε and clip"),
+        (scaled, "s", theme.palette[0], "scaled by σ⁴, double precision"),
+    ):
+        axis.plot(rows["sigma"], rows["value"], marker, color=colour, markersize=4, label=label)
     sigma = _parting(table)
     if not math.isnan(sigma):
         axis.axvline(sigma, color=theme.faint, linestyle=":", linewidth=1.1)
-        axis.annotate(f"they part at σ ≈ {sigma:.2g}", (sigma, 1e-9), xytext=(4, 0),
-                      textcoords="offset points", fontsize="small")  # fmt: skip
+        note, place = f"they part at σ ≈ {sigma:.2g}", (sigma, 1e-9)
+        axis.annotate(note, place, xytext=(4, 0), textcoords="offset points", fontsize="small")
 
 
 def _draw_losses(axis: Axes, table: Table, theme: Theme) -> None:
@@ -172,8 +174,11 @@ class Equivalence(Finding):
         rows = []
         distances = (deen_end - dsm_end).norm(dim=1) / (dsm_end - start).norm(dim=1)
         for k, distance in enumerate(distances):
-            rows.append(row("training", "path distance", float(distance), sigma=sigma, seed=k,
-                            method="both"))  # fmt: skip
+            rows.append(
+                row(
+                    "training", "path distance", float(distance), sigma=sigma, seed=k, method="both"
+                )
+            )
         dataset = get_dataset(_DATASET)
         x = dataset.sample(2, generator(self.seed))
         for name, theta in (("dsm", dsm_end), ("deen", deen_end)):
@@ -260,8 +265,9 @@ class Equivalence(Finding):
         rows = []
         for radius in self.radii:
             for name, network, dtype in (
-                ("double", model, torch.float64), ("single", single, torch.float32),
-            ):  # fmt: skip
+                ("double", model, torch.float64),
+                ("single", single, torch.float32),
+            ):
                 r = torch.tensor(radius, dtype=dtype)
                 loss = FDSSM().loss(network, x.to(dtype), Fixed(v.to(dtype)), radius=r)
                 rms = float((loss.double() - exact).square().mean().sqrt())

@@ -107,8 +107,9 @@ def measured(axis: Axes, x: Any, rows: Table, theme: Theme, k: int, label: str) 
 
 def joined(axis: Axes, x: Any, y: Any, theme: Theme, k: int, label: str) -> None:
     """Draw points joined by a line, in the k-th colour and marker."""
-    axis.plot(x, y, f"{_marker(k)}-", color=_colour(theme, k), markersize=4, linewidth=1.1,
-              label=label)  # fmt: skip
+    axis.plot(
+        x, y, f"{_marker(k)}-", color=_colour(theme, k), markersize=4, linewidth=1.1, label=label
+    )
 
 
 def repeated(axis: Axes, x: str, rows: Table, theme: Theme, k: int, label: str) -> None:

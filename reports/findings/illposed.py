@@ -65,12 +65,12 @@ def _draw_curves(
         rows = _case(table, method, dataset, noise)
         label = f"{method} on {dataset}" + (f", noise {noise:g}" if noise else "")
         step, value, error = (rows[name] for name in ("step", "value", "error"))
-        axis.plot(step, value, color=theme.palette[k], linewidth=1.2, label=label)
-        axis.fill_between(step, value - 1.96 * error, value + 1.96 * error,
-                          color=theme.palette[k], alpha=0.2, linewidth=0)  # fmt: skip
+        colour, half = theme.palette[k], 1.96 * error
+        axis.plot(step, value, color=colour, linewidth=1.2, label=label)
+        axis.fill_between(step, value - half, value + half, color=colour, alpha=0.2, linewidth=0)
         floor = rows["expected"].iloc[0]
         if floor > -math.inf:
-            axis.axhline(floor, color=theme.palette[k], linestyle="--", linewidth=1)
+            axis.axhline(floor, color=colour, linestyle="--", linewidth=1)
 
 
 @findings.register("illposed")
@@ -173,7 +173,8 @@ class IllPosed(Finding):
     panels: ClassVar[tuple[Panel, ...]] = (
         Panel(partial(_draw_curves, cases=_UNBOUNDED), "training step", "loss"),
         Panel(
-            partial(_draw_curves, cases=_BOUNDED), "training step",
+            partial(_draw_curves, cases=_BOUNDED),
+            "training step",
             "loss (dashed: the least possible)",
         ),
-    )  # fmt: skip
+    )

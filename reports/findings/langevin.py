@@ -50,8 +50,7 @@ def _mala(table: Table) -> Measured:
 
 def _draw_variance(axis: Axes, table: Table, theme: Theme) -> None:
     grid = np.linspace(0.01, 3.85, 200)
-    axis.plot(grid, 1 / (1 - grid / 4), color=theme.palette[0], linewidth=1.1,
-              label="1/(1 - ελ/4)")  # fmt: skip
+    axis.plot(grid, 1 / (1 - grid / 4), color=theme.palette[0], linewidth=1.1, label="1/(1 - ελ/4)")
     axis.axhline(1, color=theme.palette[1], linewidth=1.1)
     axis.axvline(4, color=theme.faint, linestyle=":", linewidth=1.1, label="unstable from here on")
     for k, (name, label) in enumerate(_LABELS.items()):
@@ -68,8 +67,8 @@ def _draw_modes(axis: Axes, table: Table, theme: Theme) -> None:
     for k, (sampler, label) in enumerate(_LABELS.items()):
         chosen = (rows["sampler"] == sampler).to_numpy()
         x = np.array([places[name] for name in names])[chosen] + 0.12 * (2 * k - 1)
-        axis.plot(x, rows[chosen]["expected"], "_", color=theme.ink, markersize=16,
-                  label="formula" if k else "")  # fmt: skip
+        expected, formula = rows[chosen]["expected"], "formula" if k else ""
+        axis.plot(x, expected, "_", color=theme.ink, markersize=16, label=formula)
         measured(axis, x, rows[chosen], theme, k, label)
     axis.set_xlim(-0.5, len(places) - 0.5)
     axis.set_xticks(list(places.values()), list(places))
@@ -118,8 +117,10 @@ class LangevinBias(Finding):
     lengths: tuple[int, ...] = (30, 100, 300, 1000, 2500)
 
     def parts(self) -> Parts:
-        limits = {f"eps {e:g}": partial(self._limit, "step size", e, round(self.time / e))
-                  for e in self.small}  # fmt: skip
+        limits = {
+            f"eps {e:g}": partial(self._limit, "step size", e, round(self.time / e))
+            for e in self.small
+        }
         limits |= {f"T {t}": partial(self._limit, "steps", self.small[-1], t) for t in self.lengths}
         modes = {f"{name} {e:g}": partial(self._modes, name, e) for name, e in _MODES}
         return {"normal": self._normal, "stability": self._stability, **modes, **limits}
@@ -256,10 +257,12 @@ class LangevinBias(Finding):
         Panel(_draw_modes, y="variance within modes / truth", legend="upper left"),
         Panel(
             partial(_draw_limit, experiment="step size", x="step_size"),
-            "step size ε, at a fixed time εT", "MMD² in its standard deviations", "x",
+            "step size ε, at a fixed time εT",
+            "MMD² in its standard deviations",
+            "x",
         ),
         Panel(_draw_steps, y="MMD² in its standard deviations", log="x"),
-    )  # fmt: skip
+    )
 
 
 def _squares_within(name: str, x: Tensor) -> Tensor:

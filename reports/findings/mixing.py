@@ -56,9 +56,10 @@ def _unscaled_noise(model: Model, n: int, rng: MemberRandom) -> Samples:
 
 
 _SAMPLERS = {
-    "naive": Langevin(step_size=0.1, steps=1000, box=8.0).sample, "annealed": _ANNEALED.sample,
+    "naive": Langevin(step_size=0.1, steps=1000, box=8.0).sample,
+    "annealed": _ANNEALED.sample,
     "unscaled noise": _unscaled_noise,
-}  # fmt: skip
+}
 
 
 def basins(name: str) -> list[float]:
@@ -155,8 +156,8 @@ def _draw_blind(axis: Axes, table: Table, theme: Theme) -> None:
         for i, weights in enumerate(groups):
             values = (metric[weights] - metric[_TRUTH].mean()) / metric[_TRUTH].std()
             x = [i + 0.2 * (2 * k - 1) + 0.02 * (j - len(values) / 2) for j in range(len(values))]
-            axis.plot(x, values, "os"[k], color=theme.palette[k], markersize=3,
-                      label=name.upper() if i == 0 else "")  # fmt: skip
+            label = name.upper() if i == 0 else ""
+            axis.plot(x, values, "os"[k], color=theme.palette[k], markersize=3, label=label)
     axis.set_yscale("symlog", linthresh=3)
     axis.set_xticks(range(len(groups)), groups)
 
@@ -186,10 +187,13 @@ class Mixing(Finding):
         return {
             **{f"two modes {name}": partial(self._two_modes, name) for name in _SAMPLERS},
             **{f"basins {name}": partial(self._basins, name) for name in ("rings", "8gaussians")},
-            **{f"rings {name}": partial(self._masked, name)
-               for name in ("floor", "naive", "naive, smoothed", "annealed")},
-            "metrics": self._blind, "ranking": self._ranking,
-        }  # fmt: skip
+            **{
+                f"rings {name}": partial(self._masked, name)
+                for name in ("floor", "naive", "naive, smoothed", "annealed")
+            },
+            "metrics": self._blind,
+            "ranking": self._ranking,
+        }
 
     def _two_modes(self, name: str) -> list[TableRow]:
         dataset = get_dataset("two_modes")
@@ -222,8 +226,9 @@ class Mixing(Finding):
                 sampler = Langevin() if name != "annealed" else AnnealedLangevin(
                     step_size=2e-3, steps=40, levels=10, sigma_max=3.0, sigma_min=0.08)  # fmt: skip
                 x = draw(sampler, ExactScore(dataset, smoothed), self.points, self.seed, name, k)
-            rows += scored("masked", ["sw1"], dataset, self.seed + k, x, model=name,
-                           dataset="rings", repeat=k)  # fmt: skip
+            rows += scored(
+                "masked", ["sw1"], dataset, self.seed + k, x, model=name, dataset="rings", repeat=k
+            )
         return rows
 
     def _blind(self) -> list[TableRow]:
@@ -330,12 +335,15 @@ class Mixing(Finding):
     panels: ClassVar[tuple[Panel, ...]] = (
         Panel(_draw_two_modes, y="weight of the first of two modes", legend="upper left"),
         Panel(
-            _draw_basins, "share of the starting box nearest to the mode",
-            "weight (dashed: truth)", "xy",
+            _draw_basins,
+            "share of the starting box nearest to the mode",
+            "weight (dashed: truth)",
+            "xy",
         ),
         Panel(_draw_masked, y="SW1 on rings, exact score", log="y"),
         Panel(
-            _draw_blind, "weights of the points (truth: 0.8, 0.2)",
+            _draw_blind,
+            "weights of the points (truth: 0.8, 0.2)",
             "standard deviations above the truth's",
         ),
-    )  # fmt: skip
+    )

@@ -3,7 +3,7 @@
 import math
 import time
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -26,10 +26,13 @@ from .figure import Axes, Panel, Table, Theme, joined, measured, ticks
 from .tools import mean_error, streams
 
 _SLICED = {"n_slices": 1, "slice_kind": "rademacher"}
-_METHODS: dict[str, tuple[ScoreMatching, dict[str, Any]]] = {
-    "ism": (ISM(), {}), "ssm": (SSM(), _SLICED), "ssm_vr": (SSMVR(), _SLICED),
-    "fd_ssm": (FDSSM(), {"radius": 0.1}), "dsm": (DSM(), {"sigma": 0.1}),
-}  # fmt: skip
+_METHODS: dict[str, tuple[ScoreMatching, dict[str, object]]] = {
+    "ism": (ISM(), {}),
+    "ssm": (SSM(), _SLICED),
+    "ssm_vr": (SSMVR(), _SLICED),
+    "fd_ssm": (FDSSM(), {"radius": 0.1}),
+    "dsm": (DSM(), {"sigma": 0.1}),
+}
 
 
 def approximate_trace(mlp: MLP, theta: Tensor, x: Tensor) -> Tensor:

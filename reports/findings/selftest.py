@@ -54,8 +54,8 @@ def _draw_moments(axis: Axes, table: Table, theme: Theme) -> None:
     for k, (source, name) in enumerate(_SOURCES.items()):
         values = pick(table, "mmd", "z", source=source)["value"]
         label = f"{name}: mean {values.mean():.2f}, sd {values.std():.2f}"
-        axis.hist(values.clip(bins[0], bins[-1]), bins, density=True, histtype="step",
-                  color=theme.palette[k], linewidth=1.3, label=label)  # fmt: skip
+        x, colour = values.clip(bins[0], bins[-1]), theme.palette[k]
+        axis.hist(x, bins, density=True, histtype="step", color=colour, linewidth=1.3, label=label)
 
 
 def _draw_distances(axis: Axes, table: Table, theme: Theme) -> None:
@@ -67,8 +67,8 @@ def _draw_distances(axis: Axes, table: Table, theme: Theme) -> None:
             values = rows[rows["dataset"] == name]["value"]
             low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
             axis.plot([x, x], [low, high], color=theme.palette[k], linewidth=1.2)
-            axis.plot([x], [middle], "os"[k], color=theme.palette[k], markersize=5,
-                      label=label if i == 0 else "")  # fmt: skip
+            entry = label if i == 0 else ""
+            axis.plot([x], [middle], "os"[k], color=theme.palette[k], markersize=5, label=entry)
     axis.set_xticks(range(len(names)), names)
 
 

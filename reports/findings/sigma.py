@@ -142,7 +142,7 @@ class Sigma(Finding):
             row("bias", "kl", grid(get_dataset(name), 0.0).kl_to(s), dataset=name, sigma=s)
             for name in _BIASED
             for s in sorted({*self.sigmas, 0.05, 0.1, 0.2, 0.3})
-        ]  # fmt: skip
+        ]
 
     def _efficiency(self) -> list[TableRow]:
         rows = []

@@ -22,8 +22,8 @@ def _draw_sweep(axis: Axes, table: Table, theme: Theme) -> None:
         rows = pick(table, "sweep", "kl", dataset=name)
         bias = pick(table, "bias", "kl", dataset=name).sort_values("sigma")
         bias = bias[bias["sigma"] >= rows["sigma"].min()]
-        axis.plot(bias["sigma"], bias["value"], "--", color=theme.palette[k], linewidth=1,
-                  label=f"KL(p, p_σ), {name}")  # fmt: skip
+        colour, label = theme.palette[k], f"KL(p, p_σ), {name}"
+        axis.plot(bias["sigma"], bias["value"], "--", color=colour, linewidth=1, label=label)
         repeated(axis, "sigma", rows, theme, k, f"dsm, {name}")
         ticks(axis, rows["sigma"])
     axis.set_ylim(1e-3, None)
@@ -45,8 +45,8 @@ def _draw_floors(axis: Axes, table: Table, theme: Theme) -> None:
     x = np.arange(len(network))
     measured(axis, x - 0.08, exact, theme, 0, "exact score")
     measured(axis, x + 0.08, network, theme, 1, "network")
-    axis.plot(x + 0.08, network["expected"], "_", color=theme.ink, markersize=14,
-              label="its Fisher divergence to p_σ")  # fmt: skip
+    label = "its Fisher divergence to p_σ"
+    axis.plot(x + 0.08, network["expected"], "_", color=theme.ink, markersize=14, label=label)
     axis.axhline(0, color=theme.faint, linewidth=1)
     axis.set_xticks(x, list(network["dataset"]))
 
@@ -59,8 +59,8 @@ def _draw_where(axis: Axes, table: Table, theme: Theme) -> None:
 def _draw_kernels(axis: Axes, table: Table, theme: Theme) -> None:
     rows = pick(table, "kde", "fisher to truth")
     points = rows["points"].to_numpy()
-    axis.plot(points, rows["value"].iloc[0] * points[0] / points, "--", color=theme.faint,
-              linewidth=1, label="1/points")  # fmt: skip
+    inverse = rows["value"].iloc[0] * points[0] / points
+    axis.plot(points, inverse, "--", color=theme.faint, linewidth=1, label="1/points")
     measured(axis, "points", rows, theme, 0, "kernel density estimate")
     ticks(axis, points)
 
@@ -76,13 +76,13 @@ def _draw_memorise(axis: Axes, table: Table, theme: Theme) -> None:
 PANELS = (
     Panel(_draw_sweep, "noise σ", "KL divergence from the data", "xy"),
     Panel(
-        _draw_efficiency, "u: variance of the noise over that of the data",
-        "variance over maximum likelihood's", "xy",
+        _draw_efficiency,
+        "u: variance of the noise over that of the data",
+        "variance over maximum likelihood's",
+        "xy",
     ),
     Panel(_draw_floors, y="held-out loss above the floor"),
-    Panel(
-        _draw_where, "log density of 8gaussians, smoothed", "squared error of the score", "y"
-    ),
+    Panel(_draw_where, "log density of 8gaussians, smoothed", "squared error of the score", "y"),
     Panel(_draw_kernels, "training points", "Fisher divergence to p_σ", "xy"),
     Panel(_draw_memorise, y="Fisher divergence", log="xy"),
-)  # fmt: skip
+)

@@ -98,7 +98,7 @@ class Trained(NamedTuple):
 
 def train(
     objective: ScoreMatching,
-    options: Mapping[str, Any],
+    options: Mapping[str, object],
     dataset: Dataset,
     *,
     seed: int,
@@ -140,9 +140,13 @@ def draw(sampler: Sampler, model: Model, n: int, seed: int, *names: Names) -> Te
 
 
 def scores(
-    names: Sequence[str], dataset: Dataset, seed: int, samples: Tensor, model: Model | None = None,
+    names: Sequence[str],
+    dataset: Dataset,
+    seed: int,
+    samples: Tensor,
+    model: Model | None = None,
     target: float = 0.0,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """Compute metrics by name, with a truth sample of the size of ``samples``."""
     truth = dataset.sample(len(samples), generator(seed, "truth"))
     subject = Subject(samples, model, target)

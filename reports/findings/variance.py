@@ -169,7 +169,7 @@ class Variance(Finding):
 
     def _normal(self, dim: int) -> list[TableRow]:
         rows = []
-        cases: list[tuple[str, str, ScoreMatching, dict[str, Any]]] = [("ism", "–", ISM(), {})]
+        cases: list[tuple[str, str, ScoreMatching, dict[str, object]]] = [("ism", "–", ISM(), {})]
         cases += [
             (name, kind, objective, {"n_slices": 1, "slice_kind": kind})
             for name, objective in _SLICED.items()
@@ -261,16 +261,20 @@ class Variance(Finding):
     panels: ClassVar[tuple[Panel, ...]] = (
         *(
             Panel(
-                partial(_draw_error, method=method), "directions M per point",
-                f"rms error of the {method} loss", "xy",
+                partial(_draw_error, method=method),
+                "directions M per point",
+                f"rms error of the {method} loss",
+                "xy",
             )
             for method in _SLICED
         ),
         *(
             Panel(
-                partial(_draw_variance, quantity=quantity), "dimension d",
-                f"{quantity}, x ~ N(0, I)", "xy",
+                partial(_draw_variance, quantity=quantity),
+                "dimension d",
+                f"{quantity}, x ~ N(0, I)",
+                "xy",
             )
             for quantity in ("loss variance", "gradient variance")
         ),
-    )  # fmt: skip
+    )

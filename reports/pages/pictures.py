@@ -18,9 +18,13 @@ from ..ranking.split import split_sentence, splits
 from ..source import Portrait, Source
 
 _PANELS = {
-    "truth": "truth", "samples": "samples", "error": "samples − truth", "energy": "energy",
-    "score": "score", "paths": "paths of eight chains",
-}  # fmt: skip
+    "truth": "truth",
+    "samples": "samples",
+    "error": "samples − truth",
+    "energy": "energy",
+    "score": "score",
+    "paths": "paths of eight chains",
+}
 
 
 def by_theme(make: Callable[..., Figure], dpi: int = 190) -> dict[str, str]:
@@ -135,10 +139,14 @@ class Plots:
     def slices(self, dataset: str) -> list[dict[str, str]]:
         """Return the trials of every cell of a dataset by hyperparameter."""
         plots = [
-            self._plot(f"slices-{cell.cell.stem}", cell.label, "",
-                       f"Trials of {cell.label} on {dataset} by hyperparameter.")
+            self._plot(
+                f"slices-{cell.cell.stem}",
+                cell.label,
+                "",
+                f"Trials of {cell.label} on {dataset} by hyperparameter.",
+            )
             for cell in self._source.evidence.on(dataset)
-        ]  # fmt: skip
+        ]
         return [plot for plot in plots if plot is not None]
 
     def _plot(self, name: str, title: str, caption: str, alt: str) -> dict[str, str] | None:

@@ -1,12 +1,11 @@
 """Self-contained HTML pages from the templates."""
 
 from pathlib import Path
-from typing import Any
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, **values: object) -> str:
     """Fill a file of ``templates``; values are escaped, and no page needs a network.
 
     Style sheet and script are added to the values.

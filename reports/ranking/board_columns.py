@@ -104,8 +104,7 @@ board_columns["sample_evaluations", "sampling"] = Column(
     lambda row: _show_cost(row, "sample"),
 )
 board_columns["train_seconds", ""] = Column(
-    "Seconds to train the winner once per dataset.",
-    lambda row: _sum_of_means(row, "train_seconds"),
+    "Seconds to train the winner once per dataset.", lambda row: _sum_of_means(row, "train_seconds")
 )
 board_columns["sample_seconds", ""] = Column(
     "Seconds to sample from the winner once per dataset.",

@@ -168,9 +168,7 @@ def budget_sentences(evidence: Evidence, table: pd.DataFrame) -> list[str]:
 
 
 def _rows(
-    head: tuple[str, float, str],
-    contestants: Sequence[Contestant],
-    estimates: Sequence[Estimate],
+    head: tuple[str, float, str], contestants: Sequence[Contestant], estimates: Sequence[Estimate]
 ) -> Iterator[dict[str, object]]:
     present = [estimate for estimate in estimates if not math.isnan(estimate.value)]
     if not present:
@@ -180,12 +178,16 @@ def _rows(
     for contestant, value in zip(contestants, estimates, strict=True):
         low, high = value.interval()
         yield {
-            "unit": head[0], "budget": head[1], "dataset": head[2],
-            "method": contestant.method, "sampler": contestant.sampler,
+            "unit": head[0],
+            "budget": head[1],
+            "dataset": head[2],
+            "method": contestant.method,
+            "sampler": contestant.sampler,
             "value": value.value,
-            "low": low, "high": high,
+            "low": low,
+            "high": high,
             "leads": value is best or _tied(value, best, level),
-        }  # fmt: skip
+        }
 
 
 def _tied(estimate: Estimate, best: Estimate, level: float) -> bool:

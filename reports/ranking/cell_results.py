@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -198,7 +197,7 @@ class CellResults:
         return pd.concat([self.search, self.confirm])
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """Hyperparameters of the confirmed configuration, of several restarts the best one's."""
         if self.missing:
             return {}

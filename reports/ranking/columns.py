@@ -29,7 +29,7 @@ class Column(Generic[T]):
     """
 
     meaning: str
-    compute: Callable[[T], Any]
+    compute: Callable[[T], object]
     show: Callable[[T], str] | None = None
     form: Callable[[Any], str] = text.number
     name: str = ""
@@ -75,7 +75,7 @@ class Columns(Generic[T]):
         )
         self["rank_high", ""] = Column(f"Worst {what}", lambda row: (compute(row) or unranked)[1])
 
-    def values(self, row: T) -> dict[str, Any]:
+    def values(self, row: T) -> dict[str, object]:
         """Return a row of the DataFrame."""
         return {column.name: column.compute(row) for column in self._columns}
 

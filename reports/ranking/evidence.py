@@ -220,7 +220,9 @@ def _cell(
         gap = float(untrained.mean()) - float(truth.mean())
         scale = gap if 0 < gap < math.inf else math.nan
     return CellResults(
-        cell, label, objective,
+        cell,
+        label,
+        objective,
         search=rows[rows["phase"] == "search"],
         confirm=confirm,
         truth=truth,
@@ -233,7 +235,7 @@ def _cell(
         },
         scale=scale,
         several=several,
-    )  # fmt: skip
+    )
 
 
 def _ranked_cells(raw: dict[Cell, CellResults], dataset: str) -> list[CellResults]:

@@ -125,9 +125,7 @@ pair_columns["improvement", "Pr(first better)"] = Column(
     _show_improvement,
 )
 pair_columns.limits(
-    "improvement",
-    "limit of the exact 95 % interval of that share",
-    lambda pair: pair.improvement,
+    "improvement", "limit of the exact 95 % interval of that share", lambda pair: pair.improvement
 )
 pair_columns["p_value", ""] = Column(
     'P-value of "they are equal", of this pair only.', lambda pair: pair.outcome.p_value

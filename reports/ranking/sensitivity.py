@@ -153,7 +153,7 @@ def _parameters(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _ranges(
-    study: "StudySpec", cell: CellResults, trials: Sequence[Mapping[str, Any]]
+    study: "StudySpec", cell: CellResults, trials: Sequence[Mapping[str, object]]
 ) -> list[dict[str, "BaseDistribution"]]:
     """Ranges of the places that were open on the way to each configuration.
 
@@ -185,9 +185,7 @@ def _ends(distribution: "BaseDistribution") -> tuple[float, float, bool]:
 
 
 def _importance(
-    trials: list[dict[str, Any]],
-    known: "list[dict[str, BaseDistribution]]",
-    values: Array,
+    trials: list[dict[str, object]], known: "list[dict[str, BaseDistribution]]", values: Array
 ) -> dict[str, float]:
     """Return the importance of each hyperparameter; empty if it cannot be computed."""
     if len(trials) < FEWEST_TRIALS or np.isfinite(values).sum() < FEWEST_TRIALS:

@@ -157,7 +157,7 @@ class _Call:
     def __init__(self, *arguments: object) -> None:
         self._arguments = arguments
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return _execute, self._arguments
 
 

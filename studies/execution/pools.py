@@ -99,7 +99,7 @@ class InProcess(Pool):
 class _Ticket(NamedTuple):
     """A submitted task that waits for a worker."""
 
-    task: Callable[[], Any]
+    task: Callable[[], object]
     seconds: float | None
     future: "Future[Any]"
 

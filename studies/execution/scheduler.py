@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...bench.spec import Failure, RunResult, RunSpec, State
 from ..cell import Cell, Job, Slot
@@ -30,7 +30,7 @@ RESENDS = 2
 Finished = tuple[RunResult, "Artifacts | None"]
 """The result of a run, and its artifacts if they are wanted."""
 
-Environment = tuple[str, dict[str, Any]]
+Environment = tuple[str, dict[str, object]]
 """Identity and description of the environment of a process."""
 
 

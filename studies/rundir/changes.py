@@ -121,11 +121,11 @@ def _differences(old: StudySpec, new: StudySpec) -> Iterator[tuple[str, Any, Any
     return _fields(old.model_dump(mode="json"), new.model_dump(mode="json"), "")
 
 
-def _text(field: str, before: Any, after: Any) -> str:
+def _text(field: str, before: object, after: object) -> str:
     return f"{field}: {_shown(before)} -> {_shown(after)}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, list):
@@ -213,14 +213,14 @@ class Change(NamedTuple):
     """
 
     field: str
-    before: Any
-    now: Any
+    before: object
+    now: object
     cause: str | None
 
 
 def changes(
-    before: Mapping[str, Any],
-    now: Mapping[str, Any],
+    before: Mapping[str, object],
+    now: Mapping[str, object],
     code: tuple[CodeParts, CodeParts] | None = None,
 ) -> tuple[Change, ...]:
     """List everything that differs in the environment of a run and of its replay, the code first.

@@ -5,7 +5,6 @@ import json
 import platform
 import time
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -97,7 +96,7 @@ class _Journal(JournalFileBackend):
         self._open_lock = JournalFileOpenLock(str(path))
         super().__init__(str(path), lock_obj=self._open_lock)
 
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+    def append_logs(self, logs: list[dict[str, object]]) -> None:
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         self._open_lock.acquire()
         try:

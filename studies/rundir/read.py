@@ -44,7 +44,7 @@ def read_study(directory: Path) -> StudySpec:
     return parse(upgrade_study(data, version), f"{str(path)!r} is damaged")
 
 
-def read_environments(directory: Path) -> dict[str, dict[str, Any]]:
+def read_environments(directory: Path) -> dict[str, dict[str, object]]:
     """Read the environments that rows were made in, by identity; empty before the first row.
 
     Raises:
@@ -62,7 +62,7 @@ def read_code(directory: Path) -> dict[str, dict[str, Any]]:
     return _read_tables(directory / CODE, "fingerprints")
 
 
-def _read_tables(path: Path, content: str) -> dict[str, dict[str, Any]]:
+def _read_tables(path: Path, content: str) -> dict[str, dict[str, object]]:
     try:
         tables = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

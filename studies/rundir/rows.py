@@ -133,7 +133,7 @@ def _cell(stored: Any) -> Cell:
     return cell
 
 
-def _strict(value: Any) -> Any:
+def _strict(value: object) -> object:
     """Replace non-finite numbers, which JSON lacks, by strings that pydantic reads as floats."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

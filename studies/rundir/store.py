@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from ...datasets.errors import UsageError, unknown
 from ..cell import Cell, Slot
@@ -62,7 +62,7 @@ class Store:
         self.directory = directory
         self.study = study
         self.rows: dict[Slot, Row] = {}
-        self.environments: dict[str, dict[str, Any]] = {}
+        self.environments: dict[str, dict[str, object]] = {}
         self.code: Mapping[str, CodeParts] = {}
         self.artifacts = ArtifactFiles(directory)
         self._discard = discard
@@ -90,7 +90,7 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._lock.close()
 
-    def append(self, rows: Sequence[Row], environments: Mapping[str, dict[str, Any]]) -> None:
+    def append(self, rows: Sequence[Row], environments: Mapping[str, dict[str, object]]) -> None:
         """Add rows at free slots, and the environments that they refer to, by identity.
 
         When this returns they survive a power cut.

@@ -9,7 +9,7 @@ increments ``FORMAT``, adds a step to ``STEPS``, and adds a directory of the for
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...bench.spec import RunSpec
 from ...datasets.errors import UsageError
@@ -26,7 +26,7 @@ CERTIFICATE_FORMAT = 1
 
 FORMAT_FILE = "format.json"
 
-Table = dict[str, Any]
+Table = dict[str, object]
 
 
 class Step(NamedTuple):

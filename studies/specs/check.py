@@ -1,7 +1,6 @@
 """Check that everything a study names exists, and takes what the study gives it."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from ...bench.spec import SPLIT_SAMPLER, Option, Plugin
 from ...datasets.errors import UsageError, unknown
@@ -175,7 +174,7 @@ def _grid_size(template: Template) -> int:
     return grid_size(trial.distributions)
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     if isinstance(value, str):
         return f'"{value}"'
     return f"{value:.3g}" if isinstance(value, float) else str(value).lower()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self, TypeGuard
+from typing import Annotated, ClassVar, Self, TypeGuard
 
 from pydantic import (
     BeforeValidator,
@@ -65,7 +65,7 @@ Leaf = Option | Range | Choices
 """A leaf of a study: a value is fixed; a range or choices are open, and searched."""
 
 
-def as_tuple(value: Any) -> Any:
+def as_tuple(value: object) -> object:
     """Convert a list to a tuple.
 
     Raises:
@@ -77,7 +77,7 @@ def as_tuple(value: Any) -> Any:
     return tuple(value)
 
 
-def read_leaf(value: Any) -> Leaf:
+def read_leaf(value: object) -> Leaf:
     """Read a value, ``{low, high, log}``, ``{choices}`` or a list, which is short for choices.
 
     Raises:
@@ -104,7 +104,7 @@ def read_leaf(value: Any) -> Leaf:
     )
 
 
-def plain(value: Leaf) -> Any:
+def plain(value: Leaf) -> object:
     """Write a leaf in the form that ``read_leaf`` reads."""
     return value.model_dump(mode="json") if is_open(value) else value
 
@@ -135,7 +135,7 @@ class OpenTable(Frozen):
     FIXED: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
-    def leaves(cls) -> dict[str, Any]:
+    def leaves(cls) -> dict[str, object]:
         """Give the fields that can be searched, with the types of their values."""
         fields = cls.model_fields.items()
         return {name: field.annotation for name, field in fields if name not in cls.FIXED}
@@ -156,8 +156,8 @@ class OpenTable(Frozen):
     @field_validator("*", mode="wrap")
     @classmethod
     def _value_or_open(
-        cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
-    ) -> Any:
+        cls, value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> object:
         """Read a leaf; each end of an open one must be a possible value."""
         written_open = isinstance(value, dict | list | tuple | Range | Choices)
         if info.field_name in cls.FIXED or not written_open:
@@ -172,7 +172,7 @@ class OpenTable(Frozen):
         return given
 
     @field_serializer("*", mode="wrap")
-    def _as_read(self, value: Any, handler: SerializerFunctionWrapHandler) -> Any:
+    def _as_read(self, value: object, handler: SerializerFunctionWrapHandler) -> object:
         return plain(value) if is_open(value) else handler(value)
 
 
@@ -194,7 +194,7 @@ class Entry(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _table(cls, value: Any) -> Any:
+    def _table(cls, value: object) -> object:
         if isinstance(value, str):
             value = {"name": value}
         if not isinstance(value, dict):
@@ -232,7 +232,7 @@ class Entry(Frozen):
         return label
 
     @model_serializer
-    def _as_written(self) -> Any:
+    def _as_written(self) -> object:
         if self.label == self.name and not self.settings:
             return self.name
         label = {} if self.label == self.name else {"label": self.label}
@@ -240,7 +240,7 @@ class Entry(Frozen):
         return {"name": self.name, **label, **settings}
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """Show a value in at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -56,7 +56,7 @@ def load_study(
 
 
 def checked(
-    data: dict[str, Any], source: str, folder: Path, engine: Engine | None = None
+    data: dict[str, object], source: str, folder: Path, engine: Engine | None = None
 ) -> StudySpec:
     """Make a study of the tables of a file called ``source``, and check that it can be run.
 
@@ -76,7 +76,7 @@ def checked(
     return study
 
 
-def parse(data: Mapping[str, Any], source: str) -> StudySpec:
+def parse(data: Mapping[str, object], source: str) -> StudySpec:
     """Validate the tables of a study file called ``source``; names are not looked up.
 
     Raises:
@@ -88,7 +88,7 @@ def parse(data: Mapping[str, Any], source: str) -> StudySpec:
         raise UsageError(f"{source}: {_explain(error)}") from error
 
 
-def _drop_perceptron(data: dict[str, Any], keys: Set[str]) -> None:
+def _drop_perceptron(data: dict[str, object], keys: Set[str]) -> None:
     """Remove the perceptron's fields if an override replaces the network by a module."""
     network = data.get("network")
     if "network.module" in keys and isinstance(network, dict):
@@ -96,7 +96,7 @@ def _drop_perceptron(data: dict[str, Any], keys: Set[str]) -> None:
             network.pop(name, None)
 
 
-def _carry_network(data: dict[str, Any]) -> None:
+def _carry_network(data: dict[str, object]) -> None:
     """Add the file of the user's own network to the plug-ins, whose text the study contains."""
     network = data.get("network")
     module = network.get("module") if isinstance(network, dict) else None
@@ -113,11 +113,11 @@ def _carry_network(data: dict[str, Any]) -> None:
         data["plugins"] = [*plugins, path]
 
 
-def _carried(plugins: Any, folder: Path) -> Any:
+def _carried(plugins: object, folder: Path) -> object:
     """Replace the paths of plug-in files by their text."""
     if not isinstance(plugins, list):
         raise UsageError(f'plugins = {short(plugins)} is not a list, for example ["mine.py"]')
-    carried: list[Any] = []
+    carried: list[object] = []
     for plugin in plugins:
         if isinstance(plugin, str) and plugin.endswith(".py"):
             path = folder / plugin
@@ -154,7 +154,7 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _toml(text: str, source: str) -> dict[str, Any]:
+def _toml(text: str, source: str) -> dict[str, object]:
     try:
         return tomllib.loads(text)
     # The parser also raises errors of int(), datetime and the stack.
@@ -167,7 +167,7 @@ class Override(NamedTuple):
     """A field and its new value, with the text of the override."""
 
     key: str
-    value: Any
+    value: object
     text: str
 
 
@@ -203,7 +203,7 @@ def parse_overrides(texts: Sequence[str]) -> list[Override]:
     return list(overrides.values())
 
 
-def _value(text: str, value: str) -> Any:
+def _value(text: str, value: str) -> object:
     try:
         data = tomllib.loads(f"value = {value}")
     except (ValueError, RecursionError):
@@ -219,7 +219,7 @@ def _value(text: str, value: str) -> Any:
     )
 
 
-def _apply(data: dict[str, Any], override: Override) -> None:
+def _apply(data: dict[str, object], override: Override) -> None:
     *parents, last = override.key.split(".")
     table = data
     for depth, name in enumerate(parents):

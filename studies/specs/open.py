@@ -8,7 +8,7 @@ has a range or a list instead of a value. Optuna and the tables call it ``traini
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -59,7 +59,7 @@ class Place(NamedTuple):
     table: str
     field: str
     leaf: Leaf
-    form: Any
+    form: object
 
 
 class Template:

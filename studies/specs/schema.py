@@ -40,7 +40,7 @@ _PUBLISHED: dict[type[BaseModel], str] = {
 """Names of tables in the schema, where the code has others."""
 
 
-def study_schema() -> dict[str, Any]:
+def study_schema() -> dict[str, object]:
     """Make the JSON schema (draft 2020-12) of study files."""
     schema = StudySpec.model_json_schema()
     # In a file, costs are listed after the objective.
@@ -67,13 +67,13 @@ def study_schema() -> dict[str, Any]:
     text = json.dumps(about | schema)
     for model, name in _PUBLISHED.items():
         text = text.replace(model.__name__, name)
-    published: dict[str, Any] = json.loads(text)
+    published: dict[str, object] = json.loads(text)
     return published
 
 
-def _or_open(field: dict[str, Any]) -> dict[str, Any]:
+def _or_open(field: dict[str, object]) -> dict[str, object]:
     """Allow a range or a list in place of the value of a field."""
-    about: dict[str, Any] = {
+    about: dict[str, object] = {
         key: field.pop(key) for key in ("default", "title", "description") if key in field
     }
     ranges = [] if "enum" in field else [{"$ref": "#/$defs/Range"}]

@@ -47,7 +47,7 @@ class GridSearcher(BaseSampler):
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Give nothing, since the space is empty."""
         return {}
 
@@ -57,7 +57,7 @@ class GridSearcher(BaseSampler):
         trial: FrozenTrial,
         param_name: str,
         param_distribution: BaseDistribution,
-    ) -> Any:
+    ) -> object:
         """Give the digit of the trial's number that belongs to this name."""
         choices = _choices(param_name, param_distribution)
         stride = self._strides.get(trial.number, 1)
@@ -65,7 +65,7 @@ class GridSearcher(BaseSampler):
         return choices[trial.number // stride % len(choices)]
 
 
-def _choices(name: str, distribution: BaseDistribution) -> Sequence[Any]:
+def _choices(name: str, distribution: BaseDistribution) -> Sequence[object]:
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices
     if distribution.single():
@@ -102,7 +102,7 @@ class SobolSearcher(optuna.samplers.QMCSampler):
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Give the point of the sequence with the trial's number."""
         self._number = trial.number
         return super().sample_relative(study, trial, search_space)

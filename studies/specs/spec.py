@@ -197,11 +197,11 @@ class StudySpec(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _split_objectives(cls, data: Any) -> Any:
+    def _split_objectives(cls, data: object) -> object:
         return _measured(_objectives(data)) if isinstance(data, dict) else data
 
     @model_serializer(mode="wrap")
-    def _join_objectives(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _join_objectives(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         data = handler(self)
         costs = data.pop("costs", ())
         return {**data, "objective": [self.objective, *costs]} if costs else data
@@ -265,7 +265,7 @@ class StudySpec(Frozen):
         return cls.model_validate(tomllib.loads(text), strict=True)
 
 
-def _objectives(data: dict[str, Any]) -> dict[str, Any]:
+def _objectives(data: dict[str, object]) -> dict[str, object]:
     """Split a list of objectives into the ranking metric and the costs."""
     given = data.get("objective")
     if not isinstance(given, list | tuple):

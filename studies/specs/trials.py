@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 
-def suggest(trial: "BaseTrial", name: str, leaf: Leaf, form: Any) -> Option:
+def suggest(trial: "BaseTrial", name: str, leaf: Leaf, form: object) -> Option:
     """Let a trial choose a value of a leaf of type ``form``; a fixed value is returned unasked.
 
     Raises:
@@ -30,7 +30,7 @@ def suggest(trial: "BaseTrial", name: str, leaf: Leaf, form: Any) -> Option:
             return typed(name, value, form)
 
 
-def typed(name: str, value: Option, form: Any) -> Option:
+def typed(name: str, value: Option, form: object) -> Option:
     """Convert a value to the type that a leaf has.
 
     Raises:
@@ -122,7 +122,7 @@ def _chosen(name: str, value: Any, choices: Sequence[Any]) -> Any:
     raise UsageError(f"{name} = {value!r}: should be one of {_listed(choices)}")
 
 
-def _listed(choices: Sequence[Any]) -> str:
+def _listed(choices: Sequence[object]) -> str:
     return ", ".join(repr(choice) for choice in choices)
 
 
@@ -161,5 +161,5 @@ class MiddleTrial:
                 self.others[name] = list(choices[1:])
         return self.values[name]
 
-    def set_user_attr(self, key: str, value: Any) -> None:
+    def set_user_attr(self, key: str, value: object) -> None:
         """Ignore an attribute."""
