@@ -160,6 +160,11 @@ def rows_do_not_affect_each_other(dataset: Dataset, _: Expected) -> None:
     others = torch.arange(60) != 17
     for name, f in (("log density", dataset.log_prob), ("score", dataset.score)):
         whole, spoiled = f(x, 0.3), f(bad, 0.3)
+        require(
+            whole.ndim > 0 and len(whole) == len(x),
+            f"the {name} of {len(x)} points has shape {tuple(whole.shape)}: keep the first axis, "
+            "which runs over the points",
+        )
         parts = (slice(0, 1), slice(3, 10), slice(1, 60, 2))
         alone = all(torch.equal(f(x[part], 0.3), whole[part]) for part in parts)
         require(

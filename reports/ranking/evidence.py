@@ -147,13 +147,7 @@ def gather(
     Raises:
         UsageError: A column is missing, or two configurations of a cell are confirmed.
     """
-    needed = {"phase", "method", "dataset", "sampler", "state", "replicate", objective}
-    if missing_columns := sorted(needed - set(results.columns)):
-        raise UsageError(
-            f"the results have no column {', '.join(map(repr, missing_columns))}: not a study"
-        )
-    if "restart" not in results:
-        results = results.assign(restart=0)
+    results = _checked(results, objective)
     rows = results[results["phase"] != "reference"]
     seen = [
         *zip(rows["method"], rows["dataset"], rows["sampler"], strict=True),
@@ -177,16 +171,7 @@ def gather(
     else:
         cells = [cell for dataset in datasets for cell in _ranked_cells(raw, dataset)]
     compared = tuple(d for d in datasets if any(c.dataset == d and not c.missing for c in cells))
-    contestants = [
-        Contestant(
-            method,
-            sampler,
-            labels[method, sampler],
-            of_pair := {c.dataset: c for c in cells if (c.method, c.sampler) == (method, sampler)},
-            tuple(d for d in compared if of_pair[d].missing),
-        )
-        for method, sampler in pairs
-    ]
+    contestants = [_contestant(*pair, label, cells, compared) for pair, label in labels.items()]
     if several_restarts:
         contestants = pooled_contestants(contestants, compared, comparisons, rule)
     else:
@@ -195,6 +180,25 @@ def gather(
     return Evidence(
         objective, datasets, compared, tuple(cells), tuple(contestants), notes, comparisons
     )
+
+
+def _checked(results: pd.DataFrame, objective: str) -> pd.DataFrame:
+    """Return the results with a column ``restart``, after a look at the columns."""
+    needed = {"phase", "method", "dataset", "sampler", "state", "replicate", objective}
+    if missing := sorted(needed - set(results.columns)):
+        raise UsageError(f"the results have no column {', '.join(map(repr, missing))}: not a study")
+    return results if "restart" in results else results.assign(restart=0)
+
+
+def _contestant(
+    method: str,
+    sampler: str,
+    label: str,
+    cells: Iterable[CellResults],
+    compared: Iterable[str],
+) -> Contestant:
+    own = {c.dataset: c for c in cells if (c.method, c.sampler) == (method, sampler)}
+    return Contestant(method, sampler, label, own, tuple(d for d in compared if own[d].missing))
 
 
 def _cell(

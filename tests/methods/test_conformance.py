@@ -63,6 +63,13 @@ class TestMALA(SamplerConformance):
     options = {"steps": 40}
 
 
+class TestSMCLangevin(SamplerConformance):
+    name = "smc_langevin"
+    # Points are weighed against each other, so those of 2,000 differ from the first of 3,000, and
+    # paths are those of a population large enough to weigh.
+    skipped = ("points_do_not_depend_on_how_many_follow", "paths_end_at_the_samples")
+
+
 class TestGrid(SamplerConformance):
     name = "grid"
     options = {"cells": 150}
