@@ -11,10 +11,14 @@ from ..datasets.base import Dataset
 from ..methods import methods, references
 from ..methods.model import Model
 from ..methods.network_model import Network, NetworkModel
+from ..methods.networks import Gaussian
 from ..methods.random import MemberRandom
 from .own_networks import network_of
 from .spec import Plugin, RunSpec
 from .streams import generator
+
+# Points that the base of a network is fitted to: mean and spread are then within 2 %.
+_BASE_POINTS = 10_000
 
 
 def identity(plugin: Plugin) -> str:
@@ -27,10 +31,17 @@ def dataset_of(spec: RunSpec) -> Dataset:
     return get_dataset(spec.dataset.name, **spec.dataset.options)
 
 
-def architecture(spec: RunSpec, dim: int) -> Network:
+def architecture(spec: RunSpec) -> Network:
     """Make the network of a run, without parameters."""
-    conditional = not is_reference(spec) and methods.get(spec.method.name).conditional
-    return network_of(spec.network, dim, conditional=conditional)
+    dataset = dataset_of(spec)
+    if not is_reference(spec) and methods.get(spec.method.name).conditional:
+        return network_of(spec.network, dataset.dim, conditional=True)
+    base = None
+    if spec.network.base == "gaussian":
+        # The same for every run on a dataset.
+        draws = generator(0, "base", identity(spec.dataset))
+        base = Gaussian.fitted(dataset.sample(_BASE_POINTS, draws))
+    return network_of(spec.network, dataset.dim, conditional=False, base=base)
 
 
 def is_reference(spec: RunSpec) -> bool:

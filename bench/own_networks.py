@@ -7,22 +7,24 @@ from typing import Any
 from ..datasets.errors import UsageError, unknown
 from ..methods.module_network import ModuleNetwork
 from ..methods.network_model import Network
-from ..methods.networks import MLP
+from ..methods.networks import MLP, Gaussian
 from .plugins import first_line, module_of
 from .spec import NetworkSpec
 
 
-def network_of(spec: NetworkSpec, dim: int, *, conditional: bool) -> Network:
+def network_of(
+    spec: NetworkSpec, dim: int, *, conditional: bool, base: Gaussian | None = None
+) -> Network:
     """Make a study's network for data in R^dim; the noise level is an input if ``conditional``.
 
     Raises:
         UsageError: The user's module is unknown or cannot be made.
     """
     if spec.module is None:
-        return MLP(dim, spec.kind, spec.width, spec.depth, spec.activation, conditional)
+        return MLP(dim, spec.kind, spec.width, spec.depth, spec.activation, conditional, base)
     make = _maker(spec.module, spec.options)
     try:
-        return ModuleNetwork(make, dim, spec.kind, conditional=conditional)
+        return ModuleNetwork(make, dim, spec.kind, conditional=conditional, base=base)
     except UsageError:
         raise
     except Exception as error:

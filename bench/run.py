@@ -78,7 +78,7 @@ def execute(specs: Sequence[RunSpec], keep: bool = False) -> list[Outcome]:
 def _train(specs: Sequence[RunSpec]) -> tuple[Network, Fit, Checkpoints]:
     started = time.perf_counter()
     spec = specs[0]
-    network = architecture(spec, dataset_of(spec).dim)
+    network = architecture(spec)
     device = torch.device(spec.device)
     theta = network.init([stream_of(s, "init") for s in specs]).to(device)
     checkpoints = Checkpoints(specs, network)

@@ -56,6 +56,10 @@ class NetworkSpec(Frozen):
         width: Units of each hidden layer.
         depth: Number of hidden layers.
         activation: Smooth non-linearity (scores need two derivatives of it).
+        base: ``gaussian``: the density is that of a Gaussian with the mean and the variance of the
+            data (one for all coordinates) times exp(-N(x)), N the network, so that it vanishes far
+            from them; ``none``: exp(-N(x)) alone, which may hold mass where there are no data.
+            Noise-conditional networks have a Gaussian of their own.
         module: A ``torch.nn.Module`` instead of the perceptron: ``"mine.py:MyNet"``, whose text
             becomes part of the study when it is read, or ``"package.module:Class"``. It is called
             with points (B, d) and returns energies (B,) or scores (B, d).
@@ -66,6 +70,7 @@ class NetworkSpec(Frozen):
     width: int = Field(128, ge=1, le=8192)
     depth: int = Field(2, ge=1, le=32)
     activation: Literal["swish", "softplus"] = "swish"
+    base: Literal["none", "gaussian"] = "none"
     module: str | None = None
     options: dict[str, Option] = {}
 
@@ -92,6 +97,8 @@ class NetworkSpec(Frozen):
     def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         """The fields of the one kind or of the other."""
         gone = ("module", "options") if self.module is None else PERCEPTRON
+        if self.base == "none":
+            gone = (*gone, "base")
         return {name: value for name, value in handler(self).items() if name not in gone}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .kernel import log_bump
 from .mixture import Mixture, nearest
 from .quadrature import midpoints
 from .separable import log_derivatives, mix
@@ -18,6 +19,10 @@ from .separable import log_derivatives, mix
 _ORDER = 24
 _PANELS_PER_LENGTH = 0.2
 _TIP = 4
+
+# Nodes that contribute less than exp(-50) of the nearest one's share are left out of ``nearby``.
+_NEGLIGIBLE = 50.0
+_ROWS = 1024
 
 
 class BlurredCurve(Mixture):
@@ -61,6 +66,33 @@ class BlurredCurve(Mixture):
         nodes, weights = self.nodes(tau)
         centres, weights = nodes.view(self.arms, -1, 2), weights.view(self.arms, -1)
         return log_derivatives(centres, weights, axis, self.width, tau, full=full)
+
+    def nearby(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """Compute log density (n,) and score (n, 2) from the nodes that are near each point.
+
+        Equal to ``log_density`` and ``gradient`` up to rounding, and many times faster: a node
+        counts for the points within a few standard deviations only.
+        """
+        tau = self.tau(sigma)
+        centres, weights = self.nodes(tau)
+        log_weights = weights.log()
+        parts = [self._nearby(part, tau, centres, log_weights) for part in x.split(_ROWS)]
+        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+    def _nearby(
+        self, x: Tensor, tau: float, centres: Tensor, log_weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        gap = (x[:, :, None] - centres.T).abs_().sub_(self.width / 2).clamp_(min=0)
+        square = gap.square_().sum(1)
+        limit = square.amin(1, keepdim=True) + 2 * tau**2 * _NEGLIGIBLE
+        point, node = (square <= limit).nonzero().unbind(1)
+        value, slope = log_bump(x[point] - centres[node], self.width, tau)
+        logits = log_weights[node] + value.sum(-1)
+        highest = torch.full_like(x[:, 0], -math.inf).scatter_reduce_(0, point, logits, "amax")
+        share = (logits - highest[point]).exp()
+        total = torch.zeros_like(highest).index_add_(0, point, share)
+        score = torch.zeros_like(x).index_add_(0, point, share[:, None] * slope)
+        return highest + total.log(), score / total[:, None]
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw a position along the curve, an arm, then the box and the Gaussian."""

@@ -1,4 +1,4 @@
-"""Scores for samplers, which need millions: read from a table where exact scores are slow.
+"""Densities and scores for samplers, which need millions: from a table where they are slow.
 
 On a grid the density of a blurred curve and its derivatives are fast. A table holds, for each
 arm, the logarithm of its density with all the derivatives that bicubic Hermite interpolation of
@@ -32,6 +32,7 @@ _TOLERANCE = 4e-7
 _FAINT = -620.0
 
 Score = Callable[[Tensor], Tensor]
+Density = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def fast_score(dataset: Dataset, sigma: float = 0.0) -> Score:
@@ -52,6 +53,20 @@ def fast_score(dataset: Dataset, sigma: float = 0.0) -> Score:
     return partial(dataset.score, sigma=sigma)
 
 
+def fast_density(dataset: Dataset, sigma: float = 0.0) -> Density:
+    """Return a fast function of points (n, d) to log densities (n,) and scores (n, d).
+
+    As ``fast_score``; the table's error of the log density is below 1e-5.
+
+    Raises:
+        UsageError: The dataset has no score at ``sigma``.
+    """
+    score = fast_score(dataset, sigma)
+    if isinstance(score, ScoreTable):
+        return score.density
+    return lambda x: (dataset.log_prob(x, sigma), score(x))
+
+
 @lru_cache(maxsize=16)
 def _table(dataset: BlurredCurve, sigma: float) -> "ScoreTable":
     return ScoreTable(dataset, sigma)
@@ -66,6 +81,7 @@ class ScoreTable:
 
     def __init__(self, dataset: BlurredCurve, sigma: float) -> None:
         self._exact = partial(dataset.score, sigma=sigma)
+        self._nearby = partial(dataset.nearby, sigma=sigma)
         tau = dataset.tau(sigma)
         # Wide enough for chains that start from noise of this level.
         self.half_side = dataset.extent + 0.5 + 4 * sigma
@@ -83,28 +99,42 @@ class ScoreTable:
         middle = axis[:-1] + self.step / 2
         arms = dataset.on_grid(middle, tau)
         truth = mix(arms[..., 0], arms[..., 1:3]).flatten(0, 1)
-        error = (self._interpolate(torch.cartesian_prod(middle, middle)) - truth).norm(dim=-1)
+        score = self._interpolate(torch.cartesian_prod(middle, middle))[1]
+        error = (score - truth).norm(dim=-1)
         good = error <= _TOLERANCE * (truth.norm(dim=-1) + 1 / tau)
         good &= arms[..., 0].amax(0).flatten() > _FAINT
         return {"nodes": self._nodes, "trusted": good.view(self.cells, self.cells)}
 
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the score at ``x`` of shape (n, 2): the same shape, float64."""
+        x, inside = self._inside(x)
+        if inside.all():
+            return self._interpolate(x)[1]
+        out = torch.empty_like(x)
+        out[inside] = self._interpolate(x[inside])[1]
+        out[~inside] = self._exact(x[~inside])
+        return out
+
+    def density(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute log density (n,) and score (n, 2) at ``x`` of shape (n, 2), float64."""
+        x, inside = self._inside(x)
+        log_density, score = torch.empty_like(x[:, 0]), torch.empty_like(x)
+        log_density[inside], score[inside] = self._interpolate(x[inside])
+        log_density[~inside], score[~inside] = self._nearby(x[~inside])
+        return log_density, score
+
+    def _inside(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the points as float64, and which of them are in a trusted cell."""
         x = x.double()
         inside = (x.abs() < self.half_side).all(-1)
         cell = self._cell(torch.where(inside[:, None], x, 0.0))
-        inside &= self.trusted.view(-1)[cell[:, 0] * self.cells + cell[:, 1]]
-        if inside.all():
-            return self._interpolate(x)
-        out = torch.empty_like(x)
-        out[inside] = self._interpolate(x[inside])
-        out[~inside] = self._exact(x[~inside])
-        return out
+        return x, inside & self.trusted.view(-1)[cell[:, 0] * self.cells + cell[:, 1]]
 
     def _cell(self, x: Tensor) -> Tensor:
         return ((x + self.half_side) / self.step).long().clamp(0, self.cells - 1)
 
-    def _interpolate(self, x: Tensor) -> Tensor:
+    def _interpolate(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Interpolate log density (n,) and score (n, 2) of each arm, and mix them."""
         cell = self._cell(x)
         t = ((x + self.half_side) / self.step - cell).unbind(-1)
         first, second = _hermite(t[0], self.step), _hermite(t[1], self.step)
@@ -122,7 +152,11 @@ class ScoreTable:
                     total += slope_1 * slope_2 * torch.stack((l12, l112, l122))
             log_density.append(total[0])
             gradient.append(total[1:].T)
-        return mix(torch.stack(log_density), torch.stack(gradient))
+        arms = torch.stack(log_density)
+        highest = arms.amax(0)
+        # Summed in this order whatever the number of points, unlike torch.logsumexp.
+        total = sum((arm - highest).exp() for arm in arms)
+        return highest + torch.log(torch.as_tensor(total)), mix(arms, torch.stack(gradient))
 
 
 def _hermite(t: Tensor, step: float) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

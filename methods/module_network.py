@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .networks import ALIGNMENT
+from .networks import ALIGNMENT, Gaussian
 
 
 class WrongShapeError(ValueError):
@@ -41,6 +41,7 @@ class ModuleNetwork:
         dim: Dimension of the data.
         kind: ``energy``: the module returns (B,) or (B, 1); ``score``: (B, dim).
         conditional: Whether there is one more input column, for the noise level.
+        base: Density whose energy and score are added to the module's.
 
     Attributes:
         size: Length of a member's flat parameters, padding included.
@@ -53,8 +54,9 @@ class ModuleNetwork:
         kind: Literal["energy", "score"],
         *,
         conditional: bool = False,
+        base: Gaussian | None = None,
     ) -> None:
-        self.dim, self.kind, self.conditional = dim, kind, conditional
+        self.dim, self.kind, self.conditional, self.base = dim, kind, conditional, base
         columns = {"inputs": dim + conditional, "outputs": 1 if kind == "energy" else dim}
         self._arguments = {name: value for name, value in columns.items() if _takes(make, name)}
         self._make = make

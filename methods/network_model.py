@@ -126,7 +126,7 @@ class NetworkModel(Model):
             result = tuple(value.detach() for value in values), _pull(values, self.theta), passes
         values, pull, passes = result
         self.evaluations += x.shape[-2] * passes
-        return values, pull
+        return self._on_base(x, v, values), pull
 
     def _levels(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         if isinstance(sigma, Tensor):
@@ -138,12 +138,28 @@ class NetworkModel(Model):
             return self._jet(x, None, "score")[1]
         score, passes = self._inside.score(x)
         self.evaluations += x.shape[-2] * passes
-        return score
+        base = self.network.base
+        return score if base is None else score + base.energy_and_score(x)[1]
 
     def _jet(self, x: Tensor, v: Tensor | None, *wanted: str) -> tuple[Tensor, ...]:
         jet, passes = self._inside.jet(x, v, wanted, training=self._training())
         self.evaluations += x.shape[-2] * passes
-        return jet
+        return self._on_base(x, v, jet)
+
+    def _on_base(self, x: Tensor, v: Tensor | None, jet: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Add energy, score and slices of the base to the network's; gradients stay the same."""
+        base = self.network.base
+        if base is None:
+            return jet
+        energy, score = base.energy_and_score(x)
+        added = [energy, score]
+        if v is not None:
+            added += [(v * score.unsqueeze(1)).sum(-1), v.square().sum(-1) / -(base.spread**2)]
+        # What was not wanted is empty, and stays so.
+        return tuple(
+            value + more if value.shape == more.shape else value
+            for value, more in zip(jet, [*added, *jet[len(added) :]], strict=True)
+        )
 
     def _training(self) -> bool:
         return self.theta.requires_grad and torch.is_grad_enabled()

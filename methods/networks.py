@@ -22,6 +22,29 @@ UNITS = 16
 Layers = list[tuple[Tensor, Tensor]]
 
 
+class Gaussian(NamedTuple):
+    """The density N(centre, spread² I), which a network's density may be a multiple of.
+
+    Attributes:
+        centre: Mean, d numbers.
+        spread: Standard deviation of every coordinate.
+    """
+
+    centre: tuple[float, ...]
+    spread: float
+
+    @classmethod
+    def fitted(cls, points: Tensor) -> "Gaussian":
+        """Take mean and variance, averaged over coordinates, of points (n, d)."""
+        points = points.double()
+        return cls(tuple(points.mean(0).tolist()), float(points.var(0).mean().sqrt()))
+
+    def energy_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute |x - m|²/2s² and -(x - m)/s² at x (K, B, d): (K, B) and (K, B, d)."""
+        offset = (x - x.new_tensor(self.centre)) / self.spread
+        return 0.5 * offset.square().sum(-1), offset / -self.spread
+
+
 class WeightSlot(NamedTuple):
     """Position of one weight or bias (``weight0``, ``bias0``, …) in a member's flat parameters.
 
@@ -48,6 +71,7 @@ class MLP:
         depth: Number of hidden layers.
         activation: ``swish`` or ``softplus``.
         conditional: Whether there is one more input, for the noise level.
+        base: Density whose energy and score are added to the network's.
     """
 
     dim: int = 2
@@ -56,6 +80,7 @@ class MLP:
     depth: int = 2
     activation: Literal["swish", "softplus"] = "swish"
     conditional: bool = False
+    base: Gaussian | None = None
 
     @property
     def widths(self) -> list[int]:

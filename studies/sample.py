@@ -88,14 +88,14 @@ def _read_model(file: Path, directory: Path) -> tuple[RunSpec, dict[str, "Tensor
 def _draw(
     spec: RunSpec, parameters: dict[str, "Tensor"], n: int, noise: "Generator"
 ) -> npt.NDArray[np.float32]:
-    from ..bench.from_spec import architecture, dataset_of, target_of
+    from ..bench.from_spec import architecture, target_of
     from ..bench.process import one_thread
     from ..methods import samplers
     from ..methods.network_model import NetworkModel
     from ..methods.random import MemberRandom
 
     with one_thread():
-        network = architecture(spec, dataset_of(spec).dim)
+        network = architecture(spec)
         model = NetworkModel(network, network.pack(parameters), target_of(spec))
         sampler = samplers.get(spec.sampler.name)(**spec.sampler.options)
         points = sampler.sample(model, n, MemberRandom([noise])).points[0]

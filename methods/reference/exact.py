@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import float64
 
 from ...datasets.errors import UsageError
-from ...datasets.tabulate import fast_score
+from ...datasets.tabulate import fast_density, fast_score
 from .. import references
 from .base import Callable, Dataset, Model, NetworkModel, ReferenceMethod, Tensor
 
@@ -74,3 +74,11 @@ class ExactScore(Model):
         points = x.reshape(-1, self.dim).to(float64)
         log_prob = self.dataset.log_prob(points, self.noise(sigma))
         return log_prob.neg().reshape(x.shape[:-1]).to(x.dtype)
+
+    def energy_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute both at once, with half of the work."""
+        self.evaluations += x.shape[1]
+        points = x.reshape(-1, self.dim).to(float64)
+        log_density, score = fast_density(self.dataset, self.level)(points)
+        energy = log_density.neg().reshape(x.shape[:-1])
+        return energy.to(x.dtype), score.reshape(x.shape).to(x.dtype)

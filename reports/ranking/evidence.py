@@ -17,7 +17,7 @@ from ...datasets.errors import UsageError
 from ...studies.cell import Cell
 from ...studies.specs.spec import Decide
 from ..text import listed
-from .cell_results import CellResults, losses
+from .cell_results import STAGES, CellResults, losses
 from .pooled import Comparisons, pooled_cells, pooled_contestants
 from .rank_intervals import beats, common, probability_best, rank_intervals
 from .robust import Middle, interquartile_mean
@@ -111,6 +111,12 @@ class Evidence:
     def restarts(self) -> int:
         """Largest number of restarts of a cell; a single one only compares configurations."""
         return max((len(c.losses) if c.several else 1 for c in self.cells), default=1)
+
+    @property
+    def restart_seconds(self) -> float:
+        """Seconds of one core that a restart of all cells takes."""
+        runs = [rows for cell in self.cells for rows in (cell.search, cell.confirm) if len(rows)]
+        return float(sum(rows[list(STAGES)].sum().sum() for rows in runs)) / self.restarts
 
     def on(self, dataset: str) -> list[CellResults]:
         """Return the cells of a dataset, best first."""

@@ -67,6 +67,17 @@ def _of_cell(cell: CellResults) -> Iterator[Question]:
             yield Question(cell, label, cell.under(label), cell.exact_under(label))
 
 
+def leaders(evidence: Evidence) -> list[Question]:
+    """Return for each dataset and sampler the best method there, by dataset and sampler."""
+    best: dict[tuple[str, str], Question] = {}
+    for dataset in evidence.compared:
+        for question in questions(evidence, dataset):
+            place = dataset, question.sampler
+            if place not in best or question.model.mean() < best[place].model.mean():
+                best[place] = question
+    return list(best.values())
+
+
 def question_sentence(asked: list[Question]) -> str:
     """Say for each sampler whether sampling or learning is the limit."""
     sentences = []

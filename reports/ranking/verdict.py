@@ -58,6 +58,9 @@ def headline(evidence: Evidence) -> str:
         ranked = [(c.label, c.mean, c.rank) for c in evidence.on(only) if c.rank is not None]
     else:
         ranked = [(c.label, c.score.value, c.rank) for c in evidence.contestants if c.rank]
+    limited = _limited(evidence)
+    if 2 * len(limited) >= len(evidence.compared):
+        return f"Ranks say little about learning: the sampler is the limit on {_few(limited)}"
     # A method with a failed run may still be tied with the front, so it counts.
     front = [label for label, _, rank in ranked if rank[0] == 1]
     if len(ranked) < 2 or not any(math.isfinite(value) for _, value, _ in ranked):
@@ -260,9 +263,10 @@ def _about(evidence: Evidence) -> list[str]:
     needed = outcome.needed
     if not math.isfinite(needed):
         return []
+    cost = text.seconds(needed * evidence.restart_seconds)
     return [
-        f"About {text.plural(int(needed), 'more restart')} would tell {front[0].label} from "
-        f"{front[-1].label}, if the difference stays as it is."
+        f"About {text.plural(int(needed), 'more restart')}, {cost} of one core, would tell "
+        f"{front[0].label} from {front[-1].label}, if the difference stays as it is."
     ]
 
 
@@ -313,14 +317,19 @@ def _by_dataset(evidence: Evidence) -> list[str]:
     return [f"By dataset, the best is {text.listed(names)}{rest}."]
 
 
-def _limits(evidence: Evidence) -> list[str]:
-    """Name the datasets on which sampling error, not learning error, sets the limit."""
+def _limited(evidence: Evidence) -> list[str]:
+    """Return the datasets on which sampling error, not learning error, sets the limit."""
     limited = []
     for dataset in evidence.compared:
         best = next(iter(evidence.on(dataset)))
         high = best.learning.interval()[1]
         if not same_as_floor(best.oracle, best.truth) and not best.at_floor and high < 0:
             limited.append(dataset)
+    return limited
+
+
+def _limits(evidence: Evidence) -> list[str]:
+    limited = _limited(evidence)
     if not limited:
         return []
     return [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scorebench.bench.fingerprint import fingerprints, run_key
-from scorebench.bench.from_spec import dataset_of
+from scorebench.bench.from_spec import architecture, dataset_of, model_of
 from scorebench.bench.metrics import metrics
 from scorebench.bench.run import execute, shape
 from scorebench.bench.spec import (
@@ -312,3 +312,27 @@ def test_the_least_loss_is_stored_where_it_is_known():
     jumps = {"dataset": Plugin(name="checkerboard")}
     assert math.isnan(execute([spec("ssm", **jumps)], keep=True)[0].artifacts.learning.least)
     assert execute([spec("untrained")], keep=True)[0].artifacts.learning is None
+
+
+@pytest.mark.parametrize("kind", ["energy", "score"])
+def test_a_network_that_is_zero_on_a_base_is_the_gaussian_of_the_data(kind):
+    run = spec("untrained", network=NetworkSpec(width=16, kind=kind, base="gaussian"))
+    network = architecture(run)
+    model = model_of(run, network, torch.zeros(1, network.size))
+    truth = dataset_of(run).sample(20_000, torch.Generator().manual_seed(1))
+    x = torch.tensor([[[1.0, 2.0], [-30.0, 7.0]]])
+    slope = (truth.mean(0) - x) / truth.var(0).mean()
+    assert model.score(x)[0].numpy() == pytest.approx(slope[0].numpy(), rel=0.05, abs=0.02)
+
+
+def test_plain_networks_are_written_as_before_there_were_bases():
+    assert "base" not in NetworkSpec().model_dump()
+
+
+def test_a_network_on_a_base_trains_and_saves_the_same_model_whatever_its_batch():
+    runs = [
+        spec("ssm", network=NetworkSpec(width=16, base="gaussian"), replicate=r) for r in range(2)
+    ]
+    together = execute(runs)
+    assert [numbers(outcome) for outcome in together] == [numbers(execute([r])[0]) for r in runs]
+    assert numbers(together[0]) != numbers(execute([spec("ssm")])[0])

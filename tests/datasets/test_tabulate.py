@@ -4,7 +4,7 @@ import time
 import pytest
 import torch
 from scorebench.datasets import UsageError, get_dataset
-from scorebench.datasets.tabulate import ScoreTable, fast_score
+from scorebench.datasets.tabulate import ScoreTable, fast_density, fast_score
 
 
 def places(count: int) -> torch.Tensor:
@@ -23,6 +23,21 @@ def test_table_equals_the_exact_score(sigma):
     exact = spirals.score(x, sigma)
     error = (table(x) - exact).norm(dim=1)
     assert bool((error <= 1e-6 * (exact.norm(dim=1) + 1 / math.hypot(0.1, sigma))).all())
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.3, 10.0])
+def test_density_and_score_at_once_equal_the_exact_ones(sigma):
+    spirals = get_dataset("2spirals")
+    x = places(500)
+    density, exact_score = spirals.log_prob(x, sigma), spirals.score(x, sigma)
+    size = exact_score.norm(dim=1) + 1 / math.hypot(0.1, sigma)
+    nearby = spirals.nearby(x, sigma)
+    torch.testing.assert_close(nearby[0], density, rtol=1e-13, atol=1e-13)
+    assert bool(((nearby[1] - exact_score).norm(dim=1) <= 1e-13 * size).all())
+    log_density, score = fast_density(spirals, sigma)(x)
+    assert (log_density - density).abs().max() < 1e-5
+    assert bool(((score - exact_score).norm(dim=1) <= 1e-6 * size).all())
+    assert torch.equal(spirals.nearby(x[7:9], sigma)[1], nearby[1][7:9])
 
 
 def test_table_interpolates_nearly_everywhere():

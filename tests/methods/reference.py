@@ -15,6 +15,12 @@ def output(mlp: MLP, theta: Tensor, x: Tensor) -> Tensor:
         if i < len(layers) - 1:
             act = functional.silu if mlp.activation == "swish" else torch.nn.Softplus(threshold=50)
             h = act(h)
+    if mlp.base is not None:
+        offset = x - torch.tensor(mlp.base.centre, dtype=x.dtype)
+        if mlp.kind == "energy":
+            h = h + offset.pow(2).sum(-1, keepdim=True) / (2 * mlp.base.spread**2)
+        else:
+            h = h - offset / mlp.base.spread**2
     return h.squeeze(-1) if mlp.kind == "energy" else h
 
 
