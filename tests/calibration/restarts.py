@@ -127,9 +127,9 @@ def coverage(law: Law, datasets: int, restarts: int, count: int, seed: int = 0):
     """Return which 95 % intervals of scores cover the truth, 0; shape (studies, methods)."""
     losses = law.studies(np.random.default_rng(seed), count, 4, datasets, restarts)
     means = scores(losses)
-    return tuple(
-        (low <= 0) & (high >= 0) for low, high in (means.hall(0.025), means.student(0.025))
-    )
+    half = stats.t.isf(0.025, means.freedom) * means.error
+    student = means.value - half, means.value + half
+    return tuple((low <= 0) & (high >= 0) for low, high in (means.interval(0.025), student))
 
 
 def forecast_power(law: Law, datasets: int, pilot: int, gap: float, count: int, seed: int = 0):

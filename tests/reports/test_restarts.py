@@ -29,7 +29,7 @@ def test_two_restarts_of_two_methods_give_the_paired_t_test():
     losses = noise(2, 1, 2)
     expected = stats.ttest_rel(losses[0, 0], losses[1, 0])
     assert compare(losses).p_value == pytest.approx([expected.pvalue])
-    low, high = compare(losses).difference.student(0.025)
+    low, high = compare(losses).interval(0.05)
     interval = stats.ttest_rel(losses[0, 0], losses[1, 0]).confidence_interval()
     assert (low[0], high[0]) == pytest.approx(tuple(interval))
 
@@ -92,7 +92,7 @@ def test_one_restart_decides_nothing():
     assert not compare(losses).better().any()
     assert np.isnan(probability_best(losses)).all()
     assert np.isnan(restarts_needed(compare(losses))).all()
-    assert np.isnan(scores(losses).hall(0.025)).all()
+    assert np.isnan(scores(losses).interval(0.025)).all()
     assert scores(losses).value == pytest.approx(losses.mean((1, 2)))
 
 
@@ -193,8 +193,8 @@ def test_identical_methods_have_no_winner_at_any_look(law: calibration.Law):
 @pytest.mark.parametrize("restarts", [3, 5, 10])
 def test_intervals_of_scores_cover_the_truth(restarts: int):
     for law in (NORMAL, SKEWED):
-        hall, _ = calibration.coverage(law, 4, restarts, 1000)
-        assert 0.93 <= hall.mean() <= 0.975
+        here, _ = calibration.coverage(law, 4, restarts, 1000)
+        assert 0.93 <= here.mean() <= 0.975
 
 
 @pytest.mark.parametrize("restarts", [3, 5])
