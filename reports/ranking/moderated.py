@@ -89,16 +89,18 @@ class Spreads:
         borrowed: Degrees of freedom that come from other cells.
         counts: Number of restarts of each cell.
         third: Third cumulants of single restarts; for differences, shape (2, ..., pairs, datasets).
+        likely: Variances that may be smaller than those of the sample, for forecasts.
     """
 
     variance: Array
     borrowed: Array
     counts: Array
     third: Array
+    likely: Array
 
     def on(self, datasets: slice) -> "Spreads":
         """Return the spreads on some datasets."""
-        arrays = (self.variance, self.borrowed, self.counts, self.third)
+        arrays = (self.variance, self.borrowed, self.counts, self.third, self.likely)
         return Spreads(*(array[..., datasets] for array in arrays))
 
     def means(self, value: Array, counts: Array | None = None) -> Means:
@@ -132,7 +134,7 @@ def spreads(values: Array, independent: int, shared: float = 0.0) -> Spreads:
     third = np.zeros_like(sample)
     cells = values.shape[-3]
     if cells < _FEWEST_CELLS:
-        return Spreads(sample, np.zeros_like(sample), counts, third)
+        return Spreads(sample, np.zeros_like(sample), counts, third, sample)
     with np.errstate(invalid="ignore", divide="ignore"):
         lending = np.isfinite(sample) & (sample > 0)
         half = np.where(lending, (counts - 1) / 2, 1.0)
@@ -155,11 +157,12 @@ def spreads(values: Array, independent: int, shared: float = 0.0) -> Spreads:
         most = 1 / (1 / prior + 1 / ((independent - 1) * 2 * half))
         borrowed = most * np.minimum(1.0, prior_variance / sample)
         weight = borrowed / (borrowed + counts - 1)
-        moderated = np.maximum(sample, weight * prior_variance + (1 - weight) * sample)
+        likely = weight * prior_variance + (1 - weight) * sample
     # Nothing can be borrowed if all variances are 0 or unknown, or no dataset has two.
-    known = np.isfinite(moderated)
-    variance = np.where(known, moderated, sample)
-    return Spreads(variance, np.where(known, borrowed, 0.0), counts, third)
+    known = np.isfinite(likely)
+    likely = np.where(known, likely, sample)
+    borrowed = np.where(known, borrowed, 0.0)
+    return Spreads(np.fmax(sample, likely), borrowed, counts, third, likely)
 
 
 def variances(values: Array) -> tuple[Array, Array]:
