@@ -15,6 +15,7 @@ from scorebench.reports.ranking.restarts import (
 )
 from scorebench.reports.ranking.until_decided import decide, parts, restarts_needed, rounds
 
+from ..calibration import end_to_end
 from ..calibration import restarts as calibration
 
 NORMAL, SKEWED = calibration.Law("normal"), calibration.Law("exponential")
@@ -206,3 +207,15 @@ def test_moderation_increases_power(restarts: int):
 def test_probability_best_is_calibrated():
     mean, frequency, size = calibration.best_calibration(NORMAL, 4, 4, 3, 600)
     assert float((np.abs(mean - frequency) * size).sum() / size.sum()) < 0.04
+
+
+@pytest.mark.slow
+def test_whole_studies_of_identical_methods_have_no_winner():
+    """For the figures of ``docs/statistics.md``: ``python -m tests.calibration.end_to_end``."""
+    for metric in end_to_end.NOISES:
+        law = end_to_end.WholeStudies(metric, "", 60)
+        for datasets in (1, 4):
+            for restarts in (3, 5, 10):
+                best, _ = end_to_end.claims(law, datasets, restarts)
+                assert best.sum() <= 7, (metric, datasets, restarts)
+            assert end_to_end.claims_with_looks(law, datasets)[0].sum() <= 7, (metric, datasets)
