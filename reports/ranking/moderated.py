@@ -12,9 +12,9 @@ nothing.
 Losses have long upper tails. A few values of a long-tailed distribution are often both too low and
 too similar, so that t statistics are too large towards low values (Cressie 1980, *Australian
 Journal of Statistics* 22(2)). The critical values of t are therefore multiplied by 1 + 2 γ in that
-direction, where γ is the skewness of the mean: for means of 3 to 10 exponential values the exact
-factor at levels of 0.2 to 2.5 % is 1 + 1.9 γ to 1 + 1.3 γ. One cell has too few restarts to
-estimate γ, so one skewness of restarts is used for the whole study.
+direction, where γ is the skewness of the mean: for means of 3 to 10 exponential values the factor
+that keeps levels of 0.2 to 2.5 % is 1 + 1.3 γ to 1 + 2 γ. One cell has too few restarts to estimate
+γ, so one skewness of restarts is used for the whole study.
 """
 
 from dataclasses import dataclass
