@@ -61,7 +61,7 @@ def _intervals(study: StudySpec) -> str:
         return (
             "Intervals reflect the variation between restarts, hence that of searches and of "
             "seeds. Spreads of all cells inform each other (moderated variances, Smyth 2004), "
-            "intervals allow for skewness (Hall 1992), and claims hold jointly at 95 % "
+            "tests and intervals allow for skewness (Hall 1992), and claims hold jointly at 95 % "
             "(Shaffer 1986)."
         )
     return (

@@ -117,10 +117,10 @@ def _table(values: Sequence[Sequence[Array]]) -> Array:
 
 
 def _estimates(means: Means) -> list[Estimate]:
-    """Return the mean of each method, with Hall's intervals."""
+    """Return the mean of each method, with intervals that allow for skewness."""
 
     def limits(method: int, level: float) -> tuple[float, float]:
-        low, high = means.hall((1 - level) / 2)
+        low, high = means.interval((1 - level) / 2)
         return float(low[method]), float(high[method])
 
     return [

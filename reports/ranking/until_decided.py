@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from .restarts import Comparisons, compare, still_possible
+from .restarts import Comparisons, compare, favoured, still_possible
 from .statistics import LEVEL, Array
 
 _QUANTILES = 24
@@ -149,7 +149,7 @@ def restarts_needed(
 
     def chance(restarts: Array) -> Array:
         means = spread.means(now.value, np.broadcast_to(restarts[..., None], spread.counts.shape))
-        bound = np.asarray(stats.t.isf(level / 2, means.freedom))[..., None]
+        bound = (stats.t.isf(level / 2, means.freedom) * favoured(means))[..., None]
         with np.errstate(invalid="ignore", divide="ignore"):
             shift = np.abs(now.value / means.error)[..., None] * factor
             decided = 1 - special.nctdtr(means.freedom[..., None], shift, bound)

@@ -34,6 +34,8 @@ class Law:
     shape: str
     unequal: str = ""
 
+    most = 200
+
     def __str__(self) -> str:
         shape = self.shape if self.shape.isalpha() else f"log-normal {self.shape}"
         return (
@@ -61,16 +63,15 @@ class Law:
         shared = self.draw(generator, (count, 1, datasets, restarts))
         return (own + shared) * SCALES[:datasets, None]
 
+    def unit(self, datasets: int, restarts: int) -> float:
+        """Return the standard error of the difference of two methods of equal spread."""
+        return float(np.sqrt((SCALES[:datasets] ** 2).sum() * 2 / restarts)) / datasets
+
 
 LAWS = (
     Law("normal"), Law("exponential"), Law("0.5"), Law("1"), Law("normal", "method"),
     Law("exponential", "method"), Law("0.5", "method"), Law("1", "method"), Law("normal", "cells"),
 )  # fmt: skip
-
-
-def unit(datasets: int, restarts: int) -> float:
-    """Return the standard error of the difference of two methods of equal spread."""
-    return float(np.sqrt((SCALES[:datasets] ** 2).sum() * 2 / restarts)) / datasets
 
 
 def plain(losses: Array) -> Array:
@@ -108,7 +109,7 @@ def null_errors_with_looks(law: Law, methods: int, datasets: int, count: int, se
 def power(law: Law, methods: int, datasets: int, restarts: int, count: int, seed: int = 0):
     """Return in which studies a difference of 3.9 standard errors is decided: here, and plain."""
     losses = law.studies(np.random.default_rng(seed), count, methods, datasets, restarts)
-    losses[:, -1] += 3.9 * unit(datasets, restarts)
+    losses[:, -1] += 3.9 * law.unit(datasets, restarts)
     pairs = methods * (methods - 1) // 2
     return compare(losses).adjusted()[:, -1] <= 0.05, plain(losses)[:, -1] <= 0.05 / pairs
 
@@ -117,7 +118,7 @@ def partly_null(law: Law, methods: int, datasets: int, restarts: int, count: int
     """Return which studies make a false claim if the second half of the methods is worse."""
     losses = law.studies(np.random.default_rng(seed), count, methods, datasets, restarts)
     half = methods // 2
-    losses[:, half:] += 8 * unit(datasets, restarts)
+    losses[:, half:] += 8 * law.unit(datasets, restarts)
     better = compare(losses).better()
     better[:, :half, half:] = False
     return better.any((-2, -1))
@@ -127,9 +128,9 @@ def coverage(law: Law, datasets: int, restarts: int, count: int, seed: int = 0):
     """Return which 95 % intervals of scores cover the truth, 0; shape (studies, methods)."""
     losses = law.studies(np.random.default_rng(seed), count, 4, datasets, restarts)
     means = scores(losses)
-    return tuple(
-        (low <= 0) & (high >= 0) for low, high in (means.hall(0.025), means.student(0.025))
-    )
+    half = stats.t.isf(0.025, means.freedom) * means.error
+    student = means.value - half, means.value + half
+    return tuple((low <= 0) & (high >= 0) for low, high in (means.interval(0.025), student))
 
 
 def forecast_power(law: Law, datasets: int, pilot: int, gap: float, count: int, seed: int = 0):
@@ -139,12 +140,13 @@ def forecast_power(law: Law, datasets: int, pilot: int, gap: float, count: int, 
         gap: Difference of the last two of four methods, in spreads of a restart's difference.
     """
     generator = np.random.default_rng(seed)
-    shift = gap * unit(datasets, 1)
+    shift = gap * law.unit(datasets, 1)
     comparisons = compare(law.studies(generator, count, 4, datasets, pilot))
     comparisons.difference.value[:, -1] = shift
     comparisons.p_value[:] = 1.0
-    total = pilot + np.minimum(restarts_needed(comparisons)[:, -1], 200).astype(int)
-    decided = np.zeros(count, dtype=bool)
+    needed = pilot + restarts_needed(comparisons)[:, -1]
+    total = needed[needed <= law.most].astype(int)
+    decided = np.zeros(len(total), dtype=bool)
     for restarts in np.unique(total):
         rows = total == restarts
         losses = law.studies(generator, int(rows.sum()), 4, datasets, int(restarts))
@@ -163,7 +165,7 @@ def best_calibration(
     """
     generator = np.random.default_rng(seed)
     losses = law.studies(generator, count, methods, datasets, restarts)
-    width = unit(datasets, restarts) * generator.choice([0.5, 1.0, 2.0, 4.0], (count, 1))
+    width = law.unit(datasets, restarts) * generator.choice([0.5, 1.0, 2.0, 4.0], (count, 1))
     truth = width * generator.standard_normal((count, methods))
     losses += truth[..., None, None]
     probability = np.array([probability_best(study, draws=1000) for study in losses])
@@ -174,6 +176,12 @@ def best_calibration(
         np.array([values[bins == b].mean() for b in range(5)]) for values in (probability, best)
     )
     return mean, frequency, size
+
+
+def best_gap(mean: Array, frequency: Array, size: Array) -> float:
+    """Return the mean distance of Pr(best) from its frequency."""
+    filled = size > 0
+    return float((np.abs(mean - frequency) * size)[filled].sum() / size.sum())
 
 
 def failures(rate: float, datasets: int, restarts: int, count: int, seed: int = 0):
@@ -196,8 +204,8 @@ def rounds_needed(law: Law, datasets: int, gap: float, small: float, count: int,
         called small, the restarts when settled; and whether any claim of the study is false.
     """
     losses = law.studies(np.random.default_rng(seed), count, 4, datasets, MOST)
-    losses[:, -1] += gap * unit(datasets, MOST)
-    decision = decide(losses, rounds(MOST), MOST, small * unit(datasets, MOST))
+    losses[:, -1] += gap * law.unit(datasets, MOST)
+    decision = decide(losses, rounds(MOST), MOST, small * law.unit(datasets, MOST))
     moved = decision.last.second == 3
     wrong = (decision.direction != 0) & ~moved | (decision.direction > 0) & (gap > 0)
     wrong |= decision.small & moved & (gap >= small)
@@ -236,7 +244,7 @@ def main(count: int) -> None:
     for law in LAWS:
         for m, d, r in ((4, 1, 3), (4, 4, 3), (4, 4, 5)):
             mean, frequency, size = best_calibration(law, m, d, r, count // 2)
-            gap = float((np.abs(mean - frequency) * size).sum() / size.sum())
+            gap = best_gap(mean, frequency, size)
             cells = (f"{p:.2f} {f:.2f} ±{np.sqrt(f * (1 - f) / n):.2f}"
                      for p, f, n in zip(mean, frequency, size, strict=True))  # fmt: skip
             print(f"{law!s:28} {m}m{d}d{r}r", *cells, f"mean gap {gap:.3f}", sep=" | ", flush=True)

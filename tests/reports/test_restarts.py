@@ -15,6 +15,7 @@ from scorebench.reports.ranking.restarts import (
 )
 from scorebench.reports.ranking.until_decided import decide, parts, restarts_needed, rounds
 
+from ..calibration import end_to_end
 from ..calibration import restarts as calibration
 
 NORMAL, SKEWED = calibration.Law("normal"), calibration.Law("exponential")
@@ -29,7 +30,7 @@ def test_two_restarts_of_two_methods_give_the_paired_t_test():
     losses = noise(2, 1, 2)
     expected = stats.ttest_rel(losses[0, 0], losses[1, 0])
     assert compare(losses).p_value == pytest.approx([expected.pvalue])
-    low, high = compare(losses).difference.student(0.025)
+    low, high = compare(losses).interval(0.05)
     interval = stats.ttest_rel(losses[0, 0], losses[1, 0]).confidence_interval()
     assert (low[0], high[0]) == pytest.approx(tuple(interval))
 
@@ -92,7 +93,7 @@ def test_one_restart_decides_nothing():
     assert not compare(losses).better().any()
     assert np.isnan(probability_best(losses)).all()
     assert np.isnan(restarts_needed(compare(losses))).all()
-    assert np.isnan(scores(losses).hall(0.025)).all()
+    assert np.isnan(scores(losses).interval(0.025)).all()
     assert scores(losses).value == pytest.approx(losses.mean((1, 2)))
 
 
@@ -193,8 +194,8 @@ def test_identical_methods_have_no_winner_at_any_look(law: calibration.Law):
 @pytest.mark.parametrize("restarts", [3, 5, 10])
 def test_intervals_of_scores_cover_the_truth(restarts: int):
     for law in (NORMAL, SKEWED):
-        hall, _ = calibration.coverage(law, 4, restarts, 1000)
-        assert 0.93 <= hall.mean() <= 0.975
+        here, _ = calibration.coverage(law, 4, restarts, 1000)
+        assert 0.93 <= here.mean() <= 0.975
 
 
 @pytest.mark.parametrize("restarts", [3, 5])
@@ -206,3 +207,15 @@ def test_moderation_increases_power(restarts: int):
 def test_probability_best_is_calibrated():
     mean, frequency, size = calibration.best_calibration(NORMAL, 4, 4, 3, 600)
     assert float((np.abs(mean - frequency) * size).sum() / size.sum()) < 0.04
+
+
+@pytest.mark.slow
+def test_whole_studies_of_identical_methods_have_no_winner():
+    """For the figures of ``docs/statistics.md``: ``python -m tests.calibration.end_to_end``."""
+    for metric in end_to_end.NOISES:
+        law = end_to_end.WholeStudies(metric, "", 60)
+        for datasets in (1, 4):
+            for restarts in (3, 5, 10):
+                best, _ = end_to_end.claims(law, datasets, restarts)
+                assert best.sum() <= 7, (metric, datasets, restarts)
+            assert end_to_end.claims_with_looks(law, datasets)[0].sum() <= 7, (metric, datasets)

@@ -1,10 +1,15 @@
-"""DSM and DEEN at one sigma are the same estimator: real runs have to come out tied."""
+"""Real trainings of the same estimator under several names are tied.
+
+DSM and DEEN are one estimator in two parametrisations; copies of DSM differ by their labels.
+"""
 
 from pathlib import Path
 
 import pytest
-from scorebench.reports.ranking.verdict import answer
+from scorebench.reports.ranking.evidence import Evidence
+from scorebench.reports.ranking.verdict import answer, headline
 from scorebench.reports.source import load
+from scorebench.studies.specs.load import parse
 from scorebench.studies.study import run as run_study
 
 STUDY = """
@@ -53,3 +58,41 @@ def test_dsm_and_deen_at_one_sigma_are_tied(tmp_path: Path):
     assert "cannot be told apart" in answer(evidence)
     outcome = evidence.pair(board["dsm"], board["narrow"])
     assert outcome.p_value < 0.05, "the same seeds do tell another sigma"
+
+
+def tuned(folder: Path, seed: int, methods: list, restarts: int, **training) -> Evidence:
+    """Run a small study in which every restart of every method has its own search."""
+    rate = {"low": 1e-3, "high": 3e-2, "log": True}
+    study = {
+        "name": f"tuned_{seed}",
+        "seed": seed,
+        "methods": methods,
+        "datasets": ["8gaussians"],
+        "samplers": ["langevin"],
+        "objective": "mmd",
+        "network": {"width": 16, "depth": 1},
+        "training": {"points": 2000, "batch_size": 64, "learning_rate": rate, **training},
+        "search": {
+            "trials": 3, "startup": 3, "sampler": "random", "restarts": restarts, "finalists": 1,
+        },
+        "confirm": {"seeds": 1},
+        "reference": {"floors": 3, "seeds": 2},
+        "evaluation": {"samples": 300, "metrics": ["mmd"]},
+    }  # fmt: skip
+    run_study(parse(study, "test"), folder / study["name"])
+    return load(folder / study["name"]).evidence
+
+
+@pytest.mark.slow
+def test_copies_of_a_method_have_no_winner(tmp_path: Path):
+    copies = [{"name": "dsm", "label": f"dsm_{number}"} for number in range(4)]
+    boards = [tuned(tmp_path, seed, copies, restarts=3, steps=100) for seed in range(20)]
+    assert sum(" is best" in headline(board) for board in boards) <= 3
+
+
+@pytest.mark.slow
+def test_dsm_and_deen_tuned_over_one_range_are_tied(tmp_path: Path):
+    sigma = {"low": 0.05, "high": 0.4, "log": True}
+    methods = [{"name": name, "sigma": sigma} for name in ("dsm", "deen")]
+    boards = [tuned(tmp_path, seed, methods, restarts=5, steps=300) for seed in range(5)]
+    assert all(board.contestants[0].tied for board in boards)

@@ -3,10 +3,11 @@
 import pytest
 from scorebench.reports import api
 from scorebench.reports.api import Study
+from scorebench.studies.results import read_results
 from scorebench.studies.specs.spec import Decide, StudySpec
 from scorebench.studies.study import run as run_study
 
-from ..calibration.end_to_end import NoisyEngine, null_study
+from ..calibration.end_to_end import NoisyEngine, null_study, results
 from .conftest import contents
 
 
@@ -73,3 +74,10 @@ def test_claims_are_those_that_all_looks_together_carry(decided, tmp_path):
     none = gather(source.results, "mmd", source.planned, strict.decide)
     assert len(none.open) == 6
     assert all(contestant.rank == (1, 4) for contestant in none.contestants)
+
+
+def test_studies_without_files_have_the_same_table(tmp_path):
+    study, engine = null_study(4, 2), NoisyEngine(failing=0.05)
+    run_study(study, tmp_path / "out", engine=engine)
+    stored = read_results(tmp_path / "out", engine).drop(columns="environment")
+    assert stored.equals(results(study, engine).drop(columns="environment"))
