@@ -10,8 +10,10 @@ import io
 import json
 import os
 import re
+import tempfile
 import zipfile
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import mode
 
@@ -141,6 +143,20 @@ def unpack(archive: str | Path, folder: Path) -> Path:
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise UsageError(f"{str(path)!r} is not an archive of a study: {error}") from error
     return folder
+
+
+@contextmanager
+def unpacked(source: Path) -> Iterator[Path]:
+    """Yield a run directory: the given one, or an archive unpacked into a private folder.
+
+    Raises:
+        UsageError: The file is not an archive; see ``unpack``.
+    """
+    if not source.is_file():
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
+        yield unpack(source, Path(temporary))
 
 
 def _checked(file: zipfile.ZipFile, path: Path) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...datasets.errors import UsageError
+from ...datasets.private import write_atomically as write_atomically
 
 LOCK = ".lock"
 """File that the writer of a directory locks."""
@@ -50,7 +51,7 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
     """
     data = "".join(f"{line}\n" for line in lines).encode()
     with refusing(path, "write to"):
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
         try:
             end = os.lseek(file, 0, os.SEEK_END)
             if end and os.pread(file, 1, end - 1) != b"\n":
@@ -81,25 +82,6 @@ def truncate(path: Path, size: int) -> None:
         if file.seek(0, os.SEEK_END) > size:
             file.truncate(size)
             os.fsync(file.fileno())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file in an existing folder through a draft, so that no reader sees half of it.
-
-    Raises:
-        OSError: The disk is full or the file cannot be written.
-    """
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        # On a full disk the draft would take the space that the next attempt needs.
-        draft.unlink(missing_ok=True)
-        raise
-    draft.replace(path)
 
 
 def write_if_changed(path: Path, content: bytes) -> bool:
