@@ -85,7 +85,12 @@ def run(
         ),
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(metavar="URL", help="Optuna's database: postgresql+psycopg://...")
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="SCOREBENCH_STORAGE",
+            help="Optuna's database: postgresql+psycopg://...",
+        ),
     ] = None,
     until_decided: Annotated[
         bool,

@@ -57,18 +57,20 @@ def sample(
     ] = None,
 ) -> None:
     """Draw points from the best stored model of a method; print the path of their file."""
+    import io
+
     import numpy as np
 
+    from .rundir.files import write_output
     from .sample import sample as sample_of
 
     out = out or Path(f"{method}-{dataset}.npy")
     if out.suffix != ".npy":
         raise UsageError(f"--out {str(out)!r}: must end in .npy")
     points = sample_of(directory, method, dataset, sampler, n=count, seed=seed)
-    try:
-        np.save(out, points)
-    except OSError as error:
-        raise UsageError(f"cannot write {str(out)!r}: {error.strerror}") from error
+    file = io.BytesIO()
+    np.save(file, points)
+    write_output(out, file.getvalue())
     say(out)
 
 

@@ -17,7 +17,8 @@ def locked(directory: Path) -> Iterator[None]:
     """Make this process the only writer of a directory, which is created if it does not exist.
 
     Raises:
-        UsageError: Another process is writing to it, or it cannot be created or written to.
+        UsageError: Another process is writing to it, it holds links, or it cannot be created or
+            written to.
     """
     # Imported on first use: slow to load, and workers lock nothing.
     from filelock import FileLock, Timeout
@@ -25,6 +26,7 @@ def locked(directory: Path) -> Iterator[None]:
     lock = FileLock(directory / LOCK, blocking=False)
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        refuse_links(directory)
         lock.acquire()
     except Timeout as error:
         raise UsageError(
@@ -37,6 +39,27 @@ def locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def refuse_links(directory: Path) -> None:
+    """Check that a run directory and its folders hold files only, whose content is their own.
+
+    What is written to a link changes a file elsewhere, and what is exported from one is a copy of a
+    file elsewhere.
+
+    Raises:
+        UsageError: There is a link.
+        OSError: The directory cannot be read.
+    """
+    folders = [directory]
+    for folder in folders:
+        for entry in os.scandir(folder):
+            if entry.is_symlink():
+                raise UsageError(
+                    f"{entry.path!r} is a link to another place: replace it by a copy of the file"
+                )
+            if folder is directory and entry.is_dir():
+                folders.append(Path(entry.path))
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:
@@ -78,10 +101,24 @@ def truncate(path: Path, size: int) -> None:
     Raises:
         OSError: The file cannot be written to.
     """
-    with path.open("rb+") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW), "rb+") as file:
         if file.seek(0, os.SEEK_END) > size:
             file.truncate(size)
             os.fsync(file.fileno())
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that a user named, as a whole; devices such as ``/dev/stdout`` as they are.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    with refusing(path, "write"):
+        device = path.parts[:2] in (("/", "dev"), ("/", "proc"))
+        if device or (path.exists() and not path.is_file()):
+            path.write_bytes(content)
+        else:
+            write_atomically(path, content)
 
 
 def write_if_changed(path: Path, content: bytes) -> bool:
