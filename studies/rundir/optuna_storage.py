@@ -38,13 +38,10 @@ def masked(url: str) -> str:
     The URL may be malformed: everything between the user's name and the last @ counts as password.
     """
     before, at, place = url.rpartition("@")
-    if at:
-        scheme, slashes, user = before.partition("://")
-        name, colon, _ = user.partition(":")
-        before = f"{scheme}{slashes}{name}{colon}{'***' if colon else ''}"
-    return _QUERY.sub(r"\1***", f"{before}{at}{place}")
+    return _QUERY.sub(r"\1***", _USER.sub(r"\1:***", before) + at + place)
 
 
+_USER = re.compile(r"^((?:[\w+.-]+://)?[^:]*):.*", re.DOTALL)
 _QUERY = re.compile(r"([?&][^=&]*(?:pass|secret|token|key|credential)[^=&]*=)[^&]*", re.IGNORECASE)
 
 
