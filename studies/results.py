@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -79,23 +80,24 @@ def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
             write_atomically(parquet, buffer.getvalue())
 
 
-# Beginnings of text that spreadsheets execute, some of them only after a conversion of the text.
-_EXECUTED = tuple("=+-@\t\r\n＝＋－＠")
-_SHIELD = "'"
+# Where a cell begins that a spreadsheet executes: at the start of a text, or where it may split it.
+_FORMULA = re.compile(r"(^|[;\t\n])(?=[-=+@\t\n＝＋－＠'])")
+_SHIELDED = re.compile(r"(^|[;\t\n])'")
 
 
 def to_csv(table: pd.DataFrame) -> str:
     """Write a table as CSV, in which spreadsheets find no formulas.
 
-    Text that they would execute, which starts with =, +, -, @ or white space that they skip, gets
-    an apostrophe before it; so does text that starts with one. ``read_csv`` takes it away.
+    Text that they would execute, which begins with =, +, - or @, gets an apostrophe before it; so
+    does text that begins with an apostrophe. Control characters are made ``visible``.
     """
-    return str(_changed(table, _shielded).to_csv(index=False, lineterminator="\n"))
+    shielded = _changed(table, lambda text: _FORMULA.sub(r"\1'", visible(text)))
+    return str(shielded.to_csv(index=False, lineterminator="\n"))
 
 
-def read_csv(file: str | Path | IO[str]) -> pd.DataFrame:
-    """Read what ``to_csv`` wrote."""
-    return _changed(pd.read_csv(file), lambda text: text.removeprefix(_SHIELD))
+def read_csv(file: str | Path | IO[str], **options: Any) -> pd.DataFrame:
+    """Read what ``to_csv`` wrote, with the options of ``pandas.read_csv``; texts are as before."""
+    return _changed(pd.read_csv(file, **options), lambda text: _SHIELDED.sub(r"\1", text))
 
 
 def _changed(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
@@ -106,10 +108,6 @@ def _changed(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
         if not pd.api.types.is_numeric_dtype(table[name])
     }
     return table.assign(**changed).rename(columns=lambda name: change(str(name)))
-
-
-def _shielded(text: str) -> str:
-    return _SHIELD + text if text.startswith((*_EXECUTED, _SHIELD)) else text
 
 
 def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
