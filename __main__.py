@@ -44,6 +44,15 @@ Overrides = Annotated[
     ),
 ]
 
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="SCOREBENCH_STORAGE",
+        help="Optuna's database: postgresql+psycopg://...",
+    ),
+]
+
 
 @app.callback(invoke_without_command=True)
 def common(
@@ -84,14 +93,7 @@ def run(
             metavar="ADDRESS", help="Address of the Dask scheduler (default: a local one)."
         ),
     ] = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            envvar="SCOREBENCH_STORAGE",
-            help="Optuna's database: postgresql+psycopg://...",
-        ),
-    ] = None,
+    storage: Storage = None,
     until_decided: Annotated[
         bool,
         typer.Option("--until-decided", help="Add restarts until every pair is decided."),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 
 import numpy as np
@@ -13,6 +14,7 @@ from scorebench.studies.archive import export, unpacked
 from scorebench.studies.rundir.artifacts import ArtifactFiles
 from scorebench.studies.rundir.files import append_lines, locked, truncate, write_output
 from scorebench.studies.rundir.read import read_rows
+from scorebench.studies.rundir.requirements import requirements
 from scorebench.studies.rundir.rows import parse_line
 from scorebench.studies.scaffold import scaffold
 
@@ -165,3 +167,17 @@ def test_discarding_a_cell_touches_its_own_files_only(theirs, precious):
     assert not (theirs / "samples" / f"{cell.stem}.npz").exists()
     assert others.exists()
     assert precious.read_text() == SECRET
+
+
+def test_requirements_hold_no_urls_and_no_options():
+    packages = {
+        "torch": "2.1+cpu",
+        "torch @ http://evil/x.whl #": "1",
+        "x\n--index-url http://evil": "1",
+        "y": "1\n-e .",
+        "-r": "1",
+    }
+    text = requirements({"packages": packages, "scorebench": "1\n--index-url http://evil"})
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert "torch==2.1+cpu" in lines
+    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.+!-]+", line) for line in lines), lines
