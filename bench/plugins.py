@@ -5,14 +5,16 @@ configuration and a worker on another machine are complete, and editing a file w
 changes nothing until the study is started again.
 """
 
-import importlib
+import importlib.util
 import linecache
 import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from itertools import accumulate
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, field_validator
@@ -112,12 +114,57 @@ def permit(modules: Iterable[str]) -> None:
 
 def _import(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        for part, spec in _specs(name):
+            if part not in sys.modules:
+                _load(part, spec)
+        return sys.modules[name]
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
     except Exception as error:
         why = error if isinstance(error, ImportError) else first_line(error)
         raise _not_importable(name, why) from error
+
+
+class _Source(SourceFileLoader):
+    """Compiles the text that was trusted: bytecode in ``__pycache__`` may be of another text."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _load(name: str, spec: ModuleSpec) -> None:
+    """Execute a module, whose package is imported."""
+    if isinstance(spec.loader, SourceFileLoader):
+        spec.loader = _Source(name, spec.loader.path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        if spec.loader is not None:
+            spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    package, _, last = name.rpartition(".")
+    if package:
+        setattr(sys.modules[package], last, module)
+
+
+def _specs(name: str) -> Iterator[tuple[str, ModuleSpec]]:
+    """Find a module and the packages that it is in, outermost first, without importing them.
+
+    Raises:
+        ModuleNotFoundError: There is no such module.
+    """
+    path: Sequence[str] | None = None
+    for part in accumulate(name.split("."), "{}.{}".format):
+        # ``importlib.util.find_spec`` would import the packages.
+        specs = (finder.find_spec(part, path) for finder in sys.meta_path)
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is None:
+            raise ModuleNotFoundError(f"No module named {part!r}")
+        yield part, spec
+        path = spec.submodule_search_locations or ()
 
 
 def _not_importable(name: str, why: object) -> UsageError:
@@ -135,23 +182,15 @@ def executed_by_import(name: str) -> bytes:
     Raises:
         UsageError: There is no such module, or a file cannot be read.
     """
-    contents, path, found = [], None, ""
-    for part in name.split("."):
-        found = f"{found}.{part}" if found else part
-        # As ``importlib.util.find_spec`` does, which imports the packages on the way.
-        specs = (finder.find_spec(found, path) for finder in sys.meta_path)
-        spec = next((spec for spec in specs if spec is not None), None)
-        if spec is None:
-            raise _not_importable(name, f"No module named {found!r}")
-        content = sys.version.encode()
-        if spec.has_location and spec.origin is not None:
-            try:
-                content = Path(spec.origin).read_bytes()
-            except OSError as error:
-                raise _not_importable(name, error.strerror) from error
-        contents.append(content)
-        path = spec.submodule_search_locations or ()
-    return b"\n".join(contents)
+    try:
+        return b"\n".join(
+            Path(spec.origin).read_bytes()
+            if spec.has_location and spec.origin is not None
+            else sys.version.encode()
+            for _, spec in _specs(name)
+        )
+    except (ImportError, OSError) as error:
+        raise _not_importable(name, error) from error
 
 
 def _execute(plugin: PluginFile) -> None:

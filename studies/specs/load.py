@@ -91,7 +91,8 @@ def _composed(
     """Read a study; return it, and the code that the user named."""
     text, source, folder = _read(str(name_or_path))
     data = _toml(text, source)
-    of_a_run = (folder / _ROWS).exists() and Path(name_or_path).suffix == ".toml"
+    of_a_run = folder is not None and (folder / _ROWS).exists()
+    folder = folder or Path()
     # A run directory may be anybody's: what its study names was not written by this user.
     others = _collected(copy.deepcopy(data), source, folder).code if of_a_run else _inside(data)
     changed = parse_overrides(overrides)
@@ -172,12 +173,13 @@ def _carried(plugins: object, folder: Path) -> object:
     return carried
 
 
-def _read(name: str) -> tuple[str, str, Path]:
-    """Give the text of a study, its name in errors, and the folder of its plug-in files."""
-    path, folder = Path(name), Path(name).parent
+def _read(name: str) -> tuple[str, str, Path | None]:
+    """Give the text of a study, its name in errors, and its folder unless it is packaged."""
+    path: Path = Path(name)
+    folder: Path | None = path.parent
     packaged = PRESETS / f"{name}.toml"
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) and packaged.is_file():
-        path, folder = packaged, Path()
+        path, folder = packaged, None
     elif not name or (path.suffix != ".toml" and not _exists(path)):
         raise unknown("study", name, presets())
     try:

@@ -1,19 +1,23 @@
 """Nothing of a stranger is imported, called or unpickled before it is trusted."""
 
+import importlib
 import json
 import os
 import pickle
+import py_compile
 import re
+import struct
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import tomli_w
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from scorebench.bench.own_networks import network_of
-from scorebench.bench.plugins import executed_by_import, permit
+from scorebench.bench.plugins import activate, executed_by_import, permit
 from scorebench.bench.spec import NetworkSpec
 from scorebench.datasets.errors import UsageError
 from scorebench.datasets.private import is_private
@@ -198,6 +202,25 @@ def test_trust_of_a_module_ends_when_its_file_or_package_changes(tmp_path, monke
     assert "pack" not in sys.modules
     with pytest.raises(UsageError, match=r"'pack\.no' cannot be imported: No module named"):
         executed_by_import("pack.no")
+
+
+def test_trusted_text_is_what_runs_and_not_the_bytecode_beside_it(tmp_path, canary, monkeypatch):
+    """Bytecode counts as that of a file if it states the file's size and time, true or not."""
+    monkeypatch.syspath_prepend(tmp_path)
+    benign, evil = tmp_path / "read_me.py", tmp_path / "evil.py"
+    benign.write_text("x = 1\n")
+    evil.write_text(f"open({str(canary)!r}, 'w')\n")
+    made = Path(py_compile.compile(evil, cfile=importlib.util.cache_from_source(benign)))
+    header = made.read_bytes()[:8] + struct.pack(
+        "<II", int(benign.stat().st_mtime), benign.stat().st_size
+    )
+    made.write_bytes(header + made.read_bytes()[16:])
+    activate(["read_me"])
+    assert sys.modules.pop("read_me").x == 1
+    assert not canary.exists()
+    importlib.import_module("read_me")
+    assert canary.exists()
+    sys.modules.pop("read_me")
 
 
 def test_a_list_of_trusted_code_that_others_can_write_does_not_count(theirs, canary, command):
