@@ -58,7 +58,7 @@ def sample(
         raise UsageError(
             f"the study has several samplers: choose one with --sampler ({', '.join(labels)})"
         )
-    require_trust(study.code)
+    require_trust(study.code, str(directory))
     rows = standing(Plan(study, Engine()), read_rows(path))
     cell = best_cell(rows, cells, study.objective) or cells[0]
     file = path / "models" / f"{cell.stem}.safetensors"
