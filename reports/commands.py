@@ -147,7 +147,7 @@ def print_view(view: "RenderableType") -> None:
     """Print in colour and full width on a terminal, else as plain text of 80 columns."""
     from rich.console import Console
 
-    from .terminal import Visible
+    from .text import Visible
 
     console = Console() if sys.stdout.isatty() else Console(width=80, color_system=None)
     console.print(Visible(view))

@@ -17,7 +17,7 @@ from rich.table import Table
 from scorebench.datasets.errors import UsageError, visible
 from scorebench.reports.pages.markdown import _fenced
 from scorebench.reports.pages.tables import exactly, inactive, to_latex, to_markdown
-from scorebench.reports.terminal import Visible
+from scorebench.reports.text import Visible
 from scorebench.studies.results import read_csv, to_csv
 from scorebench.studies.rundir import optuna_storage
 from scorebench.studies.rundir.optuna_storage import masked, open_database
