@@ -5,14 +5,16 @@ configuration and a worker on another machine are complete, and editing a file w
 changes nothing until the study is started again.
 """
 
-import importlib
+import importlib.util
 import linecache
 import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from itertools import accumulate
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, field_validator
@@ -31,6 +33,9 @@ _HOME = "scorebench_plugins"
 
 # Name of the module that was executed last, by file name without .py.
 _active: dict[str, str] = {}
+
+# Modules of packages that networks may be taken from; each is named by a study and trusted.
+_permitted: set[str] = set()
 
 
 class PluginFile(Frozen):
@@ -99,13 +104,93 @@ def activate(plugins: Iterable[PluginSource]) -> None:
         if isinstance(plugin, PluginFile):
             _execute(plugin)
         else:
-            try:
-                importlib.import_module(plugin)
-            except ImportError as error:
-                raise UsageError(
-                    f"the plug-in module {plugin!r} cannot be imported: {error}; "
-                    "install its package, or give its file"
-                ) from error
+            _import(plugin)
+
+
+def permit(modules: Iterable[str]) -> None:
+    """Allow ``module_of`` to import modules of packages."""
+    _permitted.update(modules)
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        for part, spec in _specs(name):
+            if part not in sys.modules:
+                _load(part, spec)
+        return sys.modules[name]
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
+    except Exception as error:
+        why = error if isinstance(error, ImportError) else first_line(error)
+        raise _not_importable(name, why) from error
+
+
+class _Source(SourceFileLoader):
+    """Compiles the text that was trusted: bytecode in ``__pycache__`` may be of another text."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _load(name: str, spec: ModuleSpec) -> None:
+    """Execute a module, whose package is imported."""
+    if isinstance(spec.loader, SourceFileLoader):
+        spec.loader = _Source(name, spec.loader.path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        if spec.loader is not None:
+            spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    package, _, last = name.rpartition(".")
+    if package:
+        setattr(sys.modules[package], last, module)
+
+
+def _specs(name: str) -> Iterator[tuple[str, ModuleSpec]]:
+    """Find a module and the packages that it is in, outermost first, without importing them.
+
+    Raises:
+        ModuleNotFoundError: There is no such module.
+    """
+    path: Sequence[str] | None = None
+    for part in accumulate(name.split("."), "{}.{}".format):
+        # ``importlib.util.find_spec`` would import the packages.
+        specs = (finder.find_spec(part, path) for finder in sys.meta_path)
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is None:
+            raise ModuleNotFoundError(f"No module named {part!r}")
+        yield part, spec
+        path = spec.submodule_search_locations or ()
+
+
+def _not_importable(name: str, why: object) -> UsageError:
+    return UsageError(
+        f"the module {name!r} cannot be imported: {why}; install its package, or give its file"
+    )
+
+
+def executed_by_import(name: str) -> bytes:
+    """Return the content of the files that importing a module executes, without importing it.
+
+    These are its own file and those of the packages that it is in. Modules of Python itself without
+    a file are told apart by the version of Python.
+
+    Raises:
+        UsageError: There is no such module, or a file cannot be read.
+    """
+    try:
+        return b"\n".join(
+            Path(spec.origin).read_bytes()
+            if spec.has_location and spec.origin is not None
+            else sys.version.encode()
+            for _, spec in _specs(name)
+        )
+    except (ImportError, OSError) as error:
+        raise _not_importable(name, error) from error
 
 
 def _execute(plugin: PluginFile) -> None:
@@ -137,16 +222,18 @@ def _execute(plugin: PluginFile) -> None:
 
 
 def module_of(name: str) -> ModuleType:
-    """Return the module of an active plug-in file (``mine.py``), or import a module by name.
+    """Return the module of an active plug-in file (``mine.py``), or import a permitted module.
 
     Raises:
-        UsageError: There is no such module.
+        UsageError: There is no such module, or it is not permitted.
     """
     if not name.endswith(".py"):
-        try:
-            return importlib.import_module(name)
-        except ImportError as error:
-            raise UsageError(f"the module {name!r} cannot be imported: {error}") from error
+        if name not in _permitted:
+            raise UsageError(
+                f"the module {name!r} was not imported: it is not the network of this study, or "
+                "not yet trusted on this machine (`scorebench trust`)"
+            )
+        return _import(name)
     active = _active.get(name.removesuffix(".py"))
     if active is None:
         raise UsageError(f"{name} is not a plug-in of this study: add it to plugins")

@@ -59,7 +59,7 @@ def plain(view: RenderableType) -> str:
     """Return a view as text of 80 columns without colours."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
     with console.capture() as captured:
-        console.print(view)
+        console.print(text.Visible(view))
     return "\n".join(line.rstrip() for line in captured.get().split("\n"))
 
 

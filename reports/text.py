@@ -4,7 +4,10 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ..datasets.errors import visible
+
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
 MISSING = "–"
@@ -122,6 +125,20 @@ def grid(left: Iterable[str] = (), right: Iterable[str] = (), *, header: bool = 
     for name in right:
         shown.add_column(name, justify="right")
     return shown
+
+
+class Visible:
+    """A view whose text, which comes from files, neither controls the terminal nor is markup."""
+
+    def __init__(self, view: "RenderableType") -> None:
+        self._view = view
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        """Render the view, colours included."""
+        from rich.segment import Segment
+
+        for segment in console.render(self._view, options.update(markup=False)):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
 def _together(half: float, *values: float) -> list[str]:

@@ -9,7 +9,7 @@ from rich.text import Text
 from ...datasets.errors import UsageError
 from ...studies.certificate import Certificate
 from ...studies.rundir.changes import Change
-from ...studies.rundir.files import refused, write_atomically
+from ...studies.rundir.files import write_output
 from .. import text
 from .render import render
 
@@ -46,10 +46,7 @@ def write_certificate(certificate: Certificate, path: Path) -> None:
     check_form(path)
     as_json = path.suffix == ".json"
     content = certificate.to_json() if as_json else certificate_page(certificate)
-    try:
-        write_atomically(path, content.encode())
-    except OSError as error:
-        raise refused(path, "write", error) from error
+    write_output(path, content.encode())
 
 
 def check_form(path: Path) -> None:

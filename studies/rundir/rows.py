@@ -3,12 +3,13 @@
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import ValidationError
 
-from ...bench.spec import Option, RunResult, RunSpec
+from ...bench.spec import Option, Phase, RunResult, RunSpec
 from ..cell import Cell, Slot
+from ..specs.entries import WORD
 from .versions import FORMAT, upgrade_row
 
 
@@ -63,12 +64,12 @@ class Row:
             ValueError: The data is not a whole row.
         """
         try:
-            slot = Slot(_cell(data["cell"]), data["phase"], data["trial"], data["replicate"])
+            result = RunResult.model_validate(data["result"])
             return cls(
-                slot,
+                _slot(data),
                 json.dumps(data["spec"], sort_keys=True, separators=(",", ":")),
-                RunResult.model_validate(data["result"]),
-                data["environment"],
+                result.model_copy(update={"key": _word(result.key)}),
+                _word(data["environment"]),
                 data["suggested"],
             )
         except (KeyError, TypeError, ValidationError) as error:
@@ -124,13 +125,28 @@ def parse_line(text: str | bytes, version: int = FORMAT) -> Row | Discard:
         raise ValueError(f"not a row: {error}") from error
 
 
+def _slot(data: Any) -> Slot:
+    slot = Slot(_cell(data["cell"]), data["phase"], data["trial"], data["replicate"])
+    numbers = (slot.replicate, 0 if slot.trial is None else slot.trial)
+    if slot.phase not in get_args(Phase) or not all(type(n) is int and n >= 0 for n in numbers):
+        raise TypeError(f"{slot!r} is no place of a run")
+    return slot
+
+
 def _cell(stored: Any) -> Cell:
     """Read what ``Cell.stored`` wrote."""
     cell = Cell(*stored)
-    strings = all(isinstance(label, str) for label in cell.labels)
-    if cell.stored != stored or not strings or type(cell.restart) is not int:
+    labelled = all(isinstance(label, str) and WORD.fullmatch(label) for label in cell.labels)
+    if cell.stored != stored or not labelled or type(cell.restart) is not int or cell.restart < 0:
         raise TypeError(f"{stored!r} is no cell")
     return cell
+
+
+def _word(name: object) -> str:
+    """Check a key or the identity of an environment, which like labels become parts of paths."""
+    if not isinstance(name, str) or not WORD.fullmatch(name.replace("-", "_")):
+        raise TypeError(f"{name!r} is no identity")
+    return name
 
 
 def _strict(value: object) -> object:
