@@ -2,14 +2,23 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeGuard, get_args
 
 from pydantic import ValidationError
 
-from ...bench.spec import Option, RunResult, RunSpec
+from ...bench.spec import Option, Phase, RunResult, RunSpec
+from ...datasets.errors import UsageError
 from ..cell import Cell, Slot
+from ..specs.entries import WORD, short
+from .strict import parse_json
 from .versions import FORMAT, upgrade_row
+
+_PHASES = get_args(Phase)
+# Keys are parts of file names.
+_IDENTITY = re.compile(r"[\w.-]{1,100}")
+_LARGEST = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +41,23 @@ class Row:
 
     @property
     def run(self) -> RunSpec:
-        """The settings of the run."""
-        return RunSpec.parse(self.spec)
+        """The settings of the run.
+
+        Raises:
+            UsageError: They are damaged.
+        """
+        try:
+            return RunSpec.parse(self.spec)
+        except ValidationError as error:
+            raise UsageError(f"the settings of {self.name} are damaged: {_first(error)}") from error
+
+    @property
+    def name(self) -> str:
+        """The place of the row in words, as ``confirm 3 of dsm-rings-langevin``."""
+        cell, phase, trial, replicate = self.slot
+        number = "" if trial is None or phase == "confirm" else f" {trial}"
+        again = f" {replicate}" if phase != "search" else f", repeat {replicate}" * bool(replicate)
+        return f"{phase}{number}{again} of {cell.stem}"
 
     @property
     def ok(self) -> bool:
@@ -60,18 +84,21 @@ class Row:
         """Build a row from the parsed JSON of ``to_json``.
 
         Raises:
-            ValueError: The data is not a whole row.
+            ValueError: The data is not a whole row, or a name, label or number in it is none.
         """
         try:
-            slot = Slot(_cell(data["cell"]), data["phase"], data["trial"], data["replicate"])
             return cls(
-                slot,
+                _slot(data),
                 json.dumps(data["spec"], sort_keys=True, separators=(",", ":")),
-                RunResult.model_validate(data["result"]),
-                data["environment"],
-                data["suggested"],
+                _result(data["result"]),
+                _matching(_IDENTITY, data["environment"], "environment"),
+                _suggested(data["suggested"]),
             )
-        except (KeyError, TypeError, ValidationError) as error:
+        except ValidationError as error:
+            raise ValueError(f"not a row: {_first(error)}") from error
+        except KeyError as error:
+            raise ValueError(f"not a row: it has no {error}") from error
+        except TypeError as error:
             raise ValueError(f"not a row: {error}") from error
 
     def loss(self, metric: str) -> float:
@@ -114,23 +141,74 @@ def parse_line(text: str | bytes, version: int = FORMAT) -> Row | Discard:
     Raises:
         ValueError: The line is not whole.
     """
-    data = json.loads(text)
-    if not isinstance(data, dict) or "discard" not in data:
+    data = parse_json(text)
+    if not isinstance(data, dict):
+        raise ValueError("not a row: it is no table")
+    if "discard" not in data:
         return Row.from_data(upgrade_row(data, version))
-    try:
-        cells = tuple(map(_cell, data["discard"]))
-        return Discard(cells, tuple(map(str, data["because"])))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a row: {error}") from error
+    cells, because = data["discard"], data.get("because")
+    if not _is_list(cells) or not _is_list(because) or not all(isinstance(b, str) for b in because):
+        raise ValueError("not a mark of excluded rows")
+    return Discard(tuple(map(_cell, cells)), tuple(because))
 
 
-def _cell(stored: Any) -> Cell:
-    """Read what ``Cell.stored`` wrote."""
-    cell = Cell(*stored)
-    strings = all(isinstance(label, str) for label in cell.labels)
-    if cell.stored != stored or not strings or type(cell.restart) is not int:
-        raise TypeError(f"{stored!r} is no cell")
-    return cell
+def _is_list(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list)
+
+
+def _slot(data: Any) -> Slot:
+    """Read the slot of a row; numbers are whole, and only rows of references have no trial."""
+    phase, trial, replicate = data["phase"], data["trial"], data["replicate"]
+    if phase not in _PHASES:
+        raise ValueError(f"{short(phase)} is no phase")
+    if (trial is None) != (phase == "reference"):
+        raise ValueError(f"trial {short(trial)} is impossible for phase {phase}")
+    for name, number in (("trial", 0 if trial is None else trial), ("replicate", replicate)):
+        if type(number) is not int or not 0 <= number < _LARGEST:
+            raise ValueError(f"{name} {short(number)} is no number of a run")
+    return Slot(_cell(data["cell"]), phase, trial, replicate)
+
+
+def _cell(stored: object) -> Cell:
+    """Read what ``Cell.stored`` wrote; labels become file names, so they are words."""
+    if not isinstance(stored, list) or len(stored) not in (3, 4):
+        raise ValueError(f"{short(stored)} is no cell")
+    *labels, restart = stored if len(stored) == 4 else [*stored, 0]
+    for label in labels:
+        _matching(WORD, label, "label")
+    if type(restart) is not int or not (len(stored) == 3 or 0 < restart < _LARGEST):
+        raise ValueError(f"restart {short(restart)} is no number of a restart")
+    return Cell(*labels, restart)
+
+
+def _result(stored: object) -> RunResult:
+    result = RunResult.model_validate(stored)
+    _matching(_IDENTITY, result.key, "key")
+    return result
+
+
+def _suggested(stored: object) -> dict[str, Option] | None:
+    if stored is None:
+        return None
+    if not isinstance(stored, dict):
+        raise ValueError(f"suggested = {short(stored)} is no table")
+    for name, value in stored.items():
+        if not isinstance(value, bool | int | float | str):
+            raise ValueError(f"{short(name)} = {short(value)} is no value of a hyperparameter")
+    return stored
+
+
+def _matching(pattern: re.Pattern[str], value: object, what: str) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise ValueError(f"{short(value)} is no {what}")
+    return value
+
+
+def _first(error: ValidationError) -> str:
+    """Say in one line what is wrong first: the field and its value."""
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"]))
+    return f"{field} = {short(first['input'])}: {first['msg']}"
 
 
 def _strict(value: object) -> object:
