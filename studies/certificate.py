@@ -4,13 +4,13 @@ A certificate is plain data, which ``reports/pages/certificate.py`` shows. It ho
 machine name, so equal replays on equal machines give equal certificates.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from .archive import digest_of
 from .engine import Engine
 from .replay import VERDICTS, Replayed, opened, replayed
 from .rundir.changes import Change
@@ -113,7 +113,7 @@ def certify(
 ) -> Certificate:
     """Replay the best runs of a run directory or an archive; takes the arguments of ``replay``."""
     path = Path(source)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    digest = digest_of(path) if path.is_file() else None
     with opened(path, trust=trust) as folder:
         runs = replayed(folder, (method, dataset, sampler), replicates, workers, engine)
         return Certificate(read_study(folder).name, digest, tuple(runs))

@@ -142,9 +142,7 @@ def parse_line(text: str | bytes, version: int = FORMAT) -> Row | Discard:
         ValueError: The line is not whole.
     """
     data = parse_json(text)
-    if not isinstance(data, dict):
-        raise ValueError("not a row: it is no table")
-    if "discard" not in data:
+    if not isinstance(data, dict) or "discard" not in data:
         return Row.from_data(upgrade_row(data, version))
     cells, because = data["discard"], data.get("because")
     if not _is_list(cells) or not _is_list(because) or not all(isinstance(b, str) for b in because):
@@ -191,10 +189,10 @@ def _suggested(stored: object) -> dict[str, Option] | None:
     if stored is None:
         return None
     if not isinstance(stored, dict):
-        raise ValueError(f"suggested = {short(stored)} is no table")
+        raise TypeError(f"suggested = {short(stored)} is no table")
     for name, value in stored.items():
         if not isinstance(value, bool | int | float | str):
-            raise ValueError(f"{short(name)} = {short(value)} is no value of a hyperparameter")
+            raise TypeError(f"{short(name)} = {short(value)} is no value of a hyperparameter")
     return stored
 
 

@@ -72,10 +72,11 @@ def parse_json(text: str | bytes) -> Any:
         text = text.decode()
     try:
         value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
-        if _depth_exceeds(value, _DEEPEST):
-            raise RecursionError
+        too_deep = _depth_exceeds(value, _DEEPEST)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        too_deep = True
+    if too_deep:
+        raise ValueError("it is nested too deeply")
     if _SURROGATE.search(text):
         try:
             json.dumps(value, ensure_ascii=False).encode()
