@@ -16,6 +16,8 @@ from ..datasets.registry import options_of
 from .trust import require_trust
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from optuna.trial import BaseTrial
 
     from ..bench.artifacts import Outcome
@@ -146,6 +148,17 @@ class Engine:
         from ..bench.run import execute
 
         return execute(specs, keep)
+
+    def measure(self, spec: RunSpec, points: "NDArray[np.float32]") -> dict[str, float]:
+        """Score points of shape (n, d) as a run does, on the metrics that need no model."""
+        activate(self.plugins)
+        import torch
+
+        from ..bench.process import one_thread
+        from ..bench.truth import judge_of
+
+        with one_thread():
+            return judge_of(spec).score_samples(torch.from_numpy(points))
 
     def prepare(self) -> None:
         """Import what runs need, so that no run's time includes it."""

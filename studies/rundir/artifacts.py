@@ -77,7 +77,7 @@ class ArtifactFiles:
         """
         if ranked and self._keys(cell) != [row.result.key for row in ranked]:
             best = self._part(ranked[0])
-            samples, curves, fields, model = self._finals(cell)
+            samples, curves, fields, model = self.finals(cell)
             for path in (samples, curves, fields, model):
                 path.parent.mkdir(exist_ok=True)
             drawn = self._drawn(cell, ranked)
@@ -99,14 +99,14 @@ class ArtifactFiles:
 
     def discard(self, cell: Cell) -> None:
         """Remove the artifacts of a cell whose rows no longer count."""
-        for path in (*self._finals(cell), *(self.directory / PARTS).glob(f"{cell.stem}-*.npz")):
+        for path in (*self.finals(cell), *(self.directory / PARTS).glob(f"{cell.stem}-*.npz")):
             path.unlink(missing_ok=True)
         self._cached_keys.pop(cell, None)
 
     def _keys(self, cell: Cell) -> list[str]:
         """Keys of the runs in the cell's files, best first; none unless all files are there."""
         if cell not in self._cached_keys:
-            paths = self._finals(cell)
+            paths = self.finals(cell)
             keys: list[str] = []
             if all(path.exists() for path in paths):
                 with suppress(OSError, UsageError, KeyError):
@@ -122,7 +122,7 @@ class ArtifactFiles:
         old: dict[str, Mapping[str, Array]] = {}
         keys = self._keys(cell)
         if any(row.result.key in keys for row in ranked):
-            samples, curves = (read_artifact(path) for path in self._finals(cell)[:2])
+            samples, curves = (read_artifact(path) for path in self.finals(cell)[:2])
             replicate = samples["replicate"]
             for i, (number, key) in enumerate(zip(_distinct(replicate), keys, strict=True)):
                 own_samples = samples["samples"][replicate == number]
@@ -132,7 +132,8 @@ class ArtifactFiles:
             for row in ranked
         ]
 
-    def _finals(self, cell: Cell) -> tuple[Path, Path, Path, Path]:
+    def finals(self, cell: Cell) -> tuple[Path, Path, Path, Path]:
+        """Give the paths of the samples, curves, fields and model of a finished cell."""
         return (
             self.directory / "samples" / f"{cell.stem}.npz",
             self.directory / "curves" / f"{cell.stem}.npz",

@@ -110,6 +110,9 @@ class FakeEngine(Engine):
     def prepare(self):
         pass
 
+    def measure(self, spec, points):
+        return {}
+
     def environment(self):
         return "fake", {"machine": "fake", "packages": {"torch": "1"}}
 
