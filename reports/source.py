@@ -137,6 +137,20 @@ class Source:
         return gather(self.results, self.study.objective, self.planned, self.study.decide)
 
     @cached_property
+    def doubts(self) -> list[str]:
+        """What does not fit the study, then what could not be checked; a sentence each.
+
+        Nothing is trained: see ``studies.stored_files.check_directory``.
+        """
+        from ..studies.engine import Engine
+        from ..studies.plan import Plan
+        from ..studies.stored_files import check_directory
+
+        found = check_directory(self.directory, Plan(self.study, Engine()))
+        unfit = [f"Does not fit its study: {text}." for text in found.problems]
+        return unfit + [f"Not checked: {text}." for text in found.open]
+
+    @cached_property
     def pairs(self) -> list[Pair]:
         """All pairs of ranked contestants."""
         return pairs(self.evidence)

@@ -104,8 +104,8 @@ def _planned(plan: Plan, row: Row, asked: Mapping[Slot, Job], found: Findings) -
         try:
             template = plan.template(row.slot.cell)
             spec = trial_of(template, row, [0.0] * (1 + len(plan.study.costs)))[0]
-        except UsageError as error:
-            spec, problem = None, str(error).partition(f"{row.name}: ")[2] or str(error)
+        except UsageError:
+            spec, problem = None, "the study does not lead to its hyperparameters"
     else:
         # Rows of other finalists, from when the study was smaller, do not count.
         spec = asked[row.slot].spec if row.slot in asked else None

@@ -19,6 +19,7 @@ def markdown(source: Source) -> str:
     hidden = hidden_columns(evidence)
     parts = [
         f"# {study.name}",
+        _listed([f"**{doubt}**" for doubt in source.doubts]),
         f"**{answer(evidence)}**",
         " ".join(remarks(evidence)),
         _listed([*missing(source), *evidence.notes]),
@@ -45,7 +46,7 @@ def markdown(source: Source) -> str:
         "## Protocol",
         *protocol(study),
         f"```toml\n{study.to_toml()}```",
-        "To train every confirmed configuration again and compare: `scorebench replay . --all`.",
+        "To run every ranked and reference row again and compare: `scorebench replay . --all`.",
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
