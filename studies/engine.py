@@ -164,6 +164,12 @@ class Engine:
         """Import what runs need, so that no run's time includes it."""
         from ..bench import run  # noqa: F401
 
+    def identity(self, description: Mapping[str, object]) -> str:
+        """Return the identity of an environment that is described so."""
+        from ..bench.environment import environment_id
+
+        return environment_id(dict(description))
+
     def environment(self) -> tuple[str, dict[str, object]]:
         """Return the identity and description of the machine and software of this process."""
         return _environment()

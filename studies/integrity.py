@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..bench.spec import RunSpec
 from ..datasets.errors import UsageError
-from .cell import Job, Slot
+from .cell import Cell, Job, Slot
 from .plan import Plan
 from .progress import by_cell, follow
 from .rundir.changes import CodeParts, changed_parts
@@ -31,12 +31,14 @@ class Findings:
 
     Attributes:
         unfit: Slots of rows that the study does not lead to; they must not be run.
+        unfinished: Cells that lack rows.
     """
 
     def __init__(self) -> None:
         self._problems: dict[str, list[str]] = {}
         self._open: dict[str, list[str]] = {}
         self.unfit: set[Slot] = set()
+        self.unfinished: list[Cell] = []
 
     def problem(self, place: str, text: str) -> None:
         """Note what does not fit at a row or file."""
@@ -71,13 +73,17 @@ def check_rows(plan: Plan, rows: Iterable[Row], code: Mapping[str, CodeParts]) -
         code: Fingerprints of the code behind each cell, by its stem.
     """
     found = Findings()
-    known = frozenset(plan.cells)
-    for cell, stored in by_cell(rows).items():
+    known, cells = frozenset(plan.cells), by_cell(rows)
+    found.unfinished += [cell for cell in plan.cells if cell not in cells]
+    for cell, stored in cells.items():
         if cell not in known:
             _refuse(found, stored, "the study has no such cell")
             continue
         table = {row.slot: row for row in stored}
-        asked = {job.slot: job for job in follow(plan, cell, table)[1]}
+        state, jobs = follow(plan, cell, table)
+        if not state.finished:
+            found.unfinished.append(cell)
+        asked = {job.slot: job for job in jobs}
         planned = [_planned(plan, row, asked, found) for row in stored]
         fitting = [(row, spec) for row, spec in zip(stored, planned, strict=True) if spec]
         _check_keys(plan, fitting, code.get(cell.stem), found)
@@ -98,7 +104,7 @@ def _refuse(found: Findings, rows: Iterable[Row], text: str) -> None:
 def _planned(plan: Plan, row: Row, asked: Mapping[Slot, Job], found: Findings) -> RunSpec | None:
     """Return the settings that the study leads to in a slot, if they are those of its row."""
     problem = None
-    if row.slot.phase == "search" and row.slot.replicate == 0:
+    if _is_first(row):
         from .search import trial_of
 
         try:
@@ -181,6 +187,53 @@ def _further(row: Row, study: StudySpec) -> list[str]:
         for name, (label, _, metric) in parts.items()
         if metric not in measured or label not in labels
     ]
+
+
+def check_environments(
+    plan: Plan,
+    rows: Iterable[Row],
+    environments: Mapping[str, Mapping[str, object]],
+    found: Findings,
+) -> None:
+    """Check that the name of each environment is the hash of its description."""
+    used = {row.environment for row in rows}
+    for name in sorted(used | environments.keys()):
+        place = f"environment {name[:40]}"
+        if name not in environments:
+            found.unchecked(place, "it is not described")
+        elif name not in used:
+            found.unchecked(place, "no run was made in it")
+        elif plan.engine.identity(environments[name]) != name:
+            found.unchecked(place, "its name is not that of its description")
+
+
+def check_proposals(plan: Plan, rows: Iterable[Row], found: Findings) -> None:
+    """Ask Optuna again for every trial, given the stored values of those before it."""
+    from optuna.storages import InMemoryStorage
+
+    from .search import CellSearch
+
+    for cell, stored in by_cell(rows).items():
+        table = {row.slot.trial: row for row in stored if _is_first(row)}
+        trials = [table[number] for number in sorted(table)]
+        size = plan.study.search.batch
+        if not trials:
+            continue
+        search = CellSearch(plan.template(cell), InMemoryStorage())
+        for start in range(0, len(trials), size):
+            batch = trials[start : start + size]
+            proposed = search.ask(trials[:start], len(batch))
+            if [row.suggested for row in batch] != [job.suggested for job in proposed]:
+                found.unchecked(
+                    f"trial {start} of {cell.stem}",
+                    "Optuna now proposes other hyperparameters, as other versions of it may",
+                )
+                break
+            search.tell(start, batch)
+
+
+def _is_first(row: Row) -> bool:
+    return row.slot.phase == "search" and row.slot.replicate == 0
 
 
 def check_distances(

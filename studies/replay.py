@@ -18,7 +18,14 @@ from .cell import Cell, Slot
 from .engine import Engine
 from .execution.again import Again, run_again
 from .execution.scheduler import LOST
-from .integrity import COSTS, Findings, check_distances, check_rows
+from .integrity import (
+    COSTS,
+    Findings,
+    check_distances,
+    check_environments,
+    check_proposals,
+    check_rows,
+)
 from .plan import Plan
 from .progress import standing
 from .rundir.artifacts import ArtifactFiles
@@ -174,16 +181,23 @@ def replayed(
     check_device(study, engine)
     plan, stored, code = Plan(study, engine), read_rows(directory), read_code(directory)
     found = check_rows(plan, stored, code)
+    environments = read_environments(directory)
+    check_environments(plan, stored, environments, found)
     cells = frozenset(pick_cells(study, *labels))
-    of_cells = [row for row in standing(plan, stored) if _concerns(row, cells, plan)]
+    of_cells = [row for row in standing(plan, stored) if _concerns(row.slot.cell, cells, plan)]
     if not any(row.slot.phase == "confirm" for row in of_cells):
         raise UsageError(f"{str(directory)!r} has no confirmation runs to replay there yet")
+    for cell in found.unfinished:
+        if _concerns(cell, cells, plan):
+            found.unchecked(cell.stem, "it is not finished")
     able = [row for row in of_cells if row.slot not in found.unfit and _repeatable(row, found)]
     chosen = _chosen(able, share)
+    if share == 1:
+        check_proposals(plan, able, found)
     with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
         files = ArtifactFiles(Path(temporary))
         results = run_again(plan, chosen, workers, files)
-        runs = _compared(chosen, results, plan, read_environments(directory), code, found)
+        runs = _compared(chosen, results, plan, environments, code, found)
         _compare_files(directory, files, of_cells, runs, plan, found)
     totals: dict[Phase, int] = dict.fromkeys(("confirm", "reference", "search"), 0)
     for row in of_cells:
@@ -191,9 +205,8 @@ def replayed(
     return Replay(tuple(runs), totals, tuple(found.problems), tuple(found.open))
 
 
-def _concerns(row: Row, cells: Iterable[Cell], plan: Plan) -> bool:
-    """Whether a row is of some cells, or one of the references beside them."""
-    cell = row.slot.cell
+def _concerns(cell: Cell, cells: Iterable[Cell], plan: Plan) -> bool:
+    """Whether a cell is among others, or a reference beside them."""
     if cell in cells or cell not in plan.references:
         return cell in cells
     return any(

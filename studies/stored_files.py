@@ -1,6 +1,5 @@
 """Hold the numbers of rows against the files beside them: seconds, where training takes hours."""
 
-import json
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,11 +10,12 @@ import numpy as np
 from ..bench.spec import RunSpec
 from ..datasets.errors import UsageError
 from .cell import Cell, Slot
-from .integrity import Findings, check_distances, check_rows
+from .integrity import Findings, check_distances, check_environments, check_rows
 from .plan import Plan
-from .progress import follow, standing
+from .progress import by_cell, follow, standing
+from .results import frame
 from .rundir.artifacts import ArtifactFiles, read_artifact
-from .rundir.read import read_code, read_rows
+from .rundir.read import read_code, read_environments, read_rows
 from .rundir.rows import Row
 from .rundir.strict import LARGEST, open_plain, parse_json
 from .specs.spec import TRUTH
@@ -45,7 +45,10 @@ def check_directory(directory: Path, plan: Plan) -> Findings:
     """
     rows = read_rows(directory)
     found = check_rows(plan, rows, read_code(directory))
-    rows = [row for row in standing(plan, rows) if row.slot not in found.unfit]
+    check_environments(plan, rows, read_environments(directory), found)
+    rows = standing(plan, rows)
+    check_table(directory, plan, rows, found)
+    rows = [row for row in rows if row.slot not in found.unfit]
     meter = _Meter(plan, found)
     floors = meter.floors([row for row in rows if row.slot.cell.method == TRUTH])
     check_distances(rows, floors, found)
@@ -59,6 +62,21 @@ def check_directory(directory: Path, plan: Plan) -> Findings:
                 meter.measure(row, points)
     meter.close()
     return found
+
+
+def check_table(directory: Path, plan: Plan, rows: Sequence[Row], found: Findings) -> None:
+    """Compare ``results.csv``, which is for other programs, with the rows of a finished study."""
+    path, cells = directory / "results.csv", by_cell(rows)
+    for cell in plan.cells:
+        if not follow(plan, cell, {row.slot: row for row in cells.get(cell, ())})[0].finished:
+            return
+    try:
+        with open_plain(path) as file:
+            stored = file.read()
+    except OSError:
+        return
+    if stored != frame(rows, plan).to_csv(index=False, lineterminator="\n").encode():
+        found.unchecked("results.csv", "it is not the table of these rows")
 
 
 def check_files(
@@ -109,7 +127,8 @@ def _check_model(path: Path, row: Row, found: Findings) -> None:
             size = int.from_bytes(file.read(8), "little")
             header = parse_json(file.read(min(size, LARGEST)))
         run = parse_json(header["__metadata__"]["run"])
-        fits = run["key"] == row.result.key and run["spec"] == json.loads(row.spec)
+        stored = RunSpec.model_validate(run["spec"]).canonical()
+        fits = (run["key"], stored) == (row.result.key, row.spec)
     except (OSError, ValueError, KeyError, TypeError):
         found.problem(place, "it is damaged")
         return
@@ -135,6 +154,9 @@ class _Meter:
         for row in sorted(rows, key=lambda row: row.slot.replicate):
             if self._affordable(row.run, of=2):
                 result = self._plan.engine.execute([row.run], False)[0].result
+                if result.state != row.result.state:
+                    self._found.problem(row.name, f"it is {row.result.state}; now {result.state}")
+                    continue
                 again[row.slot] = result.metrics
                 for name, value in result.metrics.items():
                     values.setdefault((row.slot.cell.dataset, name), []).append(value)

@@ -20,7 +20,7 @@ _LONGEST_HEADER = 10_000
 _KINDS = "biufU"
 # All that NumPy and zipfile raise on bytes that were not written by them.
 _DAMAGE = (
-    ValueError, KeyError, EOFError, RuntimeError, MemoryError, OverflowError, SyntaxError,
+    OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, OverflowError, SyntaxError,
     NotImplementedError, zipfile.BadZipFile, TypeError,
 )  # fmt: skip
 
@@ -50,18 +50,19 @@ def read_arrays(path: Path, dimensions: Mapping[str, int] | None = None) -> dict
         UsageError: The file is damaged.
         OSError: It does not exist or cannot be read.
     """
-    try:
-        with open_plain(path) as file, zipfile.ZipFile(file) as archive:
-            entries = archive.infolist()
-            check_stored(entries, os.fstat(file.fileno()).st_size, _MOST_ARRAYS)
-            arrays = {e.filename.removesuffix(".npy"): _array(archive, e) for e in entries}
-        for name, count in (dimensions or {}).items():
-            if name in arrays and arrays[name].ndim != count:
-                shape = arrays[name].shape
-                raise ValueError(f"{name} has shape {shape} instead of {count} dimensions")
-    except _DAMAGE as error:
-        why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UsageError(f"{str(path)!r} is damaged: {why}") from error
+    with open_plain(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                entries = archive.infolist()
+                check_stored(entries, os.fstat(file.fileno()).st_size, _MOST_ARRAYS)
+                arrays = {e.filename.removesuffix(".npy"): _array(archive, e) for e in entries}
+            for name, count in (dimensions or {}).items():
+                if name in arrays and arrays[name].ndim != count:
+                    shape = arrays[name].shape
+                    raise ValueError(f"{name} has shape {shape} instead of {count} dimensions")
+        except _DAMAGE as error:
+            why = " ".join(str(error).split())[:200] or type(error).__name__
+            raise UsageError(f"{str(path)!r} is damaged: {why}") from error
     return arrays
 
 

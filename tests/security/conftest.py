@@ -1,12 +1,28 @@
 """A finished study over the fake engine, and how its rows are doctored."""
 
 import json
+import shutil
 
 import pytest
+from scorebench.studies.study import run
 
-from ..studies.conftest import copied, finished
+from ..studies.conftest import make_study
+from ..studies.fake_engine import FakeEngine
 
-__all__ = ["copied", "doctor", "finished"]
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A finished run directory; not to be changed."""
+    directory = tmp_path_factory.mktemp("finished") / "small"
+    metrics = ["mmd", "sw1", "sw2", "fit"]
+    run(make_study(evaluation={"metrics": metrics}), directory, engine=FakeEngine())
+    return directory
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A finished run directory that may be changed."""
+    return shutil.copytree(finished, tmp_path / "small")
 
 
 @pytest.fixture
