@@ -10,7 +10,13 @@ The verbs of the command line, in Python::
     study.replay("dsm", "rings")
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
+
+# Under ``python -m scorebench`` the current folder comes first, where a file of a stranger such as
+# ``typer.py`` would hide an installed module.
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    sys.path.append(sys.path.pop(0))
 
 if TYPE_CHECKING:
     from .datasets import get_dataset
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     )
     from .reports.findings.api import finding
     from .reports.findings.catalog import registered
+    from .studies.foreign import trust
 
 __all__ = [
     "Study",
@@ -45,6 +52,7 @@ __all__ = [
     "report",
     "run",
     "status",
+    "trust",
 ]
 
 __version__ = "0.1.0"
@@ -54,6 +62,7 @@ _HOMES = {
     "finding": "reports.findings.api",
     "get_dataset": "datasets",
     "registered": "reports.findings.catalog",
+    "trust": "studies.foreign",
 }
 
 

@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from .datasets.errors import UsageError
 from .reports import commands as report_commands
 from .reports.findings import command as finding_command
 from .studies import commands as study_commands
-from .studies.commands import SamplerLabel
+from .studies.commands import SamplerLabel, say
 from .studies.specs.completion import complete_override, complete_study
 
 app = typer.Typer(
@@ -44,6 +45,15 @@ Overrides = Annotated[
     ),
 ]
 
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="SCOREBENCH_STORAGE",
+        help="Optuna's database: postgresql+psycopg://...",
+    ),
+]
+
 
 @app.callback(invoke_without_command=True)
 def common(
@@ -51,7 +61,7 @@ def common(
 ) -> None:
     """Tune, compare and reproduce score-matching methods on toys with exact truth."""
     if version:
-        typer.echo(f"scorebench {__version__}")
+        say(f"scorebench {__version__}")
         raise typer.Exit
 
 
@@ -84,9 +94,7 @@ def run(
             metavar="ADDRESS", help="Address of the Dask scheduler (default: a local one)."
         ),
     ] = None,
-    storage: Annotated[
-        str | None, typer.Option(metavar="URL", help="Optuna's database: postgresql+psycopg://...")
-    ] = None,
+    storage: Storage = None,
     until_decided: Annotated[
         bool,
         typer.Option("--until-decided", help="Add restarts until every pair is decided."),
@@ -110,12 +118,12 @@ def run(
                 scheduler=scheduler,
                 storage=storage,
                 until_decided=until_decided,
-                report=lambda said: typer.echo(said, err=True),
+                report=lambda said: say(said, err=True),
             )
     except (KeyboardInterrupt, OutOfTime) as stop:
         timed_out = isinstance(stop, OutOfTime)
         why = "stopped: limits.study_seconds reached" if timed_out else "stopped"
-        typer.echo(f"scorebench: {why}; run the same command again to continue", err=True)
+        say(f"scorebench: {why}; run the same command again to continue", err=True)
         # As a shell and timeout(1) say it.
         _leave(124 if timed_out else 130)
     source = result.source
@@ -123,8 +131,8 @@ def run(
     if tensorboard:
         from .reports.tensorboard import write_tensorboard
 
-        typer.echo(f"\ntensorboard --logdir {write_tensorboard(source)}")
-    typer.echo(f"\nreport: {result.directory / 'report.html'}")
+        say(f"\ntensorboard --logdir {write_tensorboard(source)}")
+    say(f"\nreport: {result.directory / 'report.html'}")
 
 
 @app.command(epilog="Example: scorebench replay runs/quick dsm rings")
@@ -149,7 +157,7 @@ def replay(
         ),
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Run code bundled with the archive.")
+        bool, typer.Option("--trust", help="Trust the code of the study, which a replay runs.")
     ] = False,
     workers: Workers = None,
 ) -> None:
@@ -182,21 +190,36 @@ def show(
         bool, typer.Option("--schema", help="Print the JSON schema of study files instead.")
     ] = False,
 ) -> None:
-    """Print a study with all its defaults, its number of runs, and about how long they take."""
+    """Print a study with all its defaults, its number of runs, and about how long they take.
+
+    Code that is not yet trusted is printed, but not run: then there is no estimate.
+    """
     from .studies.specs.schema import SCHEMA
 
     if schema:
-        typer.echo(SCHEMA.read_text(encoding="utf-8").rstrip("\n"))
+        say(SCHEMA.read_text(encoding="utf-8").rstrip("\n"))
         return
     if study is None:
         raise UsageError("say which study to show, or --schema")
-    from .reports.api import load_study
-    from .reports.listings import estimate_text
-    from .studies.execution.estimate import estimate
+    from .studies.foreign import study_of
+    from .studies.trust import untrusted
 
-    spec = load_study(study, override or ())
-    typer.echo(spec.to_toml())
-    typer.echo(estimate_text(estimate(spec)))
+    spec = study_of(study, override or ())
+    if names := untrusted(spec.code):
+        say(spec.to_toml())
+        say(
+            f"# not checked and not estimated: {', '.join(names)} is not yet trusted on this "
+            f"machine;\n# `scorebench trust {shlex.quote(study)}` allows it"
+        )
+        return
+    from .reports.listings import estimate_text
+    from .studies.engine import Engine
+    from .studies.execution.estimate import estimate
+    from .studies.specs.check import check as check_study
+
+    check_study(spec, Engine())
+    say(spec.to_toml())
+    say(estimate_text(estimate(spec)))
 
 
 @app.command(epilog="Example: scorebench check mine.py")
@@ -253,7 +276,7 @@ def _leave(status: int) -> NoReturn:
 
 
 def _refuse(message: str) -> None:
-    typer.echo(f"scorebench: {' '.join(message.split())}", err=True)
+    say(f"scorebench: {' '.join(message.split())}", err=True)
     raise SystemExit(2)
 
 

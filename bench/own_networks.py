@@ -4,6 +4,8 @@ import inspect
 from functools import partial
 from typing import Any
 
+from torch import nn
+
 from ..datasets.errors import UsageError, unknown
 from ..methods.module_network import ModuleNetwork
 from ..methods.network_model import Network
@@ -38,8 +40,13 @@ def _maker(name: str, options: dict[str, Any]) -> Any:
     module_name, _, attribute = name.partition(":")
     module = module_of(module_name)
     network_class = getattr(module, attribute, None)
-    if not callable(network_class):
+    if network_class is None:
         raise unknown(f"class in {module_name} called", attribute, _classes(module))
+    if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
+        raise UsageError(
+            f"network {name!r} is not a subclass of torch.nn.Module, so it was not called: "
+            "name a class that is one"
+        )
     try:
         parameters = inspect.signature(network_class).parameters
     except (TypeError, ValueError):

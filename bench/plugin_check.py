@@ -10,7 +10,7 @@ from unittest import SkipTest
 from ..datasets import datasets, get_dataset
 from ..datasets.errors import UsageError, unknown
 from ..methods import methods
-from .plugins import activate, first_line, read_plugin, registered_by
+from .plugins import activate, first_line, permit, read_plugin, registered_by
 from .spec import NetworkSpec, Plugin
 
 
@@ -81,6 +81,8 @@ def _network(name: str) -> Iterator[CheckResult]:
         plugin = read_plugin(Path(path))
         activate([plugin])
         name = f"{plugin.file}:{attribute}"
+    else:
+        permit([path])
     specs = NetworkSpec(module=name, kind="energy"), NetworkSpec(module=name, kind="score")
     energy, score = (network_of(spec, 2, conditional=False) for spec in specs)
     fits = [_problem(output_has_the_right_shape, "", made) is None for made in (energy, score)]

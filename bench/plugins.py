@@ -32,6 +32,9 @@ _HOME = "scorebench_plugins"
 # Name of the module that was executed last, by file name without .py.
 _active: dict[str, str] = {}
 
+# Modules of packages that networks may be taken from; each is named by a study and trusted.
+_permitted: set[str] = set()
+
 
 class PluginFile(Frozen):
     """A Python file that registers plug-ins.
@@ -99,13 +102,56 @@ def activate(plugins: Iterable[PluginSource]) -> None:
         if isinstance(plugin, PluginFile):
             _execute(plugin)
         else:
+            _import(plugin)
+
+
+def permit(modules: Iterable[str]) -> None:
+    """Allow ``module_of`` to import modules of packages."""
+    _permitted.update(modules)
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
+    except Exception as error:
+        why = error if isinstance(error, ImportError) else first_line(error)
+        raise _not_importable(name, why) from error
+
+
+def _not_importable(name: str, why: object) -> UsageError:
+    return UsageError(
+        f"the module {name!r} cannot be imported: {why}; install its package, or give its file"
+    )
+
+
+def executed_by_import(name: str) -> bytes:
+    """Return the content of the files that importing a module executes, without importing it.
+
+    These are its own file and those of the packages that it is in. Modules of Python itself without
+    a file are told apart by the version of Python.
+
+    Raises:
+        UsageError: There is no such module, or a file cannot be read.
+    """
+    contents, path, found = [], None, ""
+    for part in name.split("."):
+        found = f"{found}.{part}" if found else part
+        # As ``importlib.util.find_spec`` does, which imports the packages on the way.
+        specs = (finder.find_spec(found, path) for finder in sys.meta_path)
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is None:
+            raise _not_importable(name, f"No module named {found!r}")
+        content = sys.version.encode()
+        if spec.has_location and spec.origin is not None:
             try:
-                importlib.import_module(plugin)
-            except ImportError as error:
-                raise UsageError(
-                    f"the plug-in module {plugin!r} cannot be imported: {error}; "
-                    "install its package, or give its file"
-                ) from error
+                content = Path(spec.origin).read_bytes()
+            except OSError as error:
+                raise _not_importable(name, error.strerror) from error
+        contents.append(content)
+        path = spec.submodule_search_locations or ()
+    return b"\n".join(contents)
 
 
 def _execute(plugin: PluginFile) -> None:
@@ -137,16 +183,18 @@ def _execute(plugin: PluginFile) -> None:
 
 
 def module_of(name: str) -> ModuleType:
-    """Return the module of an active plug-in file (``mine.py``), or import a module by name.
+    """Return the module of an active plug-in file (``mine.py``), or import a permitted module.
 
     Raises:
-        UsageError: There is no such module.
+        UsageError: There is no such module, or it is not permitted.
     """
     if not name.endswith(".py"):
-        try:
-            return importlib.import_module(name)
-        except ImportError as error:
-            raise UsageError(f"the module {name!r} cannot be imported: {error}") from error
+        if name not in _permitted:
+            raise UsageError(
+                f"the module {name!r} was not imported: it is not the network of this study, or "
+                "not yet trusted on this machine (`scorebench trust`)"
+            )
+        return _import(name)
     active = _active.get(name.removesuffix(".py"))
     if active is None:
         raise UsageError(f"{name} is not a plug-in of this study: add it to plugins")

@@ -88,6 +88,12 @@ class NetworkSpec(Frozen):
                 )
         return self
 
+    @property
+    def package(self) -> str | None:
+        """The module of a package that the network is taken from, as ``package.module``."""
+        module = (self.module or "").rpartition(":")[0]
+        return module if module and not module.endswith(".py") else None
+
     @model_serializer(mode="wrap")
     def _what_counts(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         """The fields of the one kind or of the other."""

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from .machine import cpu_model
+from .private import write_atomically
 from .steady import steady
 
 VARIABLE = "SCOREBENCH_CACHE"
@@ -166,15 +167,11 @@ def _write(path: Path, arrays: Mapping[str, Tensor]) -> None:
     from safetensors.torch import save
 
     content = save(dict(arrays))
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         _make_room(path.parent, len(content))
-        draft.write_bytes(zlib.crc32(content).to_bytes(4, "little") + content)
-        draft.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
+        checked = zlib.crc32(content).to_bytes(4, "little") + content
+        write_atomically(path, checked, durable=False)
 
 
 def _make_room(home: Path, size: int) -> None:

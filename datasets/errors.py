@@ -1,14 +1,39 @@
 """The one error caused by user input; any other exception is a bug."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
 class UsageError(ValueError):
     """Invalid input; the message is one line with the value, the problem and the fix.
 
-    The command line prints it without a traceback and exits with status 2.
+    The command line prints it without a traceback and exits with status 2. Text from files may be
+    part of the message, so it is made ``visible``.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(visible(message))
+
+
+def visible(text: str) -> str:
+    r"""Write characters that control a terminal, or hide or reorder text, as ``\u001b``.
+
+    Line ends and tabs stay. TOML and JSON read the result as the same text.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_escaped(c) if _hidden(c) else c for c in text)
+
+
+def _hidden(character: str) -> bool:
+    kind = unicodedata.category(character)
+    return character not in "\n\t" and (kind[0] == "C" or kind in ("Zl", "Zp"))
+
+
+def _escaped(character: str) -> str:
+    number = ord(character)
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -147,7 +147,8 @@ COLUMNS = """
 `scorebench leaderboard DIR --table TABLE --format csv` writes any of these tables; in Python they are `board_frame`, `results` and
 so on. `results.csv` and `leaderboard.csv` in a run directory are the tables `results` and `board`. Uppercase parts of a name
 are placeholders: `mean.DATASET` is `mean.rings` and so on. Failed runs count as infinity in means and have empty values in
-`results`.
+`results`. Text that a spreadsheet would execute has an apostrophe before it ([security](security.md#screens-and-tables));
+`scorebench.studies.results.read_csv` takes it away.
 """
 
 METRICS = """
@@ -228,8 +229,8 @@ support several objectives.
 installed package. The file registers names with the same decorators as the built-in plug-ins. Its text becomes part of
 the study, so the run directory, `scorebench best` and workers on other machines need no other file, and a change of its code changes
 the keys of its runs. A plug-in file must be self-contained. Code in several files belongs in a package, whose entry points
-(`scorebench_methods` and so on) replace `plugins`. **Running a study executes the code that it contains**, so read studies of
-others before you run them.
+(`scorebench_methods` and so on) replace `plugins`. **Running a study executes the files and modules that it names.** The code that
+a study of others contains is executed only once you trust it ([security](security.md)).
 
 ## Overrides
 

@@ -25,6 +25,7 @@ The verbs of the command line are functions of the package, `sb.run`, `sb.replay
 ::: scorebench.reports.api.load_study
 ::: scorebench.reports.api.replay
 ::: scorebench.reports.api.certify
+::: scorebench.studies.foreign.trust
 ::: scorebench.studies.certificate.Certificate
 ::: scorebench.reports.findings.api.finding
 ::: scorebench.reports.findings.result.FindingResult

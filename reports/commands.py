@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..datasets.errors import UsageError
-from ..studies.commands import Directory
+from ..studies.commands import Directory, say
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -62,7 +62,7 @@ def leaderboard(
     elif kind is Format.table and table == "board" and not exact:
         print_board(source)
     else:
-        typer.echo(leaderboard_table(source, kind.value, table, exact).rstrip("\n"))
+        say(leaderboard_table(source, kind.value, table, exact).rstrip("\n"))
 
 
 @commands.command(epilog="Example: scorebench figure overview runs/quick --out overview.pdf")
@@ -80,7 +80,7 @@ def figure(
 
     target = out or Path(f"{name}.pdf")
     write_figure(load(directory), name, target, width)
-    typer.echo(target)
+    say(target)
 
 
 @commands.command(epilog="Example: scorebench report runs/quick")
@@ -89,7 +89,7 @@ def report(directory: Directory) -> None:
     from .source import load
     from .write import write_report
 
-    typer.echo(write_report(load(directory)))
+    say(write_report(load(directory)))
 
 
 @commands.command(epilog="Example: scorebench diff runs/before runs/after")
@@ -119,7 +119,7 @@ def merge(
     from .source import load
     from .write import write_report
 
-    typer.echo(write_report(load(merged(out, directories))))
+    say(write_report(load(merged(out, directories))))
 
 
 @commands.command(epilog="Example: scorebench dashboard runs/quick")
@@ -132,7 +132,7 @@ def dashboard(
     """Show the searches of a study in Optuna's dashboard, read-only."""
     from .dashboard import HOST, serve
 
-    typer.echo(f"http://{HOST}:{port}, until Ctrl-C")
+    say(f"http://{HOST}:{port}, until Ctrl-C")
     serve(directory, port)
 
 
@@ -144,12 +144,14 @@ def print_board(source: "Source") -> None:
     if sys.stdout.isatty():
         print_view(view)
     else:
-        typer.echo(plain(view).rstrip("\n"))
+        say(plain(view).rstrip("\n"))
 
 
 def print_view(view: "RenderableType") -> None:
     """Print in colour and full width on a terminal, else as plain text of 80 columns."""
     from rich.console import Console
 
+    from .terminal import Visible
+
     console = Console() if sys.stdout.isatty() else Console(width=80, color_system=None)
-    console.print(view)
+    console.print(Visible(view))

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..datasets.errors import UsageError, unknown
 from ..studies.results import COLUMNS as RESULTS
+from ..studies.results import to_csv
 from .pages.tables import ShownTable, exactly, table, to_json, to_latex, to_markdown
 from .ranking import budget
 from .ranking import sensitivity as hyperparameters
@@ -160,4 +161,4 @@ def export(source: Source, name: str, kind: str, exact: bool = False) -> bytes:
         return buffer.getvalue()
     if kind == "json":
         return to_json(frame).encode()
-    return str(frame.to_csv(index=False, lineterminator="\n")).encode()
+    return to_csv(frame).encode()

@@ -14,7 +14,7 @@ from ..studies.progress import standing
 from ..studies.results import write_results
 from ..studies.rundir.artifacts import FOLDERS
 from ..studies.rundir.changes import difference
-from ..studies.rundir.files import refused
+from ..studies.rundir.files import refuse_links, refused
 from ..studies.rundir.read import read_environments, read_rows, read_study
 from ..studies.rundir.rows import Row
 from ..studies.rundir.store import Store
@@ -49,6 +49,8 @@ def merge(out: str | Path, directories: Sequence[str | Path]) -> Path:
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
         raise UsageError(f"{str(target)!r} already exists: give the name of a new directory")
     studies = [read_study(folder) for folder in folders]
+    for folder in folders:
+        refuse_links(folder)
     for folder, study in zip(folders[1:], studies[1:], strict=True):
         _comparable(folders[0], studies[0], folder, study)
     spec = _merged(target.name, studies)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from ..datasets.errors import visible
 from ..studies.cell import Cell
 from ..studies.execution.events import (
     CellFinished,
@@ -64,7 +65,7 @@ class ProgressBar:
 
     def _say(self, line: str) -> None:
         console = self._console if self._bar is None else self._bar.console
-        console.print(escape(line), soft_wrap=True, highlight=False)
+        console.print(escape(visible(line)), soft_wrap=True, highlight=False)
 
 
 class ProgressListener(ProgressBar):

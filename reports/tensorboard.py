@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..datasets.errors import UsageError
+from ..studies.rundir.files import refuse_links
 from .figures.panels import four_panels
 from .figures.style import encode
 from .source import Learned, Source
@@ -31,7 +32,7 @@ def write_tensorboard(source: Source) -> Path:
         The folder for ``tensorboard --logdir``.
 
     Raises:
-        UsageError: TensorBoard is not installed.
+        UsageError: TensorBoard is not installed, or the run directory holds links.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -41,6 +42,7 @@ def write_tensorboard(source: Source) -> Path:
         ) from error
     from PIL import Image
 
+    refuse_links(source.directory)
     target = source.directory / FOLDER
     shutil.rmtree(target, ignore_errors=True)
     for dataset in source.evidence.datasets:

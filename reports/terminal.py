@@ -3,11 +3,14 @@
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ..datasets.errors import visible
 from . import text
 from .pages.protocol import missing
 from .pages.tables import table
@@ -62,11 +65,23 @@ def status_view(source: Source) -> RenderableType:
     return Group(name, shown, state)
 
 
+@dataclass(frozen=True)
+class Visible:
+    """A view whose text, which comes from files, neither controls the terminal nor is markup."""
+
+    view: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the view, colours included."""
+        for segment in console.render(self.view, options.update(markup=False)):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
 def plain(view: RenderableType) -> str:
     """Return a view as text of 80 columns without colours."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
     with console.capture() as captured:
-        console.print(view)
+        console.print(Visible(view))
     return "\n".join(line.rstrip() for line in captured.get().split("\n"))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from ..datasets.errors import UsageError, unknown
-from ..studies.rundir.files import refused, write_if_changed
+from ..studies.rundir.files import refused, write_if_changed, write_output
 from .source import Source
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def write_table(
     """
     from .exports import export
 
-    _write(out, export(source, name, kind, exact))
+    write_output(out, export(source, name, kind, exact))
 
 
 def write_figure(source: Source, name: str, out: Path, width: float | None = None) -> None:
@@ -97,7 +97,7 @@ def write_figure(source: Source, name: str, out: Path, width: float | None = Non
         raise UsageError(f"--out {str(out)!r}: should end in .svg, .pdf or .png")
     if width is not None and not 2 <= width <= 40:
         raise UsageError(f"--width {width:g}: should be 2 to 40 inches")
-    _write(out, encode(figure(source, name, width), kinds[out.suffix], dpi=300))
+    write_output(out, encode(figure(source, name, width), kinds[out.suffix], dpi=300))
 
 
 def write_diff(old: Source, new: Source, out: Path | None = None) -> "RenderableType":
@@ -115,12 +115,5 @@ def write_diff(old: Source, new: Source, out: Path | None = None) -> "Renderable
     difference = diff(old, new)
     if out is not None:
         names = (f"{source.study.name} ({source.directory})" for source in (old, new))
-        _write(out, diff_page(difference, *names).encode())
+        write_output(out, diff_page(difference, *names).encode())
     return diff_view(difference)
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise refused(path, "write", error) from error

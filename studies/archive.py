@@ -10,9 +10,10 @@ import io
 import json
 import os
 import re
+import tempfile
 import zipfile
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import mode
 
@@ -20,11 +21,11 @@ from ..datasets.errors import UsageError
 from .engine import Engine
 from .plan import Plan
 from .progress import standing
-from .results import frame, in_order
+from .results import frame, in_order, to_csv
 from .rundir.arrays import check_stored
 from .rundir.artifacts import FOLDERS
 from .rundir.changes import tuned_cells
-from .rundir.files import locked, refusing, write_atomically
+from .rundir.files import locked, refuse_links, refusing, write_output
 from .rundir.read import (
     CODE,
     ENVIRONMENT,
@@ -77,12 +78,12 @@ def export(
     # A directory that is not writable needs no lock, and cannot be locked.
     with locked(folder) if os.access(folder, os.W_OK) else nullcontext():
         members = _members(folder, study, engine or Engine())
-    with refusing(target, "write"):
-        write_atomically(target, _pack(members))
+    write_output(target, _pack(members))
     return target
 
 
 def _members(folder: Path, study: StudySpec, engine: Engine) -> dict[str, bytes]:
+    refuse_links(folder)
     plan = Plan(study, engine)
     rows = in_order(standing(plan, read_rows(folder)), plan)
     if not rows:
@@ -98,7 +99,7 @@ def _members(folder: Path, study: StudySpec, engine: Engine) -> dict[str, bytes]
         ENVIRONMENT: _json(environments),
         CODE: _json(read_code(folder)),
         ROWS: "".join(f"{row.to_json()}\n" for row in rows).encode(),
-        "results.csv": frame(rows, plan).to_csv(index=False, lineterminator="\n").encode(),
+        "results.csv": to_csv(frame(rows, plan)).encode(),
         "requirements.txt": requirements(environments[most_used], modules).encode(),
     }
     stems = {row.slot.cell.stem for row in rows if row.slot.phase == "confirm"}
@@ -148,6 +149,20 @@ def unpack(archive: str | Path, folder: Path) -> Path:
         raise UsageError(f"{str(path)!r} is not an archive of a study: {error}") from error
     _check_cells(folder, digests, path)
     return folder
+
+
+@contextmanager
+def unpacked(source: Path) -> Iterator[Path]:
+    """Yield a run directory: the given one, or an archive unpacked into a private folder.
+
+    Raises:
+        UsageError: The file is not an archive; see ``unpack``.
+    """
+    if not source.is_file():
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
+        yield unpack(source, Path(temporary))
 
 
 def digest_of(archive: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..datasets.errors import UsageError
+from ..datasets.errors import UsageError, visible
 
 commands = typer.Typer()
 
@@ -14,6 +14,11 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Run directory of
 SamplerLabel = Annotated[
     str | None, typer.Option("--sampler", help="Label of the sampler, if there are several.")
 ]
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Print text, which may come from files, without characters that control the terminal."""
+    typer.echo(visible(str(text)), err=err)
 
 
 class PluginKind(StrEnum):
@@ -34,7 +39,7 @@ def best(
     """Print a winning configuration as a study that `run` accepts."""
     from .winners import best as best_of
 
-    typer.echo(best_of(directory, method, dataset, sampler).to_toml().rstrip("\n"))
+    say(best_of(directory, method, dataset, sampler).to_toml().rstrip("\n"))
 
 
 @commands.command(
@@ -52,19 +57,21 @@ def sample(
     ] = None,
 ) -> None:
     """Draw points from the best stored model of a method; print the path of their file."""
+    import io
+
     import numpy as np
 
+    from .rundir.files import write_output
     from .sample import sample as sample_of
 
     out = out or Path(f"{method}-{dataset}.npy")
     if out.suffix != ".npy":
         raise UsageError(f"--out {str(out)!r}: must end in .npy")
     points = sample_of(directory, method, dataset, sampler, n=count, seed=seed)
-    try:
-        np.save(out, points)
-    except OSError as error:
-        raise UsageError(f"cannot write {str(out)!r}: {error.strerror}") from error
-    typer.echo(out)
+    file = io.BytesIO()
+    np.save(file, points)
+    write_output(out, file.getvalue())
+    say(out)
 
 
 @commands.command(epilog="Example: scorebench export runs/quick && scorebench replay quick.zip")
@@ -77,7 +84,37 @@ def export(
     """Export a study as one replayable archive."""
     from .archive import export as export_of
 
-    typer.echo(export_of(directory, out))
+    say(export_of(directory, out))
+
+
+@commands.command(epilog="Example: scorebench show theirs.zip && scorebench trust theirs.zip")
+def trust(
+    study: Annotated[
+        str | None,
+        typer.Argument(metavar="STUDY|DIR|ARCHIVE", help="Study file, run directory or archive."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--list", help="List all trusted code.")] = False,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|HASH", help="Take trust back from code in the list."),
+    ] = None,
+) -> None:
+    """Allow the code of a study to be executed on this machine, now and later; nothing is run."""
+    from .foreign import trust as trust_study
+    from .trust import distrust, trusted
+
+    if (study is not None) + every + bool(remove) != 1:
+        raise UsageError("give a study, run directory or archive, or --list, or --remove NAME")
+    if study is not None:
+        found, what = trust_study(study), "trusted"
+        if not found:
+            say(f"{study} contains no code: nothing to trust")
+    elif remove:
+        found, what = [item for name in remove for item in distrust(name)], "removed"
+    else:
+        found, what = trusted(), "trusted"
+    for digest, name in found:
+        say(f"{what} {digest[:16]} {name}")
 
 
 @commands.command(epilog="Example: scorebench new method mine && scorebench check mine.py")
@@ -90,6 +127,6 @@ def new(
 
     plugin, test, study = scaffold(kind.value, name)
     network = f":{title_of(name)}" if kind is PluginKind.network else ""
-    typer.echo(f"wrote {plugin}, {test} and {study}; next:")
-    typer.echo(f"  scorebench check {plugin}{network}")
-    typer.echo(f"  scorebench run {study}")
+    say(f"wrote {plugin}, {test} and {study}; next:")
+    say(f"  scorebench check {plugin}{network}")
+    say(f"  scorebench run {study}")

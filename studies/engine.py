@@ -9,11 +9,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..bench.plugins import PluginSource, activate, registries
+from ..bench.plugins import PluginSource, activate, permit, registries
 from ..bench.spec import Device, NetworkSpec, Option, Plugin, RunSpec
 from ..datasets.errors import UsageError
 from ..datasets.registry import options_of
-from .trust import require_trust
+from .trust import require_trust, untrusted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,19 +28,28 @@ class Engine:
 
     Attributes:
         plugins: Plug-ins of the study, which are pickled with the engine for its workers.
+        modules: Modules of packages that its network may be taken from.
     """
 
     plugins: tuple[PluginSource, ...] = ()
+    modules: tuple[str, ...] = ()
 
-    def equip(self, plugins: Sequence[PluginSource]) -> None:
+    def equip(self, plugins: Sequence[PluginSource], module: str | None = None) -> None:
         """Register the plug-ins of a study, in this process and in workers.
 
+        ``module`` is that of the study's network; only a trusted one can be imported later.
+
         Raises:
-            UsageError: A plug-in cannot be imported, or was never run on this machine.
+            UsageError: A plug-in cannot be imported, or is not trusted on this machine.
         """
         require_trust(plugins)
         self.plugins = tuple(plugins)
+        self.modules = () if module is None or untrusted([module]) else (module,)
+        self._activate()
+
+    def _activate(self) -> None:
         activate(self.plugins)
+        permit(self.modules)
 
     def names(self, kind: str) -> Sequence[str]:
         """List the registered names of a kind: ``method``, ``reference``, ``dataset``, ..."""
@@ -144,7 +153,7 @@ class Engine:
 
     def execute(self, specs: Sequence[RunSpec], keep: bool) -> "Sequence[Outcome]":
         """Execute runs of equal shape; return their artifacts too if ``keep``."""
-        activate(self.plugins)
+        self._activate()
         from ..bench.run import execute
 
         return execute(specs, keep)

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..bench.plugins import PluginFile
 from ..bench.spec import Phase, RunResult
 from ..datasets.errors import UsageError
-from .archive import unpack
+from .archive import unpacked
 from .cell import Cell, Slot
 from .engine import Engine
 from .execution.again import Again, run_again
@@ -35,6 +34,7 @@ from .rundir.rows import Row
 from .specs.check import check_device
 from .specs.spec import IID, TRUTH
 from .stored_files import FLOOR_SHARE, RELATIVE, check_files, noise_of
+from .trust import require_trust
 from .trust import trust as trust_code
 from .winners import confirmed, pick_cells
 
@@ -123,7 +123,7 @@ def replay(
             confirmation run and every reference row, no search).
         workers: Number of processes.
         engine: Executes runs (default: the real one).
-        trust: Run code bundled with the archive.
+        trust: Trust the code of the study, which a replay runs.
 
     Returns:
         One line per metric of each run, with columns method, dataset, sampler, trial, replicate,
@@ -147,23 +147,16 @@ def replay(
 def opened(source: str | Path, *, trust: bool = False) -> Iterator[Path]:
     """Yield a run directory: the given one, or an archive unpacked into a temporary folder.
 
+    With ``trust`` its code is trusted from now on.
+
     Raises:
         UsageError: The file is not an archive, or contains code that is not trusted.
     """
-    path = Path(source)
-    if not path.is_file():
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
-        folder = unpack(path, Path(temporary))
-        plugins = read_study(folder).plugins
-        files = [plugin.file for plugin in plugins if isinstance(plugin, PluginFile)]
-        if files and not trust:
-            raise UsageError(
-                f"{str(path)!r} contains code that a replay runs ({', '.join(files)}): read it "
-                f"with `unzip -p {path} study.toml`, then replay with --trust"
-            )
-        trust_code(plugins)
+    with unpacked(Path(source)) as folder:
+        code = read_study(folder).code
+        if trust:
+            trust_code(code)
+        require_trust(code, str(source))
         yield folder
 
 

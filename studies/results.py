@@ -2,13 +2,14 @@
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 
-from ..datasets.errors import UsageError
+from ..datasets.errors import UsageError, visible
 from .cell import Slot
 from .engine import Engine
 from .plan import Plan
@@ -72,11 +73,41 @@ def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
     table = frame(rows, plan)
     parquet = directory / "results.parquet"
     with refusing(directory, "write to"):
-        text = table.to_csv(index=False, lineterminator="\n")
-        if write_if_changed(directory / "results.csv", text.encode()) or not parquet.exists():
+        text = to_csv(table).encode()
+        if write_if_changed(directory / "results.csv", text) or not parquet.exists():
             buffer = io.BytesIO()
             table.to_parquet(buffer, index=False)
             write_atomically(parquet, buffer.getvalue())
+
+
+# Where a cell begins that a spreadsheet executes: at the start of a text, or where it may split it.
+_FORMULA = re.compile(r"(^|[;\t\n])(?=[-=+@\t\n＝＋－＠'])")
+_SHIELDED = re.compile(r"(^|[;\t\n])'")
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Write a table as CSV, in which spreadsheets find no formulas.
+
+    Text that they would execute, which begins with =, +, - or @, gets an apostrophe before it; so
+    does text that begins with an apostrophe. Control characters are made ``visible``.
+    """
+    shielded = _changed(table, lambda text: _FORMULA.sub(r"\1'", visible(text)))
+    return str(shielded.to_csv(index=False, lineterminator="\n"))
+
+
+def read_csv(file: str | Path | IO[str], **options: Any) -> pd.DataFrame:
+    """Read what ``to_csv`` wrote, with the options of ``pandas.read_csv``; texts are as before."""
+    return _changed(pd.read_csv(file, **options), lambda text: _SHIELDED.sub(r"\1", text))
+
+
+def _changed(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """Change all texts of a table, names of columns included."""
+    changed = {
+        name: table[name].map(lambda value: change(value) if isinstance(value, str) else value)
+        for name in table.columns
+        if not pd.api.types.is_numeric_dtype(table[name])
+    }
+    return table.assign(**changed).rename(columns=lambda name: change(str(name)))
 
 
 def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
@@ -138,7 +169,7 @@ def _record(row: Row, places: Iterable[str]) -> dict[str, object]:
     if slot.trial is not None:
         params = {f"params.{name}": value for name, value in run.method.options.items()}
         params |= {f"params.{name}": value_in(run, name) for name in places}
-    return {
+    record = {
         "phase": slot.phase,
         **slot.cell._asdict(),
         "trial": slot.trial,
@@ -148,6 +179,8 @@ def _record(row: Row, places: Iterable[str]) -> dict[str, object]:
         "environment": row.environment,
         "spec": row.spec,
     }
+    texts = {name: visible(value) for name, value in record.items() if isinstance(value, str)}
+    return {**record, **texts}
 
 
 def mean(values: Sequence[float]) -> float | None:

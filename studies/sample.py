@@ -13,7 +13,8 @@ from .engine import Engine
 from .plan import Plan
 from .progress import standing
 from .rundir.read import read_rows, read_study
-from .winners import best_cell, pick_cells
+from .trust import require_trust
+from .winners import best_cell, confirmed, pick_cells
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -42,7 +43,8 @@ def sample(
         Points, shape (n, d); points of chains that diverged are NaN.
 
     Raises:
-        UsageError: The directory is not a run directory, a label is unknown, or no model is stored.
+        UsageError: The directory is not a run directory, its code is not trusted, a label is
+            unknown, no model is stored, or the stored model is not of a run of the study.
     """
     if n < 1:
         raise UsageError(f"n = {n}: must be at least 1")
@@ -56,12 +58,16 @@ def sample(
         raise UsageError(
             f"the study has several samplers: choose one with --sampler ({', '.join(labels)})"
         )
-    Engine().equip(study.plugins)
-    cell = cells[0]
-    if len(cells) > 1:
-        rows = standing(Plan(study, Engine()), read_rows(path))
-        cell = best_cell(rows, cells, study.objective) or cell
-    spec, parameters = _read_model(path / "models" / f"{cell.stem}.safetensors", path)
+    require_trust(study.code)
+    rows = standing(Plan(study, Engine()), read_rows(path))
+    cell = best_cell(rows, cells, study.objective) or cells[0]
+    file = path / "models" / f"{cell.stem}.safetensors"
+    spec, parameters = _read_model(file, path)
+    if spec.canonical() not in {row.spec for row in confirmed(rows, cell, study.objective)}:
+        raise UsageError(
+            f"{str(file)!r} is not of this study: no confirmation run of {cell.stem} has the "
+            "settings that it states"
+        )
     from ..bench.streams import generator
 
     return _draw(spec, parameters, n, generator(seed, "points", cell.stem))

@@ -45,7 +45,8 @@ def scaffold(
         for path, template in zip(paths, templates, strict=True):
             text = sources.joinpath(template).read_text(encoding="utf-8")
             text = text.replace("NAME", name).replace("Name", title_of(name))
-            path.write_text(text, encoding="utf-8")
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
     return paths
 
 

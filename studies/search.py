@@ -147,6 +147,8 @@ class CellSearch:
                 self._optuna = None
                 if time.monotonic() > end:
                     why = str(error).splitlines()[0]
+                    if isinstance(self._storage, Database):
+                        why = self._storage.masked(why)
                     raise UsageError(
                         f"the Optuna storage is not responding ({why}): check that it is running, "
                         "then run the same command again to continue"

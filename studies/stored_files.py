@@ -13,7 +13,7 @@ from .cell import Cell, Slot
 from .integrity import Findings, check_distances, check_environments, check_rows
 from .plan import Plan
 from .progress import by_cell, follow, standing
-from .results import frame
+from .results import frame, to_csv
 from .rundir.artifacts import ArtifactFiles, read_artifact
 from .rundir.read import read_code, read_environments, read_rows
 from .rundir.rows import Row
@@ -75,7 +75,7 @@ def check_table(directory: Path, plan: Plan, rows: Sequence[Row], found: Finding
             stored = file.read()
     except OSError:
         return
-    if stored != frame(rows, plan).to_csv(index=False, lineterminator="\n").encode():
+    if stored != to_csv(frame(rows, plan)).encode():
         found.unchecked("results.csv", "it is not the table of these rows")
 
 

@@ -27,7 +27,6 @@ from .rundir.rows import Row
 from .rundir.store import Store
 from .specs.check import check
 from .specs.spec import StudySpec
-from .trust import trust
 from .winners import confirmed
 
 if TYPE_CHECKING:
@@ -66,7 +65,8 @@ def run(
         The run directory.
 
     Raises:
-        UsageError: The study cannot be run, or the directory cannot be used for it.
+        UsageError: The study cannot be run, its code is not trusted, or the directory cannot be
+            used for it.
         OutOfTime: ``limits.study_seconds`` reached. As after Ctrl-C, every finished run is stored
             and running again resumes the study.
         KeyboardInterrupt: Ctrl-C was pressed.
@@ -76,7 +76,6 @@ def run(
     where = where or Where()
     where.check()
     engine = engine or Engine()
-    trust(study.plugins)
     check(study, engine)
     directory = Path(out)
     with Store(directory, study, discard, engine) as store:

@@ -11,6 +11,7 @@ from typing import Any
 import numba
 
 from ...datasets.cache import folder
+from ...datasets.private import make_private
 
 # numba caches machine code by the file of its function; functions of these files call each other.
 _SOURCES = ("compiled.py", "gemm.py", "vector_math.py", "products.py", "*_kernels.py")
@@ -42,19 +43,19 @@ def compiled_quotients(function: Function) -> Any:
 
 def _compile(function: Function, freedom: set[str]) -> Any:
     options: dict[str, Any] = {"fastmath": freedom, "error_model": "numpy", "nogil": True}
-    try:
-        with _cache_by_source():
+    home = _home()
+    if home is not None:
+        with _cache_by_source(home), contextlib.suppress(RuntimeError):  # not writable
             return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no writable folder
-        return numba.njit(**options)(function)
+    return numba.njit(**options)(function)
 
 
 @contextlib.contextmanager
-def _cache_by_source() -> Iterator[None]:
+def _cache_by_source(home: Path) -> Iterator[None]:
     """Cache machine code in a folder of its own for each version of the sources."""
     config: Any = numba.config
     before = config.CACHE_DIR
-    config.CACHE_DIR = before or _home()
+    config.CACHE_DIR = str(home)
     try:
         yield
     finally:
@@ -62,14 +63,18 @@ def _cache_by_source() -> Iterator[None]:
 
 
 @cache
-def _home() -> str:
-    """The folder of the machine code: beside the package, or in the user's cache if read-only."""
+def _home() -> Path | None:
+    """The folder of the machine code: beside the package, or in the user's cache if read-only.
+
+    numba stores machine code as pickles, which execute what they contain. So nothing is read from a
+    folder that another user can write to: without a private folder, nothing is cached.
+    """
     here = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(path for pattern in _SOURCES for path in here.glob(pattern)):
         digest.update(path.read_bytes())
     name = f"compiled-{digest.hexdigest()[:16]}"
-    if os.access(here, os.W_OK):
-        return str(here / "__pycache__" / name)
-    home = folder()
-    return str(home / name) if home else ""
+    config: Any = numba.config
+    beside = here / "__pycache__" if os.access(here, os.W_OK) else None
+    homes = [Path(home) / name for home in (config.CACHE_DIR, beside, folder()) if home]
+    return next(filter(make_private, homes), None)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ...datasets.errors import UsageError
+from ...studies.commands import say
 
 commands = typer.Typer()
 
@@ -66,9 +67,9 @@ def finding(
                 name, out, workers=workers, overrides=override or (), listener=progress
             )
     except KeyboardInterrupt:
-        typer.echo("scorebench: stopped; run the same command again to continue", err=True)
+        say("scorebench: stopped; run the same command again to continue", err=True)
         raise typer.Exit(130) from None
     print_view(claims_view(result))
-    typer.echo(f"\nreport: {Path(result.directory or '') / 'report.html'}")
+    say(f"\nreport: {Path(result.directory or '') / 'report.html'}")
     if not result.holds:
         raise typer.Exit(1)

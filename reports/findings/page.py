@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...studies.results import to_csv
 from ...studies.rundir.files import refused, write_if_changed
 from .. import text
 from ..figures.style import COLUMN, encode
@@ -26,7 +27,7 @@ def write(result: FindingResult, directory: Path) -> None:
         UsageError: The directory cannot be written to.
     """
     files = {
-        "claims.csv": result.claims.to_csv(index=False, lineterminator="\n").encode(),
+        "claims.csv": to_csv(result.claims).encode(),
         "figure.png": encode(result.plot(), "png"),
         "figure.pdf": encode(result.plot(COLUMN), "pdf"),
         "report.md": _markdown(result).encode(),

@@ -94,6 +94,8 @@ def compute(
     """
     import pandas as pd
 
+    from ...studies.results import to_csv
+
     if workers < 1:
         raise UsageError(f"{workers} workers cannot compute anything: at least 1 is needed")
     names = list(finding.parts())
@@ -108,7 +110,7 @@ def compute(
     table = table[[*(column for column in table.columns if column not in last), *last]]
     table = table.astype(dict.fromkeys(last[1:], "float64"))
     if directory is not None:
-        _write(directory / TABLE, table.to_csv(index=False, lineterminator="\n"))
+        _write(directory / TABLE, to_csv(table))
     return table
 
 

@@ -11,7 +11,7 @@ from ...datasets.errors import UsageError
 from ...studies.certificate import Certificate
 from ...studies.replay import Replayed
 from ...studies.rundir.changes import Change
-from ...studies.rundir.files import refused, write_atomically
+from ...studies.rundir.files import write_output
 from .. import text
 from .render import render
 
@@ -57,10 +57,7 @@ def write_certificate(certificate: Certificate, path: Path) -> None:
     check_form(path)
     as_json = path.suffix == ".json"
     content = certificate.to_json() if as_json else certificate_page(certificate)
-    try:
-        write_atomically(path, content.encode())
-    except OSError as error:
-        raise refused(path, "write", error) from error
+    write_output(path, content.encode())
 
 
 def check_form(path: Path) -> None:

@@ -1,5 +1,8 @@
 """``report.md``: sentences and tables of the report, for pull requests and plain text."""
 
+import re
+
+from ...datasets.errors import visible
 from ..ranking.board_columns import board_columns
 from ..ranking.cell_columns import cell_columns, failures, show_failures
 from ..ranking.friedman import rank_sentence
@@ -10,7 +13,7 @@ from ..ranking.split import split_columns, split_sentence, splits
 from ..ranking.verdict import answer, remarks, verdict_on
 from ..source import Source
 from .protocol import missing, protocol
-from .tables import hidden_columns, table, to_markdown
+from .tables import hidden_columns, inactive, table, to_markdown
 
 
 def markdown(source: Source) -> str:
@@ -19,24 +22,25 @@ def markdown(source: Source) -> str:
     hidden = hidden_columns(evidence)
     parts = [
         f"# {study.name}",
-        _listed([f"**{doubt}**" for doubt in source.doubts]),
-        f"**{answer(evidence)}**",
-        " ".join(remarks(evidence)),
+        _listed([f"**{inactive(doubt)}**" for doubt in source.doubts]),
+        f"**{inactive(answer(evidence))}**",
+        inactive(" ".join(remarks(evidence))),
         _listed([*missing(source), *evidence.notes]),
         "## Leaderboard",
         to_markdown(table(board_columns, evidence.contestants, hidden)),
-        rank_sentence(evidence),
+        inactive(rank_sentence(evidence)),
         to_markdown(table(pair_columns, source.pairs)) if source.pairs else "",
         "## Best method by budget",
         _listed(source.budgets) or "No search reached any of the budgets.",
     ]
     for dataset in evidence.datasets:
         cells = to_markdown(table(cell_columns, evidence.on(dataset), hidden))
-        parts += [f"## {dataset}", verdict_on(evidence, dataset), cells]
+        parts += [f"## {dataset}", inactive(verdict_on(evidence, dataset)), cells]
         if asked := questions(evidence, dataset):
-            parts += [question_sentence(asked), to_markdown(table(question_columns, asked))]
+            parts.append(inactive(question_sentence(asked)))
+            parts.append(to_markdown(table(question_columns, asked)))
         if errors := splits(evidence, dataset):
-            parts += [split_sentence(errors), to_markdown(table(split_columns, errors))]
+            parts += [inactive(split_sentence(errors)), to_markdown(table(split_columns, errors))]
     parts += [
         "## Sensitivity",
         _listed(edge_sentences(source.sensitivity))
@@ -44,12 +48,18 @@ def markdown(source: Source) -> str:
         "## Failures",
         f"Failed runs: {show_failures(failures(list(evidence.cells)))}.",
         "## Protocol",
-        *protocol(study),
-        f"```toml\n{study.to_toml()}```",
+        *map(inactive, protocol(study)),
+        _fenced(study.to_toml()),
         "To run every ranked and reference row again and compare: `scorebench replay . --all`.",
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
 def _listed(sentences: list[str]) -> str:
-    return "\n".join(f"- {sentence}" for sentence in sentences)
+    return "\n".join(f"- {inactive(sentence)}" for sentence in sentences)
+
+
+def _fenced(toml: str) -> str:
+    """Put TOML, which may contain code with fences, into a longer fence."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", toml)), default=0))
+    return f"{fence}toml\n{visible(toml)}{fence}"

@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import pandas as pd
 
+from ...datasets.errors import visible
 from .. import text
 from ..ranking.columns import Columns
 from ..ranking.evidence import Evidence
@@ -119,8 +121,16 @@ def to_markdown(shown: ShownTable) -> str:
     """Format a table as GitHub Markdown."""
     rules = ["--:" if right else ":--" for right in shown.numeric]
     lines = [shown.headers, rules, *([field.text for field in row] for row in shown.rows)]
-    escaped = ([entry.replace("|", r"\|") for entry in line] for line in lines)
+    escaped = ([inactive(entry) for entry in line] for line in lines)
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+
+
+def inactive(sentence: str) -> str:
+    """Escape what would be HTML, a link, a picture, a cell or a line of its own in Markdown."""
+    return _ACTIVE.sub(r"\\\g<0>", visible(sentence).replace("\n", " "))
+
+
+_ACTIVE = re.compile(r"[\\|]|<(?=[A-Za-z/!?])|\](?=[(\[:])")
 
 
 _LATEX = str.maketrans(
@@ -128,7 +138,7 @@ _LATEX = str.maketrans(
         "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
         "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}",
         "±": r"$\pm$", "×": r"$\times$", "…": r"\ldots{}", "–": "--", "·": r"$\cdot$",
-        "<": r"$<$", ">": r"$>$",
+        "<": r"$<$", ">": r"$>$", "[": "{[}", "]": "{]}", "\n": " ",
     }
 )  # fmt: skip
 
@@ -138,7 +148,7 @@ def to_latex(shown: ShownTable) -> str:
     align = "".join("r" if right else "l" for right in shown.numeric)
     lines = [[field.text for field in row] for row in shown.rows]
     head, *body = (
-        " & ".join(entry.translate(_LATEX) for entry in line) + r" \\"
+        " & ".join(visible(entry).translate(_LATEX) for entry in line) + r" \\"
         for line in [list(shown.headers), *lines]
     )
     parts = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", head, r"\midrule", *body]

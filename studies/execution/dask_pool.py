@@ -7,6 +7,7 @@ plug-ins, but no shared disk and no database.
 
 import importlib
 import pickle
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -34,8 +35,11 @@ class DaskPool(Pool):
         workers: Size of a cluster that is started here.
         prepare: Called once in every process that runs tasks.
 
+    If Dask's configuration has TLS files, all connections are encrypted and authenticated.
+
     Raises:
-        UsageError: Dask is not installed, or the scheduler cannot be reached.
+        UsageError: Dask is not installed, its TLS files cannot be used or are not those that the
+            address needs, or the scheduler cannot be reached.
     """
 
     def __init__(
@@ -49,6 +53,9 @@ class DaskPool(Pool):
                 "the backend dask is not installed: pip install 'scorebench[dask]'"
             ) from error
         self._prepare = prepare
+        self._security = _security(self._distributed, scheduler)
+        # Where a cluster that is started here puts its files; Dask's own place is in /tmp.
+        self._scratch = tempfile.TemporaryDirectory(prefix="scorebench-")
         self._cluster: Any = None
         if scheduler is None:
             self._cluster = self._distributed.LocalCluster(
@@ -56,7 +63,10 @@ class DaskPool(Pool):
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
+                protocol="tcp://" if self._security is None else "tls://",
+                security=self._security,
                 dashboard_address=None,
+                local_directory=self._scratch.name,
                 silence_logs=50,
             )
             scheduler = self._cluster.scheduler_address
@@ -90,6 +100,7 @@ class DaskPool(Pool):
             self._client.close(timeout=1 if kill else 10)
         if self._cluster is not None:
             self._cluster.close(timeout=1 if kill else 10)
+        self._scratch.cleanup()
 
     def _connected(self) -> Any:
         """Return the client; connect again if the connection is lost."""
@@ -105,7 +116,7 @@ class DaskPool(Pool):
         while True:
             try:
                 self._client = self._distributed.Client(
-                    self._address, timeout=5, set_as_default=False
+                    self._address, timeout=5, set_as_default=False, security=self._security
                 )
                 if self._threads():
                     break
@@ -145,6 +156,36 @@ class DaskPool(Pool):
 
     def _threads(self) -> int:
         return sum(self._client.nthreads().values())
+
+
+def _security(distributed: Any, address: str | None) -> Any:
+    """Return the TLS files of Dask's configuration; None without them.
+
+    Raises:
+        UsageError: They cannot be used, or do not fit the address of the scheduler.
+    """
+    security = distributed.security.Security()
+    given = security.tls_ca_file is not None
+    try:
+        if address is not None:
+            distributed.comm.get_address_host_port(address)
+        security.get_connection_args("client")
+    except (OSError, ValueError) as error:
+        what = f"the address of the Dask scheduler, {address!r}, is invalid"
+        if isinstance(error, OSError):
+            what = "the TLS files of Dask's configuration (distributed.comm.tls) cannot be used"
+        raise UsageError(f"{what}: {error}") from error
+    encrypted = address is None or address.startswith(("tls://", "wss://"))
+    if given and not encrypted:
+        raise UsageError(
+            f"Dask's configuration has TLS files, and {address!r} is not encrypted: give tls://..."
+        )
+    if not given and (security.require_encryption or (address is not None and encrypted)):
+        raise UsageError(
+            "Dask's configuration has no TLS files: set distributed.comm.tls.ca-file and the "
+            "certificate and key of the client (https://distributed.dask.org/en/stable/tls.html)"
+        )
+    return security if given else None
 
 
 class _Call:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...datasets.errors import UsageError
+from ...datasets.private import write_atomically as write_atomically
 
 LOCK = ".lock"
 """File that the writer of a directory locks."""
@@ -16,7 +17,8 @@ def locked(directory: Path) -> Iterator[None]:
     """Make this process the only writer of a directory, which is created if it does not exist.
 
     Raises:
-        UsageError: Another process is writing to it, or it cannot be created or written to.
+        UsageError: Another process is writing to it, it holds links, or it cannot be created or
+            written to.
     """
     # Imported on first use: slow to load, and workers lock nothing.
     from filelock import FileLock, Timeout
@@ -24,6 +26,7 @@ def locked(directory: Path) -> Iterator[None]:
     lock = FileLock(directory / LOCK, blocking=False)
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        refuse_links(directory)
         lock.acquire()
     except Timeout as error:
         raise UsageError(
@@ -38,6 +41,27 @@ def locked(directory: Path) -> Iterator[None]:
         lock.release()
 
 
+def refuse_links(directory: Path) -> None:
+    """Check that a run directory and its folders hold files only, whose content is their own.
+
+    What is written to a link changes a file elsewhere, and what is exported from one is a copy of a
+    file elsewhere.
+
+    Raises:
+        UsageError: There is a link.
+        OSError: The directory cannot be read.
+    """
+    folders = [directory]
+    for folder in folders:
+        for entry in os.scandir(folder):
+            if entry.is_symlink():
+                raise UsageError(
+                    f"{entry.path!r} is a link to another place: replace it by a copy of the file"
+                )
+            if folder is directory and entry.is_dir():
+                folders.append(Path(entry.path))
+
+
 def append_lines(path: Path, lines: Sequence[str]) -> None:
     """Append lines, without line ends, to a file; when this returns they survive a power cut.
 
@@ -50,7 +74,7 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
     """
     data = "".join(f"{line}\n" for line in lines).encode()
     with refusing(path, "write to"):
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
         try:
             end = os.lseek(file, 0, os.SEEK_END)
             if end and os.pread(file, 1, end - 1) != b"\n":
@@ -77,29 +101,24 @@ def truncate(path: Path, size: int) -> None:
     Raises:
         OSError: The file cannot be written to.
     """
-    with path.open("rb+") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW), "rb+") as file:
         if file.seek(0, os.SEEK_END) > size:
             file.truncate(size)
             os.fsync(file.fileno())
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file in an existing folder through a draft, so that no reader sees half of it.
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that a user named, as a whole; devices such as ``/dev/stdout`` as they are.
 
     Raises:
-        OSError: The disk is full or the file cannot be written.
+        UsageError: The file cannot be written.
     """
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        # On a full disk the draft would take the space that the next attempt needs.
-        draft.unlink(missing_ok=True)
-        raise
-    draft.replace(path)
+    with refusing(path, "write"):
+        device = path.parts[:2] in (("/", "dev"), ("/", "proc"))
+        if device or (path.exists() and not path.is_file()):
+            path.write_bytes(content)
+        else:
+            write_atomically(path, content)
 
 
 def write_if_changed(path: Path, content: bytes) -> bool:

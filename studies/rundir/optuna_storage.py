@@ -3,8 +3,10 @@
 import hashlib
 import json
 import platform
+import re
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -25,6 +27,35 @@ class Database(RDBStorage):
 
     prefix: str = ""
 
+    def masked(self, message: str) -> str:
+        """Hide the passwords of the database's URL in a message."""
+        return _hide(message, str(self.url))
+
+
+def masked(url: str) -> str:
+    """Replace the passwords of a URL, before its host and in its query, by ``***``.
+
+    The URL may be malformed: everything between the user's name and the last @ counts as password.
+    """
+    before, at, place = url.rpartition("@")
+    return _QUERY.sub(r"\1***", _USER.sub(r"\1:***", before) + at + place)
+
+
+_USER = re.compile(r"^((?:[\w+.-]+://)?[^:]*):.*", re.DOTALL)
+_QUERY = re.compile(r"([?&][^=&]*(?:pass|secret|token|key|credential)[^=&]*=)[^&]*", re.IGNORECASE)
+
+
+def _hide(message: str, url: str) -> str:
+    """Hide the passwords of a valid URL in a message."""
+    parsed = make_url(url)
+    fields = (f"?{name}=" for name in parsed.query)
+    names = [field[1:-1] for field in fields if _QUERY.fullmatch(field)]
+    secrets = [parsed.password, *(parsed.query[name] for name in names)]
+    for secret in map(str, filter(None, secrets)):
+        for written in (secret, quote(secret, safe="")):
+            message = message.replace(written, "***")
+    return message
+
 
 def open_storage(directory: Path, url: str | None) -> BaseStorage:
     """Open the database at ``url``; without one, the journal of the run directory."""
@@ -34,16 +65,19 @@ def open_storage(directory: Path, url: str | None) -> BaseStorage:
 def open_database(url: str, directory: Path) -> Database:
     """Open an Optuna storage in a database, where the directory distinguishes studies of one name.
 
-    URLs are ``postgresql+psycopg://user@host/database``; passwords are never written anywhere.
+    URLs are ``postgresql+psycopg://user@host/database``; passwords are written neither to files nor
+    to messages.
 
     Raises:
         UsageError: The URL is invalid, its driver is missing, or the database does not respond.
     """
+    shown = masked(url)
     try:
-        shown = make_url(url).render_as_string(hide_password=True)
-    except ArgumentError as error:
+        make_url(url)
+    except (ArgumentError, ValueError) as error:
         raise UsageError(
-            "--storage is not a URL: give one such as postgresql+psycopg://user@host/database"
+            f"--storage {shown!r} is not a URL: give one such as "
+            "postgresql+psycopg://user@host/database"
         ) from error
     if not shown.startswith("postgresql+psycopg://"):
         raise UsageError(f"--storage {shown!r} is not supported: use postgresql+psycopg://...")
@@ -57,7 +91,7 @@ def open_database(url: str, directory: Path) -> Database:
             ) from error
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             if time.monotonic() > end:
-                why = str(error).splitlines()[0]
+                why = _hide(str(error).splitlines()[0], url)
                 raise UsageError(f"the storage {shown!r} is not responding: {why}") from error
             time.sleep(0.5)
         else:

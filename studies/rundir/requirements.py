@@ -9,6 +9,9 @@ from ...bench.environment import version_of
 
 _GROUPS = ("scorebench_methods", "scorebench_datasets", "scorebench_samplers", "scorebench_metrics")
 
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VERSION = re.compile(r"[A-Za-z0-9.!+_-]+")
+
 
 def requirements(environment: Mapping[str, Any], modules: Iterable[str] = ()) -> str:
     """Write a requirements file with the packages of an environment and all their dependencies.
@@ -17,7 +20,12 @@ def requirements(environment: Mapping[str, Any], modules: Iterable[str] = ()) ->
     of plug-in ``modules`` belong to the study too.
     """
     packages = environment["packages"].items()
-    recorded = {_canonical(name): version for name, version in packages if version}
+    # Others may have written these: a line for pip is a name and a version, never a URL or option.
+    recorded = {
+        _canonical(name): version
+        for name, version in packages
+        if _NAME.fullmatch(name) and _VERSION.fullmatch(str(version))
+    }
     closure = _closure([*recorded, *_plugin_packages(modules)])
     versions = {name: version_of(name) for name in closure} | recorded
     code = environment.get("code") or {}
@@ -29,7 +37,7 @@ def requirements(environment: Mapping[str, Any], modules: Iterable[str] = ()) ->
         "# Versions with +cpu or +cu... come from https://download.pytorch.org/whl.",
     ]
     lines += [f"{name}=={version}" for name, version in sorted(versions.items()) if version]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{' '.join(line.split())}\n" for line in lines)
 
 
 def _closure(names: Iterable[str]) -> set[str]:

@@ -17,7 +17,7 @@ from .versions import FORMAT, upgrade_row
 
 _PHASES = get_args(Phase)
 # Keys are parts of file names.
-_IDENTITY = re.compile(r"[\w.-]{1,100}")
+_IDENTITY = re.compile("[A-Za-z0-9_-]{1,100}")
 _LARGEST = 2**31
 
 

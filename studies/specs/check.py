@@ -6,6 +6,7 @@ from ...bench.spec import SPLIT_SAMPLER, Option, Plugin
 from ...datasets.errors import UsageError, unknown
 from ..cell import Cell
 from ..engine import Engine
+from ..trust import require_trust
 from .entries import Entry, ends, is_open
 from .open import LEARNING_RATE, Template, resolve
 from .spec import COMPUTE, StudySpec
@@ -24,9 +25,10 @@ def check_names(study: StudySpec, engine: Engine) -> None:
 
     Raises:
         UsageError: A method, dataset, sampler or metric is unknown; the nearest is suggested.
-            Or a plug-in of the study cannot be loaded.
+            Or a plug-in of the study cannot be loaded, or its code is not trusted on this machine.
     """
-    engine.equip(study.plugins)
+    require_trust(study.code)
+    engine.equip(study.plugins, study.network.package)
     check_device(study, engine)
     for kind, entries in (
         ("method", study.methods),

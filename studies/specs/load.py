@@ -1,5 +1,6 @@
 """Load a study from a packaged name or a TOML file, with ``key=value`` overrides."""
 
+import copy
 import re
 import tomllib
 from collections.abc import Mapping, Sequence, Set
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from ...bench.plugins import read_plugin
+from ...bench.plugins import PluginFile, PluginSource, read_plugin
 from ...bench.spec import PERCEPTRON
 from ...datasets.errors import UsageError, unknown
 from ..engine import Engine
@@ -16,6 +17,9 @@ from ..trust import trust
 from .check import check
 from .entries import reason, short
 from .spec import StudySpec
+
+# Marks a run directory (``rundir.read.ROWS``).
+_ROWS = "runs.jsonl"
 
 PRESETS = Path(__file__).parents[1] / "presets"
 
@@ -37,6 +41,9 @@ def load_study(
 ) -> StudySpec:
     """Read and check a study.
 
+    The plug-in files and modules that it names are trusted and imported. Text of plug-ins that it
+    contains, as in a run directory, must have been trusted before.
+
     Args:
         name_or_path: Name of a packaged study (``"quick"``) or path of a TOML file.
         overrides: ``key=value`` pairs; keys are dotted (``training.steps``), values are TOML,
@@ -44,15 +51,21 @@ def load_study(
         engine: Where hyperparameters and options are looked up (default: the real one).
 
     Raises:
-        UsageError: The study cannot be read or run; one line says why.
+        UsageError: The study cannot be read or run, or contains code that is not trusted; one line
+            says why.
     """
-    text, source, folder = _read(str(name_or_path))
-    data = _toml(text, source)
-    changed = parse_overrides(overrides)
-    _drop_perceptron(data, {override.key for override in changed})
-    for override in changed:
-        _apply(data, override)
-    return checked(data, source, folder, engine)
+    study, named = _composed(name_or_path, overrides)
+    trust(named)
+    check(study, engine or Engine())
+    return study
+
+
+def read_study_file(name_or_path: str | Path, overrides: Sequence[str] = ()) -> StudySpec:
+    """Read a study without checking it; arguments and errors are like those of ``load_study``.
+
+    Nothing that the study names is imported.
+    """
+    return _composed(name_or_path, overrides)[0]
 
 
 def checked(
@@ -60,20 +73,52 @@ def checked(
 ) -> StudySpec:
     """Make a study of the tables of a file called ``source``, and check that it can be run.
 
-    Paths of its plug-in files start from the folder.
+    Paths of its plug-in files start from the folder. Code that the tables name is trusted.
 
     Raises:
         UsageError: The study cannot be read or run; one line says why.
     """
-    engine = engine or Engine()
+    inside = _inside(data)
+    study = _collected(data, source, folder)
+    trust(code for code in study.code if code not in inside)
+    check(study, engine or Engine())
+    return study
+
+
+def _composed(
+    name_or_path: str | Path, overrides: Sequence[str]
+) -> tuple[StudySpec, list[PluginSource]]:
+    """Read a study; return it, and the code that the user named."""
+    text, source, folder = _read(str(name_or_path))
+    data = _toml(text, source)
+    of_a_run = (folder / _ROWS).exists() and Path(name_or_path).suffix == ".toml"
+    # A run directory may be anybody's: what its study names was not written by this user.
+    others = _collected(copy.deepcopy(data), source, folder).code if of_a_run else _inside(data)
+    changed = parse_overrides(overrides)
+    _drop_perceptron(data, {override.key for override in changed})
+    for override in changed:
+        _apply(data, override)
+    study = _collected(data, source, folder)
+    return study, [code for code in study.code if code not in others]
+
+
+def _inside(data: dict[str, object]) -> list[PluginSource]:
+    """The plug-ins whose text a study file contains, instead of naming a file of the user's."""
+    given = data.get("plugins")
+    texts = [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
+    try:
+        return [PluginFile.model_validate(item) for item in texts]
+    except ValidationError:
+        return []  # refused when the study is parsed
+
+
+def _collected(data: dict[str, object], source: str, folder: Path) -> StudySpec:
+    """Make a study that contains the text of its files."""
     data = dict(data)
     _carry_network(data)
     if "plugins" in data:
         data["plugins"] = _carried(data["plugins"], folder)
-    study = parse(data, source)
-    trust(study.plugins)
-    check(study, engine)
-    return study
+    return parse(data, source)
 
 
 def parse(data: Mapping[str, object], source: str) -> StudySpec:

@@ -246,6 +246,12 @@ class StudySpec(Frozen):
                     )
         return self
 
+    @property
+    def code(self) -> tuple[PluginSource, ...]:
+        """All code that runs execute and that is not scorebench's own."""
+        module = self.network.package
+        return self.plugins if module is None else (*self.plugins, module)
+
     def to_toml(self) -> str:
         """Write the study with every default; ``from_toml`` reads it back equal."""
         import tomli_w

@@ -6,6 +6,7 @@ import re
 import zipfile
 
 import pytest
+from scorebench.bench import plugins
 from scorebench.datasets.errors import UsageError
 from scorebench.reports.pages.certificate import certificate_page, write_certificate
 from scorebench.studies.archive import MANIFEST, export, unpack
@@ -13,6 +14,7 @@ from scorebench.studies.certificate import certify
 from scorebench.studies.replay import replay
 from scorebench.studies.results import read_results
 from scorebench.studies.study import run
+from scorebench.studies.trust import distrust, trust
 
 from .conftest import make_study
 from .fake_engine import FakeEngine
@@ -196,14 +198,14 @@ def test_code_of_strangers_is_not_run_unasked(tmp_path, engine):
     trap = tmp_path / "trap"
     code = f"open({str(trap)!r}, 'w').close()\n"
     study = make_study(methods=["alpha"], plugins=[{"file": "mine.py", "code": code}])
+    trust(study.code)
     run(study, tmp_path / "run", engine=engine)
     packed = export(tmp_path / "run", tmp_path / "run.zip", engine)
     trap.unlink()
+    distrust("mine.py")
     # Elsewhere it has not been executed yet.
-    from scorebench.bench import plugins
-
     plugins._active.clear()
-    with pytest.raises(UsageError, match=r"contains code that a replay runs \(mine\.py\).*--trust"):
+    with pytest.raises(UsageError, match=r"not yet trusted .*\(mine\.py\).*`scorebench trust"):
         replay(packed, engine=engine)
     assert not trap.exists()
     assert set(replay(packed, engine=engine, trust=True).verdict) == {"identical"}

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import scorebench as sb
 from scorebench.bench.plugins import PluginFile
 from scorebench.datasets.errors import UsageError
 from scorebench.reports.merge import merge
@@ -64,7 +65,12 @@ def test_reading_executes_nothing(foreign, marker, reader):
     assert "\n" not in str(caught.value)
 
 
-def test_what_was_shown_or_run_here_may_be_read_also_by_later_processes(foreign, marker):
+def test_what_was_trusted_here_may_be_read_also_by_later_processes(foreign, marker):
+    with pytest.raises(UsageError, match="not yet trusted"):
+        load_study(foreign / "study.toml")
+    assert not marker.exists()
+    sb.trust(foreign)
+    assert not marker.exists()
     load_study(foreign / "study.toml")
     assert marker.exists()
     marker.unlink()
@@ -81,7 +87,7 @@ def test_what_was_shown_or_run_here_may_be_read_also_by_later_processes(foreign,
 
 def test_where_nothing_can_be_kept_it_holds_for_the_process(foreign, monkeypatch):
     monkeypatch.setenv(trust_module.VARIABLE, "/proc/nowhere")
-    load_study(foreign / "study.toml")
+    sb.trust(foreign)
     status(foreign)
 
 
