@@ -126,7 +126,8 @@ def merge(
 def dashboard(
     directory: Directory,
     port: Annotated[
-        int, typer.Option(help="Port on this machine (not reachable from others).")
+        int,
+        typer.Option(min=1, max=65535, help="Port on this machine (not reachable from others)."),
     ] = 8080,
 ) -> None:
     """Show the searches of a study in Optuna's dashboard, read-only."""

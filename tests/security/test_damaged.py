@@ -3,11 +3,7 @@
 import io
 import json
 import os
-import re
 import resource
-import shutil
-import subprocess
-import sys
 import time
 import zipfile
 
@@ -15,14 +11,19 @@ import numpy as np
 import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.archive import MANIFEST, export, unpack
+from scorebench.studies.engine import Engine
+from scorebench.studies.execution.forecast import warnings
 from scorebench.studies.plan import Plan
 from scorebench.studies.progress import status
 from scorebench.studies.results import read_results
 from scorebench.studies.rundir.arrays import read_arrays
 from scorebench.studies.rundir.read import read_study
 from scorebench.studies.rundir.strict import parse_json
+from scorebench.studies.specs.load import load_study, presets
 from scorebench.studies.stored_files import check_directory
+from scorebench.studies.study import run
 
+from ..studies.conftest import make_study
 from ..studies.fake_engine import FakeEngine
 
 DEEP = "[" * 100_000
@@ -257,10 +258,50 @@ def test_an_archive_is_unpacked_piece_by_piece(tmp_path, members):
         ["--backend", "dask", "--scheduler", "[[["],
     ],
 )
-def test_ports_that_are_no_numbers(tmp_path, options):
-    code = "from scorebench.__main__ import main; main()"
-    command = [sys.executable, "-c", code, "run", "quick", "--out", str(tmp_path / "out")]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2
-    assert re.fullmatch(r"scorebench: [^\n]+\n", done.stderr), done.stderr
-    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+def test_ports_that_are_no_numbers(tmp_path, command, options):
+    status, _, errors = command("run", "quick", "--workers", 1, "--out", tmp_path / "out", *options)
+    assert status == 2
+    assert options[-1] in errors.splitlines()[-1]
+
+
+def test_a_port_of_the_dashboard(copied, command):
+    status, _, errors = command("dashboard", copied, "--port", 65536)
+    assert (status, len(errors.splitlines())) == (2, 1)
+
+
+ABSURD = {
+    "training.points=100000000": "of memory",
+    "training.batch_size=1000000": "of memory",
+    "network.width={low=8, high=8192}": "days",
+    "training.steps=10000000": "days",
+    "evaluation.samples=1000000": "days",
+    "search.trials=100000": "runs",
+}
+
+
+@pytest.mark.parametrize("override", ABSURD)
+def test_absurd_studies_are_warned_of_before_anything_is_made(command, override):
+    further = ["-o", "search.restarts=1000"] if ABSURD[override] != "of memory" else []
+    status, out, _ = command("show", "quick", "-o", override, *further, "-o", "datasets=['rings']")
+    assert status == 0
+    (warning, *_) = [line for line in out.splitlines() if line.startswith("# WARNING: ")]
+    assert ABSURD[override] in warning
+    assert override.partition("=")[0] in warning or "runs" in warning
+
+
+def test_sensible_studies_are_not_warned_of():
+    for name in presets():
+        assert warnings(Plan(load_study(name), Engine()), 2) == []
+
+
+def test_a_run_says_so_first(tmp_path):
+    class StoppedError(Exception):
+        pass
+
+    def listener(event):
+        assert any("days" in sentence for sentence in event.warnings)
+        raise StoppedError
+
+    study = make_study(training={"steps": 10_000_000}, search={"trials": 100_000})
+    with pytest.raises(StoppedError):
+        run(study, tmp_path / "out", listener=listener, engine=FakeEngine())
