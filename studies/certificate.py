@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from ..bench.spec import Phase
 from .archive import digest_of
 from .engine import Engine
 from .replay import VERDICTS, Replay, Replayed, opened, replayed
@@ -69,7 +70,9 @@ class Certificate(NamedTuple):
     def coverage(self) -> str:
         """Sentences on the share of rows that were run again, and on what is not proved."""
         total, again = self.replay.rows, self.replay.replayed
-        names = {"confirm": "ranked", "reference": "reference", "search": "search"}
+        names: dict[Phase, str] = {
+            "confirm": "ranked", "reference": "reference", "search": "search"
+        }  # fmt: skip
         parts = [f"{again[p]} of {total[p]} {name}" for p, name in names.items() if total[p]]
         share = sum(again.values()) / sum(total.values())
         sentences = [f"Run again: {_and(parts)} rows ({math.floor(100 * share)} %)."]

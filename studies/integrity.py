@@ -214,8 +214,7 @@ def check_proposals(plan: Plan, rows: Iterable[Row], found: Findings) -> None:
     from .search import CellSearch
 
     for cell, stored in by_cell(rows).items():
-        table = {row.slot.trial: row for row in stored if _is_first(row)}
-        trials = [table[number] for number in sorted(table)]
+        trials = sorted(filter(_is_first, stored), key=lambda row: row.slot.trial or 0)
         size = plan.study.search.batch
         if not trials:
             continue

@@ -19,6 +19,7 @@ the keys of their runs, which identify files of rows that no longer count.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -172,7 +173,7 @@ def read_artifact(path: Path) -> dict[str, Array]:
             shape = arrays[name].shape
             raise UsageError(f"{str(path)!r} is damaged: {name} has shape {shape}")
     extent = arrays.get("extent")
-    if extent is not None and not (np.isfinite(extent) and extent > 0):
+    if extent is not None and not 0 < float(extent) < math.inf:
         raise UsageError(f"{str(path)!r} is damaged: the extent is {extent}")
     return arrays
 

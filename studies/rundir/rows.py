@@ -4,7 +4,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Self, TypeGuard, get_args
+from typing import Any, Self, get_args
 
 from pydantic import ValidationError
 
@@ -142,16 +142,12 @@ def parse_line(text: str | bytes, version: int = FORMAT) -> Row | Discard:
         ValueError: The line is not whole.
     """
     data = parse_json(text)
-    if not isinstance(data, dict) or "discard" not in data:
-        return Row.from_data(upgrade_row(data, version))
-    cells, because = data["discard"], data.get("because")
-    if not _is_list(cells) or not _is_list(because) or not all(isinstance(b, str) for b in because):
-        raise ValueError("not a mark of excluded rows")
-    return Discard(tuple(map(_cell, cells)), tuple(because))
-
-
-def _is_list(value: object) -> TypeGuard[list[object]]:
-    return isinstance(value, list)
+    match data:
+        case {"discard": [*cells], "because": [*because]}:
+            return Discard(tuple(map(_cell, cells)), tuple(map(str, because)))
+        case {"discard": _}:
+            raise ValueError("not a mark of excluded rows")
+    return Row.from_data(upgrade_row(data, version))
 
 
 def _slot(data: Any) -> Slot:
@@ -172,11 +168,10 @@ def _cell(stored: object) -> Cell:
     if not isinstance(stored, list) or len(stored) not in (3, 4):
         raise ValueError(f"{short(stored)} is no cell")
     *labels, restart = stored if len(stored) == 4 else [*stored, 0]
-    for label in labels:
-        _matching(WORD, label, "label")
+    method, dataset, sampler = (_matching(WORD, label, "label") for label in labels)
     if type(restart) is not int or not (len(stored) == 3 or 0 < restart < _LARGEST):
         raise ValueError(f"restart {short(restart)} is no number of a restart")
-    return Cell(*labels, restart)
+    return Cell(method, dataset, sampler, restart)
 
 
 def _result(stored: object) -> RunResult:

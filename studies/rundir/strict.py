@@ -4,7 +4,9 @@ import json
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +22,7 @@ _DEEPEST = 20
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> BufferedReader:
     """Open a file for reading; a pipe or device, which may never end, is not opened.
 
     Raises:
@@ -92,8 +94,8 @@ def _no_constant(name: str) -> float:
 def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) < len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise ValueError(f"it names {twice[:80]!r} twice")
     return table
 
