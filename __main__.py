@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -147,12 +148,20 @@ def replay(
         list[Path] | None,
         typer.Option(metavar="FILE", help="Also write it as a page, .html, or as .json."),
     ] = None,
+    rows: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of all rows to run again, searches too (default: ranked and reference "
+            "rows).",
+        ),
+    ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Trust the code of the study, which a replay runs.")
     ] = False,
     workers: Workers = None,
 ) -> None:
-    """Train best configurations again and compare the numbers; exit status 1 if any differs."""
+    """Run the rows behind a leaderboard again; exit status 1 if any number differs."""
     if every and method is not None:
         raise UsageError(f"--all replays every method: leave out {method!r}, or --all")
     if not every and dataset is None and (method is not None or source.is_dir()):
@@ -163,8 +172,10 @@ def replay(
 
     for path in certificate or ():
         check_form(path)
-    found = certify(source, method, dataset, sampler, workers=workers or cores(), trust=trust)
-    report_commands.print_view(certificate_view(found))
+    workers = workers or cores()
+    began = time.monotonic()
+    found = certify(source, method, dataset, sampler, rows=rows, workers=workers, trust=trust)
+    report_commands.print_view(certificate_view(found, time.monotonic() - began))
     for path in certificate or ():
         write_certificate(found, path)
     if found.verdict == "differs":

@@ -149,12 +149,11 @@ class Study:
         dataset: str | None = None,
         sampler: str | None = None,
         *,
+        rows: float | None = None,
         workers: int = 1,
     ) -> "Certificate":
-        """Replay winners: what reproduced, what did not, and what explains the difference."""
-        from ..studies.certificate import certify
-
-        return certify(self.directory, method, dataset, sampler, workers=workers)
+        """Replay rows: what reproduced, what did not, and what explains the difference."""
+        return certify(self.directory, method, dataset, sampler, rows=rows, workers=workers)
 
     def replay(
         self,
@@ -162,12 +161,11 @@ class Study:
         dataset: str | None = None,
         sampler: str | None = None,
         *,
+        rows: float | None = None,
         workers: int = 1,
     ) -> "pd.DataFrame":
-        """Train winners again; each metric is identical, within tolerance or differs."""
-        from ..studies.replay import replay
-
-        return replay(self.directory, method, dataset, sampler, workers=workers)
+        """Run rows again; each metric is identical, within tolerance or differs."""
+        return replay(self.directory, method, dataset, sampler, rows=rows, workers=workers)
 
 
 def run(
@@ -297,16 +295,19 @@ def replay(
     dataset: str | None = None,
     sampler: str | None = None,
     *,
+    rows: float | None = None,
     workers: int = 1,
     trust: bool = False,
 ) -> "pd.DataFrame":
-    """Train winners of a run directory or archive again and compare the numbers.
+    """Run rows of a run directory or archive again and compare the numbers.
 
     Args:
         source: A run directory, or an archive.
         method: Label of the method (default: all).
         dataset: Label of the dataset (default: all).
         sampler: Label of the sampler (default: all).
+        rows: Share of all rows to run again, searches too (default: every confirmation run and
+            every reference row).
         workers: Number of processes.
         trust: Run code bundled with the archive.
 
@@ -315,7 +316,7 @@ def replay(
     """
     from ..studies.replay import replay
 
-    return replay(source, method, dataset, sampler, workers=workers, trust=trust)
+    return replay(source, method, dataset, sampler, rows=rows, workers=workers, trust=trust)
 
 
 def certify(
@@ -324,13 +325,14 @@ def certify(
     dataset: str | None = None,
     sampler: str | None = None,
     *,
+    rows: float | None = None,
     workers: int = 1,
     trust: bool = False,
 ) -> "Certificate":
     """Return the result of ``replay`` as a certificate, which also explains differences."""
     from ..studies.certificate import certify
 
-    return certify(source, method, dataset, sampler, workers=workers, trust=trust)
+    return certify(source, method, dataset, sampler, rows=rows, workers=workers, trust=trust)
 
 
 def export(directory: str | Path, out: str | Path | None = None) -> Path:

@@ -53,6 +53,10 @@ def leaderboard(
     from .write import leaderboard_table, write_table
 
     source = load(directory)
+    if out is not None or kind is not Format.table:
+        # The table itself is for other programs.
+        for doubt in source.doubts:
+            typer.echo(f"scorebench: {doubt}", err=True)
     if out is not None:
         write_table(source, out, "markdown" if kind is Format.table else kind, table, exact)
     elif kind is Format.table and table == "board" and not exact:
@@ -122,7 +126,8 @@ def merge(
 def dashboard(
     directory: Directory,
     port: Annotated[
-        int, typer.Option(help="Port on this machine (not reachable from others).")
+        int,
+        typer.Option(min=1, max=65535, help="Port on this machine (not reachable from others)."),
     ] = 8080,
 ) -> None:
     """Show the searches of a study in Optuna's dashboard, read-only."""
@@ -136,7 +141,7 @@ def print_board(source: "Source") -> None:
     """Print the leaderboard: in colour on a terminal, else as plain text of 80 columns."""
     from .terminal import leaderboard_view, plain
 
-    view = leaderboard_view(source.evidence)
+    view = leaderboard_view(source.evidence, source.doubts)
     if sys.stdout.isatty():
         print_view(view)
     else:

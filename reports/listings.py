@@ -32,9 +32,11 @@ def catalog_view(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
 def estimate_text(estimate: "StudyEstimate") -> str:
     """Return the number of runs and their time as TOML comments."""
     counts = ", ".join(f"{count} {phase}" for phase, count in estimate.runs.items() if count)
-    lines = [
+    about = "at least" if estimate.warnings else "about"
+    lines = [f"WARNING: {sentence}" for sentence in estimate.warnings]
+    lines += [
         f"{sum(estimate.runs.values())} runs in {estimate.cells} cells: {counts}",
-        f"about {text.seconds(estimate.seconds)} of one core on this machine, "
+        f"{about} {text.seconds(estimate.seconds)} of one core on this machine, "
         f"estimated in {text.seconds(estimate.measured)}",
     ]
     return "\n".join(f"# {line}" for line in lines)

@@ -111,6 +111,8 @@ class ProgressListener(ProgressBar):
             f"study {event.study.name}: {text.plural(event.total, 'run')}{already}; "
             f"{workers}; {event.directory}"
         )
+        for sentence in event.warnings:
+            self._say(f"WARNING: {sentence}")
         self._open("starting", event.done, event.total)
 
     def _runs(self, event: RunsFinished) -> None:

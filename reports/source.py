@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..datasets.errors import UsageError
 from ..studies.cell import Cell
 from ..studies.results import read_results
+from ..studies.rundir.artifacts import read_artifact
 from ..studies.rundir.read import ENVIRONMENT, ROWS, STUDY, read_environments, read_study
 from ..studies.specs.spec import StudySpec
 from .ranking.budget import budget_sentences, budgets
@@ -136,6 +137,20 @@ class Source:
         return gather(self.results, self.study.objective, self.planned, self.study.decide)
 
     @cached_property
+    def doubts(self) -> list[str]:
+        """What does not fit the study, then what could not be checked; a sentence each.
+
+        Nothing is trained: see ``studies.stored_files.check_directory``.
+        """
+        from ..studies.engine import Engine
+        from ..studies.plan import Plan
+        from ..studies.stored_files import check_directory
+
+        found = check_directory(self.directory, Plan(self.study, Engine()))
+        unfit = [f"Does not fit its study: {text}." for text in found.problems]
+        return unfit + [f"Not checked: {text}." for text in found.open]
+
+    @cached_property
     def pairs(self) -> list[Pair]:
         """All pairs of ranked contestants."""
         return pairs(self.evidence)
@@ -257,8 +272,11 @@ def stamp(directory: Path) -> tuple[tuple[int, int], ...]:
 
 
 def _arrays(path: Path) -> dict[str, Points]:
-    """Return the arrays of a file; none if there is no such file."""
-    if not path.is_file():
+    """Return the arrays of a file; none if there is no such file, or it is damaged.
+
+    Damaged files are named by the check of the run directory.
+    """
+    try:
+        return cast("dict[str, Points]", read_artifact(path))
+    except (OSError, UsageError):
         return {}
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}

@@ -2,6 +2,8 @@
 
 import io
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
@@ -23,9 +25,15 @@ _SPARE = ("at_floor", "failure_rate", "optimism")
 _BOARD = ("rank_low", "score", "probability_best", "at_floor", "failure_rate", "optimism")
 
 
-def leaderboard_view(evidence: Evidence) -> RenderableType:
-    """Return the answer in words, the ranking, and the confirmed means on every dataset."""
-    parts: list[RenderableType] = [Text(verdict(evidence)), Text()]
+def leaderboard_view(evidence: Evidence, doubts: Sequence[str] = ()) -> RenderableType:
+    """Return the answer in words, the ranking, and the confirmed means on every dataset.
+
+    Args:
+        evidence: The ranked results.
+        doubts: Sentences that come first: what does not fit the study.
+    """
+    parts: list[RenderableType] = [Text(doubt, style="bold red") for doubt in doubts]
+    parts += [Text(verdict(evidence)), Text()]
     parts += [Text(note, style="yellow") for note in evidence.notes]
     parts.append(_board(evidence))
     for datasets in _side_by_side(evidence):

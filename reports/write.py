@@ -60,7 +60,7 @@ def leaderboard_table(
     if kind == "table" and name == "board" and not exact:
         from .terminal import leaderboard_view, plain
 
-        return plain(leaderboard_view(source.evidence))
+        return plain(leaderboard_view(source.evidence, source.doubts))
     return export(source, name, "markdown" if kind == "table" else kind, exact).decode()
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import mode
@@ -22,7 +22,9 @@ from .engine import Engine
 from .plan import Plan
 from .progress import standing
 from .results import frame, in_order, to_csv
+from .rundir.arrays import check_stored
 from .rundir.artifacts import FOLDERS
+from .rundir.changes import tuned_cells
 from .rundir.files import locked, refuse_links, refusing, write_output
 from .rundir.read import (
     CODE,
@@ -35,16 +37,17 @@ from .rundir.read import (
     read_study,
 )
 from .rundir.requirements import requirements
+from .rundir.strict import LARGEST, open_plain, parse_json
 from .rundir.versions import ARCHIVE_FORMAT, FORMAT, FORMAT_FILE, too_new
 from .specs.spec import StudySpec
 
 MANIFEST = "manifest.json"
-_LABEL = "[A-Za-z0-9_]+"
-_MEMBER = re.compile(
-    rf"{STUDY}|{FORMAT_FILE}|{ENVIRONMENT}|{CODE}|{ROWS}|results\.csv|requirements\.txt|"
-    rf"({'|'.join(FOLDERS)})/{_LABEL}-{_LABEL}-{_LABEL}\.(npz|safetensors)"
-)
 _NEEDED = (STUDY, FORMAT_FILE, ENVIRONMENT, ROWS)
+_FILES = (*_NEEDED, CODE, "results.csv", "requirements.txt")
+_STEM = "[A-Za-z0-9_]+(-[A-Za-z0-9_]+){2}(-r[1-9][0-9]*)?"
+_ARTIFACT = re.compile(rf"({'|'.join(FOLDERS)})/({_STEM})\.(npz|safetensors)")
+_MOST_MEMBERS = 40_000
+_PIECE = 1 << 20
 
 
 def export(
@@ -102,7 +105,7 @@ def _members(folder: Path, study: StudySpec, engine: Engine) -> dict[str, bytes]
     stems = {row.slot.cell.stem for row in rows if row.slot.phase == "confirm"}
     for kind in FOLDERS:
         for path in sorted((folder / kind).glob("*")):
-            if path.stem in stems and _MEMBER.fullmatch(f"{kind}/{path.name}"):
+            if path.stem in stems and _ARTIFACT.fullmatch(f"{kind}/{path.name}"):
                 members[f"{kind}/{path.name}"] = path.read_bytes()
     return members
 
@@ -126,22 +129,25 @@ def _pack(members: dict[str, bytes]) -> bytes:
 def unpack(archive: str | Path, folder: Path) -> Path:
     """Unpack an archive that ``export`` wrote into an empty folder: a run directory.
 
-    Archives are not trusted: only members with expected names are written, never outside of the
-    folder; none can be larger than the archive, since nothing in it is compressed; and each must
-    have the hash that the manifest gives. Nothing in an archive is executed or unpickled.
+    Archives are not trusted: only members with expected names, of cells of its study, are written,
+    never outside of the folder; none can be larger than the archive, since nothing in it is
+    compressed; and each must have the hash that the manifest gives. Nothing in an archive is
+    executed or unpickled.
 
     Raises:
         UsageError: The file is not an archive, is damaged, or is of a newer format.
     """
     path = Path(archive)
     try:
-        with refusing(path, "unpack"), zipfile.ZipFile(path) as file:
-            members = _checked(file, path)
-            for name, content in members.items():
-                (folder / name).parent.mkdir(exist_ok=True)
-                (folder / name).write_bytes(content)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        with refusing(path, "unpack"), open_plain(path) as data, zipfile.ZipFile(data) as file:
+            digests = _checked(file, path)
+            for name, digest in digests.items():
+                _write(file, name, digest, folder, path)
+    except UsageError:
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
         raise UsageError(f"{str(path)!r} is not an archive of a study: {error}") from error
+    _check_cells(folder, digests, path)
     return folder
 
 
@@ -159,38 +165,60 @@ def unpacked(source: Path) -> Iterator[Path]:
         yield unpack(source, Path(temporary))
 
 
-def _checked(file: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
-    """Read the members of an archive and check them; raises as ``unpack``."""
+def digest_of(archive: Path) -> str:
+    """Compute the SHA-256 of a file."""
+    with refusing(archive, "read"), open_plain(archive) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checked(file: zipfile.ZipFile, path: Path) -> dict[str, str]:
+    """Check the table of an archive; return the hash of each member; raises as ``unpack``."""
     entries = file.infolist()
-    names = [entry.filename for entry in entries]
-    for entry in entries:
-        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
-            raise _foreign(path, f"{entry.filename!r} in it is compressed")
-        if entry.filename != MANIFEST and not _MEMBER.fullmatch(entry.filename):
-            raise _foreign(path, f"it holds {entry.filename[:80]!r}")
-    if len(set(names)) < len(names):
-        raise _foreign(path, "it holds one name twice")
-    # Members that overlap could together be larger than the file.
-    if sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise _foreign(path, "its members are larger than itself")
+    try:
+        check_stored(entries, path.stat().st_size, _MOST_MEMBERS)
+    except ValueError as error:
+        raise _foreign(path, str(error)) from error
+    names = {entry.filename: entry for entry in entries}
+    for name in names:
+        if name not in (MANIFEST, *_FILES) and not _ARTIFACT.fullmatch(name):
+            raise _foreign(path, f"it holds {name[:80]!r}")
     if MANIFEST not in names:
         raise _foreign(path, f"there is no {MANIFEST} in it")
+    if names[MANIFEST].file_size > LARGEST:
+        raise _foreign(path, f"its {MANIFEST} has {names[MANIFEST].file_size:,} bytes")
     digests = _manifest(file.read(MANIFEST), path)
     for name in (*_NEEDED, *digests):
         if name not in names:
-            raise UsageError(f"{str(path)!r} is damaged: {name} is missing in it")
+            raise UsageError(f"{str(path)!r} is damaged: {name[:80]} is missing in it")
     if set(digests) != set(names) - {MANIFEST}:
         raise UsageError(f"{str(path)!r} is damaged: its manifest is incomplete")
-    members = {name: file.read(name) for name in sorted(digests)}
-    for name, content in members.items():
-        if hashlib.sha256(content).hexdigest() != digests[name]:
-            raise UsageError(f"{str(path)!r} is damaged: {name} in it was changed")
-    return members
+    return digests
+
+
+def _write(file: zipfile.ZipFile, name: str, digest: str, folder: Path, path: Path) -> None:
+    """Unpack one member piece by piece, and check its hash."""
+    target, found = folder / name, hashlib.sha256()
+    target.parent.mkdir(exist_ok=True)
+    with file.open(name) as member, target.open("xb") as out:
+        while piece := member.read(_PIECE):
+            found.update(piece)
+            out.write(piece)
+    if found.hexdigest() != digest:
+        raise UsageError(f"{str(path)!r} is damaged: {name} in it was changed")
+
+
+def _check_cells(folder: Path, names: Iterable[str], path: Path) -> None:
+    """Refuse artifacts of cells that the study does not have."""
+    stems = {cell.stem for cell in tuned_cells(read_study(folder))}
+    for name in names:
+        match = _ARTIFACT.fullmatch(name)
+        if match and match.group(2) not in stems:
+            raise _foreign(path, f"it holds {name[:80]!r}, which is of no cell of its study")
 
 
 def _manifest(text: bytes, path: Path) -> dict[str, str]:
     try:
-        manifest = json.loads(text)
+        manifest = parse_json(text)
         version, digests = manifest["archive"], dict(manifest["files"])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{str(path)!r} is damaged: its {MANIFEST} cannot be read") from error

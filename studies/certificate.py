@@ -4,15 +4,16 @@ A certificate is plain data, which ``reports/pages/certificate.py`` shows. It ho
 machine name, so equal replays on equal machines give equal certificates.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from ..bench.spec import Phase
+from .archive import digest_of
 from .engine import Engine
-from .replay import VERDICTS, Replayed, opened, replayed
+from .replay import VERDICTS, Replay, Replayed, opened, replayed
 from .rundir.changes import Change
 from .rundir.read import read_study
 from .rundir.versions import CERTIFICATE_FORMAT
@@ -26,17 +27,23 @@ class Certificate(NamedTuple):
     Attributes:
         study: Name of the study.
         archive: SHA-256 of the replayed archive; None for a run directory.
-        runs: The runs with their replays.
+        replay: The replay.
     """
 
     study: str
     archive: str | None
-    runs: tuple[Replayed, ...]
+    replay: Replay
+
+    @property
+    def runs(self) -> tuple[Replayed, ...]:
+        """The runs with their replays."""
+        return self.replay.runs
 
     @property
     def verdict(self) -> str:
-        """The worst verdict of all runs."""
-        return max((run.verdict for run in self.runs), key=VERDICTS.index)
+        """The worst verdict of all runs; ``differs`` if anything does not fit the study."""
+        verdicts = [run.verdict for run in self.runs] + [VERDICTS[-1]] * bool(self.replay.problems)
+        return max(verdicts, key=VERDICTS.index)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -54,10 +61,31 @@ class Certificate(NamedTuple):
         """A sentence on how much was reproduced."""
         numbers = sum(self.counts.values())
         runs = f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
-        if self.verdict == "identical":
+        if self.counts["identical"] == numbers:
             return f"All {numbers} numbers of {runs} are bitwise identical."
         counts = [f"{count} {verdict}" for verdict, count in self.counts.items() if count]
         return f"Of {numbers} numbers of {runs}: {', '.join(counts)}."
+
+    @property
+    def coverage(self) -> str:
+        """Sentences on the share of rows that were run again, and on what is not proved."""
+        total, again = self.replay.rows, self.replay.replayed
+        names: dict[Phase, str] = {
+            "confirm": "ranked", "reference": "reference", "search": "search"
+        }  # fmt: skip
+        parts = [f"{again[p]} of {total[p]} {name}" for p, name in names.items() if total[p]]
+        share = sum(again.values()) / sum(total.values())
+        sentences = [f"Run again: {_and(parts)} rows ({math.floor(100 * share)} %)."]
+        missing = [name for phase, name in names.items() if again[phase] < total[phase]]
+        if missing:
+            search = ", so not the choice of winners" if "search" in missing else ""
+            sentences.append(
+                f"Not proved: the {_and(missing)} rows that were not run again{search} "
+                "(--rows 1 runs all again); running times."
+            )
+        else:
+            sentences.append("Not proved: running times.")
+        return " ".join(sentences)
 
     @property
     def explanation(self) -> str:
@@ -92,6 +120,10 @@ class Certificate(NamedTuple):
             "counts": self.counts,
             "summary": self.summary,
             "explanation": self.explanation,
+            "coverage": self.coverage,
+            "rows": {"stored": dict(self.replay.rows), "replayed": self.replay.replayed},
+            "problems": list(self.replay.problems),
+            "unchecked": list(self.replay.open),
             "changed": [change._asdict() for change in self.changed],
             "runs": runs,
             "before": _distinct([dict(run.before) for run in self.runs]),
@@ -106,17 +138,20 @@ def certify(
     dataset: str | None = None,
     sampler: str | None = None,
     *,
-    replicates: bool = False,
+    rows: float | None = None,
     workers: int = 1,
     engine: Engine | None = None,
     trust: bool = False,
 ) -> Certificate:
-    """Replay the best runs of a run directory or an archive; takes the arguments of ``replay``."""
+    """Replay rows of a run directory or an archive; takes the arguments of ``replay``.
+
+    Rows that do not fit the study are part of the certificate.
+    """
     path = Path(source)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    digest = digest_of(path) if path.is_file() else None
     with opened(path, trust=trust) as folder:
-        runs = replayed(folder, (method, dataset, sampler), replicates, workers, engine)
-        return Certificate(read_study(folder).name, digest, tuple(runs))
+        found = replayed(folder, (method, dataset, sampler), rows, workers, engine)
+        return Certificate(read_study(folder).name, digest, found)
 
 
 def _causes(runs: Sequence[Replayed]) -> list[str]:

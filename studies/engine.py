@@ -16,6 +16,8 @@ from ..datasets.registry import options_of
 from .trust import require_trust, untrusted
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from optuna.trial import BaseTrial
 
     from ..bench.artifacts import Outcome
@@ -156,9 +158,26 @@ class Engine:
 
         return execute(specs, keep)
 
+    def measure(self, spec: RunSpec, points: "NDArray[np.float32]") -> dict[str, float]:
+        """Score points of shape (n, d) as a run does, on the metrics that need no model."""
+        activate(self.plugins)
+        import torch
+
+        from ..bench.process import one_thread
+        from ..bench.truth import judge_of
+
+        with one_thread():
+            return judge_of(spec).score_samples(torch.from_numpy(points))
+
     def prepare(self) -> None:
         """Import what runs need, so that no run's time includes it."""
         from ..bench import run  # noqa: F401
+
+    def identity(self, description: Mapping[str, object]) -> str:
+        """Return the identity of an environment that is described so."""
+        from ..bench.environment import environment_id
+
+        return environment_id(dict(description))
 
     def environment(self) -> tuple[str, dict[str, object]]:
         """Return the identity and description of the machine and software of this process."""

@@ -11,7 +11,7 @@ from typing import NamedTuple, NoReturn
 
 import pandas as pd
 
-from .cell import Cell, Slot
+from .cell import Cell, Job, Slot
 from .engine import Engine
 from .plan import Plan, Table
 from .rundir.read import read_rows, read_study
@@ -44,19 +44,29 @@ def progress(plan: Plan, cell: Cell, table: Table) -> Progress:
             slots = [Slot(cell, "confirm", 0, number) for number in range(size.confirm)]
         finished = all(slot in table for slot in slots)
         return Progress(finished, slots[0].trial if finished else None, frozenset(slots))
+    return follow(plan, cell, table)[0]
+
+
+def follow(plan: Plan, cell: Cell, table: Table) -> tuple[Progress, list[Job]]:
+    """Follow the steps of a cell as ``progress`` does; also return the jobs that it has asked for.
+
+    Finished batches of trials are not among them.
+    """
     steps = plan.steps(cell, table, _no_storage)
-    asked: set[Slot] = set()
+    asked: list[Job] = []
+    finished, winner = False, None
     try:
         jobs = next(steps)
         while True:
-            asked |= {job.slot for job in jobs}
+            asked += jobs
             if not all(job.slot in table for job in jobs):
-                return Progress(False, None, frozenset(asked))
+                break
             jobs = steps.send([table[job.slot] for job in jobs])
     except StopIteration as stop:
-        return Progress(True, stop.value, frozenset(asked))
+        finished, winner = True, stop.value
     except _UnfinishedError:
-        return Progress(False, None, frozenset(asked))
+        pass
+    return Progress(finished, winner, frozenset(job.slot for job in asked)), asked
 
 
 def standing(plan: Plan, rows: Iterable[Row]) -> list[Row]:
@@ -67,7 +77,7 @@ def standing(plan: Plan, rows: Iterable[Row]) -> list[Row]:
     cells = set(plan.cells)
     return [
         row
-        for cell, stored in _by_cell(rows).items()
+        for cell, stored in by_cell(rows).items()
         for row in (standing_in(plan, cell, stored) if cell in cells else stored)
     ]
 
@@ -79,11 +89,12 @@ def standing_in(plan: Plan, cell: Cell, rows: Iterable[Row]) -> list[Row]:
     return [row for slot, row in table.items() if slot in asked or _is_trial(slot)]
 
 
-def _by_cell(rows: Iterable[Row]) -> dict[Cell, list[Row]]:
-    by_cell: dict[Cell, list[Row]] = {}
+def by_cell(rows: Iterable[Row]) -> dict[Cell, list[Row]]:
+    """Sort rows by their cells."""
+    cells: dict[Cell, list[Row]] = {}
     for row in rows:
-        by_cell.setdefault(row.slot.cell, []).append(row)
-    return by_cell
+        cells.setdefault(row.slot.cell, []).append(row)
+    return cells
 
 
 def _is_trial(slot: Slot) -> bool:
@@ -113,8 +124,8 @@ def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
     path = Path(directory)
     study = read_study(path)
     plan = Plan(study, engine or Engine())
-    by_cell = _by_cell(read_rows(path))
-    lines = [_line(plan, cell, by_cell.get(cell, [])) for cell in plan.cells]
+    stored = by_cell(read_rows(path))
+    lines = [_line(plan, cell, stored.get(cell, [])) for cell in plan.cells]
     return pd.DataFrame(lines).astype({"winner": "Int64", "objective": "float64"})
 
 

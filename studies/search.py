@@ -9,6 +9,7 @@ exactly the trials of the rows, it is rebuilt from them.
 import hashlib
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, TypeVar
@@ -18,7 +19,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.trial import FixedTrial, TrialState, create_trial
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..bench.spec import Option, RunSpec
@@ -54,6 +55,31 @@ class Suggestion(NamedTuple):
 
     run: RunSpec
     suggested: dict[str, Option]
+
+
+def trial_of(template: Template, row: Row, values: Sequence[float]) -> tuple[RunSpec, FrozenTrial]:
+    """Build the run and the Optuna trial that the stored parameters of a row lead to.
+
+    Rows hold no ranges: the method suggests them again for the same values.
+
+    Raises:
+        UsageError: The study does not lead to these parameters.
+    """
+    trial = FixedTrial(dict(row.suggested or {}))
+    try:
+        with warnings.catch_warnings():
+            # Values outside of their ranges, which are errors below.
+            warnings.simplefilter("ignore")
+            run = template.close(template.suggest(trial))
+            frozen = create_trial(
+                params=trial.params, distributions=trial.distributions, values=list(values)
+            )
+    except (ValueError, TypeError, KeyError) as error:
+        why = str(error).splitlines()[0]
+        raise UsageError(f"the study does not lead to {row.name}: {why}") from error
+    if trial.params != row.suggested:
+        raise UsageError(f"the study does not lead to {row.name}: other parameters are searched")
+    return run, frozen
 
 
 class CellSearch:
@@ -162,14 +188,7 @@ class CellSearch:
         directions = [StudyDirection.MINIMIZE] * len(self._objectives)
         study = optuna.create_study(study_name=name, storage=self._storage, directions=directions)
         for row in history:
-            # Rows hold no ranges: the method suggests them again for the same values.
-            trial = FixedTrial(dict(row.suggested or {}))
-            self._template.suggest(trial)
-            study.add_trial(
-                create_trial(
-                    params=trial.params, distributions=trial.distributions, values=self._values(row)
-                )
-            )
+            study.add_trial(trial_of(self._template, row, self._values(row))[1])
         return study
 
     def _values(self, row: Row) -> list[float]:

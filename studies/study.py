@@ -17,6 +17,7 @@ from .execution.events import (
     StudyFinished,
     StudyStarted,
 )
+from .execution.forecast import warnings
 from .execution.interrupt import Interrupt
 from .execution.scheduler import Environment, Finished, Scheduler
 from .execution.where import Where, open_pool
@@ -75,6 +76,10 @@ def run(
         raise UsageError(f"{workers} workers cannot run anything: at least 1 is needed")
     where = where or Where()
     where.check()
+    if storage is not None:
+        from .rundir.optuna_storage import check_url
+
+        check_url(storage)
     engine = engine or Engine()
     check(study, engine)
     directory = Path(out)
@@ -125,6 +130,7 @@ class _Session:
                 workers,
                 {cell: sum(plan.size(cell)) - self._counts[cell] for cell in plan.cells},
                 plan.tuned,
+                warnings(plan, workers) if where.backend == "local" else (),
             )
         )
         limits = plan.study.limits

@@ -1,5 +1,6 @@
 """Certificates of replays for a terminal, as a page, and as JSON."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from rich.text import Text
 
 from ...datasets.errors import UsageError
 from ...studies.certificate import Certificate
+from ...studies.replay import Replayed
 from ...studies.rundir.changes import Change
 from ...studies.rundir.files import write_output
 from .. import text
@@ -17,8 +19,11 @@ _COLOURS = {"identical": "green", "within tolerance": "yellow", "differs": "bold
 _DIGITS = 9
 
 
-def certificate_view(certificate: Certificate) -> RenderableType:
-    """Show the verdict on each metric of each run, then the differences and their causes."""
+def certificate_view(certificate: Certificate, seconds: float | None = None) -> RenderableType:
+    """Show the verdict on each metric of each run, then the differences and their causes.
+
+    ``seconds`` is how long the replay took.
+    """
     numbers = [number for run in certificate.runs for number in run.numbers]
     metrics = list(dict.fromkeys(number.metric for number in numbers))
     shown = text.grid()
@@ -32,9 +37,15 @@ def certificate_view(certificate: Certificate) -> RenderableType:
         fields = [Text(word, style=_COLOURS.get(word, "")) for word in words]
         shown.add_row(*run.row.slot.cell.labels, str(run.row.slot.replicate), *fields)
     changes = [change for change in certificate.changed if change.cause]
-    lines = [certificate.summary, certificate.explanation, *_differences(certificate)]
-    lines += map(_change, changes)
-    return Group(shown, *(Text(line) for line in lines if line))
+    lines = [certificate.summary, certificate.explanation, certificate.coverage]
+    lines += [f"not checked: {reason}" for reason in certificate.replay.open]
+    lines += [*_differences(certificate), *map(_change, changes)]
+    problems = (f"does not fit: {text}" for text in certificate.replay.problems)
+    if seconds is not None:
+        made = sum(_seconds(run) for run in certificate.runs)
+        lines.append(f"The replay took {text.seconds(seconds)}; the runs {text.seconds(made)}.")
+    bad = [Text(problem, style="bold red") for problem in problems]
+    return Group(*bad, shown, *(Text(line) for line in lines if line))
 
 
 def write_certificate(certificate: Certificate, path: Path) -> None:
@@ -87,6 +98,12 @@ def _differences(certificate: Certificate) -> Iterator[str]:
             if number.verdict != "identical":
                 old, new = (text.number(v, _DIGITS) for v in (number.stored, number.replayed))
                 yield f"{method} on {dataset}: {number.metric} {old} → {new}{note}"
+
+
+def _seconds(run: Replayed) -> float:
+    """Return how long a run took when it was made, by its own account."""
+    compute = run.row.result.compute
+    return math.fsum(value for name, value in compute.items() if name.endswith("_seconds"))
 
 
 def _change(change: Change) -> str:

@@ -22,6 +22,7 @@ def markdown(source: Source) -> str:
     hidden = hidden_columns(evidence)
     parts = [
         f"# {study.name}",
+        _listed([f"**{inactive(doubt)}**" for doubt in source.doubts]),
         f"**{inactive(answer(evidence))}**",
         inactive(" ".join(remarks(evidence))),
         _listed([*missing(source), *evidence.notes]),
@@ -49,7 +50,7 @@ def markdown(source: Source) -> str:
         "## Protocol",
         *map(inactive, protocol(study)),
         _fenced(study.to_toml()),
-        "To train every confirmed configuration again and compare: `scorebench replay . --all`.",
+        "To run every ranked and reference row again and compare: `scorebench replay . --all`.",
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 

@@ -36,6 +36,7 @@ def page(source: Source) -> str:
         headline=headline(evidence),
         answer=answer(evidence),
         remarks=remarks(evidence),
+        doubts=source.doubts,
         missing=missing(source),
         notes=list(evidence.notes),
         overview=overview_pictures(evidence),

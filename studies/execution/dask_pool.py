@@ -168,7 +168,7 @@ def _security(distributed: Any, address: str | None) -> Any:
     given = security.tls_ca_file is not None
     try:
         if address is not None:
-            distributed.comm.get_address_host_port(address)
+            _check_port(distributed.comm.get_address_host_port(address)[1])
         security.get_connection_args("client")
     except (OSError, ValueError) as error:
         what = f"the address of the Dask scheduler, {address!r}, is invalid"
@@ -186,6 +186,11 @@ def _security(distributed: Any, address: str | None) -> Any:
             "certificate and key of the client (https://distributed.dask.org/en/stable/tls.html)"
         )
     return security if given else None
+
+
+def _check_port(port: int | None) -> None:
+    if not 0 < (port or 1) <= 65535:
+        raise ValueError(f"{port} is no port, which is a number from 1 to 65535")
 
 
 class _Call:

@@ -8,6 +8,7 @@ from ..cell import Cell
 from ..engine import Engine
 from ..plan import Plan
 from ..specs.spec import IID, TRUTH, StudySpec
+from .forecast import forecast, warnings
 
 # Training steps that are timed; the difference of the two times gives the time of a step.
 _SHORT, _LONG = 10, 70
@@ -25,12 +26,15 @@ class StudyEstimate(NamedTuple):
         seconds: Time of all runs, one after the other, from a few shortened runs; too long for
             methods whose trials are trained side by side.
         measured: Seconds that the measurement took.
+        warnings: In what the study exceeds this machine, in sentences; then nothing is measured,
+            and ``seconds`` is what it takes at least.
     """
 
     runs: dict[str, int]
     cells: int
     seconds: float
     measured: float
+    warnings: tuple[str, ...] = ()
 
 
 def estimate(study: StudySpec, engine: Engine | None = None) -> StudyEstimate:
@@ -42,6 +46,7 @@ def estimate(study: StudySpec, engine: Engine | None = None) -> StudyEstimate:
     began = time.monotonic()
     engine = engine or Engine()
     plan = Plan(study, engine)
+    warned = tuple(warnings(plan))
     engine.prepare()
     timer = _Timer(plan)
     runs = dict.fromkeys(("reference", "search", "confirm"), 0)
@@ -50,8 +55,10 @@ def estimate(study: StudySpec, engine: Engine | None = None) -> StudyEstimate:
         size = plan.size(cell)
         for phase, count in size._asdict().items():
             runs[phase] += count
-        seconds += sum(size) * timer.seconds(cell)
-    return StudyEstimate(runs, len(plan.cells), seconds, time.monotonic() - began)
+        seconds += 0 if warned else sum(size) * timer.seconds(cell)
+    if warned:
+        seconds = sum(runs.values()) * sum(forecast(plan).seconds.values())
+    return StudyEstimate(runs, len(plan.cells), seconds, time.monotonic() - began, warned)
 
 
 class _Timer:

@@ -15,7 +15,7 @@ class StudyStarted:
 
     The directory holds ``done`` of the ``total`` runs that the study has if every cell finds a
     winner; ``left`` are missing, by cell. ``cells`` counts references too, ``trained`` lists the
-    others.
+    others. ``warnings`` say in what the study exceeds this machine.
     """
 
     study: StudySpec
@@ -26,6 +26,7 @@ class StudyStarted:
     workers: int
     left: Mapping[Cell, int]
     trained: Collection[Cell]
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

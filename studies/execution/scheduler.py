@@ -34,6 +34,10 @@ Environment = tuple[str, dict[str, object]]
 """Identity and description of the environment of a process."""
 
 
+LOST = "the worker process was lost"
+"""Start of the reason of a run that ended with its worker."""
+
+
 def work(
     engine: Engine, specs: Sequence[RunSpec], keep: bool
 ) -> tuple[list[Finished], Environment]:
@@ -207,7 +211,7 @@ class Scheduler:
             elif isinstance(error, LostWorkerError) and task.losses < RESENDS:
                 self._split(task, task.losses + 1)
             elif isinstance(error, LostWorkerError):
-                self._fail(task, "failed", f"the worker process was lost {task.losses + 1} times")
+                self._fail(task, "failed", f"{LOST} {task.losses + 1} times")
             elif len(task.jobs) > 1:
                 # Run the members one by one, so that only the failing one becomes a failure.
                 self._split(task, task.losses)

@@ -18,25 +18,23 @@ the keys of their runs, which identify files of rows that no longer count.
     models/CELL.safetensors  the best replicate
 """
 
-import io
 import json
-import zipfile
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from ...datasets.errors import UsageError
 from ..cell import Cell
+from .arrays import Array, read_arrays, write_arrays
 from .files import write_atomically
 from .rows import Row
 
 if TYPE_CHECKING:
     from ...bench.artifacts import Artifacts
-
-Array = npt.NDArray[np.generic]
 
 PARTS = "parts"
 FOLDERS = ("samples", "curves", "fields", "models")
@@ -70,7 +68,7 @@ class ArtifactFiles:
         for name, array in artifacts.parameters.items():
             arrays[_PARAMETER + name] = array
         (self.directory / PARTS).mkdir(exist_ok=True)
-        write_atomically(self._part(row), _npz(arrays))
+        write_atomically(self._part(row), write_arrays(arrays))
 
     def assemble(self, cell: Cell, ranked: Sequence[Row], extent: float) -> None:
         """Write the cell's files from its parts and from the files that it already has.
@@ -80,13 +78,13 @@ class ArtifactFiles:
         """
         if ranked and self._keys(cell) != [row.result.key for row in ranked]:
             best = self._part(ranked[0])
-            samples, curves, fields, model = self._finals(cell)
+            samples, curves, fields, model = self.finals(cell)
             for path in (samples, curves, fields, model):
                 path.parent.mkdir(exist_ok=True)
             drawn = self._drawn(cell, ranked)
             # Without a part, the best run is the one whose fields and model are there already.
             if best.exists():
-                part = _arrays(best)
+                part = read_arrays(best)
                 write_atomically(fields, _fields(part, extent))
                 write_atomically(model, _model(part, ranked[0]))
             write_atomically(curves, _curves(drawn, ranked))
@@ -102,21 +100,21 @@ class ArtifactFiles:
 
     def discard(self, cell: Cell) -> None:
         """Remove the artifacts of a cell whose rows no longer count."""
-        for path in (*self._finals(cell), *(self.directory / PARTS).glob(f"{cell.stem}-*.npz")):
+        for path in (*self.finals(cell), *(self.directory / PARTS).glob(f"{cell.stem}-*.npz")):
             path.unlink(missing_ok=True)
         self._cached_keys.pop(cell, None)
 
     def _keys(self, cell: Cell) -> list[str]:
         """Keys of the runs in the cell's files, best first; none unless all files are there."""
         if cell not in self._cached_keys:
-            paths = self._finals(cell)
+            paths = self.finals(cell)
             keys: list[str] = []
             if all(path.exists() for path in paths):
-                with (
-                    suppress(OSError, ValueError, KeyError, zipfile.BadZipFile),
-                    np.load(paths[0], allow_pickle=False) as samples,
-                ):
-                    keys = [str(key) for key in samples["keys"]]
+                with suppress(OSError, UsageError, KeyError):
+                    samples, curves = (read_artifact(path) for path in paths[:2])
+                    members = len(curves.get("curves", samples["keys"]))
+                    if len(samples["keys"]) == members == len(_distinct(samples["replicate"])):
+                        keys = [str(key) for key in samples["keys"]]
             self._cached_keys[cell] = keys
         return self._cached_keys[cell]
 
@@ -125,17 +123,18 @@ class ArtifactFiles:
         old: dict[str, Mapping[str, Array]] = {}
         keys = self._keys(cell)
         if any(row.result.key in keys for row in ranked):
-            samples, curves = (_arrays(path) for path in self._finals(cell)[:2])
+            samples, curves = (read_artifact(path) for path in self.finals(cell)[:2])
             replicate = samples["replicate"]
             for i, (number, key) in enumerate(zip(_distinct(replicate), keys, strict=True)):
                 own_samples = samples["samples"][replicate == number]
                 old[key] = {"samples": own_samples} | _learning(curves, i)
         return [
-            _arrays(part) if (part := self._part(row)).exists() else old[row.result.key]
+            read_arrays(part) if (part := self._part(row)).exists() else old[row.result.key]
             for row in ranked
         ]
 
-    def _finals(self, cell: Cell) -> tuple[Path, Path, Path, Path]:
+    def finals(self, cell: Cell) -> tuple[Path, Path, Path, Path]:
+        """Give the paths of the samples, curves, fields and model of a finished cell."""
         return (
             self.directory / "samples" / f"{cell.stem}.npz",
             self.directory / "curves" / f"{cell.stem}.npz",
@@ -147,9 +146,36 @@ class ArtifactFiles:
         return self.directory / PARTS / f"{row.slot.cell.stem}-{row.result.key}.npz"
 
 
-def _arrays(path: Path) -> dict[str, Array]:
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+# Dimensions of the arrays of each kind of file.
+_DIMENSIONS = {
+    "samples": {"samples": 2, "replicate": 1, "keys": 1},
+    "curves": {"curves": 3, "least": 0, "names": 1, "checkpoints": 3, "replicate": 1, "keys": 1},
+    "fields": {"energy": 2, "score": 3, "paths": 3, "extent": 0},
+}
+
+
+def read_artifact(path: Path) -> dict[str, Array]:
+    """Read the arrays of ``samples/``, ``curves/`` or ``fields/``.
+
+    Raises:
+        UsageError: The file is damaged.
+        OSError: It does not exist or cannot be read.
+    """
+    arrays = read_arrays(path, _DIMENSIONS.get(path.parent.name))
+    lengths = {len(arrays[name]) for name in ("samples", "replicate") if name in arrays}
+    names, looks = arrays.get("names"), arrays.get("checkpoints")
+    if path.parent.name == "samples" and len(lengths) > 1:
+        raise UsageError(f"{str(path)!r} is damaged: not one replicate for each sample")
+    if names is not None and looks is not None and looks.shape[2] != 1 + len(names):
+        raise UsageError(f"{str(path)!r} is damaged: not one name for each metric")
+    for name, last in (("score", 2), ("paths", 2), ("curves", 3)):
+        if name in arrays and arrays[name].shape[2] != last:
+            shape = arrays[name].shape
+            raise UsageError(f"{str(path)!r} is damaged: {name} has shape {shape}")
+    extent = arrays.get("extent")
+    if extent is not None and not 0 < float(extent) < math.inf:
+        raise UsageError(f"{str(path)!r} is damaged: the extent is {extent}")
+    return arrays
 
 
 def _distinct(values: Array) -> list[int]:
@@ -165,7 +191,7 @@ def _samples(drawn: Sequence[Mapping[str, Array]], rows: Sequence[Row]) -> bytes
         "replicate": np.repeat(np.asarray(replicates, dtype=np.int64), sizes),
         "keys": np.asarray([row.result.key for row in rows]),
     }
-    return _npz(arrays)
+    return write_arrays(arrays)
 
 
 # Arrays of each run: their names in its part and, stacked, in the file of the cell.
@@ -184,7 +210,7 @@ def _curves(drawn: Sequence[Mapping[str, Array]], rows: Sequence[Row]) -> bytes:
         for name, stacked in _STACKED.items():
             arrays[stacked] = np.stack([part[_LEARNING + name] for part in drawn])
         arrays |= {name: drawn[0][_LEARNING + name] for name in _SHARED}
-    return _npz(arrays)
+    return write_arrays(arrays)
 
 
 def _learning(curves: Mapping[str, Array], member: int) -> dict[str, Array]:
@@ -199,7 +225,7 @@ def _learning(curves: Mapping[str, Array], member: int) -> dict[str, Array]:
 
 def _fields(part: Mapping[str, Array], extent: float) -> bytes:
     fields = {name: part[name] for name in ("energy", "score", "paths") if name in part}
-    return _npz({**fields, "extent": np.asarray(extent)})
+    return write_arrays({**fields, "extent": np.asarray(extent)})
 
 
 def _model(part: Mapping[str, Array], row: Row) -> bytes:
@@ -213,14 +239,3 @@ def _model(part: Mapping[str, Array], row: Row) -> bytes:
     # One entry: safetensors writes several in an order that changes from call to call.
     run = {"key": row.result.key, "spec": json.loads(row.spec)}
     return save(parameters, metadata={"run": json.dumps(run, sort_keys=True)})
-
-
-def _npz(arrays: Mapping[str, Array]) -> bytes:
-    """Pack arrays as ``numpy.savez`` does, but without the date that makes equal content differ."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in sorted(arrays.items()):
-            content = io.BytesIO()
-            np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
-    return buffer.getvalue()

@@ -162,7 +162,7 @@ def changed_code(
     changed: dict[str, set[Cell]] = {}
     for cell, row in last.items():
         before = code.get(cell.stem, {})
-        parts = _changed_parts(before, engine.parts(row.run)) if before else []
+        parts = changed_parts(before, engine.parts(row.run)) if before else []
         run = row.run
         everything = f"behind {run.method.name} on {run.dataset.name} with {run.sampler.name}"
         for name in [_part_of(part, run) for part in parts] or [everything]:
@@ -173,7 +173,8 @@ def changed_code(
     ]
 
 
-def _changed_parts(before: CodeParts, now: CodeParts) -> list[str]:
+def changed_parts(before: CodeParts, now: CodeParts) -> list[str]:
+    """List the parts of the code whose fingerprints differ."""
     return [part for part in sorted({*before, *now}) if before.get(part) != now.get(part)]
 
 
@@ -238,7 +239,7 @@ def _code(before: CodeParts, now: CodeParts) -> Iterator[Change]:
     if not before:
         yield Change(_ANY_CODE, None, None, _ANY_CODE)
         return
-    parts = _changed_parts(before, now)
+    parts = changed_parts(before, now)
     for part in parts:
         name = "code that all runs share" if part == "core" else f"code of the {part}"
         yield Change(name, before.get(part), now.get(part), name)

@@ -62,6 +62,28 @@ def open_storage(directory: Path, url: str | None) -> BaseStorage:
     return open_journal(directory / JOURNAL) if url is None else open_database(url, directory)
 
 
+def check_url(url: str) -> str:
+    """Return the URL of a database as it can be shown.
+
+    Raises:
+        UsageError: It is no URL of a database that can be used.
+    """
+    shown = masked(url)
+    try:
+        port = make_url(url).port
+        valid = 0 < (port or 1) <= 65535
+    except (ArgumentError, ValueError):
+        valid = False
+    if not valid:
+        raise UsageError(
+            f"--storage {shown!r} is not a URL, or its port is no number from 1 to 65535: give one "
+            "such as postgresql+psycopg://user@host/database"
+        )
+    if not shown.startswith("postgresql+psycopg://"):
+        raise UsageError(f"--storage {shown!r} is not supported: use postgresql+psycopg://...")
+    return shown
+
+
 def open_database(url: str, directory: Path) -> Database:
     """Open an Optuna storage in a database, where the directory distinguishes studies of one name.
 
@@ -71,16 +93,7 @@ def open_database(url: str, directory: Path) -> Database:
     Raises:
         UsageError: The URL is invalid, its driver is missing, or the database does not respond.
     """
-    shown = masked(url)
-    try:
-        make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise UsageError(
-            f"--storage {shown!r} is not a URL: give one such as "
-            "postgresql+psycopg://user@host/database"
-        ) from error
-    if not shown.startswith("postgresql+psycopg://"):
-        raise UsageError(f"--storage {shown!r} is not supported: use postgresql+psycopg://...")
+    shown = check_url(url)
     end = time.monotonic() + PATIENCE
     while True:
         try:

@@ -1,6 +1,5 @@
 """Read a run directory: study, rows, environments, code; without its lock."""
 
-import json
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +12,7 @@ from ..specs.load import parse
 from ..specs.spec import StudySpec
 from .files import refused, refusing
 from .rows import Discard, Row, parse_line
+from .strict import lines_of, open_plain, parse_json, read_text
 from .versions import FORMAT, read_format, upgrade_study
 
 STUDY = "study.toml"
@@ -32,15 +32,17 @@ def read_study(directory: Path) -> StudySpec:
     path = directory / STUDY
     version = read_format(directory)
     try:
-        text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
+        data = tomllib.loads(read_text(path))
     except FileNotFoundError as error:
         problem = "is not a run directory" if directory.is_dir() else "does not exist"
         raise UsageError(f"{str(directory)!r} {problem} (there is no {STUDY} in it)") from error
     except OSError as error:
         raise refused(path, "read", error) from error
-    except ValueError as error:
-        raise UsageError(f"{str(path)!r} is damaged: {str(error).splitlines()[0]}") from error
+    except UsageError:
+        raise
+    except (ValueError, RecursionError) as error:
+        detail = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UsageError(f"{str(path)!r} is damaged: {detail.splitlines()[0]}") from error
     return parse(upgrade_study(data, version), f"{str(path)!r} is damaged")
 
 
@@ -64,11 +66,13 @@ def read_code(directory: Path) -> dict[str, dict[str, Any]]:
 
 def _read_tables(path: Path, content: str) -> dict[str, dict[str, object]]:
     try:
-        tables = json.loads(path.read_text(encoding="utf-8"))
+        tables = parse_json(read_text(path))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise refused(path, "read", error) from error
+    except UsageError:
+        raise
     except ValueError as error:
         raise UsageError(f"{str(path)!r} is damaged: {error}") from error
     if not isinstance(tables, dict) or not all(isinstance(v, dict) for v in tables.values()):
@@ -106,22 +110,29 @@ def scan(path: Path, version: int = FORMAT) -> Scan:
     """Read the table's file, of a directory in format ``version``.
 
     Raises:
-        UsageError: A damaged line is followed by rows, which no kill can cause.
+        UsageError: A damaged line is followed by rows, which no kill can cause; two rows have one
+            slot; or a line is too long to be one.
         OSError: The file does not exist or cannot be read.
     """
     rows: dict[Slot, Row] = {}
+    lines: dict[Slot, int] = {}
     discarded: set[Cell] = set()
     valid_bytes = 0
-    bad_line = None
+    damage = ""
     for number, (line, record) in enumerate(_lines(path, version), 1):
-        if record is None:
-            bad_line = bad_line or number
+        if isinstance(record, str):
+            damage = damage or f"line {number} of {str(path)!r} is damaged ({record})"
             continue
-        if bad_line is not None:
-            raise UsageError(f"line {bad_line} of {str(path)!r} is damaged: restore it from a copy")
+        if damage:
+            raise UsageError(f"{damage}: restore it from a copy")
         valid_bytes += len(line)
         if isinstance(record, Row):
-            rows[record.slot] = record
+            if record.slot in rows:
+                raise UsageError(
+                    f"line {number} of {str(path)!r} repeats the run of line {lines[record.slot]}: "
+                    "restore the file from a copy"
+                )
+            rows[record.slot], lines[record.slot] = record, number
         else:
             excluded = set(record.cells)
             discarded |= excluded
@@ -129,11 +140,15 @@ def scan(path: Path, version: int = FORMAT) -> Scan:
     return Scan(rows, discarded, valid_bytes)
 
 
-def _lines(path: Path, version: int) -> Iterator[tuple[bytes, Row | Discard | None]]:
-    """Yield each line and its record; None for a line that is not a record."""
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                yield line, parse_line(line, version) if line.endswith(b"\n") else None
-            except ValueError:
-                yield line, None
+def _lines(path: Path, version: int) -> Iterator[tuple[bytes, Row | Discard | str]]:
+    """Yield each line and its record, or why it is none."""
+    with open_plain(path) as file:
+        try:
+            for line in lines_of(file):
+                try:
+                    whole = line.endswith(b"\n")
+                    yield line, parse_line(line, version) if whole else "it is cut short"
+                except ValueError as error:
+                    yield line, " ".join(str(error).split())[:300]
+        except ValueError as error:
+            raise UsageError(f"a line of {str(path)!r} is damaged: {error}") from error

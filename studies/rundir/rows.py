@@ -2,15 +2,23 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Self, get_args
 
 from pydantic import ValidationError
 
 from ...bench.spec import Option, Phase, RunResult, RunSpec
+from ...datasets.errors import UsageError
 from ..cell import Cell, Slot
-from ..specs.entries import WORD
+from ..specs.entries import WORD, short
+from .strict import parse_json
 from .versions import FORMAT, upgrade_row
+
+_PHASES = get_args(Phase)
+# Keys are parts of file names.
+_IDENTITY = re.compile("[A-Za-z0-9_-]{1,100}")
+_LARGEST = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +41,23 @@ class Row:
 
     @property
     def run(self) -> RunSpec:
-        """The settings of the run."""
-        return RunSpec.parse(self.spec)
+        """The settings of the run.
+
+        Raises:
+            UsageError: They are damaged.
+        """
+        try:
+            return RunSpec.parse(self.spec)
+        except ValidationError as error:
+            raise UsageError(f"the settings of {self.name} are damaged: {_first(error)}") from error
+
+    @property
+    def name(self) -> str:
+        """The place of the row in words, as ``confirm 3 of dsm-rings-langevin``."""
+        cell, phase, trial, replicate = self.slot
+        number = "" if trial is None or phase == "confirm" else f" {trial}"
+        again = f" {replicate}" if phase != "search" else f", repeat {replicate}" * bool(replicate)
+        return f"{phase}{number}{again} of {cell.stem}"
 
     @property
     def ok(self) -> bool:
@@ -61,18 +84,21 @@ class Row:
         """Build a row from the parsed JSON of ``to_json``.
 
         Raises:
-            ValueError: The data is not a whole row.
+            ValueError: The data is not a whole row, or a name, label or number in it is none.
         """
         try:
-            result = RunResult.model_validate(data["result"])
             return cls(
                 _slot(data),
                 json.dumps(data["spec"], sort_keys=True, separators=(",", ":")),
-                result.model_copy(update={"key": _word(result.key)}),
-                _word(data["environment"]),
-                data["suggested"],
+                _result(data["result"]),
+                _matching(_IDENTITY, data["environment"], "environment"),
+                _suggested(data["suggested"]),
             )
-        except (KeyError, TypeError, ValidationError) as error:
+        except ValidationError as error:
+            raise ValueError(f"not a row: {_first(error)}") from error
+        except KeyError as error:
+            raise ValueError(f"not a row: it has no {error}") from error
+        except TypeError as error:
             raise ValueError(f"not a row: {error}") from error
 
     def loss(self, metric: str) -> float:
@@ -115,38 +141,67 @@ def parse_line(text: str | bytes, version: int = FORMAT) -> Row | Discard:
     Raises:
         ValueError: The line is not whole.
     """
-    data = json.loads(text)
-    if not isinstance(data, dict) or "discard" not in data:
-        return Row.from_data(upgrade_row(data, version))
-    try:
-        cells = tuple(map(_cell, data["discard"]))
-        return Discard(cells, tuple(map(str, data["because"])))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a row: {error}") from error
+    data = parse_json(text)
+    match data:
+        case {"discard": [*cells], "because": [*because]}:
+            return Discard(tuple(map(_cell, cells)), tuple(map(str, because)))
+        case {"discard": _}:
+            raise ValueError("not a mark of excluded rows")
+    return Row.from_data(upgrade_row(data, version))
 
 
 def _slot(data: Any) -> Slot:
-    slot = Slot(_cell(data["cell"]), data["phase"], data["trial"], data["replicate"])
-    numbers = (slot.replicate, 0 if slot.trial is None else slot.trial)
-    if slot.phase not in get_args(Phase) or not all(type(n) is int and n >= 0 for n in numbers):
-        raise TypeError(f"{slot!r} is no place of a run")
-    return slot
+    """Read the slot of a row; numbers are whole, and only rows of references have no trial."""
+    phase, trial, replicate = data["phase"], data["trial"], data["replicate"]
+    if phase not in _PHASES:
+        raise ValueError(f"{short(phase)} is no phase")
+    if (trial is None) != (phase == "reference"):
+        raise ValueError(f"trial {short(trial)} is impossible for phase {phase}")
+    for name, number in (("trial", 0 if trial is None else trial), ("replicate", replicate)):
+        if type(number) is not int or not 0 <= number < _LARGEST:
+            raise ValueError(f"{name} {short(number)} is no number of a run")
+    return Slot(_cell(data["cell"]), phase, trial, replicate)
 
 
-def _cell(stored: Any) -> Cell:
-    """Read what ``Cell.stored`` wrote."""
-    cell = Cell(*stored)
-    labelled = all(isinstance(label, str) and WORD.fullmatch(label) for label in cell.labels)
-    if cell.stored != stored or not labelled or type(cell.restart) is not int or cell.restart < 0:
-        raise TypeError(f"{stored!r} is no cell")
-    return cell
+def _cell(stored: object) -> Cell:
+    """Read what ``Cell.stored`` wrote; labels become file names, so they are words."""
+    if not isinstance(stored, list) or len(stored) not in (3, 4):
+        raise ValueError(f"{short(stored)} is no cell")
+    *labels, restart = stored if len(stored) == 4 else [*stored, 0]
+    method, dataset, sampler = (_matching(WORD, label, "label") for label in labels)
+    if type(restart) is not int or not (len(stored) == 3 or 0 < restart < _LARGEST):
+        raise ValueError(f"restart {short(restart)} is no number of a restart")
+    return Cell(method, dataset, sampler, restart)
 
 
-def _word(name: object) -> str:
-    """Check a key or the identity of an environment, which like labels become parts of paths."""
-    if not isinstance(name, str) or not WORD.fullmatch(name.replace("-", "_")):
-        raise TypeError(f"{name!r} is no identity")
-    return name
+def _result(stored: object) -> RunResult:
+    result = RunResult.model_validate(stored)
+    _matching(_IDENTITY, result.key, "key")
+    return result
+
+
+def _suggested(stored: object) -> dict[str, Option] | None:
+    if stored is None:
+        return None
+    if not isinstance(stored, dict):
+        raise TypeError(f"suggested = {short(stored)} is no table")
+    for name, value in stored.items():
+        if not isinstance(value, bool | int | float | str):
+            raise TypeError(f"{short(name)} = {short(value)} is no value of a hyperparameter")
+    return stored
+
+
+def _matching(pattern: re.Pattern[str], value: object, what: str) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise ValueError(f"{short(value)} is no {what}")
+    return value
+
+
+def _first(error: ValidationError) -> str:
+    """Say in one line what is wrong first: the field and its value."""
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"]))
+    return f"{field} = {short(first['input'])}: {first['msg']}"
 
 
 def _strict(value: object) -> object:

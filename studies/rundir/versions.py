@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 from ...bench.spec import RunSpec
 from ...datasets.errors import UsageError
+from ..specs.entries import short
 from .files import refused, write_atomically
+from .strict import parse_json, read_text
 
 FORMAT = 2
 """Format of run directories."""
@@ -57,7 +59,7 @@ def read_format(directory: Path) -> int:
     """
     path = directory / FORMAT_FILE
     try:
-        version = json.loads(path.read_text(encoding="utf-8"))["format"]
+        version = parse_json(read_text(path))["format"]
     except (FileNotFoundError, NotADirectoryError):
         return 1
     except OSError as error:
@@ -65,7 +67,8 @@ def read_format(directory: Path) -> int:
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{str(path)!r} is damaged: it states no format") from error
     if type(version) is not int or version < 1:
-        raise UsageError(f"{str(path)!r} is damaged: the format {version!r} is not a whole number")
+        why = f"the format {short(version)} is not a whole number"
+        raise UsageError(f"{str(path)!r} is damaged: {why}")
     if version > FORMAT:
         raise too_new(directory, version, FORMAT)
     return version
@@ -74,8 +77,8 @@ def read_format(directory: Path) -> int:
 def too_new(path: Path, version: object, latest: int) -> UsageError:
     """Build the error for a file or directory of a later version of scorebench."""
     return UsageError(
-        f"{str(path)!r} is of format {version}, and this version of scorebench knows formats up to "
-        f"{latest}: install a newer one"
+        f"{str(path)!r} is of format {short(version)}, and this version of scorebench knows "
+        f"formats up to {latest}: install a newer one"
     )
 
 

@@ -67,15 +67,21 @@ def test_rows_that_the_study_does_not_stand_on_stay_behind(copied, tmp_path, eng
 
 def test_replay_of_an_archive(archive, engine):
     assert set(replay(archive, engine=engine).verdict) == {"identical"}
-    assert set(replay(archive, "alpha", "ring", engine=engine).method) == {"alpha"}
+    references = {"truth", "exact", "untrained"}
+    assert set(replay(archive, "alpha", "ring", engine=engine).method) == {"alpha", *references}
 
 
 def test_a_certificate_of_identical_numbers(archive, engine):
     found = certify(archive, engine=engine)
     assert found.verdict == "identical"
     assert found.archive == hashlib.sha256(archive.read_bytes()).hexdigest()
-    assert found.summary == "All 16 numbers of 4 runs are bitwise identical."
+    assert found.summary == "All 76 numbers of 19 runs are bitwise identical."
     assert found.explanation == ""
+    assert found.coverage == (
+        "Run again: 12 of 12 ranked, 7 of 7 reference and 0 of 52 search rows (26 %). Not proved: "
+        "the search rows that were not run again, so not the choice of winners (--rows 1 runs all "
+        "again); running times."
+    )
     elsewhere = certify(archive, "alpha", engine=Elsewhere())
     assert elsewhere.explanation == "The numbers are the same although CPU and torch changed."
 
@@ -93,10 +99,12 @@ def test_a_certificate_names_what_explains_it(archive):
         "Differences are expected, because this changed: code of the method."
     )
     riddle = certify(archive, "alpha", engine=FakeEngine(tilt=1.0))
-    assert riddle.explanation == "No recorded change explains the differences of alpha."
+    assert riddle.explanation == (
+        "No recorded change explains the differences of alpha, truth, exact and untrained."
+    )
     slight = certify(archive, "alpha", engine=FakeEngine(tilt=1e-9))
     assert slight.verdict == "within tolerance"
-    assert slight.summary == "Of 4 numbers of 1 run: 4 within tolerance."
+    assert slight.summary == "Of 40 numbers of 10 runs: 40 within tolerance."
 
 
 def test_certificates_are_written(archive, tmp_path):

@@ -52,7 +52,7 @@ def test_a_stored_directory_grows_and_keeps_its_rows(stored):
 def test_every_stored_method_is_replayed(stored):
     rows = Study(stored).replay()
     assert set(rows["verdict"]) <= {"identical", "within tolerance"}
-    assert set(rows["method"]) == {method.label for method in read_study(stored).methods}
+    assert set(rows["method"]) >= {method.label for method in read_study(stored).methods}
     recorded = next(iter(read_environments(stored).values()))
     causes = {change.cause for change in changes(recorded, environment())}
     if causes == {None} or not causes:
