@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .base import Dataset
+from .box import box_of
 from .cache import cached
 from .curve import BlurredCurve
 from .separable import mix
@@ -61,16 +62,19 @@ class ScoreTable:
     """Bicubic table of the score of a blurred curve at one noise level.
 
     Attributes:
+        centre: Middle of the grid, shape (2,).
         trusted: Which cells of the grid are interpolated, shape (cells, cells).
     """
 
     def __init__(self, dataset: BlurredCurve, sigma: float) -> None:
         self._exact = partial(dataset.score, sigma=sigma)
         tau = dataset.tau(sigma)
+        box = box_of(dataset)
+        self.centre = box.centre
         # Wide enough for chains that start from noise of this level.
-        self.half_side = dataset.extent + 0.5 + 4 * sigma
+        self.half_side = box.extent + 0.5 * box.unit + 4 * sigma
         needed = 2 * self.half_side * _STEPS_PER_TAU / tau
-        self.cells = math.ceil(max(needed, min(_CELLS, 256 / tau)))
+        self.cells = math.ceil(max(needed, min(_CELLS, 256 * box.unit / tau)))
         self.step = 2 * self.half_side / self.cells
         self.trusted = torch.ones(self.cells, self.cells, dtype=torch.bool)
         arrays = cached("score table", dataset, sigma, make=lambda: self._table(dataset, tau))
@@ -91,13 +95,14 @@ class ScoreTable:
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the score at ``x`` of shape (n, 2): the same shape, float64."""
         x = x.double()
-        inside = (x.abs() < self.half_side).all(-1)
-        cell = self._cell(torch.where(inside[:, None], x, 0.0))
+        place = x - self.centre
+        inside = (place.abs() < self.half_side).all(-1)
+        cell = self._cell(torch.where(inside[:, None], place, 0.0))
         inside &= self.trusted.view(-1)[cell[:, 0] * self.cells + cell[:, 1]]
         if inside.all():
-            return self._interpolate(x)
+            return self._interpolate(place)
         out = torch.empty_like(x)
-        out[inside] = self._interpolate(x[inside])
+        out[inside] = self._interpolate(place[inside])
         out[~inside] = self._exact(x[~inside])
         return out
 
