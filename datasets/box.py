@@ -36,6 +36,9 @@ class Located(Protocol):
     def centre(self) -> Tensor:
         """Middle of the box, shape (d,)."""
 
+    def __hash__(self) -> int:
+        """Identity of the dataset."""
+
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Independent points, shape (n, dim)."""
 

@@ -118,9 +118,19 @@ class Engine:
             return f"torch {torch.__version__} is built for the CPU only"
         return f"torch {torch.__version__} for CUDA {torch.version.cuda} finds no GPU here"
 
-    def extent(self, dataset: Plugin) -> float:
-        """Return half the side of the box that figures of a dataset show."""
-        return float(self.make("dataset", dataset).extent)
+    def view(self, dataset: Plugin) -> dict[str, list[float] | float]:
+        """Describe the box that figures of a dataset show: ``extent``, and ``centre`` if not 0."""
+        made = self.make("dataset", dataset)
+        # A plug-in need not derive from Dataset.
+        centre = [float(place) for place in getattr(made, "centre", ())]
+        return {"extent": float(made.extent)} | ({"centre": centre} if any(centre) else {})
+
+    def scaled(self, length: Option, dataset: Plugin) -> Option:
+        """Adapt a length to the size of the data, if they differ from data of ordinary size."""
+        from ..datasets.box import box_of
+
+        box = box_of(self.make("dataset", dataset))
+        return length * box.unit if box.follows and isinstance(length, float) else length
 
     def key(self, spec: RunSpec) -> str:
         """Return the identity of a run: equal keys mean equal results."""

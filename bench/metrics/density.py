@@ -80,7 +80,8 @@ def _mass_on(dataset: Dataset, half: float) -> float:
     """Integrate the density of the data over the grid."""
 
     def make() -> dict[str, Tensor]:
-        return {"mass": log_prob_on(dataset, _axis(half)).exp().sum().view(1) * (2 * half / SIDE) ** 2}
+        mass = log_prob_on(dataset, _axis(half)).exp().sum() * (2 * half / SIDE) ** 2
+        return {"mass": mass.view(1)}
 
     return float(cached("grid mass", dataset, half, make=make)["mass"])
 

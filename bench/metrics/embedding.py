@@ -105,7 +105,7 @@ def _square(dataset: Dataset, ell: float, mean: Callable[[Tensor], Tensor]) -> f
         return float((mean(rule.x).square() * rule.mass).sum())
     # μ is a sum of Gaussians of variance s, and a product of two is one of variance s/2 between.
     s, v, w = ell**2 + dataset.noise**2, dataset.noise**2, dataset.weights
-    norm = (ell**2 / s) ** dataset.dim * (s / (s + 2 * v)) ** (dataset.dim / 2)
+    norm = math.pow(ell**2 / s, dataset.dim) * math.pow(s / (s + 2 * v), dataset.dim / 2)
     total = 0.0
     for centre, weight in zip(dataset.centres, w, strict=True):
         apart = torch.exp(-(dataset.centres - centre).square().sum(1) / (4 * s))

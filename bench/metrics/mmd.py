@@ -123,8 +123,8 @@ def precise_pair_sums(x: Tensor, levels: int) -> Tensor:
     rows = max(1, _TILE // len(x))
     for first in range(0, len(x), rows):
         part = slice(first, first + rows)
-        tile = (squares[part, None] + squares[None, first:] - 2 * x[part] @ x[first:].T).clamp_min_(0)
-        tile = tile.neg_().exp_().triu_(1)
+        tile = squares[part, None] + squares[first:] - 2 * x[part] @ x[first:].T
+        tile = tile.clamp_min_(0).neg_().exp_().triu_(1)
         for level in range(levels):
             tile = tile.pow_(4) if level else tile
             total[level] += tile.sum()

@@ -13,8 +13,9 @@ the keys of their runs, which identify files of rows that no longer count.
         names (m,), checkpoints (replicates, c, 1 + m): step, then each metric of a small sample
         replicate (replicates,), keys (replicates,)
     fields/CELL.npz          the best replicate
-        energy (g, g), score (q, q, 2), paths (points, chains, 2), extent (); only extent in other
-        than two dimensions; arrays that the model or sampler does not provide are missing
+        energy (g, g), score (q, q, 2), paths (points, chains, 2), extent (), centre (d,) if it is
+        not 0; only the last two in other than two dimensions; arrays that the model or sampler
+        does not provide are missing
     models/CELL.safetensors  the best replicate
 """
 
@@ -72,11 +73,13 @@ class ArtifactFiles:
         (self.directory / PARTS).mkdir(exist_ok=True)
         write_atomically(self._part(row), _npz(arrays))
 
-    def assemble(self, cell: Cell, ranked: Sequence[Row], extent: float) -> None:
+    def assemble(
+        self, cell: Cell, ranked: Sequence[Row], view: Mapping[str, list[float] | float]
+    ) -> None:
         """Write the cell's files from its parts and from the files that it already has.
 
-        ``ranked`` are its confirmation runs that are ok, best first; the fields cover a box of half
-        side ``extent``.
+        ``ranked`` are its confirmation runs that are ok, best first; ``view`` has half the side
+        and the centre of the box that the fields cover.
         """
         if ranked and self._keys(cell) != [row.result.key for row in ranked]:
             best = self._part(ranked[0])
@@ -87,7 +90,7 @@ class ArtifactFiles:
             # Without a part, the best run is the one whose fields and model are there already.
             if best.exists():
                 part = _arrays(best)
-                write_atomically(fields, _fields(part, extent))
+                write_atomically(fields, _fields(part, view))
                 write_atomically(model, _model(part, ranked[0]))
             write_atomically(curves, _curves(drawn, ranked))
             # Last: its keys mark all files as complete.
@@ -197,9 +200,9 @@ def _learning(curves: Mapping[str, Array], member: int) -> dict[str, Array]:
     return arrays | {_LEARNING + name: curves[name] for name in _SHARED}
 
 
-def _fields(part: Mapping[str, Array], extent: float) -> bytes:
+def _fields(part: Mapping[str, Array], view: Mapping[str, list[float] | float]) -> bytes:
     fields = {name: part[name] for name in ("energy", "score", "paths") if name in part}
-    return _npz({**fields, "extent": np.asarray(extent)})
+    return _npz(fields | {name: np.asarray(value) for name, value in view.items()})
 
 
 def _model(part: Mapping[str, Array], row: Row) -> bytes:
