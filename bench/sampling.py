@@ -50,7 +50,7 @@ class Sampling:
     def _near(self, model: Model) -> Model:
         box = box_of(self._dataset)
         stays = not box.follows and not bool(box.centre.any())
-        return model if stays else Moved(model, box.centre, box.unit)
+        return model if stays else Moved(model, box.centre, box.size)
 
     def _back(self, points: Tensor) -> Tensor:
         centre = self._dataset.centre

@@ -52,18 +52,33 @@ class Box(NamedTuple):
     Attributes:
         centre: Its middle, shape (d,).
         extent: Half its side.
-        unit: Unit for lengths that suit data of the default box; 1 there.
-        reach: Half the side of a cube that holds all of the mass that quadrature must not miss,
-            before the data are blurred.
-        follows: Whether the box was found from the data, as neither they fit into the default box
-            nor their author states another.
+        follows: Whether the box was found from the data: they do not fit into the default box, and
+            their author states none.
     """
 
     centre: Tensor
     extent: float
-    unit: float
-    reach: float
     follows: bool
+
+    @property
+    def reach(self) -> float:
+        """Half the side of a cube that quadrature must cover, before the data are blurred."""
+        return _BEYOND * self.extent if self.follows else self.extent
+
+    @property
+    def size(self) -> float:
+        """Factor for lengths that suit data of ordinary size: 1 unless these are far from it."""
+        return 1.0 if _SMALL <= self.extent <= _LARGE else self.scale
+
+    @property
+    def scale(self) -> float:
+        """Size of the box, in default boxes."""
+        return self.extent / DEFAULT
+
+    @property
+    def unit(self) -> float:
+        """Cells of a density with edges have a quarter of this side."""
+        return self.scale if self.follows else self.size
 
 
 class Followed:
@@ -98,7 +113,7 @@ def box_of(dataset: Located) -> Box:
         half = _rounded(float(torch.maximum(high - middle, middle - low).max()))
     else:
         half = _length(dataset, extent)
-    return Box(middle, half, _unit(half), half, follows=False)
+    return Box(middle, half, follows=False)
 
 
 @lru_cache(maxsize=256)
@@ -108,11 +123,11 @@ def _found(dataset: Located) -> Box:
     half = _rounded(float((high - low).max()) / 2)
     inside = (probe.abs() <= DEFAULT).double().mean(0)
     if bool((inside >= _INSIDE).all()) and half >= _SMALL:
-        return Box(_middle(dataset, 0.0), DEFAULT, 1.0, DEFAULT, follows=False)
+        return Box(_middle(dataset, 0.0), DEFAULT, follows=False)
     # Round numbers, so that edges of cells meet edges of the data.
     step = _digit(half) / 4
     centre = ((low + high) / 2 / step).round() * step
-    return Box(centre, half, half / DEFAULT, _BEYOND * half, follows=True)
+    return Box(centre, half, follows=True)
 
 
 def bounds_of(points: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,10 +176,6 @@ def _length(dataset: Located, extent: object) -> float:
             "half the side of a box that holds the data"
         )
     return length
-
-
-def _unit(half: float) -> float:
-    return 1.0 if _SMALL <= half <= _LARGE else half / DEFAULT
 
 
 def _rounded(half: float) -> float:

@@ -19,7 +19,7 @@ class Model(ABC):
         level: Smallest noise level at which the model has a score; 0 for a model of the data
             themselves.
         device: Where it computes; points must be there.
-        unit: Length that is 1 for data of ordinary size, at least 1.
+        size: Factor for lengths that suit data of ordinary size, at least 1.
     """
 
     dim: int
@@ -28,7 +28,7 @@ class Model(ABC):
     is_truth: bool = False
     level: float = 0.0
     device: torch.device = torch.device("cpu")
-    unit: float = 1.0
+    size: float = 1.0
 
     @abstractmethod
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
@@ -51,14 +51,14 @@ class Model(ABC):
 
 
 class Moved(Model):
-    """A model in coordinates whose origin is ``centre``, shape (d,), for data of size ``unit``."""
+    """A model in coordinates whose origin is ``centre``, shape (d,), for data of a ``size``."""
 
-    def __init__(self, model: Model, centre: Tensor, unit: float) -> None:
+    def __init__(self, model: Model, centre: Tensor, size: float) -> None:
         self._model = model
         self._centre = centre.to(model.device)
         self.dim, self.members = model.dim, model.members
         self.level, self.device, self.is_truth = model.level, model.device, model.is_truth
-        self.unit = max(1.0, unit)
+        self.size = max(1.0, size)
 
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """Compute the score of the model at x + centre."""

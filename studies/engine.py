@@ -126,11 +126,11 @@ class Engine:
         return {"extent": float(made.extent)} | ({"centre": centre} if any(centre) else {})
 
     def scaled(self, length: Option, dataset: Plugin) -> Option:
-        """Adapt a length to the size of the data, if they differ from data of ordinary size."""
+        """Adapt a length that suits the default box to a box that follows the data."""
         from ..datasets.box import box_of
 
         box = box_of(self.make("dataset", dataset))
-        return length * box.unit if box.follows and isinstance(length, float) else length
+        return length * box.scale if box.follows and isinstance(length, float) else length
 
     def key(self, spec: RunSpec) -> str:
         """Return the identity of a run: equal keys mean equal results."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from ...datasets.base import Dataset
 from . import metrics
 from .base import Metric
 
@@ -36,10 +37,18 @@ class C2ST(Metric):
 
     cost: ClassVar[str] = "nearest neighbours: about 1 s for 10,000 samples"
 
+    def __init__(self, dataset: Dataset, reference: Tensor) -> None:
+        super().__init__(dataset, reference)
+        # Samples are of single precision: rounded, equal points would no longer meet.
+        self._discrete = len(self.reference.unique(dim=0)) < len(self.reference)
+
     def value(self, samples: Tensor) -> float:
-        count = min(len(samples), len(self.reference))
-        truth = self.reference[:count]
-        centre, scale = self.reference.mean(0), self.reference.std(0)
+        reference = self.reference
+        if self._discrete:
+            samples, reference = samples.float().double(), reference.float().double()
+        count = min(len(samples), len(reference))
+        truth = reference[:count]
+        centre, scale = reference.mean(0), reference.std(0)
         # A constant coordinate has no spread, up to rounding.
         scale = scale.where(scale > _CONSTANT * centre.abs(), 1.0)
         points = ((torch.cat([samples[:count], truth]) - centre) / scale).numpy()

@@ -41,8 +41,8 @@ class MissedMass(Metric):
 class JunkMass(Metric):
     """Share of the points where the density is so low that only 0.001 of true points lie there.
 
-    The density is that of the data smoothed by 0.1, in the unit of their box; the truth itself has
-    the value 0.001.
+    The density is that of the data smoothed by 0.1 (less or more for data far smaller or larger
+    than usual); the truth itself has the value 0.001.
     """
 
     def value(self, samples: Tensor) -> float:
@@ -69,6 +69,6 @@ def threshold(dataset: Dataset) -> float:
 
 def _height(dataset: Dataset) -> Callable[[Tensor], Tensor]:
     """Make a function that grows with the smoothed density, from points (n, d) to (n,)."""
-    blur = _BLUR * box_of(dataset).unit
+    blur = _BLUR * box_of(dataset).size
     # In many dimensions the density itself is too small for floating-point numbers.
     return kernel_mean(dataset, blur) if dataset.dim == 2 else partial(dataset.log_prob, sigma=blur)
