@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..datasets.base import Dataset
+from ..datasets.box import box_of
 from ..datasets.errors import UsageError
 from ..methods import methods
 from ..methods.model import Model
@@ -250,7 +251,7 @@ def _grid(dataset: Dataset, side: int) -> Tensor:
     """Centres of a grid over the box of the data, shape (1, side², 2), x running fastest."""
     ticks = (torch.arange(side) + 0.5) * (2 * dataset.extent / side) - dataset.extent
     y, x = torch.meshgrid(ticks, ticks, indexing="ij")
-    return torch.stack([x, y], -1).reshape(1, -1, 2) + dataset.centre.float()
+    return torch.stack([x, y], -1).reshape(1, -1, 2) + box_of(dataset).centre.float()
 
 
 def _centres(

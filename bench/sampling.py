@@ -38,7 +38,7 @@ class Sampling:
 
     def sample_from(self, model: Model, start: Tensor, rng: MemberRandom) -> Samples:
         """Run a chain from each of the points ``start`` of the data, shape (n, d)."""
-        first = (start - self._dataset.centre).float().to(model.device)[None]
+        first = (start - box_of(self._dataset).centre).float().to(model.device)[None]
         samples = self.sampler.sample_from(self._near(model), first, rng)
         return samples._replace(points=self._back(samples.points))
 
@@ -53,11 +53,11 @@ class Sampling:
         return model if stays else Moved(model, box.centre, box.size)
 
     def _back(self, points: Tensor) -> Tensor:
-        centre = self._dataset.centre
+        centre = box_of(self._dataset).centre
         return points + centre.to(points.device) if bool(centre.any()) else points
 
 
 def rounded(dataset: Dataset, points: Tensor) -> Tensor:
     """Round points of the data (n, d) to the precision that sampled points have."""
-    centre = dataset.centre
+    centre = box_of(dataset).centre
     return (points - centre).float() + centre if bool(centre.any()) else points.float()

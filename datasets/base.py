@@ -9,7 +9,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor
 
-from .box import Followed, bounds_of, box_of
+from .box import Followed, box_of, outline_of, probe
 from .cache import cached
 from .errors import UsageError
 from .quadrature import grid, midpoints, monte_carlo, require_mass
@@ -31,7 +31,7 @@ class Dataset(ABC):
     Attributes:
         dim: Dimension d of the space.
         centre: Middle of the box that figures show and chains start in, shape (d,); a class may
-            state d numbers, or one for all.
+            state d numbers, or one for all (``box_of`` has the tensor in any case).
         extent: Half the side of that box; it holds nearly all of the mass. Without either, the box
             is 4 around the origin if the data fit into it, and is found from their points if not;
             a stated ``extent`` without a ``centre`` is around the origin.
@@ -122,9 +122,9 @@ class Dataset(ABC):
             (slope,) = torch.autograd.grad(self.log_density(x, sigma).sum(), x)
         return slope
 
-    def bounds(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the ends of each coordinate from points of the data (n, d): two tensors (d,)."""
-        return bounds_of(points)
+    def outline(self) -> tuple[Tensor, Tensor]:
+        """Find the ends of each coordinate, without far tails: two tensors of shape (d,)."""
+        return outline_of(probe(self))
 
     def information(self, sigma: float) -> tuple[float, float]:
         """Compute entropy and Fisher information for a checked ``sigma``; the result is cached.

@@ -16,6 +16,8 @@ _PROBE = 4000
 _SEED = 19_410_117
 # The default box is kept for data with at least this share of every coordinate inside.
 _INSIDE = 0.95
+# Quadrature over the default box sees data up to this multiple, and this many ``noise``, away.
+_SLACK, _BLURS = 1.05, 7.0
 # Data in a smaller box than this are invisible in the default one.
 _SMALL = DEFAULT / 16
 # In a larger box, cells of a quarter of a unit would be too many.
@@ -31,6 +33,7 @@ class Located(Protocol):
 
     dim: int
     extent: float
+    noise: float
 
     @property
     def centre(self) -> Tensor:
@@ -42,7 +45,7 @@ class Located(Protocol):
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Independent points, shape (n, dim)."""
 
-    def bounds(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def outline(self) -> tuple[Tensor, Tensor]:
         """Lower and upper ends of the data, two tensors of shape (d,)."""
 
 
@@ -109,7 +112,7 @@ def box_of(dataset: Located) -> Box:
         return _found(dataset)
     middle = _middle(dataset, 0.0 if centre is None else centre)
     if extent is None:
-        low, high = dataset.bounds(_probe(dataset))
+        low, high = dataset.outline()
         half = _rounded(float(torch.maximum(high - middle, middle - low).max()))
     else:
         half = _length(dataset, extent)
@@ -118,11 +121,13 @@ def box_of(dataset: Located) -> Box:
 
 @lru_cache(maxsize=256)
 def _found(dataset: Located) -> Box:
-    probe = _probe(dataset)
-    low, high = dataset.bounds(probe)
+    low, high = dataset.outline()
     half = _rounded(float((high - low).max()) / 2)
-    inside = (probe.abs() <= DEFAULT).double().mean(0)
-    if bool((inside >= _INSIDE).all()) and half >= _SMALL:
+    inside = (probe(dataset).abs() <= DEFAULT).double().mean(0)
+    covered = _SLACK * DEFAULT + _BLURS * dataset.noise
+    # Quadrature must not miss a rare mode.
+    missed = dataset.dim == 2 and bool((torch.maximum(high, -low) > covered).any())
+    if bool((inside >= _INSIDE).all()) and half >= _SMALL and not missed:
         return Box(_middle(dataset, 0.0), DEFAULT, follows=False)
     # Round numbers, so that edges of cells meet edges of the data.
     step = _digit(half) / 4
@@ -130,7 +135,7 @@ def _found(dataset: Located) -> Box:
     return Box(centre, half, follows=True)
 
 
-def bounds_of(points: Tensor) -> tuple[Tensor, Tensor]:
+def outline_of(points: Tensor) -> tuple[Tensor, Tensor]:
     """Find the ends of each coordinate of points (n, d), without far tails: two tensors (d,)."""
     low, high = points.quantile(torch.tensor([0.005, 0.995], dtype=points.dtype), dim=0)
     slack = (_TAILS - 1) / 2 * (high - low)
@@ -138,8 +143,12 @@ def bounds_of(points: Tensor) -> tuple[Tensor, Tensor]:
     return torch.maximum(least, low - slack), torch.minimum(most, high + slack)
 
 
-def _probe(dataset: Located) -> Tensor:
-    """Finite points of the dataset, always the same."""
+def probe(dataset: Located) -> Tensor:
+    """Draw 4000 points of the dataset, always the same, and keep the finite ones: (n, d).
+
+    Raises:
+        UsageError: None is finite.
+    """
     points = dataset.sample(_PROBE, torch.Generator().manual_seed(_SEED)).double()
     finite = points[points.isfinite().all(1)]
     if len(finite) == 0:
@@ -182,7 +191,7 @@ def _rounded(half: float) -> float:
     """The next number of two digits; 1 for data of a single point."""
     if not 0 < half < math.inf:
         return 1.0
-    return math.ceil(half / _digit(half) - 1e-6) * _digit(half)
+    return float(f"{math.ceil(half / _digit(half) - 1e-6) * _digit(half):.1e}")
 
 
 def _digit(length: float) -> float:

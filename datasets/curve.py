@@ -63,7 +63,8 @@ class BlurredCurve(Mixture):
         Both axes are relative to the middle of the box.
         """
         nodes, weights = self.nodes(tau)
-        centres, weights = (nodes - self.centre).view(self.arms, -1, 2), weights.view(self.arms, -1)
+        centres = (nodes - box_of(self).centre).view(self.arms, -1, 2)
+        weights = weights.view(self.arms, -1)
         return log_derivatives(centres, weights, axis, self.width, tau, full=full)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:

@@ -26,8 +26,6 @@ _LOST = 1e-3
 class Density(Located, Protocol):
     """The part of a ``Dataset`` that this file integrates."""
 
-    noise: float
-
     def log_prob(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """Log density, (n, dim) -> (n,)."""
 
@@ -101,7 +99,7 @@ def require_mass(dataset: Density, sigma: float, mass: float, lost: float = _LOS
         UsageError: ``mass`` differs from 1 by more than ``lost``.
     """
     if not abs(mass - 1) <= lost:
-        centre = ", ".join(f"{place:g}" for place in dataset.centre.tolist())
+        centre = ", ".join(f"{place:g}" for place in box_of(dataset).centre.tolist())
         raise UsageError(
             f"the density of {type(dataset).__name__} at sigma = {sigma:g} has the mass {mass:.6g} "
             f"instead of 1 on a grid around ({centre}) of half side {dataset.extent:g} or more: "

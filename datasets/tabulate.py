@@ -27,6 +27,8 @@ from .separable import mix
 # the tolerance at the middle is stricter than the documented error.
 _STEPS_PER_TAU = 8.0
 _CELLS = 640
+# A table of this size takes 600 MB per arm; exact scores replace larger ones.
+_MOST_CELLS = 3000
 _TOLERANCE = 4e-7
 # Cells with a lower log density are not interpolated, so that all numbers stay far from float64
 # underflow.
@@ -38,19 +40,28 @@ Score = Callable[[Tensor], Tensor]
 def fast_score(dataset: Dataset, sigma: float = 0.0) -> Score:
     """Return a fast version of ``dataset.score(x, sigma)``, a function of points (n, d).
 
-    For datasets whose score is cheap it is exact. For blurred curves it is a table, computed at
-    the first call for a ``sigma`` (0.1 to 3 s) and cached. Its error stays below 1e-6 of
-    |score| + 1/tau, with tau² = noise² + sigma²: cells where interpolation is less accurate, and
-    everything outside the box, are evaluated exactly. Deterministic, and as independent of the
-    other rows as the exact score.
+    For datasets whose score is cheap it is exact. For blurred curves it is a table, unless that
+    would be too large, computed at the first call for a ``sigma`` (0.1 to 3 s) and cached. Its
+    error stays below 1e-6 of |score| + 1/tau, with tau² = noise² + sigma²: cells where
+    interpolation is less accurate, and everything outside the box, are evaluated exactly.
+    Deterministic, and as independent of the other rows as the exact score.
 
     Raises:
         UsageError: The dataset has no score at ``sigma``.
     """
     dataset.score(torch.zeros(0, dataset.dim, dtype=torch.float64), sigma)
-    if isinstance(dataset, BlurredCurve):
+    if isinstance(dataset, BlurredCurve) and _size(dataset, float(sigma))[1] <= _MOST_CELLS:
         return _table(dataset, float(sigma))
     return partial(dataset.score, sigma=sigma)
+
+
+def _size(dataset: BlurredCurve, sigma: float) -> tuple[float, int]:
+    """Half the side of a table, and its cells along an axis."""
+    box, tau = box_of(dataset), dataset.tau(sigma)
+    # Wide enough for chains that start from noise of this level.
+    half_side = box.extent + 0.5 * box.unit + 4 * sigma
+    needed = 2 * half_side * _STEPS_PER_TAU / tau
+    return half_side, math.ceil(max(needed, min(_CELLS, 256 * box.unit / tau)))
 
 
 @lru_cache(maxsize=16)
@@ -69,12 +80,8 @@ class ScoreTable:
     def __init__(self, dataset: BlurredCurve, sigma: float) -> None:
         self._exact = partial(dataset.score, sigma=sigma)
         tau = dataset.tau(sigma)
-        box = box_of(dataset)
-        self.centre = box.centre
-        # Wide enough for chains that start from noise of this level.
-        self.half_side = box.extent + 0.5 * box.unit + 4 * sigma
-        needed = 2 * self.half_side * _STEPS_PER_TAU / tau
-        self.cells = math.ceil(max(needed, min(_CELLS, 256 * box.unit / tau)))
+        self.centre = box_of(dataset).centre
+        self.half_side, self.cells = _size(dataset, sigma)
         self.step = 2 * self.half_side / self.cells
         self.trusted = torch.ones(self.cells, self.cells, dtype=torch.bool)
         arrays = cached("score table", dataset, sigma, make=lambda: self._table(dataset, tau))

@@ -172,19 +172,24 @@ class Source:
         fields = _arrays(self.directory / "fields" / name)
         if samples is None or samples.ndim != 2 or samples.shape[1] != 2:
             return None
+        from ..datasets.box import box_of
+
         dataset = self._dataset(results.dataset)
         extent, centre = fields.get("extent"), fields.get("centre", np.zeros(2))
         if extent is None:
             extent = np.asarray(4.0 if dataset is None else dataset.extent)
-            centre = np.zeros(2) if dataset is None else dataset.centre.numpy()
+            centre = np.zeros(2) if dataset is None else box_of(dataset).centre.numpy()
         truth = self._truth(dataset, min(len(samples), _MOST_POINTS))
-        paths = fields.get("paths")
+
+        def near(points: Points | None) -> Points | None:
+            return points - centre if points is not None and centre.any() else points
+
         return Portrait(
-            None if truth is None else truth - centre,
-            samples - centre if centre.any() else samples,
+            near(truth),
+            near(samples),
             fields.get("energy"),
             fields.get("score"),
-            None if paths is None else paths - centre if centre.any() else paths,
+            near(fields.get("paths")),
             float(extent),
             tuple(centre.tolist()),
         )

@@ -120,9 +120,12 @@ class Engine:
 
     def view(self, dataset: Plugin) -> dict[str, list[float] | float]:
         """Describe the box that figures of a dataset show: ``extent``, and ``centre`` if not 0."""
+        from ..datasets.base import Dataset
+        from ..datasets.box import box_of
+
         made = self.make("dataset", dataset)
         # A plug-in need not derive from Dataset.
-        centre = [float(place) for place in getattr(made, "centre", ())]
+        centre = box_of(made).centre.tolist() if isinstance(made, Dataset) else []
         return {"extent": float(made.extent)} | ({"centre": centre} if any(centre) else {})
 
     def scaled(self, length: Option, dataset: Plugin) -> Option:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...datasets.base import Dataset
+from ...datasets.box import box_of
 from ...datasets.cache import cached
 from ...datasets.quadrature import require_mass
 from . import metrics
@@ -65,7 +66,7 @@ def normalise(model: Model, dataset: Dataset) -> Normalised:
         half = _BEYOND * dataset.extent
         axis = _axis(half)
         require_mass(dataset, 0.0, _mass_on(dataset, half), _OUTSIDE)
-        energy = energy_at(model, torch.cartesian_prod(axis, axis) + dataset.centre)
+        energy = energy_at(model, torch.cartesian_prod(axis, axis) + box_of(dataset).centre)
         log_z = float(torch.logsumexp(-energy, 0)) + 2 * math.log(2 * half / SIDE)
         _grids[model] = Normalised(axis, (-energy - log_z).view(SIDE, SIDE), log_z)
     return _grids[model]

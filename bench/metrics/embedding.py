@@ -28,6 +28,8 @@ from .plane import curve_log_prob, nodes
 
 # Cubic splines with this many steps per length of the blur are right to 1e-6 of the peak.
 _STEPS = 10
+# Larger splines cost more than exact values.
+_MOST_CELLS = 6000
 
 
 class Embedding(NamedTuple):
@@ -122,20 +124,28 @@ def kernel_mean(dataset: Dataset, ell: float) -> Callable[[Tensor], Tensor]:
     def exact(x: Tensor) -> Tensor:
         return (dataset.log_prob(x, ell) + log_norm).exp()
 
-    return _Spline(dataset, ell, exact) if isinstance(dataset, BlurredCurve) else exact
+    if not isinstance(dataset, BlurredCurve):
+        return exact
+    box = box_of(dataset)
+    half = box.extent + 0.5 * box.unit + min(ell, box.unit)
+    cells = math.ceil(2 * half * _STEPS / dataset.tau(ell))
+    return exact if cells > _MOST_CELLS else _Spline(dataset, ell, exact, half, cells)
 
 
 class _Spline:
     """The mean embedding of a blurred curve by a spline; exact outside the spline's square."""
 
     def __init__(
-        self, dataset: BlurredCurve, ell: float, exact: Callable[[Tensor], Tensor]
+        self,
+        dataset: BlurredCurve,
+        ell: float,
+        exact: Callable[[Tensor], Tensor],
+        half: float,
+        cells: int,
     ) -> None:
         self._exact = exact
-        box = box_of(dataset)
-        self.centre = box.centre
-        self.half = box.extent + 0.5 * box.unit + min(ell, box.unit)
-        cells = math.ceil(2 * self.half * _STEPS / dataset.tau(ell))
+        self.centre = box_of(dataset).centre
+        self.half = half
         axis = torch.linspace(-self.half, self.half, cells + 1, dtype=torch.float64)
 
         def make() -> dict[str, Tensor]:

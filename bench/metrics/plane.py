@@ -93,7 +93,7 @@ def log_prob_on(dataset: Dataset, axis: Tensor) -> Tensor:
     """
     if isinstance(dataset, BlurredCurve):
         return curve_log_prob(dataset, 0.0, axis)
-    x = torch.cartesian_prod(axis, axis) + dataset.centre
+    x = torch.cartesian_prod(axis, axis) + box_of(dataset).centre
     return dataset.log_prob(x).view(len(axis), len(axis))
 
 

@@ -41,7 +41,7 @@ def smoothing_composes(dataset: Dataset, _: Expected) -> None:
     # p_0.5, at a few points, is p_0.3 convolved with N(0, 0.4²) by quadrature.
     low, more, high = (level * box_of(dataset).unit for level in (0.3, 0.4, 0.5))
     whole = _grid(dataset, low, min(0.4, low / math.hypot(dataset.noise, low)))
-    x = dataset.centre + 0.5 * (dataset.sample(20, seeded(5)) - dataset.centre)
+    x = box_of(dataset).centre + 0.5 * (dataset.sample(20, seeded(5)) - box_of(dataset).centre)
     gap = torch.cdist(x, whole.x, compute_mode="donot_use_mm_for_euclid_dist")
     gauss = -gap.square() / (2 * more**2) - math.log(2 * math.pi * more**2)
     convolved = torch.logsumexp(gauss + whole.log_prob + whole.area.log(), 1)
@@ -114,7 +114,7 @@ def score_is_the_gradient_of_the_log_density(dataset: Dataset, _: Expected) -> N
             # The origin, points on the axes and whole numbers, where formulas have special cases.
             special = torch.cat((torch.zeros_like(x[:1]), x[:4] * torch.eye(*shape)[:4], x.round()))
             # Autograd itself loses digits far from a sharp edge.
-            place = dataset.centre + unit * torch.cat((x, special))
+            place = box_of(dataset).centre + unit * torch.cat((x, special))
             _check_score(dataset, place, sigma, 1e-8)
 
 
@@ -146,7 +146,7 @@ def far_away_all_is_finite(dataset: Dataset, expected: Expected) -> None:
     direction = torch.randn(20, dataset.dim, dtype=torch.float64, generator=seeded(_SEED))
     far = 1e3 * box_of(dataset).unit
     away = far * direction / direction.norm(dim=1, keepdim=True)
-    x = dataset.centre + away
+    x = box_of(dataset).centre + away
     for sigma in (max(dataset.score_from, 1e-5 * far), 1e-3 * far):
         log_prob, score = dataset.log_prob(x, sigma), dataset.score(x, sigma)
         require(

@@ -151,7 +151,7 @@ def modes_have_their_weights(dataset: Dataset, expected: Expected) -> None:
 def extent_holds_nearly_all(dataset: Dataset, expected: Expected) -> None:
     """The box of half side `extent` holds nearly all points."""
     x = dataset.sample(10_000, seeded(_SEED))
-    share = float(((x - dataset.centre).abs() <= dataset.extent).all(1).double().mean())
+    share = float(((x - box_of(dataset).centre).abs() <= dataset.extent).all(1).double().mean())
     require(
         share > expected.within,
         f"the box holds a share of {share:g}: make `extent` = {dataset.extent:g} larger, or the "
@@ -180,7 +180,7 @@ def fits(dataset: Dataset, x: Tensor, sigma: float) -> float:
     if dataset.dim != 2:
         raise SkipTest("the histogram needs d = 2")
     edges, mass = _masses(dataset, sigma)
-    place = torch.bucketize(x - dataset.centre, edges, right=True) - 1
+    place = torch.bucketize(x - box_of(dataset).centre, edges, right=True) - 1
     cells = len(edges) - 1
     inside = ((place >= 0) & (place < cells)).all(1)
     flat = place[inside, 0] * cells + place[inside, 1]
