@@ -218,8 +218,8 @@ def ring(dim):
 
 @pytest.mark.parametrize(
     ("dim", "n", "calls"),
-    [(1, 2, 40), (1, 2000, 3), (2, 2, 40), (2, 3, 40), (2, 200, 12), (2, 2000, 3), (3, 20, 20),
-     (16, 2, 40), (16, 200, 8), (40, 2, 40), (40, 20, 20), (40, 500, 3), (100, 2, 40),
+    [(1, 2, 15), (1, 2000, 2), (2, 2, 15), (2, 3, 15), (2, 200, 12), (2, 2000, 3), (3, 20, 10),
+     (16, 2, 15), (16, 200, 8), (40, 2, 15), (40, 20, 10), (40, 500, 3), (100, 2, 15),
      (100, 50, 10), (100, 500, 2)],
 )  # fmt: skip
 def test_the_truth_lies_within_its_own_floor(generator, dim, n, calls):
@@ -236,12 +236,15 @@ def test_the_truth_lies_within_its_own_floor(generator, dim, n, calls):
             for x in others
         ], dtype=torch.float64)  # fmt: skip
         assert values.isfinite().all(), name
-        error = math.sqrt(values.square().mean() / calls)
+        error = float(values.square().mean().sqrt())
         if name == "mmd_z":
-            # At most the standard deviation at one bandwidth; null distributions are skew.
-            assert values.mean().abs() < 6 / math.sqrt(calls), (name, values)
-        elif name in UNBIASED:
-            assert values.mean().abs() <= 5 * error, (name, values)
+            error = 1.0
+        elif hasattr(shared, "embeddings"):
+            # In many dimensions the sample's own deviation is far smaller than the true one.
+            error = sum(e.null_sd(n) for e in shared.embeddings) / len(shared.embeddings)
+        if name in UNBIASED:
+            # Null distributions are skew.
+            assert values.mean().abs() <= 6 * error / math.sqrt(calls), (name, values)
         elif name == "c2st" and n > 3:
             # Half of the points of a fold are the truth: every guess is right half of the time.
             assert (values.mean() - 0.5).abs() < 4 * 0.5 / math.sqrt(2 * n * calls) + 0.25 / n, name
