@@ -2,17 +2,15 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..methods import samplers
 from ..methods.network_model import Network, NetworkModel
-from ..methods.sampling.base import Sampler
-from .from_spec import streams_of, target_of
+from .from_spec import dataset_of, streams_of, target_of
+from .sampling import Sampling
 from .spec import RunSpec
 from .truth import Judge, judge_of
 
@@ -61,10 +59,10 @@ class Checkpoints:
     def _scores(self, spec: RunSpec, parameters: Tensor) -> list[float]:
         judge = judge_of(spec)
         model = NetworkModel(self._network, parameters.unsqueeze(0), target_of(spec))
-        sampler = cast("Callable[..., Sampler]", samplers.get(spec.sampler.name))
         try:
             rng = streams_of([spec], "checkpoint", model.device)
-            samples = sampler(**spec.sampler.options).sample(model, spec.evaluation.samples, rng)
+            sampling = Sampling(dataset_of(spec), spec.sampler)
+            samples = sampling.sample(model, spec.evaluation.samples, rng)
             values = judge.score_samples(samples.points[0])
         except Exception:
             # An error of a half-trained model says nothing about the run.

@@ -1,18 +1,21 @@
 """One run: a pure function from ``RunSpec`` to ``RunResult``, for K of them at a time."""
 
+import inspect
 import math
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import cast
+from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from ..datasets.base import Dataset
+from ..datasets.box import box_of
 from ..datasets.errors import UsageError
-from ..methods import methods, samplers
+from ..methods import methods
 from ..methods.model import Model
 from ..methods.network_model import Network, NetworkModel
-from ..methods.sampling.base import Sampler, Samples
+from ..methods.objectives.base import ScoreMatching
+from ..methods.sampling.base import Samples
 from .artifacts import Artifacts, Learning, Outcome
 from .checkpoints import Checkpoints
 from .fingerprint import run_key
@@ -27,6 +30,7 @@ from .from_spec import (
     training_set,
 )
 from .process import one_thread
+from .sampling import Sampling, rounded
 from .spec import SPLIT_SAMPLER, Failure, Option, Plugin, RunResult, RunSpec
 from .training import Fit, fit
 from .truth import judge_of
@@ -84,12 +88,14 @@ def _train(specs: Sequence[RunSpec]) -> tuple[Network, Fit, Checkpoints]:
     checkpoints = Checkpoints(specs, network)
     if not is_trained(spec):
         return network, Fit.untrained(theta), checkpoints
+    objective = methods.get(spec.method.name)()
+    options = _member_options([s.method.options for s in specs], device)
     trained = fit(
-        methods.get(spec.method.name)(),
+        objective,
         network,
         theta,
         torch.stack([training_set(s) for s in specs]).to(device),
-        _member_options([s.method.options for s in specs], device),
+        {**_centres(objective, specs, device), **options},
         spec.training,
         torch.tensor([[s.training.learning_rate] for s in specs], device=device),
         batches=streams_of(specs, "batches", device),
@@ -149,7 +155,8 @@ def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None,
     """Sample one member: points (n, d), a failure if chains were lost, the acceptance rate."""
     n = spec.evaluation.samples
     if model is None:
-        return dataset_of(spec).sample(n, stream_of(spec, "sampler")).float(), None, None
+        dataset = dataset_of(spec)
+        return rounded(dataset, dataset.sample(n, stream_of(spec, "sampler"))), None, None
     samples = _draw(spec, model, spec.sampler, "sampler")
     points = samples.points[0]
     # Counted here as well: a user's sampler may not have counted.
@@ -165,13 +172,13 @@ def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None,
 
 def _draw(spec: RunSpec, model: Model, plugin: Plugin, axis: str) -> Samples:
     """Sample one member with random numbers of a stream of its own."""
-    sampler = cast("Callable[..., Sampler]", samplers.get(plugin.name))(**plugin.options)
+    dataset = dataset_of(spec)
+    sampling = Sampling(dataset, plugin)
     n, rng = spec.evaluation.samples, streams_of([spec], axis, model.device)
-    # A plug-in need not derive from Sampler.
-    if getattr(sampler, "start", None) is None:
-        return sampler.sample(model, n, rng)
-    start = dataset_of(spec).sample(n, stream_of(spec, f"{axis} start"))
-    return sampler.sample_from(model, start.float().to(model.device)[None], rng)
+    if not sampling.starts_at_data:
+        return sampling.sample(model, n, rng)
+    start = dataset.sample(n, stream_of(spec, f"{axis} start"))
+    return sampling.sample_from(model, start, rng)
 
 
 def _score(spec: RunSpec, model: Model | None, points: Tensor) -> dict[str, float]:
@@ -225,27 +232,36 @@ def _artifacts(
     dataset = dataset_of(spec)
     if model is not None and dataset.dim == 2:
         with torch.no_grad():
-            values = model.energy(_grid(dataset.extent, ENERGY_GRID).to(model.device))
+            values = model.energy(_grid(dataset, ENERGY_GRID).to(model.device))
             if values is not None:
                 energy = values.reshape(ENERGY_GRID, ENERGY_GRID).cpu().numpy()
-            arrows = model.score(_grid(dataset.extent, ARROW_GRID).to(model.device))
+            arrows = model.score(_grid(dataset, ARROW_GRID).to(model.device))
             field = arrows.reshape(ARROW_GRID, ARROW_GRID, 2).cpu().numpy()
-        sampler = cast("Callable[..., Sampler]", samplers.get(spec.sampler.name))
         rng = streams_of([spec], "paths", model.device)
-        chains = sampler(**spec.sampler.options).paths(model, PATHS, rng)
-        paths = None if chains is None else chains[0].cpu().numpy()
+        chains = Sampling(dataset, spec.sampler).paths(model, PATHS, rng)
+        paths = None if chains is None else chains[0].float().cpu().numpy()
     parameters = {}
     if isinstance(model, NetworkModel):
         named = model.network.named(model.theta)
         parameters = {name: part.contiguous().cpu().numpy() for name, part in named.items()}
-    return Artifacts(points.cpu().numpy(), energy, field, paths, parameters, learning)
+    return Artifacts(points.float().cpu().numpy(), energy, field, paths, parameters, learning)
 
 
-def _grid(extent: float, side: int) -> Tensor:
-    """Centres of a grid over [-extent, extent]², shape (1, side², 2), x running fastest."""
-    ticks = (torch.arange(side) + 0.5) * (2 * extent / side) - extent
+def _grid(dataset: Dataset, side: int) -> Tensor:
+    """Centres of a grid over the box of the data, shape (1, side², 2), x running fastest."""
+    ticks = (torch.arange(side) + 0.5) * (2 * dataset.extent / side) - dataset.extent
     y, x = torch.meshgrid(ticks, ticks, indexing="ij")
-    return torch.stack([x, y], -1).reshape(1, -1, 2)
+    return torch.stack([x, y], -1).reshape(1, -1, 2) + box_of(dataset).centre.float()
+
+
+def _centres(
+    objective: ScoreMatching, specs: Sequence[RunSpec], device: torch.device
+) -> dict[str, Tensor]:
+    """The middles of the members' data, (K, 1, d), for a loss that takes a ``centre``."""
+    if "centre" not in inspect.signature(objective.loss).parameters:
+        return {}
+    centres = torch.stack([dataset_of(spec).centre for spec in specs])
+    return {"centre": centres.float().unsqueeze(1).to(device)}
 
 
 def _varies(value: Option) -> bool:

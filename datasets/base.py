@@ -4,14 +4,15 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
 
+from .box import Followed, box_of, outline_of, probe
 from .cache import cached
 from .errors import UsageError
-from .quadrature import grid, midpoints, monte_carlo
+from .quadrature import grid, midpoints, monte_carlo, require_mass
 
 
 class Dataset(ABC):
@@ -29,8 +30,11 @@ class Dataset(ABC):
 
     Attributes:
         dim: Dimension d of the space.
-        extent: Half the side of the box, centred at the origin, that figures show and Langevin
-            chains start in; it holds nearly all of the mass.
+        centre: Middle of the box that figures show and chains start in, shape (d,); a class may
+            state d numbers, or one for all (``box_of`` has the tensor in any case).
+        extent: Half the side of that box; it holds nearly all of the mass. Without either, the box
+            is 4 around the origin if the data fit into it, and is found from their points if not;
+            a stated ``extent`` without a ``centre`` is around the origin.
         noise: Standard deviation of the Gaussian noise in the data themselves, the length below
             which p is smooth; 0 for a density with edges.
         score_from: Smallest sigma at which the score exists (0 for smooth densities).
@@ -39,7 +43,8 @@ class Dataset(ABC):
     """
 
     dim: int = 2
-    extent: float = 4.0
+    centre: Tensor = cast("Tensor", Followed())
+    extent: float = cast("float", Followed())
     noise: float = 0.0
     score_from: ClassVar[float] = 0.0
     reference_sigma: ClassVar[float] = 0.0
@@ -117,14 +122,22 @@ class Dataset(ABC):
             (slope,) = torch.autograd.grad(self.log_density(x, sigma).sum(), x)
         return slope
 
+    def outline(self) -> tuple[Tensor, Tensor]:
+        """Find the ends of each coordinate, without far tails: two tensors of shape (d,)."""
+        return outline_of(probe(self))
+
     def information(self, sigma: float) -> tuple[float, float]:
         """Compute entropy and Fisher information for a checked ``sigma``; the result is cached.
 
         The second number is ignored where there is no score.
+
+        Raises:
+            UsageError: The quadrature rule misses part of the mass.
         """
         if self.dim != 2:
             return monte_carlo(self, sigma)
         whole = grid(self, sigma)
+        require_mass(self, sigma, whole.mass)
         return whole.entropy, whole.fisher if sigma >= self.score_from else math.nan
 
     def mesh(self, sigma: float, step: float) -> tuple[Tensor, Tensor]:
@@ -132,9 +145,13 @@ class Dataset(ABC):
 
         Returns:
             Points (m, 2), ``step`` standard deviations of the blur apart, and the area of each.
+
+        Raises:
+            UsageError: It has too many points.
         """
-        axis, width = midpoints(self.extent, math.hypot(self.noise, sigma), step)
-        points = torch.cartesian_prod(axis, axis)
+        box = box_of(self)
+        axis, width = midpoints(box.reach, math.hypot(self.noise, sigma), step, unit=box.unit)
+        points = torch.cartesian_prod(axis, axis) + box.centre
         return points, torch.full((len(points),), width**2, dtype=torch.float64)
 
     @property

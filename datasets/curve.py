@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .box import box_of
 from .kernel import log_bump
 from .mixture import Mixture, nearest
-from .quadrature import midpoints
+from .quadrature import midpoints, require_mass
 from .separable import log_derivatives, mix
 
 # Compared with rules three times as dense, log p is accurate to 1e-10 within [-6, 6]², and the
@@ -62,9 +63,13 @@ class BlurredCurve(Mixture):
         return self.curve(u).flatten(0, 1), weights.repeat(self.arms) / self.arms
 
     def on_grid(self, axis: Tensor, tau: float, *, full: bool = False) -> Tensor:
-        """Compute ``log_derivatives`` of each arm, smoothed to ``tau``, on axis × axis."""
+        """Compute ``log_derivatives`` of each arm, smoothed to ``tau``, on axis × axis.
+
+        Both axes are relative to the middle of the box.
+        """
         nodes, weights = self.nodes(tau)
-        centres, weights = nodes.view(self.arms, -1, 2), weights.view(self.arms, -1)
+        centres = (nodes - box_of(self).centre).view(self.arms, -1, 2)
+        weights = weights.view(self.arms, -1)
         return log_derivatives(centres, weights, axis, self.width, tau, full=full)
 
     def nearby(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
@@ -103,11 +108,13 @@ class BlurredCurve(Mixture):
     def information(self, sigma: float) -> tuple[float, float]:
         """Integrate on a grid, where curves are thousands of times faster than point by point."""
         tau = self.tau(sigma)
-        axis, step = midpoints(self.extent, tau)
+        box = box_of(self)
+        axis, step = midpoints(box.reach, tau, unit=box.unit)
         arms = self.on_grid(axis, tau)
         log_prob = arms[..., 0].logsumexp(0)
         score = mix(arms[..., 0], arms[..., 1:])
         p = log_prob.exp() * step**2
+        require_mass(self, sigma, float(p.sum()))
         return -float((p * log_prob).sum()), float((p * score.square().sum(-1)).sum())
 
     def assign(self, x: Tensor) -> Tensor:

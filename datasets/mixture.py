@@ -12,6 +12,8 @@ from .kernel import log_bump
 
 # Largest size of an intermediate result: 8 MiB of float64, about the size of a cache.
 _BLOCK = 2**20
+# Standard deviations of the Gaussian part that a box holds on either side of a centre.
+_MARGIN = 3.5
 
 
 class Mixture(Dataset):
@@ -56,6 +58,11 @@ class Mixture(Dataset):
     def weights(self) -> Tensor:
         """Probability of each centre, shape (k,)."""
         return self._weights
+
+    def outline(self) -> tuple[Tensor, Tensor]:
+        """Return the ends of the centres, with the box and 3.5 standard deviations around them."""
+        margin = self.width / 2 + _MARGIN * self.noise
+        return self.centres.amin(0) - margin, self.centres.amax(0) + margin
 
     def tau(self, sigma: float) -> float:
         """Compute the standard deviation of the Gaussian part of p_sigma."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .box import Located, box_of
 from .errors import UsageError
 
 _FINE = 0.3
@@ -16,17 +17,14 @@ _SEED = 20_050_404
 _BLOCK = 2**14
 _MOST_BLOCKS = 256
 _PRECISION = 1e-3
+# Cells along an axis: 36 million points take 2 GB.
+_MOST_CELLS = 6000
+# Largest error of the mass of a rule whose numbers are used.
+_LOST = 1e-3
 
 
-class Density(Protocol):
+class Density(Located, Protocol):
     """The part of a ``Dataset`` that this file integrates."""
-
-    dim: int
-    extent: float
-    noise: float
-
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Independent points, shape (n, dim)."""
 
     def log_prob(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """Log density, (n, dim) -> (n,)."""
@@ -94,22 +92,70 @@ def grid(dataset: Density, sigma: float, step: float = _FINE) -> DensityGrid:
     return DensityGrid(dataset, sigma, *dataset.mesh(sigma, step))
 
 
-def midpoints(extent: float, tau: float, step: float = _FINE) -> tuple[Tensor, float]:
+def require_mass(dataset: Density, sigma: float, mass: float, lost: float = _LOST) -> None:
+    """Check that a rule integrates a density to 1: elsewhere its numbers would be wrong.
+
+    Raises:
+        UsageError: ``mass`` differs from 1 by more than ``lost``.
+    """
+    if not abs(mass - 1) <= lost:
+        centre = ", ".join(f"{place:g}" for place in box_of(dataset).centre.tolist())
+        raise UsageError(
+            f"the density of {type(dataset).__name__} at sigma = {sigma:g} has the mass {mass:.6g} "
+            f"instead of 1 on a grid around ({centre}) of half side {dataset.extent:g} or more: "
+            "correct `log_density`; or state `noise`, the length below which it is smooth, and "
+            "`extent`; or override `mesh`"
+        )
+
+
+def midpoints(
+    extent: float, tau: float, step: float = _FINE, *, unit: float = 1.0
+) -> tuple[Tensor, float]:
     """Compute midpoints along one axis of square cells that cover all but 1e-11 of a density.
 
     Args:
         extent: Half the side of the box that holds the density before it is blurred; edges of the
-            density must lie on multiples of 1/4.
+            density must lie on multiples of ``unit``/4.
         tau: Standard deviation of the blur.
-        step: Side of a cell in units of ``tau``; the side is 1/4 if ``tau`` is 0.
+        step: Side of a cell in units of ``tau``; the side is ``unit``/4 if ``tau`` is 0.
+        unit: Half the side covered is a multiple of it.
 
     Returns:
-        Shape (cells,), and the side of a cell.
+        Shape (cells,), relative to the middle of the box, and the side of a cell.
+
+    Raises:
+        UsageError: There are more than 6000 cells.
     """
-    half_side = math.ceil(extent + 7 * tau)
-    cells = math.ceil(2 * half_side / (step * tau)) if tau else 8 * half_side
+    whole = math.ceil((extent + 7 * tau) / unit)
+    half_side = unit * whole
+    cells = math.ceil(2 * half_side / (step * tau)) if tau else 8 * whole
+    _require_affordable(cells, half_side)
     width = 2 * half_side / cells
     return (torch.arange(cells, dtype=torch.float64) + 0.5) * width - half_side, width
+
+
+def quarters(extent: float, unit: float, order: int) -> tuple[Tensor, Tensor]:
+    """Make a Gauss–Legendre rule for a density with edges on multiples of ``unit``/4.
+
+    Returns:
+        Nodes along one axis, relative to the middle of the box, and their weights: see ``panels``.
+
+    Raises:
+        UsageError: It has more than 6000 nodes.
+    """
+    whole = math.ceil(extent / unit)
+    _require_affordable(8 * whole * order, unit * whole)
+    ends = torch.linspace(-whole * unit, whole * unit, 8 * whole + 1, dtype=torch.float64)
+    return panels(ends, order)
+
+
+def _require_affordable(nodes: int, half_side: float) -> None:
+    if nodes > _MOST_CELLS:
+        raise UsageError(
+            f"quadrature needs {nodes:.3g} nodes along either axis of ±{half_side:g}, and at most "
+            f"{_MOST_CELLS} are affordable: state a larger `noise` (the length below which the "
+            "density is smooth) or a smaller `extent`, or override `mesh`"
+        )
 
 
 def panels(edges: Tensor, order: int) -> tuple[Tensor, Tensor]:
@@ -151,18 +197,21 @@ def monte_carlo(dataset: Density, sigma: float) -> tuple[float, float]:
 def cell_masses(dataset: Density, sigma: float, side: float = 0.25) -> tuple[Tensor, Tensor]:
     """Integrate a density over square cells, by a Gauss–Legendre rule in each.
 
+    ``side`` is that of a cell, in the unit of the dataset's box.
+
     Returns:
-        The edges of the cells along either axis, shape (cells + 1,), and the probabilities,
-        shape (cells, cells).
+        The edges of the cells along either axis, relative to the middle of the box, shape
+        (cells + 1,), and the probabilities, shape (cells, cells).
     """
-    half = math.ceil(dataset.extent + 3 * sigma)
-    cells = round(2 * half / side)
+    box = box_of(dataset)
+    whole = math.ceil((box.extent + 3 * sigma) / box.unit)
+    cells, half, side = round(2 * whole / side), box.unit * whole, box.unit * side
     edges = torch.linspace(-half, half, cells + 1, dtype=torch.float64)
     tau = math.hypot(dataset.noise, sigma)
     # A chi² test of 200,000 points reveals errors of a thousandth.
     order = max(3, math.ceil(side / tau) + 1) if tau else 1
     node, weight = (torch.from_numpy(v) for v in np.polynomial.legendre.leggauss(order))
     axis = (edges[:-1, None] + side * (node + 1) / 2).flatten()
-    p = dataset.log_prob(torch.cartesian_prod(axis, axis), sigma).exp()
+    p = dataset.log_prob(torch.cartesian_prod(axis, axis) + box.centre, sigma).exp()
     per_cell = p.view(cells, order, cells, order) * weight[:, None, None] * weight
     return edges, per_cell.sum((1, 3)) * (side / 2) ** 2

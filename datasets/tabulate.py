@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .base import Dataset
+from .box import box_of
 from .cache import cached
 from .curve import BlurredCurve
 from .separable import mix
@@ -26,6 +27,8 @@ from .separable import mix
 # the tolerance at the middle is stricter than the documented error.
 _STEPS_PER_TAU = 8.0
 _CELLS = 640
+# A table of this size takes 600 MB per arm; exact scores replace larger ones.
+_MOST_CELLS = 3000
 _TOLERANCE = 4e-7
 # Cells with a lower log density are not interpolated, so that all numbers stay far from float64
 # underflow.
@@ -38,17 +41,17 @@ Density = Callable[[Tensor], tuple[Tensor, Tensor]]
 def fast_score(dataset: Dataset, sigma: float = 0.0) -> Score:
     """Return a fast version of ``dataset.score(x, sigma)``, a function of points (n, d).
 
-    For datasets whose score is cheap it is exact. For blurred curves it is a table, computed at
-    the first call for a ``sigma`` (0.1 to 3 s) and cached. Its error stays below 1e-6 of
-    |score| + 1/tau, with tau² = noise² + sigma²: cells where interpolation is less accurate, and
-    everything outside the box, are evaluated exactly. Deterministic, and as independent of the
-    other rows as the exact score.
+    For datasets whose score is cheap it is exact. For blurred curves it is a table, unless that
+    would be too large, computed at the first call for a ``sigma`` (0.1 to 3 s) and cached. Its
+    error stays below 1e-6 of |score| + 1/tau, with tau² = noise² + sigma²: cells where
+    interpolation is less accurate, and everything outside the box, are evaluated exactly.
+    Deterministic, and as independent of the other rows as the exact score.
 
     Raises:
         UsageError: The dataset has no score at ``sigma``.
     """
     dataset.score(torch.zeros(0, dataset.dim, dtype=torch.float64), sigma)
-    if isinstance(dataset, BlurredCurve):
+    if isinstance(dataset, BlurredCurve) and _size(dataset, float(sigma))[1] <= _MOST_CELLS:
         return _table(dataset, float(sigma))
     return partial(dataset.score, sigma=sigma)
 
@@ -67,6 +70,15 @@ def fast_density(dataset: Dataset, sigma: float = 0.0) -> Density:
     return lambda x: (dataset.log_prob(x, sigma), score(x))
 
 
+def _size(dataset: BlurredCurve, sigma: float) -> tuple[float, int]:
+    """Half the side of a table, and its cells along an axis."""
+    box, tau = box_of(dataset), dataset.tau(sigma)
+    # Wide enough for chains that start from noise of this level.
+    half_side = box.extent + 0.5 * box.unit + 4 * sigma
+    needed = 2 * half_side * _STEPS_PER_TAU / tau
+    return half_side, math.ceil(max(needed, min(_CELLS, 256 * box.unit / tau)))
+
+
 @lru_cache(maxsize=16)
 def _table(dataset: BlurredCurve, sigma: float) -> "ScoreTable":
     return ScoreTable(dataset, sigma)
@@ -76,6 +88,7 @@ class ScoreTable:
     """Bicubic table of the score of a blurred curve at one noise level.
 
     Attributes:
+        centre: Middle of the grid, shape (2,).
         trusted: Which cells of the grid are interpolated, shape (cells, cells).
     """
 
@@ -83,10 +96,8 @@ class ScoreTable:
         self._exact = partial(dataset.score, sigma=sigma)
         self._nearby = partial(dataset.nearby, sigma=sigma)
         tau = dataset.tau(sigma)
-        # Wide enough for chains that start from noise of this level.
-        self.half_side = dataset.extent + 0.5 + 4 * sigma
-        needed = 2 * self.half_side * _STEPS_PER_TAU / tau
-        self.cells = math.ceil(max(needed, min(_CELLS, 256 / tau)))
+        self.centre = box_of(dataset).centre
+        self.half_side, self.cells = _size(dataset, sigma)
         self.step = 2 * self.half_side / self.cells
         self.trusted = torch.ones(self.cells, self.cells, dtype=torch.bool)
         arrays = cached("score table", dataset, sigma, make=lambda: self._table(dataset, tau))
@@ -107,28 +118,30 @@ class ScoreTable:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the score at ``x`` of shape (n, 2): the same shape, float64."""
-        x, inside = self._inside(x)
+        x, place, inside = self._inside(x)
         if inside.all():
-            return self._interpolate(x)[1]
+            return self._interpolate(place)[1]
         out = torch.empty_like(x)
-        out[inside] = self._interpolate(x[inside])[1]
+        out[inside] = self._interpolate(place[inside])[1]
         out[~inside] = self._exact(x[~inside])
         return out
 
     def density(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Compute log density (n,) and score (n, 2) at ``x`` of shape (n, 2), float64."""
-        x, inside = self._inside(x)
+        x, place, inside = self._inside(x)
         log_density, score = torch.empty_like(x[:, 0]), torch.empty_like(x)
-        log_density[inside], score[inside] = self._interpolate(x[inside])
+        log_density[inside], score[inside] = self._interpolate(place[inside])
         log_density[~inside], score[~inside] = self._nearby(x[~inside])
         return log_density, score
 
-    def _inside(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the points as float64, and which of them are in a trusted cell."""
+    def _inside(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return points as float64, relative to the centre, and which are in a trusted cell."""
         x = x.double()
-        inside = (x.abs() < self.half_side).all(-1)
-        cell = self._cell(torch.where(inside[:, None], x, 0.0))
-        return x, inside & self.trusted.view(-1)[cell[:, 0] * self.cells + cell[:, 1]]
+        place = x - self.centre
+        inside = (place.abs() < self.half_side).all(-1)
+        place = torch.where(inside[:, None], place, 0.0)
+        cell = self._cell(place)
+        return x, place, inside & self.trusted.view(-1)[cell[:, 0] * self.cells + cell[:, 1]]
 
     def _cell(self, x: Tensor) -> Tensor:
         return ((x + self.half_side) / self.step).long().clamp(0, self.cells - 1)

@@ -33,7 +33,7 @@ _MOST_POINTS = 50_000
 
 @dataclass(frozen=True)
 class Portrait:
-    """The data of the four panels of a cell.
+    """The data of the four panels of a cell, in coordinates whose origin is ``centre``.
 
     Attributes:
         truth: Points of the true distribution, shape (m, 2); ``None`` if it cannot be drawn.
@@ -44,6 +44,7 @@ class Portrait:
         paths: Paths of some chains of the sampler, shape (places, chains, 2); ``None`` for
             samplers without chains.
         extent: The view is [-extent, extent]².
+        centre: Middle of the view in the coordinates of the data.
     """
 
     truth: Points | None
@@ -52,6 +53,7 @@ class Portrait:
     score: Points | None
     paths: Points | None
     extent: float
+    centre: tuple[float, ...] = (0.0, 0.0)
 
     @property
     def not_finite(self) -> int:
@@ -65,6 +67,12 @@ class Portrait:
             return 0
         finite = self.samples[np.isfinite(self.samples).all(axis=1)]
         return int((np.abs(finite) > self.extent).any(axis=1).sum())
+
+    @property
+    def view(self) -> str:
+        """The view in words."""
+        place = ", ".join(f"{coordinate:g}" for coordinate in self.centre)
+        return f"view ±{self.extent:g}" + (f" around ({place})" if any(self.centre) else "")
 
     @property
     def census(self) -> str:
@@ -179,14 +187,26 @@ class Source:
         fields = _arrays(self.directory / "fields" / name)
         if samples is None or samples.ndim != 2 or samples.shape[1] != 2:
             return None
-        extent, truth = self._truth(results.dataset, min(len(samples), _MOST_POINTS))
+        from ..datasets.box import box_of
+
+        dataset = self._dataset(results.dataset)
+        extent, centre = fields.get("extent"), fields.get("centre", np.zeros(2))
+        if extent is None:
+            extent = np.asarray(4.0 if dataset is None else dataset.extent)
+            centre = np.zeros(2) if dataset is None else box_of(dataset).centre.numpy()
+        truth = self._truth(dataset, min(len(samples), _MOST_POINTS))
+
+        def near(points: Points | None) -> Points | None:
+            return points - centre if points is not None and centre.any() else points
+
         return Portrait(
-            truth,
-            samples,
+            near(truth),
+            near(samples),
             fields.get("energy"),
             fields.get("score"),
-            fields.get("paths"),
-            float(fields.get("extent", extent)),
+            near(fields.get("paths")),
+            float(extent),
+            tuple(centre.tolist()),
         )
 
     @property
@@ -227,17 +247,13 @@ class Source:
         except UsageError:
             return None
 
-    def _truth(self, label: str, points: int) -> tuple[float, Points | None]:
-        """Return the extent of a dataset and a sample; no sample if its plug-in is missing."""
+    def _truth(self, dataset: "Dataset | None", points: int) -> Points | None:
+        """Draw a sample of a dataset of the plane; none if its plug-in is missing."""
         import torch
 
-        dataset = self._dataset(label)
-        if dataset is None:
-            return 4.0, None
-        if dataset.dim != 2:
-            return dataset.extent, None
-        generator = torch.Generator().manual_seed(_TRUTH_SEED)
-        return dataset.extent, dataset.sample(points, generator).numpy()
+        if dataset is None or dataset.dim != 2:
+            return None
+        return dataset.sample(points, torch.Generator().manual_seed(_TRUTH_SEED)).numpy()
 
 
 def load(directory: str | Path) -> Source:

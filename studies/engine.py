@@ -129,9 +129,22 @@ class Engine:
             return f"torch {torch.__version__} is built for the CPU only"
         return f"torch {torch.__version__} for CUDA {torch.version.cuda} finds no GPU here"
 
-    def extent(self, dataset: Plugin) -> float:
-        """Return half the side of the box that figures of a dataset show."""
-        return float(self.make("dataset", dataset).extent)
+    def view(self, dataset: Plugin) -> dict[str, list[float] | float]:
+        """Describe the box that figures of a dataset show: ``extent``, and ``centre`` if not 0."""
+        from ..datasets.base import Dataset
+        from ..datasets.box import box_of
+
+        made = self.make("dataset", dataset)
+        # A plug-in need not derive from Dataset.
+        centre = box_of(made).centre.tolist() if isinstance(made, Dataset) else []
+        return {"extent": float(made.extent)} | ({"centre": centre} if any(centre) else {})
+
+    def scaled(self, length: Option, dataset: Plugin) -> Option:
+        """Adapt a length that suits the default box to a box that follows the data."""
+        from ..datasets.box import box_of
+
+        box = box_of(self.make("dataset", dataset))
+        return length * box.scale if box.follows and isinstance(length, float) else length
 
     def key(self, spec: RunSpec) -> str:
         """Return the identity of a run: equal keys mean equal results."""

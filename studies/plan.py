@@ -16,7 +16,7 @@ from .cell import Cell, Job, Slot
 from .engine import Engine
 from .front import front, spread
 from .rundir.rows import Row
-from .specs.open import Template, evaluation
+from .specs.open import Template
 from .specs.spec import IID, TRUTH, StudySpec
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class Plan:
         self, cell: Cell, phase: Phase, trial: int | None, replicate: int, spec: RunSpec
     ) -> Job:
         slot = Slot(cell, phase, trial, replicate)
-        scored = evaluation(self.study, phase, self.engine)
+        scored = self.template(cell).evaluation(phase)
         update = {"phase": phase, "replicate": replicate, "evaluation": scored}
         return Job(slot, spec.model_copy(update=update))
 

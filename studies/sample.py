@@ -94,15 +94,15 @@ def _read_model(file: Path, directory: Path) -> tuple[RunSpec, dict[str, "Tensor
 def _draw(
     spec: RunSpec, parameters: dict[str, "Tensor"], n: int, noise: "Generator"
 ) -> npt.NDArray[np.float32]:
-    from ..bench.from_spec import architecture, target_of
+    from ..bench.from_spec import architecture, dataset_of, target_of
     from ..bench.process import one_thread
-    from ..methods import samplers
+    from ..bench.sampling import Sampling
     from ..methods.network_model import NetworkModel
     from ..methods.random import MemberRandom
 
     with one_thread():
         network = architecture(spec)
         model = NetworkModel(network, network.pack(parameters), target_of(spec))
-        sampler = samplers.get(spec.sampler.name)(**spec.sampler.options)
-        points = sampler.sample(model, n, MemberRandom([noise])).points[0]
+        sampling = Sampling(dataset_of(spec), spec.sampler)
+        points = sampling.sample(model, n, MemberRandom([noise])).points[0]
     return np.asarray(points.numpy(), dtype=np.float32)

@@ -214,8 +214,8 @@ class _Session:
         self._runs_total -= sum(plan.size(cell)) - len(rows)
         ranked = confirmed(rows, cell, objective)
         if ranked:
-            extent = plan.engine.extent(ranked[0].run.dataset)
-            self._store.artifacts.assemble(cell, ranked, extent)
+            view = plan.engine.view(ranked[0].run.dataset)
+            self._store.artifacts.assemble(cell, ranked, view)
         self._cells_finished += 1
         self._listen(
             CellFinished(

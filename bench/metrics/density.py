@@ -6,6 +6,7 @@ its border (see ``edge_mass``) cannot be normalised on it.
 """
 
 import math
+from functools import lru_cache
 from typing import ClassVar, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -13,6 +14,9 @@ import torch
 from torch import Tensor
 
 from ...datasets.base import Dataset
+from ...datasets.box import box_of
+from ...datasets.cache import cached
+from ...datasets.quadrature import require_mass
 from . import metrics
 from .base import Model, ModelMetric, Setting
 from .plane import log_prob_on, nodes
@@ -24,13 +28,16 @@ _BEYOND = 1.5
 _ROWS = 16_384
 # The fast densities of curves underflow below this.
 _FAINT = -600.0
+# Share of the data that may lie beyond the grid: the widest part of the funnel does.
+_OUTSIDE = 0.04
 
 
 class Normalised(NamedTuple):
     """A model's energy on a grid.
 
     Attributes:
-        axis: Centres of the cells along either axis, shape (SIDE,).
+        axis: Centres of the cells along either axis, relative to the middle of the data's box,
+            shape (SIDE,).
         log_density: Log of the normalised density, shape (SIDE, SIDE).
         log_z: Logarithm of ∫ exp(-E).
     """
@@ -50,14 +57,34 @@ _grids: "WeakKeyDictionary[Model, Normalised]" = WeakKeyDictionary()
 
 
 def normalise(model: Model, dataset: Dataset) -> Normalised:
-    """Integrate exp(-E) over the square of half side 1.5 · extent, once per model."""
+    """Integrate exp(-E) over the square of half side 1.5 · extent, once per model.
+
+    Raises:
+        UsageError: The grid does not hold or resolve the data, so it cannot judge models of them.
+    """
     if model not in _grids:
         half = _BEYOND * dataset.extent
-        axis = (torch.arange(SIDE, dtype=torch.float64) + 0.5) * (2 * half / SIDE) - half
-        energy = energy_at(model, torch.cartesian_prod(axis, axis))
+        axis = _axis(half)
+        require_mass(dataset, 0.0, _mass_on(dataset, half), _OUTSIDE)
+        energy = energy_at(model, torch.cartesian_prod(axis, axis) + box_of(dataset).centre)
         log_z = float(torch.logsumexp(-energy, 0)) + 2 * math.log(2 * half / SIDE)
         _grids[model] = Normalised(axis, (-energy - log_z).view(SIDE, SIDE), log_z)
     return _grids[model]
+
+
+def _axis(half: float) -> Tensor:
+    return (torch.arange(SIDE, dtype=torch.float64) + 0.5) * (2 * half / SIDE) - half
+
+
+@lru_cache(maxsize=64)
+def _mass_on(dataset: Dataset, half: float) -> float:
+    """Integrate the density of the data over the grid."""
+
+    def make() -> dict[str, Tensor]:
+        mass = log_prob_on(dataset, _axis(half)).exp().sum() * (2 * half / SIDE) ** 2
+        return {"mass": mass.view(1)}
+
+    return float(cached("grid mass", dataset, half, make=make)["mass"])
 
 
 def energy_at(model: Model, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...datasets.box import box_of
 from ...datasets.tabulate import fast_score
 from . import metrics
 from .base import Metric, Setting
@@ -37,8 +38,10 @@ class KSD(Metric):
         return fast_score(self.dataset, 0.0)
 
     def value(self, samples: Tensor) -> float:
-        n = len(samples)
-        score = self._score(samples)
+        # In larger units: of data far wider than the kernel, rounding would leave nothing.
+        n, unit = len(samples), max(1.0, box_of(self.dataset).size)
+        score = self._score(samples) * unit
+        samples = samples / unit
         total = sum(
             float(stein_kernel(x, s, samples, score).sum())
             for x, s in zip(samples.split(_ROWS), score.split(_ROWS), strict=True)

@@ -116,6 +116,21 @@ def pair_sums(x: Tensor, levels: int) -> Tensor:
     return total
 
 
+def precise_pair_sums(x: Tensor, levels: int) -> Tensor:
+    """Compute ``pair_sums`` of float64 points (n, d) in double precision, down to 1e-308."""
+    total = torch.zeros(levels, dtype=torch.float64)
+    squares = x.square().sum(1)
+    rows = max(1, _TILE // len(x))
+    for first in range(0, len(x), rows):
+        part = slice(first, first + rows)
+        tile = squares[part, None] + squares[first:] - 2 * x[part] @ x[first:].T
+        tile = tile.clamp_min_(0).neg_().exp_().triu_(1)
+        for level in range(levels):
+            tile = tile.pow_(4) if level else tile
+            total[level] += tile.sum()
+    return total
+
+
 def _mean_of_pairs(x: Tensor, levels: int) -> Tensor:
     n = x.shape[1]
     return pair_sums(x, levels) * 2 / (n * (n - 1))

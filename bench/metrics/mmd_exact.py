@@ -11,9 +11,13 @@ from torch import Tensor
 
 from ...datasets.base import Dataset
 from . import metrics
-from .base import Metric, Setting
+from .base import Metric, Setting, origin
 from .embedding import embeddings, known
-from .mmd import pair_sums
+from .mmd import pair_sums, precise_pair_sums
+
+# Single precision resolves no MMD² whose noise is smaller: in many dimensions the kernel values of
+# all pairs but the nearest are tiny at narrow bandwidths.
+_FAINT = 1e-17
 
 
 class _Exact(Metric):
@@ -26,6 +30,7 @@ class _Exact(Metric):
     def __init__(self, dataset: Dataset, reference: Tensor) -> None:
         super().__init__(dataset, reference)
         self.embeddings = embeddings(dataset)[self.first : self.last + 1]
+        self._origin = origin(self.reference)
         self.bandwidths = torch.tensor([e.bandwidth for e in self.embeddings], dtype=torch.float64)
 
     @classmethod
@@ -41,8 +46,12 @@ class _Exact(Metric):
     def per_bandwidth(self, samples: Tensor) -> Tensor:
         """Compute MMD² at each of ``bandwidths``, float64, for samples of shape (n, d)."""
         n = len(samples)
-        scaled = (samples / (float(self.bandwidths[0]) * 2**0.5)).float().T.contiguous()
-        within = pair_sums(scaled, len(self.embeddings)) * 2 / (n * (n - 1))
+        scaled = (samples - self._origin) / (float(self.bandwidths[0]) * 2**0.5)
+        levels = len(self.embeddings)
+        if self.embeddings[-1].null_sd(n) < _FAINT:
+            within = precise_pair_sums(scaled, levels) * 2 / (n * (n - 1))
+        else:
+            within = pair_sums(scaled.float().T.contiguous(), levels) * 2 / (n * (n - 1))
         across = torch.stack([e.mean(samples).mean() for e in self.embeddings])
         constants = torch.tensor([e.constant for e in self.embeddings], dtype=torch.float64)
         return within - 2 * across + constants

@@ -1,11 +1,13 @@
 """Missing modes, wrong mode weights, and points outside the data."""
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 
 from ...datasets.base import Dataset
+from ...datasets.box import box_of
 from ...datasets.cache import cached
 from . import metrics
 from .base import Metric
@@ -39,11 +41,12 @@ class MissedMass(Metric):
 class JunkMass(Metric):
     """Share of the points where the density is so low that only 0.001 of true points lie there.
 
-    The density is that of the data smoothed by 0.1; the truth itself has the value 0.001.
+    The density is that of the data smoothed by 0.1 (less or more for data far smaller or larger
+    than usual); the truth itself has the value 0.001.
     """
 
     def value(self, samples: Tensor) -> float:
-        low = kernel_mean(self.dataset, _BLUR)(samples) < threshold(self.dataset)
+        low = _height(self.dataset)(samples) < threshold(self.dataset)
         return float(low.double().mean())
 
 
@@ -55,10 +58,17 @@ def shares(dataset: Dataset, samples: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def threshold(dataset: Dataset) -> float:
-    """Estimate the 0.001 quantile of the smoothed density at true points, up to a factor."""
+    """Estimate the 0.001 quantile of ``_height`` at true points."""
 
     def make() -> dict[str, Tensor]:
         probe = dataset.sample(_PROBE, torch.Generator().manual_seed(_SEED))
-        return {"density": kernel_mean(dataset, _BLUR)(probe).quantile(_QUANTILE).view(1)}
+        return {"height": _height(dataset)(probe).quantile(_QUANTILE).view(1)}
 
-    return float(cached("junk threshold", dataset, make=make)["density"])
+    return float(cached("junk threshold", dataset, make=make)["height"])
+
+
+def _height(dataset: Dataset) -> Callable[[Tensor], Tensor]:
+    """Make a function that grows with the smoothed density, from points (n, d) to (n,)."""
+    blur = _BLUR * box_of(dataset).size
+    # In many dimensions the density itself is too small for floating-point numbers.
+    return kernel_mean(dataset, blur) if dataset.dim == 2 else partial(dataset.log_prob, sigma=blur)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ...datasets.base import Dataset
+from ...datasets.box import box_of
 from ...datasets.cache import cached
 from ...datasets.curve import BlurredCurve
-from ...datasets.quadrature import grid, midpoints, panels
+from ...datasets.quadrature import grid, midpoints, quarters, require_mass
 from ...datasets.separable import mix
 
 _PROBE = 20_000
@@ -46,6 +47,9 @@ def nodes(dataset: Dataset, sigma: float) -> Nodes:
     """Make points and weights for expectations under p_sigma.
 
     Outside the plane, 20,000 fixed random points replace the quadrature.
+
+    Raises:
+        UsageError: The masses do not sum to 1, or there would be too many points.
     """
     return Nodes(**cached("nodes", dataset, sigma, make=lambda: _nodes(dataset, sigma)._asdict()))
 
@@ -57,39 +61,44 @@ def _nodes(dataset: Dataset, sigma: float) -> Nodes:
         x = x + sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype)
         mass = torch.full((len(x),), 1 / len(x), dtype=torch.float64)
         return Nodes(x, mass, dataset.log_prob(x, sigma), _score(dataset, x, sigma))
+    box = box_of(dataset)
     if isinstance(dataset, BlurredCurve):
-        axis, side = midpoints(dataset.extent, dataset.tau(sigma))
+        axis, side = midpoints(box.reach, dataset.tau(sigma), unit=box.unit)
         arms = dataset.on_grid(axis, dataset.tau(sigma))
         log_prob = arms[..., 0].logsumexp(0).flatten()
         mass = log_prob.exp() * side**2
         near = mass > _FAINT
         score = mix(arms[..., 0], arms[..., 1:]).flatten(0, 1)
-        return Nodes(
-            torch.cartesian_prod(axis, axis)[near], mass[near], log_prob[near], score[near]
-        )
+        x = torch.cartesian_prod(axis, axis)[near] + box.centre
+        require_mass(dataset, sigma, float(mass[near].sum()))
+        return Nodes(x, mass[near], log_prob[near], score[near])
     if math.hypot(dataset.noise, sigma) == 0:
-        half = math.ceil(dataset.extent)
-        edges = torch.linspace(-half, half, 8 * half + 1, dtype=torch.float64)
-        axis, width = panels(edges, _ORDER)
-        x, area = torch.cartesian_prod(axis, axis), torch.cartesian_prod(width, width).prod(1)
+        axis, width = quarters(box.reach, box.unit, _ORDER)
+        x = torch.cartesian_prod(axis, axis) + box.centre
+        area = torch.cartesian_prod(width, width).prod(1)
         log_prob = dataset.log_prob(x, sigma)
     else:
         rule = grid(dataset, sigma)
         x, area, log_prob = rule.x, rule.area, rule.log_prob
     mass = log_prob.exp() * area
     near = mass > _FAINT
+    require_mass(dataset, sigma, float(mass[near].sum()))
     return Nodes(x[near], mass[near], log_prob[near], _score(dataset, x[near], sigma))
 
 
 def log_prob_on(dataset: Dataset, axis: Tensor) -> Tensor:
-    """Evaluate the log density of the data at axis × axis, (g, g); inexact below -600."""
+    """Evaluate the log density of the data at axis × axis, (g, g); inexact below -600.
+
+    Both axes are relative to the middle of the box.
+    """
     if isinstance(dataset, BlurredCurve):
         return curve_log_prob(dataset, 0.0, axis)
-    return dataset.log_prob(torch.cartesian_prod(axis, axis)).view(len(axis), len(axis))
+    x = torch.cartesian_prod(axis, axis) + box_of(dataset).centre
+    return dataset.log_prob(x).view(len(axis), len(axis))
 
 
 def curve_log_prob(dataset: BlurredCurve, sigma: float, axis: Tensor) -> Tensor:
-    """Evaluate the log density of a blurred curve at axis × axis; inexact below -600."""
+    """Evaluate the log density of a blurred curve, as ``log_prob_on``."""
     return dataset.on_grid(axis, dataset.tau(sigma))[..., 0].logsumexp(0)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...datasets.base import Dataset
 from . import metrics
-from .base import Metric
+from .base import Metric, origin
 
 ANGLES = 64
 """Directions in the plane; 4 or 8 would resonate with the symmetry of ring-shaped modes."""
@@ -31,12 +31,14 @@ class _Sliced(Metric):
     def __init__(self, dataset: Dataset, reference: Tensor) -> None:
         super().__init__(dataset, reference)
         self._directions = directions(dataset.dim)
-        self._reference = _sorted_projections(self._directions, self.reference)
+        self._origin = origin(self.reference)
+        self._reference = _sorted_projections(self._directions, self.reference - self._origin)
 
     def value(self, samples: Tensor) -> float:
         """Compute the distance of samples (n, d) from the reference, which may differ in size."""
         n, m = len(samples), self._reference.shape[1]
         match = None if n == m else quantile_coupling(n, m)
+        samples = samples - self._origin
         total = 0.0
         step = max(1, _BLOCK // max(n, m))
         for first in range(0, len(self._directions), step):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..base import Dataset
+from ..box import box_of
 from ..errors import UsageError
 from ..quadrature import DensityGrid, grid
 from .conformance import Check, CheckFailedError, require, seeded
@@ -25,7 +26,8 @@ _UNSMOOTHED = "`log_density` at sigma is not the density of the data smoothed by
 
 def density_integrates_to_one(dataset: Dataset, expected: Expected) -> None:
     """The density integrates to one at every sigma."""
-    for sigma in expected.levels:
+    for level in expected.levels:
+        sigma = level * box_of(dataset).unit
         mass = _grid(dataset, sigma).mass
         require(
             abs(mass - 1) < 1e-9,
@@ -37,13 +39,16 @@ def density_integrates_to_one(dataset: Dataset, expected: Expected) -> None:
 def smoothing_composes(dataset: Dataset, _: Expected) -> None:
     """Smoothing twice is smoothing once with the sum of the variances."""
     # p_0.5, at a few points, is p_0.3 convolved with N(0, 0.4²) by quadrature.
-    box = _grid(dataset, 0.3, min(0.4, 0.3 / math.hypot(dataset.noise, 0.3)))
-    x = 0.5 * dataset.sample(20, seeded(5))
-    gauss = -torch.cdist(x, box.x).square() / (2 * 0.4**2) - math.log(2 * math.pi * 0.4**2)
-    convolved = torch.logsumexp(gauss + box.log_prob + box.area.log(), 1)
+    low, more, high = (level * box_of(dataset).unit for level in (0.3, 0.4, 0.5))
+    whole = _grid(dataset, low, min(0.4, low / math.hypot(dataset.noise, low)))
+    x = box_of(dataset).centre + 0.5 * (dataset.sample(20, seeded(5)) - box_of(dataset).centre)
+    gap = torch.cdist(x, whole.x, compute_mode="donot_use_mm_for_euclid_dist")
+    gauss = -gap.square() / (2 * more**2) - math.log(2 * math.pi * more**2)
+    convolved = torch.logsumexp(gauss + whole.log_prob + whole.area.log(), 1)
     require(
-        torch.allclose(dataset.log_prob(x, 0.5), convolved, rtol=1e-8, atol=1e-8),
-        f"the density at sigma = 0.5 is not that at 0.3 smoothed by 0.4: {_UNSMOOTHED}",
+        torch.allclose(dataset.log_prob(x, high), convolved, rtol=1e-8, atol=1e-8),
+        f"the density at sigma = {high:g} is not that at {low:g} smoothed by {more:g}: "
+        f"{_UNSMOOTHED}",
     )
 
 
@@ -65,7 +70,7 @@ def constants_are_as_stated(dataset: Dataset, expected: Expected) -> None:
 
 def entropy_and_fisher_information_are_means(dataset: Dataset, _: Expected) -> None:
     """Entropy and Fisher information are means over the points."""
-    n, sigma, generator = 4000, 0.3, seeded(_SEED)
+    n, sigma, generator = 4000, 0.3 * box_of(dataset).unit, seeded(_SEED)
     x = dataset.sample(n, generator)
     x = x + sigma * torch.randn(x.shape, dtype=x.dtype, generator=generator)
     log_prob, square = dataset.log_prob(x, sigma), dataset.score(x, sigma).square().sum(1)
@@ -87,20 +92,21 @@ def noise_raises_the_entropy_by_half_the_fisher_information(dataset: Dataset, _:
     # De Bruijn's identity dH/dsigma² = I/2, from sigma² = 0.08 to 0.1 by Simpson's rule.
     if dataset.dim != 2 and type(dataset).information is Dataset.information:
         raise SkipTest("random means are not precise enough")
-    low, middle, high = (math.sqrt(v) for v in (0.08, 0.09, 0.1))
+    unit = box_of(dataset).unit
+    low, middle, high = (math.sqrt(v) * unit for v in (0.08, 0.09, 0.1))
     rise = dataset.entropy(high) - dataset.entropy(low)
     information = [dataset.fisher_information(sigma) for sigma in (low, middle, high)]
-    predicted = 0.02 * ((information[0] + 4 * information[1] + information[2]) / 6) / 2
+    predicted = 0.02 * unit**2 * ((information[0] + 4 * information[1] + information[2]) / 6) / 2
     require(
         abs(rise - predicted) <= 1e-4 * abs(predicted),
-        f"the entropy rises by {rise:.6g} from sigma² = 0.08 to 0.1 where {predicted:.6g} is "
-        f"right: {_UNSMOOTHED}",
+        f"the entropy rises by {rise:.6g} from sigma = {low:.3g} to {high:.3g} where "
+        f"{predicted:.6g} is right: {_UNSMOOTHED}",
     )
 
 
 def score_is_the_gradient_of_the_log_density(dataset: Dataset, _: Expected) -> None:
     """The score is the gradient of the log density, anywhere."""
-    generator = seeded(_SEED)
+    generator, unit = seeded(_SEED), box_of(dataset).unit
     for sigma in _levels(dataset, (0.02, 0.1, 0.5, 2.0, 5.0)):
         for size in (1.0, 5.0, 30.0):
             shape = (16, dataset.dim)
@@ -108,7 +114,8 @@ def score_is_the_gradient_of_the_log_density(dataset: Dataset, _: Expected) -> N
             # The origin, points on the axes and whole numbers, where formulas have special cases.
             special = torch.cat((torch.zeros_like(x[:1]), x[:4] * torch.eye(*shape)[:4], x.round()))
             # Autograd itself loses digits far from a sharp edge.
-            _check_score(dataset, torch.cat((x, special)), sigma, 1e-8)
+            place = box_of(dataset).centre + unit * torch.cat((x, special))
+            _check_score(dataset, place, sigma, 1e-8)
 
 
 def score_is_the_gradient_on_the_data(dataset: Dataset, _: Expected) -> None:
@@ -137,17 +144,19 @@ def far_away_all_is_finite(dataset: Dataset, expected: Expected) -> None:
     """Everything is finite far away."""
     underflow = "densities become zero before their logarithm is taken: use logsumexp"
     direction = torch.randn(20, dataset.dim, dtype=torch.float64, generator=seeded(_SEED))
-    x = 1e3 * direction / direction.norm(dim=1, keepdim=True)
-    for sigma in (max(dataset.score_from, 0.01), 1.0):
+    far = 1e3 * box_of(dataset).unit
+    away = far * direction / direction.norm(dim=1, keepdim=True)
+    x = box_of(dataset).centre + away
+    for sigma in (max(dataset.score_from, 1e-5 * far), 1e-3 * far):
         log_prob, score = dataset.log_prob(x, sigma), dataset.score(x, sigma)
         require(
             log_prob.isfinite().all() and score.isfinite().all(),
-            f"the log density or score is not finite at |x| = 1000, sigma = {sigma:g}: {underflow}",
+            f"the log density or score is not finite {far:g} away, sigma = {sigma:g}: {underflow}",
         )
         if expected.looks_like_a_point_from_afar:
             require(
-                (torch.cosine_similarity(score, -x, dim=1) > 0.99).all(),
-                f"the score at |x| = 1000, sigma = {sigma:g} does not point to the origin: "
+                (torch.cosine_similarity(score, -away, dim=1) > 0.99).all(),
+                f"the score {far:g} away, sigma = {sigma:g} does not point to the data: "
                 f"{underflow}; or set looks_like_a_point_from_afar = False in the test",
             )
 
@@ -240,8 +249,9 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _levels(dataset: Dataset, levels: Iterable[float]) -> list[float]:
-    """The lowest level that has a score, and those of ``levels`` above it."""
-    return [dataset.score_from, *(sigma for sigma in levels if sigma > dataset.score_from)]
+    """The lowest level that has a score, and those of ``levels``, for unit data, above it."""
+    sigmas = (level * box_of(dataset).unit for level in levels)
+    return [dataset.score_from, *(sigma for sigma in sigmas if sigma > dataset.score_from)]
 
 
 def _check_score(dataset: Dataset, x: Tensor, sigma: float, tolerance: float) -> None:

@@ -13,6 +13,7 @@ from scipy import stats
 from torch import Tensor
 
 from ..base import Dataset
+from ..box import box_of
 from ..quadrature import cell_masses
 from .conformance import Check, require, seeded
 from .expected import Expected
@@ -117,7 +118,7 @@ def distribution_does_not_depend_on_the_number(dataset: Dataset, _: Expected) ->
 
 def histogram_of_noisy_samples_is_the_density(dataset: Dataset, _: Expected) -> None:
     """The histogram of points is the density, with noise and without."""
-    for sigma in (0.0, 0.2):
+    for sigma in (0.0, 0.2 * box_of(dataset).unit):
         generator = seeded(_SEED)
         x = dataset.sample(200_000, generator)
         noise = torch.randn(x.shape, dtype=x.dtype, generator=generator)
@@ -150,7 +151,7 @@ def modes_have_their_weights(dataset: Dataset, expected: Expected) -> None:
 def extent_holds_nearly_all(dataset: Dataset, expected: Expected) -> None:
     """The box of half side `extent` holds nearly all points."""
     x = dataset.sample(10_000, seeded(_SEED))
-    share = float((x.abs() <= dataset.extent).all(1).double().mean())
+    share = float(((x - box_of(dataset).centre).abs() <= dataset.extent).all(1).double().mean())
     require(
         share > expected.within,
         f"the box holds a share of {share:g}: make `extent` = {dataset.extent:g} larger, or the "
@@ -171,7 +172,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def fits(dataset: Dataset, x: Tensor, sigma: float) -> float:
-    """Compute the p-value of Pearson's chi² test of points against p_sigma, in cells of side 1/4.
+    """Compute the p-value of Pearson's chi² test of points against p_sigma, in square cells.
 
     Raises:
         SkipTest: The data are not two-dimensional.
@@ -179,7 +180,7 @@ def fits(dataset: Dataset, x: Tensor, sigma: float) -> float:
     if dataset.dim != 2:
         raise SkipTest("the histogram needs d = 2")
     edges, mass = _masses(dataset, sigma)
-    place = torch.bucketize(x, edges, right=True) - 1
+    place = torch.bucketize(x - box_of(dataset).centre, edges, right=True) - 1
     cells = len(edges) - 1
     inside = ((place >= 0) & (place < cells)).all(1)
     flat = place[inside, 0] * cells + place[inside, 1]

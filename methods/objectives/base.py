@@ -95,7 +95,8 @@ class ScoreMatching(ABC):
             x: One batch per member, shape (K, B, d).
             rng: Source of the training noise.
             args: Empty; lets each objective name its own options.
-            options: The hyperparameters.
+            options: The hyperparameters; and for a loss that has a parameter ``centre``, the middle
+                of the data of each member, shape (K, 1, d).
 
         Returns:
             Shape (K,); the value of a member must not depend on other members.

@@ -19,9 +19,10 @@ from .base import (
 class GridLikelihood(ScoreMatching):
     """Maximum likelihood of an energy, normalised on a grid: a reference for score matching in 2-D.
 
-    E_p E(x) + log ∫ exp(-E) with the integral as a sum over ``cells``² cells of [-box, box]²; the
-    grid is shifted at random by less than a cell at each step, so that no peak stays between its
-    points. Each step evaluates cells² energies in addition to those of the batch.
+    E_p E(x) + log ∫ exp(-E) with the integral as a sum over ``cells``² cells of the square of half
+    side ``box`` around the data; the grid is shifted at random by less than a cell at each step,
+    so that no peak stays between its points. Each step evaluates cells² energies in addition to
+    those of the batch.
     """
 
     def space(self, trial: BaseTrial) -> Suggested:
@@ -43,11 +44,18 @@ class GridLikelihood(ScoreMatching):
         return dataset.entropy()
 
     def loss(
-        self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, box: Tensor, cells: int
+        self,
+        model: NetworkModel,
+        x: Tensor,
+        rng: MemberRandom,
+        *,
+        box: Tensor,
+        cells: int,
+        centre: Tensor | float = 0.0,
     ) -> Tensor:
         side = x.new_zeros(len(x), 1, 1) + 2 * box / cells
         ticks = arange(cells, dtype=x.dtype, device=x.device)
-        grid = (cartesian_prod(ticks, ticks) + rng.uniform(1, 2)) * side - box
+        grid = (cartesian_prod(ticks, ticks) + rng.uniform(1, 2)) * side - box + centre
         energy = model.energies(cat([x, grid], 1))
         count = x.shape[1]
         log_z = logsumexp(-energy[:, count:].contiguous(), 1) + 2 * side.flatten().log()

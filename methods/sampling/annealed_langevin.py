@@ -29,7 +29,7 @@ class AnnealedLangevin(Sampler):
         levels: Number L of levels.
         sigma_max: Noise of the first level.
         sigma_min: Noise σ_L of the last level; the samples follow the density smoothed by it.
-        box: Chains start uniformly in [-box, box]^d.
+        box: Chains start uniformly within ±box of the middle of the data, in every coordinate.
         denoise: Whether to remove the noise of the last level from the samples at the end.
     """
 

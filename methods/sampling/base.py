@@ -36,7 +36,7 @@ CHUNK = 1000
 PLACES = 100
 """Largest number of positions of a path."""
 
-# A chain with a larger coordinate counts as diverged.
+# A chain with a larger coordinate, for data of ordinary size, counts as diverged.
 BEYOND = 1e6
 
 Level = tuple[float, float | Tensor, int]
@@ -214,7 +214,7 @@ def _run_chunk(
                 if visit is not None:
                     visit(x.clone())
                 x.add_(model.score(x, sigma).mul_(half)).add_(rng.normal_like(x).mul_(root))
-            diverged = ~(x.abs().amax(-1, keepdim=True) < BEYOND)
+            diverged = ~(x.abs().amax(-1, keepdim=True) < BEYOND * model.size)
             # Diverged chains are set to NaN, so they count as lost and cannot return.
             x.masked_fill_(diverged, torch.nan)
             lost_at = torch.where(

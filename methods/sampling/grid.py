@@ -20,7 +20,7 @@ class GridSampler(Sampler):
     energy, and d = 2.
 
     Attributes:
-        box: The grid covers [-box, box]².
+        box: The grid covers ±box around the middle of the data.
         cells: Cells along either axis.
     """
 

@@ -27,7 +27,7 @@ class Langevin(Sampler):
     Attributes:
         step_size: ε.
         steps: Number T of steps.
-        box: Chains start uniformly in [-box, box]^d.
+        box: Chains start uniformly within ±box of the middle of the data, in every coordinate.
         denoise: Whether to return the mean clean points, for models of noisy data.
         start: ``data``: chains start at fresh points of the data instead. The exact score keeps
             them, up to the bias of ε; a model that blurs or bends them loses them.

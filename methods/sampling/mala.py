@@ -34,7 +34,7 @@ class MALA(Sampler):
     Attributes:
         step_size: ε.
         steps: Number T of proposals.
-        box: Chains start uniformly in [-box, box]^d.
+        box: Chains start uniformly within ±box of the middle of the data, in every coordinate.
         denoise: Whether to return the mean clean points, for models of noisy data.
         start: ``data``: chains start at fresh points of the data instead.
     """

@@ -42,7 +42,7 @@ class SMCLangevin(Sampler):
             evaluation of energy and score.
         moves: Proposals at each β.
         ess: Least ratio of the effective sample sizes after and before a change of β.
-        box: Points start uniformly in [-box, box]^d, and stay there.
+        box: Points start uniformly within ±box of the middle of the data, and stay there.
         denoise: Whether to end with the mean of the clean point, for models of noisy data.
     """
 

@@ -144,7 +144,8 @@ def four_panels(
             for side in ("top", "right"):
                 axis.spines[side].set_visible(True)
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
-        figure.supxlabel(portrait.census, fontsize=fitting(width) - 1, color=theme.faint)
+        around = f"; {portrait.view}" if any(portrait.centre) else ""
+        figure.supxlabel(portrait.census + around, fontsize=fitting(width) - 1, color=theme.faint)
     return figure
 
 

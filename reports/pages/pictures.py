@@ -82,7 +82,7 @@ def _portrait(cell: CellResults, portrait: Portrait) -> dict[str, object]:
         if cell.failed
         else text.measured(cell.mean, cell.loss.half_width())
     )
-    view = f"{portrait.census}; view ±{portrait.extent:g}"
+    view = f"{portrait.census}; {portrait.view}"
     return {
         "label": cell.label,
         "dataset": cell.dataset,

@@ -13,8 +13,9 @@ the keys of their runs, which identify files of rows that no longer count.
         names (m,), checkpoints (replicates, c, 1 + m): step, then each metric of a small sample
         replicate (replicates,), keys (replicates,)
     fields/CELL.npz          the best replicate
-        energy (g, g), score (q, q, 2), paths (points, chains, 2), extent (); only extent in other
-        than two dimensions; arrays that the model or sampler does not provide are missing
+        energy (g, g), score (q, q, 2), paths (points, chains, 2), extent (), centre (d,) if it is
+        not 0; only the last two in other than two dimensions; arrays that the model or sampler
+        does not provide are missing
     models/CELL.safetensors  the best replicate
 """
 
@@ -70,11 +71,13 @@ class ArtifactFiles:
         (self.directory / PARTS).mkdir(exist_ok=True)
         write_atomically(self._part(row), write_arrays(arrays))
 
-    def assemble(self, cell: Cell, ranked: Sequence[Row], extent: float) -> None:
+    def assemble(
+        self, cell: Cell, ranked: Sequence[Row], view: Mapping[str, list[float] | float]
+    ) -> None:
         """Write the cell's files from its parts and from the files that it already has.
 
-        ``ranked`` are its confirmation runs that are ok, best first; the fields cover a box of half
-        side ``extent``.
+        ``ranked`` are its confirmation runs that are ok, best first; ``view`` has half the side
+        and the centre of the box that the fields cover.
         """
         if ranked and self._keys(cell) != [row.result.key for row in ranked]:
             best = self._part(ranked[0])
@@ -85,7 +88,7 @@ class ArtifactFiles:
             # Without a part, the best run is the one whose fields and model are there already.
             if best.exists():
                 part = read_arrays(best)
-                write_atomically(fields, _fields(part, extent))
+                write_atomically(fields, _fields(part, view))
                 write_atomically(model, _model(part, ranked[0]))
             write_atomically(curves, _curves(drawn, ranked))
             # Last: its keys mark all files as complete.
@@ -223,9 +226,9 @@ def _learning(curves: Mapping[str, Array], member: int) -> dict[str, Array]:
     return arrays | {_LEARNING + name: curves[name] for name in _SHARED}
 
 
-def _fields(part: Mapping[str, Array], extent: float) -> bytes:
+def _fields(part: Mapping[str, Array], view: Mapping[str, list[float] | float]) -> bytes:
     fields = {name: part[name] for name in ("energy", "score", "paths") if name in part}
-    return write_arrays({**fields, "extent": np.asarray(extent)})
+    return write_arrays(fields | {name: np.asarray(value) for name, value in view.items()})
 
 
 def _model(part: Mapping[str, Array], row: Row) -> bytes:

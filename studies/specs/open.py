@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 LEARNING_RATE = "learning_rate"
+BOX = "box"
+"""Option of samplers and methods: half the side of a box around the data."""
 
 FIELDS = frozenset(
     f"{table}.{name}"
@@ -134,8 +136,11 @@ class Template:
         """Let the method choose its hyperparameters, within the limits of the study."""
         if self._method is None:
             return {}
-        narrowed = cast("BaseTrial", NarrowedTrial(trial, self._method.settings))
-        return self._engine.space(self._method.name, narrowed)
+        narrowed = NarrowedTrial(trial, self._method.settings)
+        options = self._engine.space(self._method.name, cast("BaseTrial", narrowed))
+        if BOX in narrowed.constants:
+            options[BOX] = self._engine.scaled(options[BOX], self.dataset)
+        return options
 
     def suggest_fields(self, trial: "BaseTrial") -> Values:
         """Choose the learning rate and a value for each open field."""
@@ -170,7 +175,7 @@ class Template:
                 sampler=Plugin(name=sampler.name, options=sampler.options | values["sampler"]),
                 network=_closed(NetworkSpec, study.network, values["network"]),
                 training=_closed(TrainingSpec, study.training, values["training"]),
-                evaluation=evaluation(study, phase, self._engine),
+                evaluation=self.evaluation(phase),
                 device=study.device,
             )
         except ValidationError as error:
@@ -187,7 +192,22 @@ class Template:
         """The sampler with all of its options, open ones at their middle."""
         if self._sampler is None:
             return Plugin(name=IID)
-        return resolve("sampler", self._sampler, self._engine)
+        return resolve("sampler", self._sampler, self._engine, self.dataset)
+
+    def evaluation(self, phase: Phase) -> EvaluationSpec:
+        """Give the evaluation of the runs of a phase: searches do without what they do not see."""
+        given, searches = self.study.evaluation, phase == "search"
+        entries = () if searches else given.also
+        return EvaluationSpec(
+            samples=given.samples,
+            metrics=given.metrics,
+            checkpoints=given.checkpoints if phase == "confirm" else 0,
+            split=self.study.reference.split and not searches,
+            also={
+                entry.label: resolve("sampler", entry, self._engine, self.dataset)
+                for entry in entries
+            },
+        )
 
     def _learner(self, options: dict[str, Option]) -> Plugin:
         if self._method is not None:
@@ -223,19 +243,6 @@ class Template:
         return suggested, constants
 
 
-def evaluation(study: StudySpec, phase: Phase, engine: Engine) -> EvaluationSpec:
-    """Give the evaluation of the runs of a phase: searches do without what they do not see."""
-    given, searches = study.evaluation, phase == "search"
-    entries = () if searches else given.also
-    return EvaluationSpec(
-        samples=given.samples,
-        metrics=given.metrics,
-        checkpoints=given.checkpoints if phase == "confirm" else 0,
-        split=study.reference.split and not searches,
-        also={entry.label: resolve("sampler", entry, engine) for entry in entries},
-    )
-
-
 def _closed(model: type[AnyTable], table: AnyTable, values: Mapping[str, Option]) -> AnyTable:
     """Make the table of a run: that of a study, with a value for each open leaf."""
     return model.model_validate({**table.model_dump(), **values})
@@ -264,10 +271,11 @@ def by_table(suggested: Mapping[str, Option]) -> Values:
     return values
 
 
-def resolve(kind: str, entry: Entry, engine: Engine) -> Plugin:
+def resolve(kind: str, entry: Entry, engine: Engine, dataset: Plugin | None = None) -> Plugin:
     """Decide all options of a dataset, sampler or reference, open ones by their middle.
 
-    Numbers take the type of their default, so that 1 and 1.0 are the same run.
+    The default of an option ``box`` of a sampler grows and shrinks with the ``dataset``. Numbers
+    take the type of their default, so that 1 and 1.0 are the same run.
 
     Raises:
         UsageError: An option is unknown, of the wrong type, or has no value.
@@ -289,4 +297,6 @@ def resolve(kind: str, entry: Entry, engine: Engine) -> Plugin:
             raise UsageError(f"{kind} {entry.label!r} needs a value for {name}")
         elif isinstance(parameter.default, bool | int | float | str):
             options[name] = parameter.default
+            if name == BOX and dataset is not None:
+                options[name] = engine.scaled(parameter.default, dataset)
     return Plugin(name=entry.name, options=options)

@@ -9,6 +9,8 @@ from scorebench.methods import references
 from scorebench.methods.reference.gaussian_fit import Gaussian
 from scorebench.methods.reference.kde import KernelDensity
 
+from ..metrics.normal import Normal
+
 
 def model(name, dataset, data=None, **options):
     return references.get(name)(**options).model(dataset, None, lambda: data)
@@ -92,3 +94,34 @@ def test_exact_scores_know_their_level():
 def test_impossible_options(name, options):
     with pytest.raises(UsageError, match="above 0"):
         references.get(name)(**options)
+
+
+@pytest.mark.parametrize("name", ["constant", "few", "single", "equal", "line", "twins"])
+def test_gaussian_fit_of_singular_data(name):
+    normal = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    data = {
+        "constant": torch.cat([2 * normal[:, :2], torch.full((500, 1), 0.1)], 1),
+        "few": normal.repeat(1, 20)[:5] + torch.arange(60) / 60,
+        "single": normal[:1],
+        "equal": normal[:1].expand(9, 3),
+        "line": normal[:1, :1],
+        "twins": normal[:, :1].expand(500, 3),
+    }[name]
+    dim = data.shape[1]
+    known = references.get("gaussian_fit")().model(Normal(dim), None, lambda: data)
+    x = data[None, :1].double() + torch.linspace(-1, 1, 7, dtype=torch.float64)[:, None] / 9
+    assert known.score(x).isfinite().all()
+    assert torch.allclose(known.score(x), by_autograd(known.energy, x), rtol=1e-6)
+    if name == "constant":
+        # The other coordinates are those of the fit without the constant one.
+        plain = references.get("gaussian_fit")().model(Normal(2), None, lambda: data[:, :2])
+        assert torch.allclose(known.score(x)[..., :2], plain.score(x[..., :2]), rtol=1e-6)
+        assert (known.score(x)[..., 2] * (x[..., 2] - 0.1) <= 0).all()
+
+
+def test_gaussian_fit_that_can_be_inverted_keeps_its_bits():
+    data = torch.randn(400, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor(
+        [1e3, 0.1]
+    )
+    known = model("gaussian_fit", get_dataset("rings"), data)
+    assert torch.equal(known.covariance, data.double().T.cov())

@@ -6,7 +6,8 @@ import pytest
 import torch
 from scorebench.bench.metrics import metrics
 from scorebench.bench.metrics.base import Subject
-from scorebench.datasets import get_dataset
+from scorebench.datasets import UsageError, get_dataset
+from scorebench.datasets.mixture import GaussianMixture
 from scorebench.methods import methods
 from scorebench.methods.model import Model
 from scorebench.methods.network_model import NetworkModel
@@ -59,6 +60,51 @@ def test_loss_of_denoising_is_its_floor_plus_the_divergence(name, floor):
     # The loss of a point varies by about 1/σ² = 11.
     assert value > 1
     assert loss - floor == pytest.approx(value, abs=4 * 14 / n**0.5)
+
+
+@pytest.mark.parametrize(("at", "scale"), [(11.0, 1.0), (-5e3, 1.0), (0.0, 10.0), (3.0, 1e-3)])
+def test_divergences_move_and_scale_with_the_data(at, scale):
+    v, w, shift = 0.25 * scale**2, 0.3 * scale**2, 0.2 * scale
+    centre = torch.tensor([[at, at + scale]], dtype=torch.float64)
+    dataset = GaussianMixture(centre, math.sqrt(v))
+    model = model_gaussian(centre[0] + shift, w)
+    forward = 0.5 * (2 * v / w + 2 * shift**2 / w - 2 + 2 * math.log(w / v))
+    reverse = 0.5 * (2 * w / v + 2 * shift**2 / v - 2 + 2 * math.log(v / w))
+    # The grid cuts tails of the model off; single precision has seven digits of the coordinates.
+    error = 5e-4 + 1e-6 * abs(at) / scale
+    assert measure("kl", dataset, model) == pytest.approx(forward, abs=error)
+    assert measure("kl_reverse", dataset, model) == pytest.approx(reverse, abs=error)
+    entropy = math.log(2 * math.pi * math.e * v)
+    assert measure("nll", dataset, model) == pytest.approx(entropy + forward, abs=error)
+    fisher = v * (1 / v - 1 / w) ** 2 + (shift / w) ** 2
+    assert measure("fisher", dataset, model) == pytest.approx(fisher, rel=10 * error)
+
+
+def test_an_untrained_network_is_not_at_the_floor_far_away():
+    centres = get_dataset("8gaussians").centres + 11
+    dataset = GaussianMixture(centres, math.sqrt(1 / 8))
+    mlp = MLP(2, "energy", 16, 2, "swish")
+    model = NetworkModel(mlp, mlp.init([torch.Generator().manual_seed(4)]))
+    # Nearly uniform over the square of half side 6.15.
+    wanted = math.log(12.3**2) - dataset.entropy()
+    assert measure("kl", dataset, model) == pytest.approx(wanted, abs=1.0)
+
+
+@pytest.mark.parametrize("name", ["kl", "nll", "kl_reverse", "edge_mass", "fisher"])
+def test_data_off_the_grid_are_refused(name):
+    dataset = GaussianMixture(torch.tensor([[11.0, 11.0]]), 1.0)
+    dataset.extent = 3.0
+    model = model_gaussian(dataset.centres[0], 1.0)
+    with pytest.raises(UsageError, match="of GaussianMixture at sigma = 0 has the mass"):
+        measure(name, dataset, model)
+
+
+def test_a_grid_too_small_for_wide_data_is_refused():
+    # Quadrature over noise reaches far beyond a box that is too small; the grid does not.
+    dataset = GaussianMixture(torch.zeros(1, 2), 10.0)
+    dataset.extent = 4.0
+    with pytest.raises(UsageError, match=r"has the mass 0\.2\d+ instead of 1"):
+        measure("kl", dataset, model_gaussian(dataset.centres[0], 100.0))
 
 
 def test_divergences_of_density_models_in_closed_form():
