@@ -21,7 +21,11 @@ SPLIT_SAMPLER = "grid"
 """Name of the sampler that has no error of its own, for models of the plane with an energy."""
 
 State = Literal["ok", "diverged", "failed", "timeout"]
-Option = bool | int | float | str
+Scalar = bool | int | float | str
+List = tuple[Scalar | tuple[Scalar, ...], ...]
+Option = Scalar | List | None
+"""Value of an option: a list of a dataset or sampler, None of a method that chooses it."""
+
 Device = Literal["cpu", "cuda"]
 
 
@@ -67,7 +71,7 @@ class NetworkSpec(Frozen):
     depth: int = Field(2, ge=1, le=32)
     activation: Literal["swish", "softplus"] = "swish"
     module: str | None = None
-    options: dict[str, Option] = {}
+    options: dict[str, Scalar] = {}
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> Self:

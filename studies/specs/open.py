@@ -20,19 +20,19 @@ from ...bench.spec import (
     Phase,
     Plugin,
     RunSpec,
+    Scalar,
     TrainingSpec,
 )
 from ...datasets.errors import UsageError, unknown
 from ..cell import Cell, restart_seed
 from ..engine import Engine
-from .entries import Entry, Leaf, is_open, reason
+from .entries import Choices, Entry, Leaf, is_open, reason
 from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
-from .trials import MiddleTrial, NarrowedTrial, suggest
+from .trials import LEARNING_RATE, MiddleTrial, NarrowedTrial, check_setting, suggest
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
-
-LEARNING_RATE = "learning_rate"
 
 FIELDS = frozenset(
     f"{table}.{name}"
@@ -70,7 +70,13 @@ class Template:
         self.cell = cell
         self._engine = engine
         self._method = _entry(study.methods, cell.method)
-        self._sampler = _entry(study.samplers, cell.sampler)
+
+    @cached_property
+    def _sampler(self) -> Entry | None:
+        sampler = _entry(self.study.samplers, self.cell.sampler)
+        if sampler is None or not any(map(is_open, sampler.settings.values())):
+            return sampler
+        return with_lists(sampler, self._engine.options("sampler", sampler.name))
 
     @cached_property
     def places(self) -> dict[str, Place]:
@@ -103,7 +109,7 @@ class Template:
         Raises:
             UsageError: A setting of the study does not suit its hyperparameter.
         """
-        own = [] if self._method is None else list(self._explore(self._method.settings)[0])
+        own = [] if self._method is None else list(self._explore(self._method.settings).suggested)
         return own + self._open_fields
 
     @cached_property
@@ -119,8 +125,24 @@ class Template:
     @cached_property
     def hyperparameters(self) -> dict[str, Option]:
         """An example value of each hyperparameter, over all branches of the method's space."""
-        suggested, constants = self._explore({})
-        return {LEARNING_RATE: 1e-3, **suggested, **constants}
+        found = self._explore({})
+        return {LEARNING_RATE: 1e-3, **found.suggested, **found.constants}
+
+    def survey(self) -> dict[str, list[Scalar]]:
+        """Check what the method suggests, at the middle and at both ends of its ranges.
+
+        Returns:
+            Values of the study outside of the method's own ranges, by name.
+
+        Raises:
+            UsageError: A suggestion is impossible, or differs from an earlier one.
+        """
+        if self._method is None:
+            return {}
+        spaces: dict[str, BaseDistribution] = {}
+        for share in (0.5, 0.0, 1.0):
+            found = self._explore(self._method.settings, share, spaces)
+        return found.beyond
 
     def suggest(self, trial: "BaseTrial") -> Values:
         """Let a trial choose a value for each open place.
@@ -160,12 +182,12 @@ class Template:
         """
         study = self.study
         phase: Phase = "reference" if self._method is None else "search"
-        method, dataset, sampler = self._learner(values["method"]), self.dataset, self.sampler
+        dataset, sampler = self.dataset, self.sampler
         try:
             return RunSpec(
                 phase=phase,
                 seed=restart_seed(study.seed, self.cell.restart),
-                method=method,
+                method=self._learner(values["method"]),
                 dataset=dataset,
                 sampler=Plugin(name=sampler.name, options=sampler.options | values["sampler"]),
                 network=_closed(NetworkSpec, study.network, values["network"]),
@@ -201,26 +223,39 @@ class Template:
         entry = next(e for e in self.study.reference.methods if e.label == self.cell.method)
         return resolve("reference", entry, self._engine)
 
-    def _explore(self, settings: Mapping[str, Leaf]) -> tuple[dict[str, Option], dict[str, Option]]:
+    def _explore(
+        self,
+        settings: Mapping[str, Leaf],
+        share: float = 0.5,
+        spaces: "dict[str, BaseDistribution] | None" = None,
+    ) -> "_Explored":
         """Collect what is suggested and what is constant, over all branches that choices open."""
-        suggested: dict[str, Option] = {}
-        constants: dict[str, Option] = {}
+        found = _Explored({}, {}, {})
         pending: list[dict[str, Option]] = [{}]
         for _ in range(_BRANCHES):
             if not pending or self._method is None:
                 break
             decided = pending.pop()
-            middle = MiddleTrial(decided)
-            narrowed = NarrowedTrial(cast("BaseTrial", middle), settings)
+            middle = MiddleTrial(decided, share)
+            narrowed = NarrowedTrial(cast("BaseTrial", middle), settings, spaces)
             self._engine.space(self._method.name, cast("BaseTrial", narrowed))
-            constants |= narrowed.constants
+            found.constants.update(narrowed.constants)
+            found.beyond.update(narrowed.beyond)
             for name, value in middle.values.items():
-                suggested.setdefault(name, value)
+                found.suggested.setdefault(name, value)
             before = dict(decided)
             for name, others in middle.others.items():
                 pending += [{**before, name: other} for other in others]
                 before[name] = middle.values[name]
-        return suggested, constants
+        return found
+
+
+class _Explored(NamedTuple):
+    """Hyperparameters of all branches of a method's space; see ``NarrowedTrial``."""
+
+    suggested: dict[str, Option]
+    constants: dict[str, Option]
+    beyond: dict[str, list[Scalar]]
 
 
 def evaluation(study: StudySpec, phase: Phase, engine: Engine) -> EvaluationSpec:
@@ -259,9 +294,27 @@ def by_table(suggested: Mapping[str, Option]) -> Values:
     values: Values = {"method": {}, "training": {}, "network": {}, "sampler": {}}
     for place, value in suggested.items():
         table, _, name = place.rpartition(".")
-        own = "training" if place == LEARNING_RATE else "method"
-        values[table or own][name] = value
+        if table not in values:
+            table, name = "training" if place == LEARNING_RATE else "method", place
+        values[table][name] = value
     return values
+
+
+def with_lists(entry: Entry, parameters: Mapping[str, inspect.Parameter]) -> Entry:
+    """Take lists as values where an option is a list by its default or annotation."""
+    lists = {
+        name: leaf.choices
+        for name, leaf in entry.settings.items()
+        if isinstance(leaf, Choices) and name in parameters and _is_list(parameters[name])
+    }
+    return entry.model_copy(update={"settings": {**entry.settings, **lists}})
+
+
+def _is_list(parameter: inspect.Parameter) -> bool:
+    written = str(parameter.annotation).lower()
+    return isinstance(parameter.default, tuple | list) or any(
+        f"{kind}[" in written or written == kind for kind in ("sequence", "list", "tuple")
+    )
 
 
 def resolve(kind: str, entry: Entry, engine: Engine) -> Plugin:
@@ -274,6 +327,7 @@ def resolve(kind: str, entry: Entry, engine: Engine) -> Plugin:
     """
     parameters = engine.options(kind, entry.name)
     known = {name: option for name, option in parameters.items() if option.kind in _NAMED}
+    entry = with_lists(entry, known)
     for name in entry.settings:
         if name not in known:
             if not known:
