@@ -4,11 +4,11 @@ import inspect
 from functools import partial
 from typing import Any
 
-from ..datasets.errors import UsageError, unknown
+from ..datasets.errors import UsageError, told, unknown
 from ..methods.module_network import ModuleNetwork
 from ..methods.network_model import Network
 from ..methods.networks import MLP
-from .plugins import first_line, module_of
+from .plugins import module_of
 from .spec import NetworkSpec
 
 
@@ -25,11 +25,11 @@ def network_of(spec: NetworkSpec, dim: int, *, conditional: bool) -> Network:
         return ModuleNetwork(make, dim, spec.kind, conditional=conditional)
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         options = ", ".join(f"{key} = {value!r}" for key, value in spec.options.items())
         raise UsageError(
             f"network {spec.module!r} cannot be made with {options or 'no options'}: "
-            f"{first_line(error)}"
+            f"{told(error, module_of(spec.module.partition(':')[0]).__name__)}"
         ) from error
 
 

@@ -1,16 +1,18 @@
 """Checks of a plug-in; problems are sentences for its author."""
 
-import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import SkipTest
 
+import torch
+
 from ..datasets import datasets, get_dataset
-from ..datasets.errors import UsageError, unknown
+from ..datasets.base import Dataset
+from ..datasets.errors import UsageError, told, unknown
 from ..methods import methods
-from .plugins import activate, first_line, read_plugin, registered_by
+from .metrics import metrics
+from .plugins import activate, read_plugin, registered_by
 from .spec import NetworkSpec, Plugin
 
 
@@ -112,6 +114,35 @@ def network_complaint(spec: NetworkSpec, dim: int, method: Plugin) -> str | None
     return None
 
 
+def complaint(kind: str, plugin: Plugin, dataset: Dataset) -> str | None:
+    """Try a plug-in as runs will use it: the first problem, or None.
+
+    Args:
+        kind: ``dataset``; ``metric``, which is made for the dataset; or ``method``, whose loss is
+            evaluated with the options of the plug-in.
+        plugin: What is tried.
+        dataset: The dataset, itself what is tried if ``kind`` says so.
+    """
+    from ..datasets.testing import Expected, sampling
+    from ..methods.testing import objectives
+
+    checks: Sequence[Callable[..., object]]
+    arguments: tuple[object, ...]
+    if kind == "dataset":
+        checks = sampling.samples_any_number, sampling.sampling_uses_its_generator_alone
+        module, arguments = type(dataset).__module__, (dataset, Expected())
+    elif kind == "metric":
+        metric = metrics.get(plugin.name)
+        truth = dataset.sample(100, torch.Generator().manual_seed(0))
+        checks, module, arguments = [metric], metric.__module__, (dataset, truth)
+    else:
+        objective = methods.get(plugin.name)
+        checks, module = objectives.USABLE, objective.__module__
+        arguments = objective, plugin.options
+    problems = (_problem(check, module, *arguments) for check in checks)
+    return next((problem for problem in problems if problem is not None), None)
+
+
 def _results(
     plugin: str, checks: Sequence[Callable[..., None]], module: str, *arguments: object
 ) -> Iterator[CheckResult]:
@@ -122,7 +153,7 @@ def _results(
         yield CheckResult(plugin, property_of(check), _problem(check, module, *arguments))
 
 
-def _problem(check: Callable[..., None], module: str, *arguments: object) -> str | None:
+def _problem(check: Callable[..., object], module: str, *arguments: object) -> str | None:
     """What a check finds wrong, or None; ``module`` is the plug-in's."""
     from ..datasets.testing.conformance import CheckFailedError
     from .process import one_thread
@@ -134,14 +165,6 @@ def _problem(check: Callable[..., None], module: str, *arguments: object) -> str
         return None
     except CheckFailedError as error:
         return str(error)
-    except Exception as error:
-        return _raised(error, module)
+    except (Exception, SystemExit) as error:
+        return told(error, module)
     return None
-
-
-def _raised(error: Exception, module: str) -> str:
-    """What an exception says, and the line of the plug-in that it came by."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-    where = f"line {lines[-1]}: " if lines else ""
-    return f"{where}{first_line(error)}"

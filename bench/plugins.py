@@ -9,7 +9,6 @@ import importlib
 import linecache
 import re
 import sys
-import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +17,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, field_validator
 
 from ..datasets import datasets
-from ..datasets.errors import UsageError
+from ..datasets.errors import UsageError, told
 from ..datasets.registry import Registry
 from ..methods import methods, references, samplers
 from .metrics import metrics
@@ -106,6 +105,10 @@ def activate(plugins: Iterable[PluginSource]) -> None:
                     f"the plug-in module {plugin!r} cannot be imported: {error}; "
                     "install its package, or give its file"
                 ) from error
+            except (Exception, SystemExit) as error:
+                raise UsageError(
+                    f"the plug-in module {plugin!r} cannot be imported: {told(error, plugin)}"
+                ) from error
 
 
 def _execute(plugin: PluginFile) -> None:
@@ -131,8 +134,8 @@ def _execute(plugin: PluginFile) -> None:
         exec(code, module.__dict__)  # noqa: S102 (the user asks for this code)
     except UsageError as error:
         raise UsageError(f"{plugin.file}: {error}") from error
-    except Exception as error:
-        raise UsageError(f"{plugin.file}{_line(error, shown)}: {first_line(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(told(error, name)) from error
     _active[stem] = name
 
 
@@ -168,14 +171,3 @@ def registered_by(plugin: PluginFile) -> list[tuple[str, str]]:
         for name in registry.names()
         if name not in registry.builtin and registry.get(name).__module__ == module
     ]
-
-
-def _line(error: Exception, shown: str) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == shown]
-    return f" line {lines[-1]}" if lines else ""
-
-
-def first_line(error: Exception) -> str:
-    """Describe an exception by its type and the first line of its message."""
-    return f"{type(error).__name__}: {error}".split("\n")[0]

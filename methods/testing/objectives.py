@@ -35,18 +35,18 @@ _SPREAD_SEEDS = (0, 4, 7)
 def space_and_loss_agree(objective: Objective, _: Options) -> None:
     """`loss` takes by name what `space` suggests."""
     options = draw_options(objective, 1)
-    accepted = {
-        name: parameter
-        for name, parameter in inspect.signature(objective().loss).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
+    # Behind the networks, the points and the random numbers.
+    parameters = list(inspect.signature(objective().loss).parameters.values())[3:]
+    named = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    accepted = {parameter.name: parameter for parameter in named}
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     require(
         "learning_rate" not in options,
         "`space` suggests 'learning_rate', which the study searches: leave it out",
     )
     for name in options:
         require(
-            name in accepted,
+            name in accepted or takes_any,
             f"`space` suggests {name!r}, which `loss` does not take: add it behind the `*`",
         )
     for name, parameter in accepted.items():
@@ -55,6 +55,12 @@ def space_and_loss_agree(objective: Objective, _: Options) -> None:
             f"`loss` needs {name!r}, which `space` does not suggest: return it there, or give it "
             "a default",
         )
+
+
+def target_is_a_level(objective: Objective, options: Options) -> None:
+    """`target` returns a noise level."""
+    level = objective().target(options)
+    require(level >= 0, f"`target` returned {level!r}, where a noise level >= 0 is right")
 
 
 def one_number_per_member(objective: Objective, options: Options) -> None:
@@ -201,6 +207,10 @@ CHECKS: tuple[Check, ...] = (
 """All checks, each called with the objective and hyperparameters that are fixed, if any."""
 
 
+USABLE: tuple[Check, ...] = (target_is_a_level, one_number_per_member, parameters_are_trained)
+"""Checks that tell whether hyperparameters are possible at all."""
+
+
 class _Batch(NamedTuple):
     """Networks to evaluate a loss on, seeded by their members' numbers; ``size`` points each."""
 
@@ -250,11 +260,18 @@ def _arguments(objective: Objective, batch: _Batch) -> tuple[NetworkModel, Tenso
 def _options(objective: Objective, options: Options, members: Sequence[int]) -> Suggested:
     """Hyperparameters as ``loss`` takes them; fractions differ between members, as in a search."""
     drawn = [draw_options(objective, k) | dict(options) for k in (0, *members)]
+    first = drawn[0]
+
+    def fraction(own: Options, name: str) -> float:
+        # On another branch, or of another kind, a member has the value of the first draw.
+        value = own.get(name)
+        return value if isinstance(value, float) else float(first[name])
+
     return {
-        name: torch.tensor([own[name] for own in drawn[1:]]).view(-1, 1, 1)
+        name: torch.tensor([fraction(own, name) for own in drawn[1:]]).view(-1, 1, 1)
         if isinstance(value, float)
         else value
-        for name, value in drawn[0].items()
+        for name, value in first.items()
     }
 
 
@@ -270,8 +287,8 @@ def _kinds(objective: Objective, dataset: Dataset | None = None) -> list[Kind]:
 
 
 def _check_scale(objective: Objective, options: Options) -> None:
+    target_is_a_level(objective, options)
     level = objective().target(options)
-    require(level >= 0, f"`target` returned {level!r}, where a noise level >= 0 is right")
     factors = torch.logspace(-1.3, 1.3, 27, base=2).view(-1, 1, 1)
     spread = 2 * level if level > 0 else 0.25
     model = NormalModel(factors, spread, level, conditional=objective.conditional)

@@ -123,7 +123,7 @@ def ends(value: Leaf) -> List:
     match value:
         case Range(low=low, high=high):
             return low, high
-        case Choices(choices=choices):
+        case Choices(choices=choices) | (tuple() as choices):
             return choices
         case _:
             return (value,)

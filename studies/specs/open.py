@@ -20,7 +20,6 @@ from ...bench.spec import (
     Phase,
     Plugin,
     RunSpec,
-    Scalar,
     TrainingSpec,
 )
 from ...datasets.errors import UsageError, unknown
@@ -68,7 +67,7 @@ class Template:
     def __init__(self, engine: Engine, study: StudySpec, cell: Cell) -> None:
         self.study = study
         self.cell = cell
-        self._engine = engine
+        self.engine = engine
         self._method = _entry(study.methods, cell.method)
 
     @cached_property
@@ -76,7 +75,7 @@ class Template:
         sampler = _entry(self.study.samplers, self.cell.sampler)
         if sampler is None or not any(map(is_open, sampler.settings.values())):
             return sampler
-        return with_lists(sampler, self._engine.options("sampler", sampler.name))
+        return with_lists(sampler, self.engine.options("sampler", sampler.name))
 
     @cached_property
     def places(self) -> dict[str, Place]:
@@ -89,7 +88,7 @@ class Template:
             if field != LEARNING_RATE
         ]
         if self._sampler is not None and any(map(is_open, self._sampler.settings.values())):
-            parameters = self._engine.options("sampler", self._sampler.name).items()
+            parameters = self.engine.options("sampler", self._sampler.name).items()
             defaults = {option: parameter.default for option, parameter in parameters}
             places += [
                 Place("sampler", option, leaf, type(defaults.get(option)))
@@ -128,7 +127,7 @@ class Template:
         found = self._explore({})
         return {LEARNING_RATE: 1e-3, **found.suggested, **found.constants}
 
-    def survey(self) -> dict[str, list[Scalar]]:
+    def survey(self) -> dict[str, list[int | float]]:
         """Check what the method suggests, at the middle and at both ends of its ranges.
 
         Returns:
@@ -157,7 +156,7 @@ class Template:
         if self._method is None:
             return {}
         narrowed = cast("BaseTrial", NarrowedTrial(trial, self._method.settings))
-        return self._engine.space(self._method.name, narrowed)
+        return self.engine.space(self._method.name, narrowed)
 
     def suggest_fields(self, trial: "BaseTrial") -> Values:
         """Choose the learning rate and a value for each open field."""
@@ -192,7 +191,7 @@ class Template:
                 sampler=Plugin(name=sampler.name, options=sampler.options | values["sampler"]),
                 network=_closed(NetworkSpec, study.network, values["network"]),
                 training=_closed(TrainingSpec, study.training, values["training"]),
-                evaluation=evaluation(study, phase, self._engine),
+                evaluation=evaluation(study, phase, self.engine),
                 device=study.device,
             )
         except ValidationError as error:
@@ -202,14 +201,14 @@ class Template:
     def dataset(self) -> Plugin:
         """The dataset with all of its options."""
         entry = next(e for e in self.study.datasets if e.label == self.cell.dataset)
-        return resolve("dataset", entry, self._engine)
+        return resolve("dataset", entry, self.engine)
 
     @cached_property
     def sampler(self) -> Plugin:
         """The sampler with all of its options, open ones at their middle."""
         if self._sampler is None:
             return Plugin(name=IID)
-        return resolve("sampler", self._sampler, self._engine)
+        return resolve("sampler", self._sampler, self.engine)
 
     def _learner(self, options: dict[str, Option]) -> Plugin:
         if self._method is not None:
@@ -221,7 +220,7 @@ class Template:
     @cached_property
     def _reference(self) -> Plugin:
         entry = next(e for e in self.study.reference.methods if e.label == self.cell.method)
-        return resolve("reference", entry, self._engine)
+        return resolve("reference", entry, self.engine)
 
     def _explore(
         self,
@@ -238,7 +237,10 @@ class Template:
             decided = pending.pop()
             middle = MiddleTrial(decided, share)
             narrowed = NarrowedTrial(cast("BaseTrial", middle), settings, spaces)
-            self._engine.space(self._method.name, cast("BaseTrial", narrowed))
+            options = self.engine.space(self._method.name, cast("BaseTrial", narrowed))
+            if spaces is not None:
+                for name in options:
+                    check_setting(name)
             found.constants.update(narrowed.constants)
             found.beyond.update(narrowed.beyond)
             for name, value in middle.values.items():
@@ -255,7 +257,7 @@ class _Explored(NamedTuple):
 
     suggested: dict[str, Option]
     constants: dict[str, Option]
-    beyond: dict[str, list[Scalar]]
+    beyond: dict[str, list[int | float]]
 
 
 def evaluation(study: StudySpec, phase: Phase, engine: Engine) -> EvaluationSpec:

@@ -19,7 +19,7 @@ from pydantic import (
 from ...bench.plugins import PluginSource
 from ...bench.spec import Device, Evaluation, Frozen, NetworkSpec, TrainingSpec
 from ...datasets.errors import UsageError
-from .entries import Entry, OpenTable, Range, as_tuple, short
+from .entries import Entry, OpenTable, Range, as_tuple, ends, short
 
 TRUTH = "truth"
 """Method label of the noise floor."""
@@ -239,6 +239,13 @@ class StudySpec(Frozen):
         _unique("samplers", self.samplers, (IID,))
         if self.evaluation.also:
             _unique("evaluation.also", self.evaluation.also, ("split", "params"))
+        for entry in self.methods:
+            for key, value in entry.settings.items():
+                if any(isinstance(end, tuple) for end in ends(value)):
+                    raise UsageError(
+                        f"{entry.label}.{key} lists lists: a hyperparameter has one value, "
+                        "or a list of values to search"
+                    )
         for entry in (*self.datasets, *self.reference.methods, *self.evaluation.also):
             for key, value in entry.settings.items():
                 if isinstance(value, Range):

@@ -5,11 +5,11 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from ...bench.spec import Option, Scalar
 from ...datasets.errors import UsageError
-from .entries import Choices, Leaf, Range, ends, is_open
+from .entries import Choices, Leaf, Range, ends
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -21,8 +21,10 @@ NONE = "none"
 """What stands in a study file, which has no None, for a choice that is None."""
 
 _TAKEN = {
-    LEARNING_RATE: "the study searches the learning rate",
-    **dict.fromkeys(("name", "label", "settings"), "it is a field of the table that sets it"),
+    LEARNING_RATE: "training.learning_rate is searched with every method, so leave it out",
+    **dict.fromkeys(
+        ("name", "label", "settings"), "the table that sets it has such a field, so rename it"
+    ),
 }
 
 
@@ -31,7 +33,7 @@ def check_setting(name: object) -> None:
     if not isinstance(name, str) or not name or "." in name:
         raise UsageError(f"{name!r} cannot be the name of an option: use letters, digits and _")
     if name in _TAKEN:
-        raise UsageError(f"{name!r} cannot be the name of an option: {_TAKEN[name]}; rename it")
+        raise UsageError(f"{name!r} cannot be the name of an option: {_TAKEN[name]}")
 
 
 def check_distinct(name: str, choices: Sequence[object]) -> None:
@@ -59,7 +61,7 @@ def suggest(trial: "BaseTrial", name: str, leaf: Leaf, form: object) -> Option:
                 low, high = _on_steps(name, low, high, step)
             return trial.suggest_float(name, low, high, step=step, log=log)
         case Choices(choices=choices):
-            values = [typed(name, choice, form) for choice in choices]
+            values: list[Any] = [typed(name, choice, form) for choice in choices]
             if any(isinstance(value, tuple) for value in values):
                 raise UsageError(f"{name}: a list cannot be one of the values to choose from")
             chosen: Any = trial.suggest_categorical(name, values)
@@ -143,7 +145,7 @@ class NarrowedTrial:
         self._settings = settings
         self._spaces = spaces
         self.constants: dict[str, Option] = {}
-        self.beyond: dict[str, list[Scalar]] = {}
+        self.beyond: dict[str, list[int | float]] = {}
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -151,9 +153,10 @@ class NarrowedTrial:
         """See ``optuna.trial.Trial.suggest_float``."""
         self._declare(name, lambda optuna: optuna.FloatDistribution(low, high, log, step))
         if name in self._settings:
-            return float(suggest(self._trial, name, self._narrowed(name, low, high, step), float))
+            leaf = self._narrowed(name, low, high, step)
+            return cast("float", suggest(self._trial, name, leaf, float))
         if low == high:
-            return float(self.constants.setdefault(name, low))
+            return cast("float", self.constants.setdefault(name, float(low)))
         return self._trial.suggest_float(name, low, high, step=step, log=log)
 
     def suggest_int(
@@ -162,10 +165,10 @@ class NarrowedTrial:
         """See ``optuna.trial.Trial.suggest_int``."""
         self._declare(name, lambda optuna: optuna.IntDistribution(low, high, log, step))
         if name in self._settings:
-            coarse = step if step > 1 else None
-            return int(suggest(self._trial, name, self._narrowed(name, low, high, coarse), int))
+            leaf = self._narrowed(name, low, high, step if step > 1 else None)
+            return cast("int", suggest(self._trial, name, leaf, int))
         if low == high:
-            return int(self.constants.setdefault(name, low))
+            return cast("int", self.constants.setdefault(name, low))
         return self._trial.suggest_int(name, low, high, step=step, log=log)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
@@ -205,8 +208,8 @@ class NarrowedTrial:
         before = self._spaces.setdefault(name, space)
         if before != space:
             raise UsageError(
-                f"`space` suggests {name!r} in two ways, {before} and {space}: a hyperparameter "
-                "has one kind, range and list of choices, so give each its own name"
+                f"`space` suggests {name!r} from {_written(before)} and from {_written(space)}: "
+                "a hyperparameter has one range or list in every call, so give each its own name"
             )
 
     def _narrowed(self, name: str, low: float, high: float, step: float | None) -> Leaf:
@@ -230,6 +233,12 @@ class NarrowedTrial:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trial, name)
+
+
+def _written(space: "BaseDistribution") -> str:
+    """Show a range or a list of choices of Optuna."""
+    arguments = [f"{key}={value!r}" for key, value in vars(space).items() if value]
+    return f"{type(space).__name__.removesuffix('Distribution').lower()} ({', '.join(arguments)})"
 
 
 def _check_choices(name: str, choices: Sequence[object]) -> None:
@@ -298,7 +307,7 @@ class MiddleTrial:
 
     def _number(self, name: str, low: float, middle: float, high: float) -> float:
         value = {0.0: low, 1.0: high}.get(self._share, middle)
-        return float(self.values.setdefault(name, value))
+        return float(cast("float", self.values.setdefault(name, value)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """See ``optuna.trial.Trial.suggest_categorical``."""

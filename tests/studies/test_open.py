@@ -202,7 +202,7 @@ def test_every_field_can_be_open(tmp_path, engine):
     for place in FIELDS:
         table, _, name = place.partition(".")
         value = values.get(place, 0.25)
-        tables[table][name] = [value, value]
+        tables[table][name] = [value]
     study = make_study(methods=["alpha"], search={"trials": 4}, **tables)
     assert StudySpec.from_toml(study.to_toml()) == study
     run(study, tmp_path, engine=engine)
