@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from ..datasets.errors import UsageError, told, unknown
+from ..datasets.steady import neutral
 from ..methods.module_network import ModuleNetwork
 from ..methods.network_model import Network
 from ..methods.networks import MLP
@@ -22,7 +23,8 @@ def network_of(spec: NetworkSpec, dim: int, *, conditional: bool) -> Network:
         return MLP(dim, spec.kind, spec.width, spec.depth, spec.activation, conditional)
     make = _maker(spec.module, spec.options)
     try:
-        return ModuleNetwork(make, dim, spec.kind, conditional=conditional)
+        with neutral():
+            return ModuleNetwork(make, dim, spec.kind, conditional=conditional)
     except UsageError:
         raise
     except (Exception, SystemExit) as error:

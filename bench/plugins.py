@@ -95,20 +95,28 @@ def activate(plugins: Iterable[PluginSource]) -> None:
         UsageError: A module cannot be imported, or a file fails; the message names the line.
     """
     for plugin in plugins:
-        if isinstance(plugin, PluginFile):
-            _execute(plugin)
-        else:
-            try:
-                importlib.import_module(plugin)
-            except ImportError as error:
-                raise UsageError(
-                    f"the plug-in module {plugin!r} cannot be imported: {error}; "
-                    "install its package, or give its file"
-                ) from error
-            except (Exception, SystemExit) as error:
-                raise UsageError(
-                    f"the plug-in module {plugin!r} cannot be imported: {told(error, plugin)}"
-                ) from error
+        # Imported on first use: it loads torch, as a plug-in does.
+        from ..datasets.steady import neutral
+
+        with neutral():
+            if isinstance(plugin, PluginFile):
+                _execute(plugin)
+            else:
+                _import(plugin)
+
+
+def _import(plugin: str) -> None:
+    try:
+        importlib.import_module(plugin)
+    except ImportError as error:
+        raise UsageError(
+            f"the plug-in module {plugin!r} cannot be imported: {error}; install its package, or "
+            "give its file"
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"the plug-in module {plugin!r} cannot be imported: {told(error, plugin)}"
+        ) from error
 
 
 def _execute(plugin: PluginFile) -> None:
