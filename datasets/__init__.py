@@ -35,9 +35,9 @@ def get_dataset(name: str, **options: object) -> "Dataset":
     from .steady import neutral
 
     with neutral():
-        dataset = options_of(plugin, "dataset", name, options)
-    _instances[key] = dataset, _mark(name, dataset)
-    return dataset
+        made: Dataset = options_of(plugin, "dataset", name, options)
+    _instances[key] = made, _mark(name, made)
+    return made
 
 
 def _mark(name: str, dataset: "Dataset") -> str:
