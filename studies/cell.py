@@ -1,4 +1,4 @@
-"""The parts of a study: cells, slots of runs, jobs that fill them, and columns of the results."""
+"""The parts of a study: cells, the slots of their runs, and the jobs that fill the slots."""
 
 from typing import NamedTuple
 
@@ -82,36 +82,3 @@ class Job(NamedTuple):
     slot: Slot
     spec: RunSpec
     suggested: dict[str, Option] | None = None
-
-
-COMPUTE_COLUMNS = (
-    "train_evaluations",
-    "sample_evaluations",
-    "train_seconds",
-    "sample_seconds",
-    "score_seconds",
-)
-COLUMNS = {
-    "phase": "`reference`, `search` or `confirm`.",
-    "method": "Label of the method, or of the reference: truth, exact, untrained, ...",
-    "dataset": "Label of the dataset.",
-    "sampler": "Label of the sampler; `iid` for the truth itself.",
-    "restart": "Number of the restart, in studies of several; 0 for references.",
-    "trial": "Number of the configuration in its search; empty for references.",
-    "replicate": "Number of the seed; in a search 0 is the trial and others repeat it.",
-    "state": "`ok`, `diverged`, `failed` or `timeout`.",
-    "failure": "Stage, step and reason; empty for `ok`.",
-    "key": "Names the run: equal keys are equal settings, seeds and code, so equal numbers.",
-    "METRIC": "One per metric of `evaluation.metrics`; empty for runs that failed.",
-    "split.METRIC": "The same on exact points of the model, with `reference.split`.",
-    "params.NAME": "Hyperparameters, the learning rate too; empty where the method has none such.",
-    "train_evaluations": "Points pushed through the network in training.",
-    "sample_evaluations": "Points pushed through the network in sampling.",
-    "train_seconds": "Time of training; of runs trained side by side each has its share.",
-    "sample_seconds": "Time of sampling.",
-    "score_seconds": "Time of scoring.",
-    "OTHER": "Further numbers of samplers, such as `acceptance` of `mala`.",
-    "environment": "Name of the machine and packages, told in `environment.json`.",
-    "spec": "Everything that determines the run, as JSON.",
-}
-"""Columns of the results table, with their meanings; capitals stand for names."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from ..bench.spec import COMPUTE_COLUMNS
 from ..datasets.errors import UsageError
-from .cell import COMPUTE_COLUMNS, Slot
+from .cell import Slot
 from .engine import Engine
 from .plan import Plan
 from .progress import standing

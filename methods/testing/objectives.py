@@ -20,6 +20,7 @@ from ..normal_model import NormalModel
 from ..objectives.base import Options, ScoreMatching, Suggested
 from ..random import MemberRandom
 from ..setting import Setting
+from ..space import survey
 from .draws import as_tensors, draw_options, other_generators, plain_dataset, streams
 
 Objective = type[ScoreMatching]
@@ -32,6 +33,11 @@ _SIZES = (32, 50, 7)
 _SPREAD_SEEDS = (0, 4, 7)
 
 
+def space_is_the_same_in_every_call(objective: Objective, _: Options) -> None:
+    """`space` suggests each hyperparameter from one range or list, by a name of its own."""
+    survey(lambda trial: objective().space(trial))
+
+
 def space_and_loss_agree(objective: Objective, _: Options) -> None:
     """`loss` takes by name what `space` suggests."""
     options = draw_options(objective, 1)
@@ -40,10 +46,6 @@ def space_and_loss_agree(objective: Objective, _: Options) -> None:
     named = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     accepted = {parameter.name: parameter for parameter in named}
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    require(
-        "learning_rate" not in options,
-        "`space` suggests 'learning_rate', which the study searches: leave it out",
-    )
     for name in options:
         require(
             name in accepted or takes_any,
@@ -194,6 +196,7 @@ def true_score_is_best(objective: Objective, options: Options) -> None:
 
 
 CHECKS: tuple[Check, ...] = (
+    space_is_the_same_in_every_call,
     space_and_loss_agree,
     one_number_per_member,
     points_are_left_alone,
@@ -294,8 +297,8 @@ def _descends(loss: Callable[[int], Tensor], factors: Tensor) -> bool:
         if not value.requires_grad:
             return True
         (gradient,) = torch.autograd.grad(value.sum(), factors)
-    slopes, gradients = value.detach().diff() / factors.detach().flatten().diff(), gradient.flatten()
-    means = (gradients[1:] + gradients[:-1]) / 2
+    slopes = value.detach().diff() / factors.detach().flatten().diff()
+    means = (gradient.flatten()[1:] + gradient.flatten()[:-1]) / 2
     return bool((slopes - means).norm() <= 0.1 * slopes.norm())
 
 

@@ -89,8 +89,7 @@ def paths_end_at_the_samples(sampler: Sampler, dim: int = 2) -> None:
         return
     require(
         paths.ndim == 4 and paths.shape[0] == 1 and paths.shape[2:] == (5, dim),
-        f"`paths` returned shape {tuple(paths.shape)} for 5 chains: return (1, places, 5, "
-        f"{dim})",
+        f"`paths` returned shape {tuple(paths.shape)} for 5 chains: return (1, places, 5, {dim})",
     )
     require(
         2 <= paths.shape[1] <= PLACES,

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from ...bench.spec import SPLIT_SAMPLER, Option, Plugin, TrainingSpec
+from ...bench.spec import SPLIT_SAMPLER, Option, Plugin, TrainingSpec, check_metric
 from ...datasets.errors import UsageError, unknown
-from ..cell import COLUMNS, Cell
+from ...methods.space import LEARNING_RATE, check_distinct, check_setting
+from ..cell import Cell
 from ..engine import Engine
 from .entries import Choices, Entry, Leaf, ends, is_open, short
 from .open import Template, resolve
 from .spec import COMPUTE, TRUTH, StudySpec
-from .trials import LEARNING_RATE, check_distinct, check_setting, typed
+from .trials import typed
 
 _LONGEST_STEM = 179
 """Characters of a cell's labels: with a run's key and ``.npz.draft`` a file's name has 255."""
@@ -56,11 +57,7 @@ def check_names(study: StudySpec, engine: Engine) -> None:
         if name not in known and name not in COMPUTE:
             raise unknown("metric", name, known)
     for name in study.evaluation.metrics:
-        if "." in name or name == "acceptance" or (name in COLUMNS and name.islower()):
-            raise UsageError(
-                f"the metric {name!r} is called like a column of the results: register it by "
-                "another name, of letters, digits and _"
-            )
+        check_metric(name)
     _check_lengths(study)
 
 

@@ -7,7 +7,7 @@ has a range or a list instead of a value. Optuna and the tables call it ``traini
 
 import inspect
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from pydantic import ValidationError
@@ -23,14 +23,14 @@ from ...bench.spec import (
     TrainingSpec,
 )
 from ...datasets.errors import UsageError, unknown
+from ...methods.space import LEARNING_RATE, MiddleTrial, branches, survey
 from ..cell import Cell, restart_seed
 from ..engine import Engine
 from .entries import Choices, Entry, Leaf, is_open, reason
 from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
-from .trials import LEARNING_RATE, MiddleTrial, NarrowedTrial, check_setting, suggest
+from .trials import NarrowedTrial, suggest
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
 
 FIELDS = frozenset(
@@ -44,7 +44,6 @@ Values = dict[str, dict[str, Option]]
 """A value for each open place, by table (``method``, ``training``, ...) and name."""
 
 _NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
-_BRANCHES = 256
 
 AnyTable = TypeVar("AnyTable", bound=Frozen)
 
@@ -108,7 +107,7 @@ class Template:
         Raises:
             UsageError: A setting of the study does not suit its hyperparameter.
         """
-        own = [] if self._method is None else list(self._explore(self._method.settings).suggested)
+        own = [] if self._method is None else list(self._explore(self._method.settings)[0])
         return own + self._open_fields
 
     @cached_property
@@ -124,24 +123,26 @@ class Template:
     @cached_property
     def hyperparameters(self) -> dict[str, Option]:
         """An example value of each hyperparameter, over all branches of the method's space."""
-        found = self._explore({})
-        return {LEARNING_RATE: 1e-3, **found.suggested, **found.constants}
+        suggested, constants = self._explore({})
+        return {LEARNING_RATE: 1e-3, **suggested, **constants}
 
     def survey(self) -> dict[str, list[int | float]]:
-        """Check what the method suggests, at the middle and at both ends of its ranges.
+        """Check what the method suggests; see ``methods.space.survey``.
 
         Returns:
             Values of the study outside of the method's own ranges, by name.
-
-        Raises:
-            UsageError: A suggestion is impossible, or differs from an earlier one.
         """
-        if self._method is None:
+        method = self._method
+        if method is None:
             return {}
-        spaces: dict[str, BaseDistribution] = {}
-        for share in (0.5, 0.0, 1.0):
-            found = self._explore(self._method.settings, share, spaces)
-        return found.beyond
+        trials: list[NarrowedTrial] = []
+
+        def narrow(trial: "BaseTrial") -> "BaseTrial":
+            trials.append(NarrowedTrial(trial, method.settings))
+            return cast("BaseTrial", trials[-1])
+
+        survey(partial(self.engine.space, method.name), narrow)
+        return {name: values for trial in trials for name, values in trial.beyond.items()}
 
     def suggest(self, trial: "BaseTrial") -> Values:
         """Let a trial choose a value for each open place.
@@ -155,8 +156,7 @@ class Template:
         """Let the method choose its hyperparameters, within the limits of the study."""
         if self._method is None:
             return {}
-        narrowed = cast("BaseTrial", NarrowedTrial(trial, self._method.settings))
-        return self.engine.space(self._method.name, narrowed)
+        return self._space(NarrowedTrial(trial, self._method.settings))
 
     def suggest_fields(self, trial: "BaseTrial") -> Values:
         """Choose the learning rate and a value for each open field."""
@@ -222,42 +222,25 @@ class Template:
         entry = next(e for e in self.study.reference.methods if e.label == self.cell.method)
         return resolve("reference", entry, self.engine)
 
-    def _explore(
-        self,
-        settings: Mapping[str, Leaf],
-        share: float = 0.5,
-        spaces: "dict[str, BaseDistribution] | None" = None,
-    ) -> "_Explored":
+    def _explore(self, settings: Mapping[str, Leaf]) -> tuple[dict[str, Option], dict[str, Option]]:
         """Collect what is suggested and what is constant, over all branches that choices open."""
-        found = _Explored({}, {}, {})
-        pending: list[dict[str, Option]] = [{}]
-        for _ in range(_BRANCHES):
-            if not pending or self._method is None:
-                break
-            decided = pending.pop()
-            middle = MiddleTrial(decided, share)
-            narrowed = NarrowedTrial(cast("BaseTrial", middle), settings, spaces)
-            options = self.engine.space(self._method.name, cast("BaseTrial", narrowed))
-            if spaces is not None:
-                for name in options:
-                    check_setting(name)
-            found.constants.update(narrowed.constants)
-            found.beyond.update(narrowed.beyond)
-            for name, value in middle.values.items():
-                found.suggested.setdefault(name, value)
-            before = dict(decided)
-            for name, others in middle.others.items():
-                pending += [{**before, name: other} for other in others]
-                before[name] = middle.values[name]
-        return found
+        suggested: dict[str, Option] = {}
+        constants: dict[str, Option] = {}
 
+        def suggest(trial: "BaseTrial") -> None:
+            narrowed = NarrowedTrial(trial, settings)
+            self._space(narrowed)
+            constants.update(narrowed.constants)
 
-class _Explored(NamedTuple):
-    """Hyperparameters of all branches of a method's space; see ``NarrowedTrial``."""
+        for trial in branches(suggest):
+            for name, value in trial.values.items():
+                suggested.setdefault(name, value)
+        return suggested, constants
 
-    suggested: dict[str, Option]
-    constants: dict[str, Option]
-    beyond: dict[str, list[int | float]]
+    def _space(self, trial: NarrowedTrial) -> dict[str, Option]:
+        if self._method is None:
+            return {}
+        return self.engine.space(self._method.name, cast("BaseTrial", trial))
 
 
 def evaluation(study: StudySpec, phase: Phase, engine: Engine) -> EvaluationSpec:

@@ -1,48 +1,17 @@
 """Leaves of a study, chosen by Optuna's trials: ranges are searched, values are fixed."""
 
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
-from ...bench.spec import Option, Scalar
+from ...bench.spec import Option
 from ...datasets.errors import UsageError
+from ...methods.space import NONE
 from .entries import Choices, Leaf, Range, ends
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
-
-LEARNING_RATE = "learning_rate"
-
-NONE = "none"
-"""What stands in a study file, which has no None, for a choice that is None."""
-
-_TAKEN = {
-    LEARNING_RATE: "training.learning_rate is searched with every method, so leave it out",
-    **dict.fromkeys(
-        ("name", "label", "settings"), "the table that sets it has such a field, so rename it"
-    ),
-}
-
-
-def check_setting(name: object) -> None:
-    """Raise ``UsageError`` if a study file could not set an option or hyperparameter so called."""
-    if not isinstance(name, str) or not name or "." in name:
-        raise UsageError(f"{name!r} cannot be the name of an option: use letters, digits and _")
-    if name in _TAKEN:
-        raise UsageError(f"{name!r} cannot be the name of an option: {_TAKEN[name]}")
-
-
-def check_distinct(name: str, choices: Sequence[object]) -> None:
-    """Raise ``UsageError`` if a list to choose from names a value twice; 1 and 1.0 are equal."""
-    for i, choice in enumerate(choices):
-        if choice in choices[:i]:
-            raise UsageError(
-                f"{name} = {list(choices)!r} names {choice!r} twice: leave one of them out"
-            )
 
 
 def suggest(trial: "BaseTrial", name: str, leaf: Leaf, form: object) -> Option:
@@ -126,8 +95,6 @@ class NarrowedTrial:
     Args:
         trial: Chooses the values.
         settings: The leaves of the study.
-        spaces: If given, what the method suggests is checked, and compared with what it suggested
-            before under the same names; it is added to them.
 
     Attributes:
         constants: Hyperparameters that the study does not set and whose ends are equal: they have
@@ -135,15 +102,9 @@ class NarrowedTrial:
         beyond: Values of the study that lie outside of the method's own ranges, by name.
     """
 
-    def __init__(
-        self,
-        trial: "BaseTrial",
-        settings: Mapping[str, Leaf],
-        spaces: "dict[str, BaseDistribution] | None" = None,
-    ) -> None:
+    def __init__(self, trial: "BaseTrial", settings: Mapping[str, Leaf]) -> None:
         self._trial = trial
         self._settings = settings
-        self._spaces = spaces
         self.constants: dict[str, Option] = {}
         self.beyond: dict[str, list[int | float]] = {}
 
@@ -151,7 +112,6 @@ class NarrowedTrial:
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         """See ``optuna.trial.Trial.suggest_float``."""
-        self._declare(name, lambda optuna: optuna.FloatDistribution(low, high, log, step))
         if name in self._settings:
             leaf = self._narrowed(name, low, high, step)
             return cast("float", suggest(self._trial, name, leaf, float))
@@ -163,7 +123,6 @@ class NarrowedTrial:
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
         """See ``optuna.trial.Trial.suggest_int``."""
-        self._declare(name, lambda optuna: optuna.IntDistribution(low, high, log, step))
         if name in self._settings:
             leaf = self._narrowed(name, low, high, step if step > 1 else None)
             return cast("int", suggest(self._trial, name, leaf, int))
@@ -173,9 +132,6 @@ class NarrowedTrial:
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """See ``optuna.trial.Trial.suggest_categorical``."""
-        if self._spaces is not None:
-            _check_choices(name, choices)
-        self._declare(name, lambda optuna: optuna.CategoricalDistribution(choices))
         numbers = [choice for choice in choices if _is_number(choice)]
         if numbers and name in self._settings:
             self._note_beyond(name, min(numbers), max(numbers))
@@ -193,24 +149,6 @@ class NarrowedTrial:
                 return self._trial.suggest_categorical(name, allowed)
             case value:
                 return _chosen(name, value, choices)
-
-    def _declare(self, name: str, make: "Callable[[ModuleType], BaseDistribution]") -> None:
-        """Check a suggestion of the method, if ``spaces`` are given."""
-        if self._spaces is None:
-            return
-        from optuna import distributions
-
-        check_setting(name)
-        with warnings.catch_warnings():
-            # A range that its step does not divide is shortened.
-            warnings.simplefilter("ignore")
-            space = make(distributions)
-        before = self._spaces.setdefault(name, space)
-        if before != space:
-            raise UsageError(
-                f"`space` suggests {name!r} from {_written(before)} and from {_written(space)}: "
-                "a hyperparameter has one range or list in every call, so give each its own name"
-            )
 
     def _narrowed(self, name: str, low: float, high: float, step: float | None) -> Leaf:
         """Give the leaf of the study for a range of the method, on the steps of the method."""
@@ -235,27 +173,6 @@ class NarrowedTrial:
         return getattr(self._trial, name)
 
 
-def _written(space: "BaseDistribution") -> str:
-    """Show a range or a list of choices of Optuna."""
-    arguments = [f"{key}={value!r}" for key, value in vars(space).items() if value]
-    return f"{type(space).__name__.removesuffix('Distribution').lower()} ({', '.join(arguments)})"
-
-
-def _check_choices(name: str, choices: Sequence[object]) -> None:
-    for choice in choices:
-        if not isinstance(choice, Scalar | None) or (_is_number(choice) and choice - choice != 0):
-            raise UsageError(
-                f"`space` offers {choice!r} as a choice of {name!r}: choices are finite numbers, "
-                "strings, True, False and None; suggest a name, and look the rest up in `loss`"
-            )
-    check_distinct(name, choices)
-    if None in choices and NONE in choices:
-        raise UsageError(
-            f"`space` offers None and {NONE!r} as choices of {name!r}, which a study file cannot "
-            "tell apart: rename the string"
-        )
-
-
 def _chosen(name: str, value: Leaf, choices: Sequence[Any]) -> Any:
     if value == NONE and None in choices:
         return None
@@ -271,51 +188,3 @@ def _chosen(name: str, value: Leaf, choices: Sequence[Any]) -> Any:
 
 def _listed(choices: Sequence[object]) -> str:
     return ", ".join(repr(NONE if choice is None else choice) for choice in choices)
-
-
-class MiddleTrial:
-    """A trial that takes the middle of ranges, decided choices, and the first of other lists.
-
-    Args:
-        decided: Choices by name.
-        share: 0 to take the lower ends of ranges instead of the middle, 1 for the upper ones.
-
-    Attributes:
-        values: Values by name.
-        others: By name, the choices that were neither taken nor decided.
-    """
-
-    def __init__(self, decided: Mapping[str, Option] | None = None, share: float = 0.5) -> None:
-        self._decided = decided or {}
-        self._share = share
-        self.values: dict[str, Option] = {}
-        self.others: dict[str, list[Option]] = {}
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        """See ``optuna.trial.Trial.suggest_float``."""
-        middle = (low * high) ** 0.5 if log else low if step else (low + high) / 2
-        return self._number(name, low, middle, high)
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> int:
-        """See ``optuna.trial.Trial.suggest_int``."""
-        middle = low if step > 1 else round((low * high) ** 0.5 if log else (low + high) / 2)
-        return int(self._number(name, low, middle, high))
-
-    def _number(self, name: str, low: float, middle: float, high: float) -> float:
-        value = {0.0: low, 1.0: high}.get(self._share, middle)
-        return float(cast("float", self.values.setdefault(name, value)))
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """See ``optuna.trial.Trial.suggest_categorical``."""
-        if name not in self.values:
-            self.values[name] = self._decided.get(name, choices[0])
-            if name not in self._decided:
-                self.others[name] = list(choices[1:])
-        return self.values[name]
-
-    def set_user_attr(self, key: str, value: object) -> None:
-        """Ignore an attribute."""
