@@ -61,7 +61,9 @@ _HOMES = {
     "UsageError": "datasets.errors",
     "finding": "reports.findings.api",
     "get_dataset": "datasets",
+    "load_study": "reports.findings.catalog",
     "registered": "reports.findings.catalog",
+    "run": "reports.findings.catalog",
     "trust": "studies.foreign",
 }
 

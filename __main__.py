@@ -230,12 +230,19 @@ def check(
             metavar="NAME|FILE", help="A name, a plug-in file, or a network as FILE:CLASS."
         ),
     ],
+    dim: Annotated[
+        int | None, typer.Option(min=1, help="Dimension of the data (default: 2).")
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECK", help="Leave out a check that the plug-in fails by design."),
+    ] = None,
 ) -> None:
-    """Check a method, dataset or network; exit status 1 if a check fails."""
+    """Check a method, dataset, sampler, metric or network; exit status 1 if a check fails."""
     from .bench.plugin_check import check as check_plugin
     from .reports.listings import check_view
 
-    results = list(check_plugin(name))
+    results = list(check_plugin(name, dim, skip or ()))
     report_commands.print_view(check_view(results))
     if any(result.problem for result in results):
         raise typer.Exit(1)

@@ -17,6 +17,31 @@ from ..datasets.machine import cpu_model
 
 _ROOT = Path(__file__).resolve().parents[1]
 
+# Variables by which MKL, OpenBLAS, oneDNN, NumPy, the C library, torch and Numba compute other last
+# bits. Those that only set threads or folders are left out: workers may have others.
+_VARIABLES = (
+    "MKL_CBWR",
+    "MKL_DEBUG_CPU_TYPE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "OPENBLAS_CORETYPE",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+    "GLIBC_TUNABLES",
+    "ATEN_CPU_CAPABILITY",
+    "NUMBA_CPU_FEATURES",
+    "NUMBA_CPU_NAME",
+    "NUMBA_DISABLE_INTEL_SVML",
+    "NUMBA_DISABLE_JIT",
+    "NUMBA_ENABLE_AVX",
+    "NUMBA_LOOP_VECTORIZE",
+    "NUMBA_OPT",
+    "NUMBA_SLP_VECTORIZE",
+)
+
 
 def environment() -> dict[str, object]:
     """Describe this process and its machine, as plain JSON values.
@@ -24,12 +49,13 @@ def environment() -> dict[str, object]:
     Returns:
         ``scorebench`` (version), ``code`` (git commit of the checkout and whether files differ
         from it; None outside a checkout), ``python``, ``platform``, ``cpu``, ``threads`` (per run),
-        ``packages`` (version by name, None if missing) and ``torch`` (its build and the
-        devices).
+        ``packages`` (version by name, None if missing), ``torch`` (its build and the devices) and,
+        if any are set, ``settings`` (environment variables that change the last bits of numbers).
     """
     from ..datasets.steady import THREADS
 
-    return {
+    settings = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
+    record: dict[str, object] = {
         "scorebench": version_of("scorebench"),
         "code": checkout(_ROOT),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -40,6 +66,8 @@ def environment() -> dict[str, object]:
         "packages": {name: version_of(name) for name in _requirements()},
         "torch": _torch(),
     }
+    # Records without settings have the text, and so the identity, of earlier versions.
+    return {**record, "settings": settings} if settings else record
 
 
 def environment_id(record: dict[str, object]) -> str:

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..datasets import datasets
+from ..datasets import datasets, get_dataset
 from ..datasets.errors import UsageError
 from ..datasets.registry import Registry
 from ..methods import methods, references, samplers
@@ -92,7 +92,14 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
     ]
     if spec.network.module is not None:
         plugins.append((module_of(spec.network.module.partition(":")[0]).__name__,))
-    return dict(_fingerprints(*plugins))
+    parts = dict(_fingerprints(*plugins))
+    if spec.dataset.name not in datasets.builtin:
+        # The code of a plug-in may read its data from elsewhere.
+        from ..datasets.cache import drawn
+
+        points = drawn(get_dataset(spec.dataset.name, **spec.dataset.options))
+        parts["dataset"] = _digest([parts["dataset"], points])
+    return parts
 
 
 def parts_of(spec: RunSpec) -> dict[str, str]:

@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import nn
 
-from ..datasets.errors import UsageError, unknown
+from ..datasets.errors import UsageError, told, unknown
+from ..datasets.steady import neutral
 from ..methods.module_network import ModuleNetwork
 from ..methods.network_model import Network
 from ..methods.networks import MLP, Gaussian
-from .plugins import first_line, module_of
+from .plugins import module_of
 from .spec import NetworkSpec
 
 
@@ -26,14 +27,15 @@ def network_of(
         return MLP(dim, spec.kind, spec.width, spec.depth, spec.activation, conditional, base)
     make = _maker(spec.module, spec.options)
     try:
-        return ModuleNetwork(make, dim, spec.kind, conditional=conditional, base=base)
+        with neutral():
+            return ModuleNetwork(make, dim, spec.kind, conditional=conditional, base=base)
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         options = ", ".join(f"{key} = {value!r}" for key, value in spec.options.items())
         raise UsageError(
             f"network {spec.module!r} cannot be made with {options or 'no options'}: "
-            f"{first_line(error)}"
+            f"{told(error, module_of(spec.module.partition(':')[0]).__name__)}"
         ) from error
 
 

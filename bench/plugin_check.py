@@ -1,95 +1,144 @@
 """Checks of a plug-in; problems are sentences for its author."""
 
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from inspect import signature
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from unittest import SkipTest
 
-from ..datasets import datasets, get_dataset
-from ..datasets.errors import UsageError, unknown
+import torch
+
+from ..datasets import get_dataset
+from ..datasets.base import Dataset
+from ..datasets.errors import UsageError, told, unknown
+from ..datasets.registry import options_of
 from ..methods import methods
-from .plugins import activate, first_line, permit, read_plugin, registered_by
+from .metrics import metrics
+from .plugins import activate, permit, read_plugin, registered_by, registries
 from .spec import NetworkSpec, Plugin
 
 
 class CheckResult(NamedTuple):
     """The result of one check, a property, of a plug-in such as ``method 'mine'``.
 
-    ``problem`` names the problem and its fix; it is None if the check passed.
+    ``problem`` names the problem and its fix; it is None if the check passed. ``name`` is what the
+    check is skipped by.
     """
 
     plugin: str
     check: str
     problem: str | None
+    name: str = ""
 
 
-def check(name_or_path: str) -> Iterator[CheckResult]:
-    """Run all checks of a method, dataset or network.
+class _Checked(NamedTuple):
+    """A plug-in and its checks, each called with the arguments."""
+
+    title: str
+    module: str
+    checks: Sequence[Callable[..., object]]
+    arguments: tuple[object, ...]
+
+
+def check(
+    name_or_path: str, dim: int | None = None, skip: Collection[str] = ()
+) -> Iterator[CheckResult]:
+    """Run all checks of a method, dataset, sampler, metric or network.
 
     Args:
         name_or_path: A name in the registry, the path of a plug-in file, or a network as in a
             study file: ``mine.py:MyNet``.
+        dim: Dimension of the data (default: 2, and 3 too for losses).
+        skip: Names of checks that are left out, because a plug-in fails them by design.
 
     Raises:
-        UsageError: The plug-in is unknown or cannot be loaded.
+        UsageError: The plug-in is unknown or cannot be loaded, or no check has a name to skip.
     """
-    if ":" in name_or_path:
-        yield from _network(name_or_path)
-        return
+    plugins = [_of_network(name_or_path, dim)] if ":" in name_or_path else _found(name_or_path, dim)
+    known = {check.__name__ for plugin in plugins for check in plugin.checks}
+    for name in skip:
+        if name not in known:
+            raise unknown("check", name, known)
+    for plugin in plugins:
+        yield from _results(plugin, dim, skip)
+
+
+_KINDS = ("method", "dataset", "sampler", "metric")
+_NETWORK_KINDS: tuple[Literal["energy", "score"], ...] = ("energy", "score")
+
+
+def _found(name_or_path: str, dim: int | None) -> list[_Checked]:
+    """The plug-ins of a file, or those that have a name."""
     if name_or_path.endswith(".py"):
-        plugin = read_plugin(Path(name_or_path))
-        activate([plugin])
-        checked = [pair for pair in registered_by(plugin) if pair[0] in ("method", "dataset")]
-        if not checked:
+        file = read_plugin(Path(name_or_path))
+        activate([file])
+        found = [pair for pair in registered_by(file) if pair[0] in _KINDS]
+        if not found:
             raise UsageError(
-                f"{name_or_path} registers no method and no dataset: put @methods.register("
-                f'"{plugin.file.removesuffix(".py")}") before its class; to check a network, give '
-                f'"{name_or_path}:MyNet"'
+                f"{name_or_path} registers no method, dataset, sampler or metric: put "
+                f'@methods.register("{file.file.removesuffix(".py")}") before its class; to check '
+                f'a network, give "{name_or_path}:MyNet"'
             )
     else:
-        known = {"method": methods.names(), "dataset": datasets.names()}
-        checked = [(kind, name_or_path) for kind, names in known.items() if name_or_path in names]
-        if not checked:
-            raise unknown("method or dataset", name_or_path, (*known["method"], *known["dataset"]))
-    for kind, name in checked:
-        yield from _method(name) if kind == "method" else _dataset(name)
+        names = {kind: registries()[kind].names() for kind in _KINDS}
+        found = [(kind, name_or_path) for kind in _KINDS if name_or_path in names[kind]]
+        if not found:
+            every = {name for kind in _KINDS for name in names[kind]}
+            raise unknown("method, dataset, sampler or metric", name_or_path, every)
+    return [_of_kind(kind, name, dim) for kind, name in found]
 
 
-def _method(name: str) -> Iterator[CheckResult]:
-    from ..methods.testing.objectives import CHECKS
+def _of_kind(kind: str, name: str, dim: int | None) -> _Checked:
+    from ..datasets import testing
+    from ..methods.testing import objectives
+    from ..methods.testing import samplers as sampling
+    from . import metric_checks
 
-    objective = methods.get(name)
-    yield from _results(f"method {name!r}", CHECKS, objective.__module__, objective, {})
-
-
-def _dataset(name: str) -> Iterator[CheckResult]:
-    from ..datasets.testing import CHECKS, Expected
-
+    title, factory = f"{kind} {name!r}", registries()[kind].get(name)
+    module = factory.__module__
+    if kind == "method":
+        return _Checked(title, module, objectives.CHECKS, (factory, {}))
+    if kind == "metric":
+        return _Checked(title, module, metric_checks.CHECKS, (factory, name))
+    if kind == "sampler":
+        sampler = options_of(factory, kind, name, {})
+        return _Checked(title, module, sampling.CHECKS, (sampler,))
     dataset = get_dataset(name)
-    module = type(dataset).__module__
-    yield from _results(f"dataset {name!r}", CHECKS, module, dataset, Expected())
+    if dim not in (None, dataset.dim):
+        dataset = get_dataset(name, dim=dim)
+    return _Checked(title, module, testing.CHECKS, (dataset, testing.Expected()))
 
 
-def _network(name: str) -> Iterator[CheckResult]:
+def _of_network(name: str, dim: int | None) -> _Checked:
+    """A network in the first role that suits it: energy or score, without noise level or with."""
     from ..methods.testing.networks import CHECKS, output_has_the_right_shape
     from .own_networks import network_of
 
     path, _, attribute = name.rpartition(":")
     if path.endswith(".py"):
-        plugin = read_plugin(Path(path))
-        activate([plugin])
-        name = f"{plugin.file}:{attribute}"
+        file = read_plugin(Path(path))
+        activate([file])
+        name = f"{file.file}:{attribute}"
     else:
         permit([path])
-    specs = NetworkSpec(module=name, kind="energy"), NetworkSpec(module=name, kind="score")
-    energy, score = (network_of(spec, 2, conditional=False) for spec in specs)
-    fits = [_problem(output_has_the_right_shape, "", made) is None for made in (energy, score)]
-    # An energy, unless the output only suits a score.
-    network: Any = score if fits == [False, True] else energy
-    module = type(network.module).__module__
-    yield from _results(f"{network.kind} {name!r}", CHECKS, module, network)
+    roles: list[Any] = []
+    for conditional, kind in product((False, True), _NETWORK_KINDS):
+        spec = NetworkSpec(module=name, kind=kind)
+        try:
+            roles.append(network_of(spec, dim or 2, conditional=conditional))
+        except UsageError:
+            # It may be made for one role only.
+            if (conditional, kind) == (True, _NETWORK_KINDS[-1]) and not roles:
+                raise
+    suits = [_problem(output_has_the_right_shape, "", (role,)) is None for role in roles]
+    network = roles[suits.index(True)] if any(suits) else roles[0]
+    # The other checks would only repeat that it cannot be called.
+    checks = CHECKS if any(suits) else CHECKS[: CHECKS.index(output_has_the_right_shape) + 1]
+    level = " given the noise level" if network.conditional else ""
+    title = f"{network.kind} {name!r}{level}"
+    return _Checked(title, type(network.module).__module__, checks, (network,))
 
 
 def network_complaint(spec: NetworkSpec, dim: int, method: Plugin) -> str | None:
@@ -108,23 +157,56 @@ def network_complaint(spec: NetworkSpec, dim: int, method: Plugin) -> str | None
     curved = spec.kind == "energy" and uses_curvature(objective, method.options)
     for check in CHECKS:
         if check is not energies_are_smooth or curved:
-            problem = _problem(check, "", network)
+            problem = _problem(check, "", (network,))
             if problem is not None:
                 return problem
     return None
 
 
-def _results(
-    plugin: str, checks: Sequence[Callable[..., None]], module: str, *arguments: object
-) -> Iterator[CheckResult]:
+def complaint(kind: str, plugin: Plugin, dataset: Dataset) -> str | None:
+    """Try a plug-in as runs will use it: the first problem, or None.
+
+    Args:
+        kind: ``dataset``; ``metric``, which is made for the dataset; or ``method``, whose loss is
+            evaluated with the options of the plug-in.
+        plugin: What is tried.
+        dataset: The dataset, itself what is tried if ``kind`` says so.
+    """
+    from ..datasets.testing import Expected, sampling
+    from ..methods.testing import objectives
+
+    checks: Sequence[Callable[..., object]]
+    arguments: tuple[object, ...]
+    if kind == "dataset":
+        checks = sampling.samples_any_number, sampling.sampling_uses_its_generator_alone
+        module, arguments = type(dataset).__module__, (dataset, Expected())
+    elif kind == "metric":
+        metric = metrics.get(plugin.name)
+        truth = dataset.sample(100, torch.Generator().manual_seed(0))
+        checks, module, arguments = [metric], metric.__module__, (dataset, truth)
+    else:
+        objective = methods.get(plugin.name)
+        checks, module = objectives.USABLE, objective.__module__
+        arguments = objective, plugin.options
+    problems = (_problem(check, module, arguments) for check in checks)
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _results(plugin: _Checked, dim: int | None, skip: Collection[str]) -> Iterator[CheckResult]:
     """Run each check and yield its result."""
     from ..datasets.testing.conformance import property_of
 
-    for check in checks:
-        yield CheckResult(plugin, property_of(check), _problem(check, module, *arguments))
+    for check in plugin.checks:
+        if check.__name__ in skip:
+            continue
+        run = partial(check, dim=dim) if dim and "dim" in signature(check).parameters else check
+        problem = _problem(run, plugin.module, plugin.arguments)
+        yield CheckResult(plugin.title, property_of(check), problem, check.__name__)
 
 
-def _problem(check: Callable[..., None], module: str, *arguments: object) -> str | None:
+def _problem(
+    check: Callable[..., object], module: str, arguments: tuple[object, ...]
+) -> str | None:
     """What a check finds wrong, or None; ``module`` is the plug-in's."""
     from ..datasets.testing.conformance import CheckFailedError
     from .process import one_thread
@@ -134,16 +216,8 @@ def _problem(check: Callable[..., None], module: str, *arguments: object) -> str
             check(*arguments)
     except SkipTest:
         return None
-    except CheckFailedError as error:
+    except (CheckFailedError, UsageError) as error:
         return str(error)
-    except Exception as error:
-        return _raised(error, module)
+    except (Exception, SystemExit) as error:
+        return told(error, module)
     return None
-
-
-def _raised(error: Exception, module: str) -> str:
-    """What an exception says, and the line of the plug-in that it came by."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-    where = f"line {lines[-1]}: " if lines else ""
-    return f"{where}{first_line(error)}"

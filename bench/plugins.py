@@ -9,7 +9,6 @@ import importlib.util
 import linecache
 import re
 import sys
-import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from itertools import accumulate
@@ -20,7 +19,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, field_validator
 
 from ..datasets import datasets
-from ..datasets.errors import UsageError
+from ..datasets.errors import UsageError, told
 from ..datasets.registry import Registry
 from ..methods import methods, references, samplers
 from .metrics import metrics
@@ -101,10 +100,14 @@ def activate(plugins: Iterable[PluginSource]) -> None:
         UsageError: A module cannot be imported, or a file fails; the message names the line.
     """
     for plugin in plugins:
-        if isinstance(plugin, PluginFile):
-            _execute(plugin)
-        else:
-            _import(plugin)
+        # Imported on first use: it loads torch, as a plug-in does.
+        from ..datasets.steady import neutral
+
+        with neutral():
+            if isinstance(plugin, PluginFile):
+                _execute(plugin)
+            else:
+                _import(plugin)
 
 
 def permit(modules: Iterable[str]) -> None:
@@ -120,8 +123,8 @@ def _import(name: str) -> ModuleType:
         return sys.modules[name]
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
-    except Exception as error:
-        why = error if isinstance(error, ImportError) else first_line(error)
+    except (Exception, SystemExit) as error:
+        why = error if isinstance(error, ImportError) else told(error, name)
         raise _not_importable(name, why) from error
 
 
@@ -216,8 +219,8 @@ def _execute(plugin: PluginFile) -> None:
         exec(code, module.__dict__)  # noqa: S102 (the user asks for this code)
     except UsageError as error:
         raise UsageError(f"{plugin.file}: {error}") from error
-    except Exception as error:
-        raise UsageError(f"{plugin.file}{_line(error, shown)}: {first_line(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(told(error, name)) from error
     _active[stem] = name
 
 
@@ -255,14 +258,3 @@ def registered_by(plugin: PluginFile) -> list[tuple[str, str]]:
         for name in registry.names()
         if name not in registry.builtin and registry.get(name).__module__ == module
     ]
-
-
-def _line(error: Exception, shown: str) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == shown]
-    return f" line {lines[-1]}" if lines else ""
-
-
-def first_line(error: Exception) -> str:
-    """Describe an exception by its type and the first line of its message."""
-    return f"{type(error).__name__}: {error}".split("\n")[0]

@@ -21,7 +21,11 @@ SPLIT_SAMPLER = "grid"
 """Name of the sampler that has no error of its own, for models of the plane with an energy."""
 
 State = Literal["ok", "diverged", "failed", "timeout"]
-Option = bool | int | float | str
+Scalar = bool | int | float | str
+List = tuple[Scalar | tuple[Scalar, ...], ...]
+Option = Scalar | List | None
+"""Value of an option: a list of a dataset or sampler, None of a method that chooses it."""
+
 Device = Literal["cpu", "cuda"]
 
 
@@ -72,7 +76,7 @@ class NetworkSpec(Frozen):
     activation: Literal["swish", "softplus"] = "swish"
     base: Literal["none", "gaussian"] = "none"
     module: str | None = None
-    options: dict[str, Option] = {}
+    options: dict[str, Scalar] = {}
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> Self:
@@ -278,3 +282,45 @@ class RunResult(Frozen):
             **self.metrics,
             **self.compute,
         }
+
+
+COMPUTE_COLUMNS = (
+    "train_evaluations",
+    "sample_evaluations",
+    "train_seconds",
+    "sample_seconds",
+    "score_seconds",
+)
+COLUMNS = {
+    "phase": "`reference`, `search` or `confirm`.",
+    "method": "Label of the method, or of the reference: truth, exact, untrained, ...",
+    "dataset": "Label of the dataset.",
+    "sampler": "Label of the sampler; `iid` for the truth itself.",
+    "restart": "Number of the restart, in studies of several; 0 for references.",
+    "trial": "Number of the configuration in its search; empty for references.",
+    "replicate": "Number of the seed; in a search 0 is the trial and others repeat it.",
+    "state": "`ok`, `diverged`, `failed` or `timeout`.",
+    "failure": "Stage, step and reason; empty for `ok`.",
+    "key": "Names the run: equal keys are equal settings, seeds and code, so equal numbers.",
+    "METRIC": "One per metric of `evaluation.metrics`; empty for runs that failed.",
+    "split.METRIC": "The same on exact points of the model, with `reference.split`.",
+    "params.NAME": "Hyperparameters, the learning rate too; empty where the method has none such.",
+    "train_evaluations": "Points pushed through the network in training.",
+    "sample_evaluations": "Points pushed through the network in sampling.",
+    "train_seconds": "Time of training; of runs trained side by side each has its share.",
+    "sample_seconds": "Time of sampling.",
+    "score_seconds": "Time of scoring.",
+    "OTHER": "Further numbers of samplers, such as `acceptance` of `mala`.",
+    "environment": "Name of the machine and packages, told in `environment.json`.",
+    "spec": "Everything that determines the run, as JSON.",
+}
+"""Columns of the results table, with their meanings; capitals stand for names."""
+
+
+def check_metric(name: str) -> None:
+    """Raise ``UsageError`` if a metric is called like another column of the results."""
+    if "." in name or name == "acceptance" or (name in COLUMNS and name.islower()):
+        raise UsageError(
+            f"the metric {name!r} is called like a column of the results: register it by another "
+            "name, of letters, digits and _"
+        )

@@ -1,18 +1,16 @@
 """The truth samples that runs are scored on: validation for the search, test for the rest."""
 
 import functools
-import json
 from collections.abc import Iterable
 from typing import Literal
 
 from torch import Tensor
 
-from ..datasets import get_dataset
 from ..datasets.base import Dataset
-from .from_spec import identity
+from .from_spec import dataset_of, identity
 from .metrics import metrics
 from .metrics.base import Measure, Model, Subject
-from .spec import Plugin, RunSpec
+from .spec import RunSpec
 from .streams import generator
 
 Split = Literal["validation", "test"]
@@ -54,8 +52,8 @@ class Judge:
 def judge_of(spec: RunSpec) -> Judge:
     """Return the judge of a run, the same for all runs of a study on one dataset and split."""
     return _judge(
-        spec.dataset.name,
-        json.dumps(spec.dataset.options, sort_keys=True),
+        dataset_of(spec),
+        identity(spec.dataset),
         spec.seed,
         split_of(spec),
         spec.evaluation.samples,
@@ -65,8 +63,6 @@ def judge_of(spec: RunSpec) -> Judge:
 
 @functools.lru_cache(maxsize=32)
 def _judge(
-    name: str, options: str, seed: int, split: Split, n: int, names: tuple[str, ...]
+    dataset: Dataset, plugin: str, seed: int, split: Split, n: int, names: tuple[str, ...]
 ) -> Judge:
-    dataset = get_dataset(name, **json.loads(options))
-    plugin = identity(Plugin(name=name, options=json.loads(options)))
     return Judge(dataset, dataset.sample(n, generator(seed, split, plugin, "truth")), names)

@@ -1,9 +1,10 @@
 """Arrays that follow from a dataset and are slow to compute: computed once, then read from disk.
 
 A file's name is a hash of everything that its arrays depend on: the dataset with its parameters,
-the name and details of the value, the source of the code, and the machine's arithmetic. A file
-therefore never becomes stale: what is read is bitwise identical to what would be computed. Files
-hold nothing but arrays; a damaged file counts as absent. The folder may be deleted at any time.
+the name and details of the value, the source of the code, and the machine's arithmetic; of a
+plug-in's dataset also points that it draws, since its code may read data from elsewhere. What is
+read is bitwise identical to what would be computed. Files hold nothing but arrays; a damaged file
+counts as absent. The folder may be deleted at any time.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import platformdirs
@@ -37,7 +39,19 @@ MAX_BYTES = 1 << 30
 """Size limit of the folder; the least recently used files are deleted first."""
 
 _PACKAGE = __name__.split(".")[0]
+_SEED = 20_261_126
 _SUFFIX = ".safetensors"
+
+
+@runtime_checkable
+class Drawable(Protocol):
+    """What a fingerprint of a dataset needs; see ``Dataset``."""
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw points, shape (n, d)."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Compute log densities at x, shape (n,)."""
 
 
 def cached(
@@ -65,6 +79,21 @@ def cached(
     return arrays
 
 
+def drawn(dataset: "Drawable", points: int = 4096) -> str:
+    """Fingerprint of points that a dataset draws and of some log densities, in single precision.
+
+    It shows data that a plug-in reads from a file or a variable of another module. The last bits
+    of double precision, which depend on the machine, do not show.
+    """
+    with steady():
+        try:
+            x = dataset.sample(points, torch.Generator().manual_seed(_SEED))
+            values = torch.cat([x.flatten(), dataset.log_prob(x[:64])]).float()
+            return hashlib.sha256(values.numpy().tobytes()).hexdigest()
+        except Exception as error:
+            return type(error).__name__
+
+
 def folder() -> Path | None:
     """Return the folder of the files; None if the cache is turned off."""
     given = os.environ.get(VARIABLE)
@@ -81,6 +110,8 @@ def _path(name: str, dataset: object, details: tuple[float, ...], maker: str) ->
     try:
         code = _code(maker, tuple(base.__module__ for base in type(dataset).__mro__[:-1]))
         identity = [name, *map(repr, details), code, _machine(), *_content(dataset)]
+        if isinstance(dataset, Drawable) and not _is_own(type(dataset).__module__):
+            identity.append(drawn(dataset))
     except _UnhashableError:
         return None
     return home / (hashlib.sha256(json.dumps(identity).encode()).hexdigest() + _SUFFIX)
@@ -119,7 +150,7 @@ def _code(maker: str, modules: tuple[str, ...]) -> str:
     for path in sorted({*_beside(__name__), *_beside(maker)}):
         digest.update(path.read_bytes())
     for module in modules:
-        if module.split(".")[0] in (_PACKAGE, "abc"):
+        if _is_own(module):
             continue
         # A module of another package may depend on further files; carried code is self-contained.
         source = getattr(sys.modules.get(module), "__source__", None)
@@ -127,6 +158,10 @@ def _code(maker: str, modules: tuple[str, ...]) -> str:
             raise _UnhashableError
         digest.update(source.encode())
     return digest.hexdigest()
+
+
+def _is_own(module: str) -> bool:
+    return module.split(".")[0] in (_PACKAGE, "abc")
 
 
 def _beside(module: str) -> list[Path]:

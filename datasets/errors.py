@@ -1,8 +1,11 @@
 """The one error caused by user input; any other exception is a bug."""
 
 import difflib
+import sys
+import traceback
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UsageError(ValueError):
@@ -42,3 +45,26 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(name.lower(), valid, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UsageError(f"unknown {kind} {name!r}: {hint}(known: {', '.join(valid)})")
+
+
+def first_line(error: BaseException) -> str:
+    """Describe an exception by its type and the first line of its message."""
+    return f"{type(error).__name__}: {error}".split("\n")[0]
+
+
+def told(error: BaseException, module: str) -> str:
+    """Describe an exception for the author of a plug-in: file and line, type and message.
+
+    Args:
+        error: The exception.
+        module: Module of the plug-in; the last of its lines that the exception came by is named.
+    """
+    file = getattr(sys.modules.get(module), "__file__", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    # A module whose import failed is no longer there: the exception comes from its last line.
+    own = [frame for frame in frames if file in (None, frame.filename)]
+    where = ""
+    if own:
+        # The file of a plug-in that a study carries is called <mine.py>.
+        where = f"{Path(own[-1].filename).name.strip('<>')} line {own[-1].lineno}: "
+    return where + first_line(error)

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import catalogue
 
-from .errors import UsageError, unknown
+from .errors import UsageError, told, unknown
 
 T = TypeVar("T")
 
@@ -125,6 +125,7 @@ def options_of(plugin: Callable[..., Any], kind: str, name: str, options: dict[s
 
     Raises:
         UsageError: An option is unknown to the plug-in or has an impossible value.
+        ValueError: A built-in plug-in refuses a value.
     """
     accepted = [
         key
@@ -136,8 +137,15 @@ def options_of(plugin: Callable[..., Any], kind: str, name: str, options: dict[s
             if not accepted:
                 raise UsageError(f"{kind} {name!r} has no options: remove {option!r}")
             raise unknown(f"option of the {kind} {name!r} called", option, accepted)
+    module = getattr(plugin, "__module__", "")
+    built_in = module.split(".")[0] == __name__.split(".")[0]
     try:
         return plugin(**options)
-    except TypeError as error:
-        given = ", ".join(f"{key}={value!r}" for key, value in options.items())
-        raise UsageError(f"{kind} {name!r} cannot be made with {given}: {error}") from error
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as error:
+        if built_in and not isinstance(error, TypeError):
+            raise
+        given = ", ".join(f"{key}={value!r}" for key, value in options.items()) or "its defaults"
+        why = error if built_in else told(error, module)
+        raise UsageError(f"{kind} {name!r} cannot be made with {given}: {why}") from error

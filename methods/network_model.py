@@ -81,6 +81,10 @@ class NetworkModel(Model):
 
     def energies(self, x: Tensor) -> Tensor:
         """Compute ``energy`` of a network that has one, shape (K, B)."""
+        if not self.has_energy:
+            raise ValueError(
+                "a score network has no energy: let `unfit` return a reason unless setting.energy"
+            )
         return self._jet(x, None, "energy")[0]
 
     def energy_and_score(self, x: Tensor) -> tuple[Tensor | None, Tensor]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..datasets.errors import UsageError
 from ..studies.specs.spec import StudySpec
+from .session import undisturbed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +69,7 @@ class Study:
             self._loaded = current, load(self.directory)
         return self._loaded[1]
 
+    @undisturbed
     def plot(self, name: str = "overview", width: float | None = None) -> "Figure":
         """Draw a figure of the report: ``overview``, ``budget-DATASET``, ``training-DATASET``, ...
 
@@ -101,18 +103,21 @@ class Study:
         """All runs so far, failed ones included, one row each."""
         return self.source.results.copy()
 
+    @undisturbed
     def leaderboard(self) -> "pd.DataFrame":
         """Rank the methods on their confirmed runs, with intervals, best first."""
         from .ranking.leaderboard import board_frame
 
         return board_frame(self.source.evidence)
 
+    @undisturbed
     def cells(self) -> "pd.DataFrame":
         """Return confirmed mean, interval, floor and oracle of each method on each dataset."""
         from .ranking.leaderboard import cell_frame
 
         return cell_frame(self.source.evidence)
 
+    @undisturbed
     def verdict(self) -> str:
         """Say which method is best, by how much and with what certainty."""
         from .ranking.verdict import verdict
@@ -125,6 +130,7 @@ class Study:
 
         return status(self.directory)
 
+    @undisturbed
     def report(self) -> Path:
         """Write ``report.html``, ``report.md`` and ``leaderboard.csv``; return the page's path."""
         from .write import write_report
@@ -168,6 +174,7 @@ class Study:
         return replay(self.directory, method, dataset, sampler, rows=rows, workers=workers)
 
 
+@undisturbed
 def run(
     study: str | Path | StudySpec,
     out: str | Path | None = None,
@@ -204,15 +211,11 @@ def run(
         UsageError: The study is invalid or does not match its run directory.
     """
     from ..studies.execution.where import Where
-    from ..studies.specs.load import load_study
     from ..studies.study import run as run_study
 
-    if isinstance(study, StudySpec):
-        if overrides:
-            raise UsageError("overrides go with the name or path of a study, not with a StudySpec")
-        spec = study
-    else:
-        spec = load_study(study, overrides)
+    if isinstance(study, StudySpec) and overrides:
+        raise UsageError("overrides go with the name or path of a study, not with a StudySpec")
+    spec = study if isinstance(study, StudySpec) else load_study(study, overrides)
     directory = Path(out) if out is not None else Path("runs") / spec.name
     workers = cores() if workers is None else workers
     where = Where(backend, scheduler)
@@ -262,6 +265,7 @@ def _look(study: Study, spec: StudySpec, seconds: float) -> tuple[str, bool]:
     return f"{sentence}; the next look is at {further[0]} restarts, in about {cost}", False
 
 
+@undisturbed
 def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> StudySpec:
     """Read and check a study file or packaged study; nothing is run."""
     from ..studies.specs.load import load_study as load
@@ -342,6 +346,5 @@ def export(directory: str | Path, out: str | Path | None = None) -> Path:
 
 def cores() -> int:
     """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    own = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if own else os.cpu_count() or 1

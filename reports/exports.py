@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ..bench.spec import COLUMNS as RESULTS
 from ..datasets.errors import UsageError, unknown
-from ..studies.results import COLUMNS as RESULTS
 from ..studies.results import to_csv
 from .pages.tables import ShownTable, exactly, table, to_json, to_latex, to_markdown
 from .ranking import budget

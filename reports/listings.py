@@ -50,7 +50,7 @@ def check_view(results: "Iterable[CheckResult]") -> RenderableType:
         shown.add_column(no_wrap=True, min_width=7)
         shown.add_column()
         passed = total = 0
-        for _, check, problem in group:
+        for _, check, problem, name in group:
             total += 1
             if problem is None:
                 passed += 1
@@ -58,5 +58,6 @@ def check_view(results: "Iterable[CheckResult]") -> RenderableType:
             else:
                 shown.add_row(Text("  wrong", style="bold red"), Text(check.replace("`", "")))
                 shown.add_row("", Text(problem.replace("`", ""), style="bold"))
+                shown.add_row("", Text(f"to leave it out: --skip {name}", style="dim"))
         parts += [Text(f"{plugin}: {passed} of {total} checks passed", style="bold"), shown]
     return Group(*parts)

@@ -147,8 +147,9 @@ def _together(half: float, *values: float) -> list[str]:
     ``half`` has two significant digits from 0.010 to 0.035, and one from 0.04 to 0.09.
     """
     largest = max(abs(value) for value in values)
-    if half <= 0:
-        return [number(value) for value in values]
+    # A half-width of a few last digits is rounding, and would show all digits of the value.
+    if half <= 1e-9 * largest:
+        return [number(float(f"{value:.9g}")) for value in values]
     if largest < 1e-4 or largest >= 1e6:
         power = math.floor(math.log10(largest)) if largest else 0
         decimals = max(0, power + _decimals(half))

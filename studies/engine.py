@@ -5,13 +5,14 @@ the command line starts without torch, and studies can be tested with runs that 
 """
 
 import inspect
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..bench.plugins import PluginSource, activate, permit, registries
 from ..bench.spec import Device, NetworkSpec, Option, Plugin, RunSpec
-from ..datasets.errors import UsageError
+from ..datasets.errors import UsageError, told
 from ..datasets.registry import options_of
 from .trust import require_trust, untrusted
 
@@ -56,10 +57,22 @@ class Engine:
         return registries()[kind].names()
 
     def space(self, method: str, trial: "BaseTrial") -> dict[str, Option]:
-        """Return the method's hyperparameters as it suggests them to ``trial``."""
+        """Return the method's hyperparameters as it suggests them to ``trial``.
+
+        Raises:
+            UsageError: The method fails; the message names its file and line.
+        """
         from ..methods import methods
 
-        return methods.get(method)().space(trial)
+        with _blaming(methods.get(method)):
+            suggested: object = methods.get(method)().space(trial)
+        if not isinstance(suggested, dict):
+            kind = type(suggested).__name__
+            raise UsageError(
+                f"`space` returned {kind}: return the suggestions by name, "
+                'as {"sigma": trial.suggest_float("sigma", 0.1, 1)}'
+            )
+        return suggested
 
     def options(self, kind: str, name: str) -> Mapping[str, inspect.Parameter]:
         """Return the options of a dataset, sampler or reference, with their defaults."""
@@ -94,14 +107,36 @@ class Engine:
         from ..methods.setting import Setting
 
         learner = methods.get(method.name)
-        setting = Setting(
-            dataset=self.make("dataset", dataset),
-            energy=network.kind == "energy",
-            levels=learner.conditional,
-            target=learner().target(method.options),
-        )
-        reason: str | None = registries()[kind].get(name).unfit(setting)
+        with _blaming(learner):
+            setting = Setting(
+                dataset=self.make("dataset", dataset),
+                energy=network.kind == "energy",
+                levels=learner.conditional,
+                target=learner().target(method.options),
+            )
+        judged = registries()[kind].get(name)
+        with _blaming(judged):
+            reason: str | None = judged.unfit(setting)
         return reason
+
+    def diagnostic(self, metric: str) -> bool:
+        """Whether a metric misses an important kind of error, so that it should not rank."""
+        known = registries()["metric"]
+        return metric in known.names() and bool(getattr(known.get(metric), "diagnostic", False))
+
+    def complaint(self, kind: str, plugin: Plugin, dataset: Plugin) -> str | None:
+        """Try a plug-in that a study uses on a dataset: say what is wrong with it; None if nothing.
+
+        Args:
+            kind: ``dataset`` or ``metric``, where built-in ones are not tried, or ``method``.
+            plugin: What is tried, with its options.
+            dataset: The dataset.
+        """
+        if kind != "method" and plugin.name in registries()[kind].builtin:
+            return None
+        from ..bench.plugin_check import complaint
+
+        return complaint(kind, plugin, self.make("dataset", dataset))
 
     def network_complaint(
         self, network: NetworkSpec, dataset: Plugin, method: Plugin
@@ -195,6 +230,17 @@ class Engine:
     def environment(self) -> tuple[str, dict[str, object]]:
         """Return the identity and description of the machine and software of this process."""
         return _environment()
+
+
+@contextmanager
+def _blaming(plugin: object) -> Iterator[None]:
+    """Turn an exception of a plug-in into a ``UsageError`` that names its file and line."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(told(error, getattr(plugin, "__module__", ""))) from error
 
 
 @cache

@@ -289,7 +289,7 @@ def _compare_files(
             """Only the files matter here; samples are compared below."""
         if not ranked or not all(row.slot in same for row in ranked):
             continue
-        files.assemble(cell, ranked, plan.engine.extent(ranked[0].run.dataset))
+        files.assemble(cell, ranked, plan.engine.view(ranked[0].run.dataset))
         for old, new in zip(stored.finals(cell), files.finals(cell), strict=True):
             if old.exists() and old.read_bytes() != new.read_bytes():
                 place = f"{old.parent.name}/{old.name}"

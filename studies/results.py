@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import pandas as pd
 
+from ..bench.spec import COMPUTE_COLUMNS
 from ..datasets.errors import UsageError, visible
 from .cell import Slot
 from .engine import Engine
@@ -19,37 +20,6 @@ from .rundir.read import read_rows, read_study
 from .rundir.rows import Row
 from .specs.open import value_in
 
-_COMPUTE = (
-    "train_evaluations",
-    "sample_evaluations",
-    "train_seconds",
-    "sample_seconds",
-    "score_seconds",
-)
-COLUMNS = {
-    "phase": "`reference`, `search` or `confirm`.",
-    "method": "Label of the method, or of the reference: truth, exact, untrained, ...",
-    "dataset": "Label of the dataset.",
-    "sampler": "Label of the sampler; `iid` for the truth itself.",
-    "restart": "Number of the restart, in studies of several; 0 for references.",
-    "trial": "Number of the configuration in its search; empty for references.",
-    "replicate": "Number of the seed; in a search 0 is the trial and others repeat it.",
-    "state": "`ok`, `diverged`, `failed` or `timeout`.",
-    "failure": "Stage, step and reason; empty for `ok`.",
-    "key": "Names the run: equal keys are equal settings, seeds and code, so equal numbers.",
-    "METRIC": "One per metric of `evaluation.metrics`; empty for runs that failed.",
-    "split.METRIC": "The same on exact points of the model, with `reference.split`.",
-    "params.NAME": "Hyperparameters, the learning rate too; empty where the method has none such.",
-    "train_evaluations": "Points pushed through the network in training.",
-    "sample_evaluations": "Points pushed through the network in sampling.",
-    "train_seconds": "Time of training; of runs trained side by side each has its share.",
-    "sample_seconds": "Time of sampling.",
-    "score_seconds": "Time of scoring.",
-    "OTHER": "Further numbers of samplers, such as `acceptance` of `mala`.",
-    "environment": "Name of the machine and packages, told in `environment.json`.",
-    "spec": "Everything that determines the run, as JSON.",
-}
-"""Columns of the results table, with their meanings; capitals stand for names."""
 _PHASES = ("reference", "search", "confirm")
 
 
@@ -116,7 +86,7 @@ def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
     records = [_record(row, plan.template(row.slot.cell).places) for row in ordered]
     metrics = _columns(plan.study.evaluation.metrics, (row.result.metrics for row in ordered))
     params = sorted({key for record in records for key in record if key.startswith("params.")})
-    compute = _columns(_COMPUTE, (row.result.compute for row in ordered))
+    compute = _columns(COMPUTE_COLUMNS, (row.result.compute for row in ordered))
     restart = ["restart"] if plan.study.search.restarts > 1 else []
     columns = [
         "phase", "method", "dataset", "sampler", *restart, "trial", "replicate", "state", "failure",

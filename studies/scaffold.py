@@ -1,6 +1,8 @@
 """Create files for a new method, dataset or network: the plug-in, a test and a study."""
 
+import builtins
 import importlib.util
+import keyword
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -8,8 +10,9 @@ from typing import Literal
 
 from ..datasets import datasets
 from ..datasets.errors import UsageError
-from ..methods import methods
+from ..methods import methods, references
 from .rundir.files import refusing
+from .specs.spec import TRUTH
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -29,8 +32,12 @@ def scaffold(
             f"{name!r} cannot be the name of a Python file: use small letters, digits and _, "
             "starting with a letter"
         )
-    taken = {"method": methods.builtin, "dataset": datasets.builtin}.get(kind, {})
-    if name in taken:
+    for word in (name, title_of(name)):
+        if keyword.iskeyword(word) or keyword.issoftkeyword(word) or hasattr(builtins, word):
+            raise UsageError(f"{word!r} is a word of Python: choose another name")
+    # Labels of methods and of reference rows stand in one column.
+    taken = {"method": {*methods.builtin, *references.builtin, TRUTH}, "dataset": datasets.builtin}
+    if name in taken.get(kind, ()):
         raise UsageError(f"a {kind} {name!r} exists already: choose another name")
     folder = folder or Path()
     paths = [folder / f"{name}.py", folder / f"test_{name}.py", folder / f"{name}.toml"]

@@ -25,7 +25,7 @@ def require(condition: object, problem: str) -> None:
         raise CheckFailedError(problem)
 
 
-def property_of(check: Check) -> str:
+def property_of(check: Callable[..., object]) -> str:
     """Return the property that a check tests, as a sentence without its full stop."""
     return (check.__doc__ or "").split("\n")[0].rstrip(".")
 

@@ -6,9 +6,16 @@ from random import getstate
 import numpy as np
 import torch
 
+from ...datasets import get_dataset
+from ...datasets.base import Dataset
 from ...datasets.testing.conformance import seeded
 from ..objectives.base import Options, ScoreMatching, Suggested
 from ..random import MemberRandom
+
+
+def plain_dataset(dim: int = 2) -> Dataset:
+    """Make a dataset that every plug-in should be able to handle."""
+    return get_dataset("8gaussians") if dim == 2 else get_dataset("gaussian_ring", dim=dim)
 
 
 def streams(

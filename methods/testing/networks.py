@@ -1,6 +1,8 @@
 """Checks of networks: any ``torch.nn.Module`` that is to be trained here."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -34,7 +36,8 @@ def output_has_the_right_shape(network: ModuleNetwork) -> None:
         level = ", the last column the noise level" if network.conditional else ""
         raise CheckFailedError(
             f"it fails on points of shape ({_POINTS}, {columns}){level}: {_first_line(error)}; "
-            "take `inputs` and `outputs` in __init__ to receive the numbers of columns"
+            "take `inputs` and `outputs` in __init__ to receive the numbers of columns, or check "
+            "it in the dimension that it is for, with --dim"
         ) from error
 
 
@@ -99,14 +102,9 @@ def scores_reach_the_parameters(network: ModuleNetwork) -> None:
     """The score is finite, and its gradient reaches the parameters."""
     theta = network.init([seeded(0)]).requires_grad_()
     x = _points(network).unsqueeze(0)
-    try:
+    with _differentiating():
         (_, score, _, _), _ = DoubleBackward(network, theta).jet(x, None, ("score",), training=True)
         (gradient,) = torch.autograd.grad(score.square().mean(), theta)
-    except RuntimeError as error:
-        raise CheckFailedError(
-            f"its output cannot be differentiated ({_first_line(error)}): leave out .detach(), "
-            ".data, .item(), torch.no_grad() and round trips through NumPy"
-        ) from error
     require(
         score.isfinite().all() and gradient.isfinite().all(),
         "its score or the gradient of the score is not finite: look for a square root, a logarithm "
@@ -127,10 +125,11 @@ def members_do_not_affect_each_other(network: ModuleNetwork) -> None:
         jet = DoubleBackward(network, rows).jet(x[members], None, ("score",), training=True)
         return torch.autograd.grad(jet[0][1].square().sum(), rows)[0]
 
-    together = gradient([0, 1, 2])
+    with _differentiating():
+        together, alone = gradient([0, 1, 2]), [gradient([k])[0] for k in range(3)]
     for k in range(3):
         require(
-            torch.equal(together[k], gradient([k])[0]),
+            torch.equal(together[k], alone[k]),
             "the gradient of a member depends on the other members: it stores something between "
             "calls",
         )
@@ -190,8 +189,29 @@ def _is_flat(network: ModuleNetwork) -> bool:
     rng = streams(3, 10)
     x = 2 * rng.normal(64, network.dim + network.conditional)
     v = rng.normal(1, *x.shape[1:])
-    (_, _, _, second), _ = DoubleBackward(network, theta).jet(x, v, ("slices",), training=False)
+    with _differentiating():
+        (_, _, _, second), _ = DoubleBackward(network, theta).jet(x, v, ("slices",), training=False)
     return not bool(second.any())
+
+
+@contextmanager
+def _differentiating() -> Iterator[None]:
+    """Explain errors of autograd."""
+    try:
+        yield
+    except RuntimeError as error:
+        lacking = re.search(r"derivative for '?(?:aten::)?_*(\w+?)(_backward)?'? is", str(error))
+        if lacking is None:
+            raise CheckFailedError(
+                f"its output cannot be differentiated ({_first_line(error)}): leave out .detach(), "
+                ".data, .item(), torch.no_grad() and round trips through NumPy"
+            ) from error
+        raise CheckFailedError(
+            f"torch has no second derivative of {lacking[1]}, and a score that is the gradient of "
+            "an energy is trained by second derivatives: write that step in elementary operations, "
+            "for example (x[:, None] - c).square().sum(-1) for cdist, and softmax(q @ k.mT) @ v "
+            "for attention"
+        ) from error
 
 
 def _output(network: ModuleNetwork, x: Tensor) -> Tensor:
@@ -204,4 +224,4 @@ def _points(network: ModuleNetwork) -> Tensor:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).split("\n")[0]
+    return str(error).split("\n")[0] or type(error).__name__

@@ -4,14 +4,14 @@ Whether a loss is the intended one needs tests of its own: a closed form, a deri
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Literal, NamedTuple
+from unittest import SkipTest
 
 import torch
 from torch import Tensor
 
-from ...datasets import get_dataset
 from ...datasets.base import Dataset
 from ...datasets.testing.conformance import Check, CheckFailedError, require, seeded
 from ..network_model import NetworkModel
@@ -20,7 +20,8 @@ from ..normal_model import NormalModel
 from ..objectives.base import Options, ScoreMatching, Suggested
 from ..random import MemberRandom
 from ..setting import Setting
-from .draws import as_tensors, draw_options, other_generators, streams
+from ..space import survey
+from .draws import as_tensors, draw_options, other_generators, plain_dataset, streams
 
 Objective = type[ScoreMatching]
 Kind = Literal["energy", "score"]
@@ -32,21 +33,22 @@ _SIZES = (32, 50, 7)
 _SPREAD_SEEDS = (0, 4, 7)
 
 
+def space_is_the_same_in_every_call(objective: Objective, _: Options) -> None:
+    """`space` suggests each hyperparameter from one range or list, by a name of its own."""
+    survey(lambda trial: objective().space(trial))
+
+
 def space_and_loss_agree(objective: Objective, _: Options) -> None:
     """`loss` takes by name what `space` suggests."""
     options = draw_options(objective, 1)
-    accepted = {
-        name: parameter
-        for name, parameter in inspect.signature(objective().loss).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    require(
-        "learning_rate" not in options,
-        "`space` suggests 'learning_rate', which the study searches: leave it out",
-    )
+    # Behind the networks, the points and the random numbers.
+    parameters = list(inspect.signature(objective().loss).parameters.values())[3:]
+    named = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    accepted = {parameter.name: parameter for parameter in named}
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     for name in options:
         require(
-            name in accepted,
+            name in accepted or takes_any,
             f"`space` suggests {name!r}, which `loss` does not take: add it behind the `*`",
         )
     for name, parameter in accepted.items():
@@ -57,9 +59,15 @@ def space_and_loss_agree(objective: Objective, _: Options) -> None:
         )
 
 
-def one_number_per_member(objective: Objective, options: Options) -> None:
+def target_is_a_level(objective: Objective, options: Options) -> None:
+    """`target` returns a noise level."""
+    level = objective().target(options)
+    require(level >= 0, f"`target` returned {level!r}, where a noise level >= 0 is right")
+
+
+def one_number_per_member(objective: Objective, options: Options, dim: int = 3) -> None:
     """`loss` returns one finite number per member, in any dimension."""
-    plane, space = get_dataset("8gaussians"), get_dataset("gaussian_ring", dim=3)
+    plane, space = plain_dataset(), plain_dataset(dim)
     cases = [(_MEMBERS, size, plane) for size in _SIZES]
     for members, size, dataset in (*cases, (range(1), 8, plane), (_MEMBERS, 8, space)):
         for kind in _kinds(objective, dataset):
@@ -106,10 +114,10 @@ def randomness_comes_from_rng(objective: Objective, options: Options) -> None:
     )
 
 
-def parameters_are_trained(objective: Objective, options: Options) -> None:
+def parameters_are_trained(objective: Objective, options: Options, dim: int = 2) -> None:
     """The gradient with respect to the network's parameters is finite and not zero."""
-    for kind, size in product(_kinds(objective), _SIZES):
-        result = _evaluate(objective, options, _Batch(_MEMBERS, size, kind))
+    for kind, size in product(_kinds(objective, plain_dataset(dim)), _SIZES):
+        result = _evaluate(objective, options, _Batch(_MEMBERS, size, kind, dim))
         for k, gradient in enumerate(result.gradient()):
             require(
                 gradient.isfinite().all(),
@@ -188,6 +196,7 @@ def true_score_is_best(objective: Objective, options: Options) -> None:
 
 
 CHECKS: tuple[Check, ...] = (
+    space_is_the_same_in_every_call,
     space_and_loss_agree,
     one_number_per_member,
     points_are_left_alone,
@@ -199,6 +208,10 @@ CHECKS: tuple[Check, ...] = (
     true_score_is_best,
 )
 """All checks, each called with the objective and hyperparameters that are fixed, if any."""
+
+
+USABLE: tuple[Check, ...] = (target_is_a_level, one_number_per_member, parameters_are_trained)
+"""Checks that tell whether hyperparameters are possible at all."""
 
 
 class _Batch(NamedTuple):
@@ -250,17 +263,24 @@ def _arguments(objective: Objective, batch: _Batch) -> tuple[NetworkModel, Tenso
 def _options(objective: Objective, options: Options, members: Sequence[int]) -> Suggested:
     """Hyperparameters as ``loss`` takes them; fractions differ between members, as in a search."""
     drawn = [draw_options(objective, k) | dict(options) for k in (0, *members)]
+    first = drawn[0]
+
+    def fraction(own: Options, name: str) -> float:
+        # On another branch, or of another kind, a member has the value of the first draw.
+        value = own.get(name)
+        return value if isinstance(value, float) else float(first[name])
+
     return {
-        name: torch.tensor([own[name] for own in drawn[1:]]).view(-1, 1, 1)
+        name: torch.tensor([fraction(own, name) for own in drawn[1:]]).view(-1, 1, 1)
         if isinstance(value, float)
         else value
-        for name, value in drawn[0].items()
+        for name, value in first.items()
     }
 
 
 def _kinds(objective: Objective, dataset: Dataset | None = None) -> list[Kind]:
     """The kinds of networks that the objective can train on a dataset (default: a plane one)."""
-    dataset = dataset or get_dataset("8gaussians")
+    dataset = dataset or plain_dataset()
     kinds: tuple[Kind, ...] = ("energy", "score")
     return [
         kind
@@ -269,21 +289,38 @@ def _kinds(objective: Objective, dataset: Dataset | None = None) -> list[Kind]:
     ]
 
 
+def _descends(loss: Callable[[int], Tensor], factors: Tensor) -> bool:
+    """Whether gradients are slopes of the loss; those of contrastive divergence are not."""
+    with torch.enable_grad():
+        factors.requires_grad_()
+        value = loss(0)
+        if not value.requires_grad:
+            return True
+        (gradient,) = torch.autograd.grad(value.sum(), factors)
+    slopes = value.detach().diff() / factors.detach().flatten().diff()
+    means = (gradient.flatten()[1:] + gradient.flatten()[:-1]) / 2
+    return bool((slopes - means).norm() <= 0.1 * slopes.norm())
+
+
 def _check_scale(objective: Objective, options: Options) -> None:
+    target_is_a_level(objective, options)
     level = objective().target(options)
-    require(level >= 0, f"`target` returned {level!r}, where a noise level >= 0 is right")
     factors = torch.logspace(-1.3, 1.3, 27, base=2).view(-1, 1, 1)
     spread = 2 * level if level > 0 else 0.25
     model = NormalModel(factors, spread, level, conditional=objective.conditional)
-    members, seeds = len(factors), 2
-    total = torch.zeros(members)
-    for seed in range(seeds):
+    members = len(factors)
+
+    def loss(seed: int) -> Tensor:
         # All members get the same points and noise: only their factors differ.
         x = spread * MemberRandom([seeded(100 + seed)] * members).normal(4096, 2)
         rng = MemberRandom([seeded(200 + seed)] * members)
-        with torch.no_grad():
-            total += objective().loss(model, x, rng, **as_tensors(options, members))  # type: ignore[arg-type]
+        return objective().loss(model, x, rng, **as_tensors(options, members))  # type: ignore[arg-type]
+
+    with torch.no_grad():
+        total = loss(0) + loss(1)
     best = float(factors[int(total.argmin())])
+    if not 0.8 < best < 1.25 and not _descends(loss, factors):
+        raise SkipTest("the value of the loss is not what its gradient descends")
     bound = "at most" if best < 0.5 else "at least" if best > 2 else "about"
     require(
         0.8 < best < 1.25,

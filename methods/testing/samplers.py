@@ -6,14 +6,13 @@ Whether a sampler is right needs tests of its own: a target whose moments are kn
 import torch
 from torch import Tensor
 
-from ...datasets import get_dataset
 from ...datasets.testing.conformance import Check, require, seeded
 from ..model import Model
 from ..network_model import NetworkModel
 from ..networks import MLP
 from ..sampling.base import PLACES, Sampler
 from ..setting import Setting
-from .draws import streams
+from .draws import plain_dataset, streams
 
 
 class Normal(Model):
@@ -23,10 +22,10 @@ class Normal(Model):
         grad_seen: Whether any score was asked for with gradients enabled.
     """
 
-    dim, members = 2, 1
+    members = 1
 
-    def __init__(self, variance: float = 1.0, level: float = 0.0) -> None:
-        self.variance, self.level = variance, level
+    def __init__(self, variance: float = 1.0, level: float = 0.0, dim: int = 2) -> None:
+        self.variance, self.level, self.dim = variance, level, dim
         self.grad_seen = False
 
     def noise(self, sigma: float) -> float:
@@ -43,16 +42,16 @@ class Normal(Model):
         return x.square().sum(-1) / (2 * (self.variance + self.noise(sigma) ** 2))
 
 
-def draws_any_number_without_side_effects(sampler: Sampler) -> None:
+def draws_any_number_without_side_effects(sampler: Sampler, dim: int = 2) -> None:
     """`sample` draws any number of points, without a graph or side effects."""
     for n in (0, 1, 1000, 1001):
-        state, model = torch.get_rng_state(), Normal()
+        state, model = torch.get_rng_state(), Normal(dim=dim)
         samples = sampler.sample(model, n, streams(1))
         points = samples.points
         require(
-            points.shape == (1, n, 2) and points.dtype == torch.float32,
+            points.shape == (1, n, dim) and points.dtype == torch.float32,
             f"`sample` returned shape {tuple(points.shape)}, {points.dtype} for n = {n}: return "
-            f"(1, {n}, 2) in torch.float32",
+            f"(1, {n}, {dim}) in torch.float32",
         )
         require(
             samples.lost.tolist() == [0] and samples.step.tolist() == [-1],
@@ -69,10 +68,10 @@ def draws_any_number_without_side_effects(sampler: Sampler) -> None:
         )
 
 
-def points_do_not_depend_on_how_many_follow(sampler: Sampler) -> None:
+def points_do_not_depend_on_how_many_follow(sampler: Sampler, dim: int = 2) -> None:
     """Points of full chunks do not depend on how many points follow."""
-    few = sampler.sample(Normal(), 2500, streams(1)).points
-    many = sampler.sample(Normal(), 3000, streams(1)).points
+    few = sampler.sample(Normal(dim=dim), 2500, streams(1)).points
+    many = sampler.sample(Normal(dim=dim), 3000, streams(1)).points
     require(
         torch.equal(few[:, :2000], many[:, :2000]),
         "the first 2000 of 2500 and of 3000 points differ: draw in chunks, as `collect` does",
@@ -82,15 +81,15 @@ def points_do_not_depend_on_how_many_follow(sampler: Sampler) -> None:
     )
 
 
-def paths_end_at_the_samples(sampler: Sampler) -> None:
+def paths_end_at_the_samples(sampler: Sampler, dim: int = 2) -> None:
     """`paths`, where there are any, end at the samples."""
-    model = Normal()
+    model = Normal(dim=dim)
     paths = sampler.paths(model, 5, streams(1))
     if paths is None:
         return
     require(
-        paths.ndim == 4 and paths.shape[0] == 1 and paths.shape[2:] == (5, 2),
-        f"`paths` returned shape {tuple(paths.shape)} for 5 chains: return (1, places, 5, 2)",
+        paths.ndim == 4 and paths.shape[0] == 1 and paths.shape[2:] == (5, dim),
+        f"`paths` returned shape {tuple(paths.shape)} for 5 chains: return (1, places, 5, {dim})",
     )
     require(
         2 <= paths.shape[1] <= PLACES,
@@ -98,7 +97,7 @@ def paths_end_at_the_samples(sampler: Sampler) -> None:
     )
     require(not model.grad_seen, "`paths` builds a graph: run it under torch.no_grad()")
     # Paths end before the noise of the model is removed.
-    samples = sampler.sample(Normal(), 5, streams(1)).points
+    samples = sampler.sample(Normal(dim=dim), 5, streams(1)).points
     require(
         getattr(sampler, "denoise", False) or torch.equal(paths[:, -1], samples),
         "the last places of `paths` are not the points of `sample`: draw the same random numbers "
@@ -110,10 +109,11 @@ def paths_end_at_the_samples(sampler: Sampler) -> None:
     )
 
 
-def members_do_not_affect_each_other(sampler: Sampler) -> None:
+def members_do_not_affect_each_other(sampler: Sampler, dim: int = 2) -> None:
     """The points of a member are bitwise independent of the other members."""
-    one_level = Setting(get_dataset("8gaussians"))
-    mlp = MLP(2, "energy", 32, 2, "swish", conditional=sampler.unfit(one_level) is not None)
+    one_level = Setting(plain_dataset(dim))
+    conditional = sampler.unfit(one_level) is not None
+    mlp = MLP(dim, "energy", 32, 2, "swish", conditional)
     theta = mlp.init([seeded(k) for k in range(3)])
     together = sampler.sample(NetworkModel(mlp, theta, 0.05), 1103, streams(3)).points
     for k in range(3):
@@ -125,9 +125,9 @@ def members_do_not_affect_each_other(sampler: Sampler) -> None:
         )
 
 
-def energies_with_all_levels_are_accepted(sampler: Sampler) -> None:
-    """`unfit` accepts energies that know all noise levels, in the plane."""
-    reason = sampler.unfit(Setting(get_dataset("8gaussians"), energy=True, levels=True))
+def energies_with_all_levels_are_accepted(sampler: Sampler, dim: int = 2) -> None:
+    """`unfit` accepts energies that know all noise levels."""
+    reason = sampler.unfit(Setting(plain_dataset(dim), energy=True, levels=True))
     require(reason is None, f"`unfit` refuses the most capable models ({reason}): return None")
 
 

@@ -1,11 +1,30 @@
-"""The catalogue of everything that has a name: plug-ins, packaged studies and findings."""
+"""Everything that has a name: plug-ins, packaged studies and findings, listed or told apart."""
 
+from collections.abc import Sequence
+from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .. import api
+from .command import refuse_finding
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ...datasets.registry import Registry
+    from ...studies.specs.spec import StudySpec
+
+
+@wraps(api.run)
+def run(study: "str | Path | StudySpec", *arguments: Any, **named: Any) -> api.Study:
+    """Run a study; a finding is refused, and its command named."""
+    return api.run(refuse_finding(study), *arguments, **named)
+
+
+@wraps(api.load_study)
+def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> "StudySpec":
+    """Read a study; a finding is refused, and its command named."""
+    return api.load_study(refuse_finding(name_or_path), overrides)
 
 
 def catalog() -> list[tuple[str, str, str]]:

@@ -1,7 +1,7 @@
 """The command `finding`, which ``__main__`` adds to the others."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -10,6 +10,8 @@ from ...studies.commands import say
 
 commands = typer.Typer()
 
+AnyStudy = TypeVar("AnyStudy")
+
 
 def _complete(incomplete: str) -> list[str]:
     from . import findings
@@ -17,8 +19,8 @@ def _complete(incomplete: str) -> list[str]:
     return [name for name in findings.names() if name.startswith(incomplete)]
 
 
-def refuse_finding(study: str | None) -> str | None:
-    """Pass the name of a study through, unless only a finding has that name.
+def refuse_finding(study: AnyStudy) -> AnyStudy:
+    """Pass a study or its name through, unless only a finding has that name.
 
     Raises:
         UsageError: The name is that of a finding.
@@ -26,7 +28,8 @@ def refuse_finding(study: str | None) -> str | None:
     from ...studies.specs.load import presets
     from . import findings
 
-    if study in findings.names() and study not in presets() and not Path(study).exists():
+    known = isinstance(study, str) and study in findings.names() and study not in presets()
+    if known and not Path(str(study)).exists():
         raise UsageError(f"{study!r} is a finding, not a study: scorebench finding {study}")
     return study
 

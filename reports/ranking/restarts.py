@@ -158,7 +158,8 @@ def _forecast(skew: Array) -> Array:
 
 def favoured(difference: Means) -> Array:
     """Return the factor of critical values of t for the claims that the differences suggest."""
-    return widening(np.where(difference.value < 0, *difference.skew))
+    first, second = difference.skew
+    return widening(np.where(difference.value < 0, first, second))
 
 
 def _t_test(difference: Means) -> Array:

@@ -194,6 +194,7 @@ _CAUSES = {
     "packages.numpy": "NumPy and SciPy",
     "packages.scipy": "NumPy and SciPy",
     "threads": "threads",
+    "settings": "MKL, OpenBLAS or Numba settings",
     "python": "Python",
     "platform": "operating system",
 }

@@ -2,15 +2,21 @@
 
 from collections.abc import Iterator
 
-from ...bench.spec import SPLIT_SAMPLER, Option, Plugin
+from pydantic import ValidationError
+
+from ...bench.spec import SPLIT_SAMPLER, Option, Plugin, TrainingSpec, check_metric
 from ...datasets.errors import UsageError, unknown
+from ...methods.space import LEARNING_RATE, check_distinct, check_setting
 from ..cell import Cell
 from ..engine import Engine
 from ..trust import require_trust
-from .entries import Entry, ends, is_open
-from .open import LEARNING_RATE, Template, resolve
-from .spec import COMPUTE, StudySpec
+from .entries import Choices, Entry, Leaf, ends, is_open, short
+from .open import Template, resolve
+from .spec import COMPUTE, TRUTH, StudySpec
 from .trials import typed
+
+_LONGEST_STEM = 179
+"""Characters of a cell's labels: with a run's key and ``.npz.draft`` a file's name has 255."""
 
 
 def check(study: StudySpec, engine: Engine) -> None:
@@ -52,6 +58,28 @@ def check_names(study: StudySpec, engine: Engine) -> None:
     for name in (study.objective, *study.costs, *study.evaluation.metrics):
         if name not in known and name not in COMPUTE:
             raise unknown("metric", name, known)
+    for name in study.evaluation.metrics:
+        check_metric(name)
+    _check_lengths(study)
+
+
+def _check_lengths(study: StudySpec) -> None:
+    """Raise ``UsageError`` if the labels of a cell are too long for a file name."""
+    methods = [TRUTH, *study.reference.labels, *(entry.label for entry in study.methods)]
+    longest = Cell(
+        max(methods, key=len),
+        max((entry.label for entry in study.datasets), key=len),
+        max((entry.label for entry in study.samplers), key=len),
+        study.search.restarts - 1,
+    )
+    stem = longest.stem
+    if len(stem) > _LONGEST_STEM:
+        label = max(longest.labels, key=len)
+        raise UsageError(
+            f"the label {short(label)} is too long: the labels of a method, a dataset and a "
+            f"sampler name files, and have {len(stem)} characters together, where "
+            f"{_LONGEST_STEM} fit: give a shorter label"
+        )
 
 
 def check_device(study: StudySpec, engine: Engine) -> None:
@@ -77,10 +105,15 @@ def check_options(study: StudySpec, engine: Engine) -> None:
         ("reference", study.reference.methods),
     ):
         for entry in entries:
+            for option in set(engine.options(kind, entry.name)) - {LEARNING_RATE}:
+                check_setting(option)
             plugin = resolve(kind, entry, engine)
             engine.make(kind, plugin)
             for changed in _ends(entry, plugin):
                 engine.make(kind, changed)
+    for table, fields in (("training", study.training), ("network", study.network)):
+        for name, leaf in fields.open_leaves().items():
+            _check_list(f"{table}.{name}", leaf)
     dataset = study.datasets[0].label
     for entry in study.methods:
         for sampler in study.samplers:
@@ -91,16 +124,32 @@ def check_options(study: StudySpec, engine: Engine) -> None:
 def _ends(entry: Entry, plugin: Plugin) -> Iterator[Plugin]:
     """Yield the plug-in at both ends of each range, and with all values of each list."""
     for name, setting in entry.settings.items():
-        if is_open(setting):
-            form = type(plugin.options[name])
+        form = type(plugin.options[name])
+        # An option that is a list itself is not searched.
+        if is_open(setting) and form is not tuple:
+            _check_list(f"{entry.label}.{name}", setting)
             for end in ends(setting):
                 option = typed(f"{entry.label}.{name}", end, form)
                 yield Plugin(name=plugin.name, options={**plugin.options, name: option})
 
 
+def _check_list(name: str, leaf: Leaf) -> None:
+    if isinstance(leaf, Choices):
+        check_distinct(name, leaf.choices)
+
+
 def check_fit(study: StudySpec, engine: Engine) -> None:
     """Raise ``UsageError`` unless each method, sampler and metric suits each dataset."""
+    if engine.diagnostic(study.objective):
+        raise UsageError(
+            f"objective = {study.objective!r} is a diagnostic metric: it misses an important kind "
+            "of error, so it cannot choose or rank; list it in evaluation.metrics instead"
+        )
     for dataset in study.datasets:
+        data = resolve("dataset", dataset, engine)
+        _try(engine, f"dataset {dataset.label!r}", "dataset", data, data)
+        for name in study.evaluation.metrics:
+            _try(engine, f"metric {name!r}", "metric", Plugin(name=name), data)
         for entry in study.methods:
             cell = Cell(entry.label, dataset.label, study.samplers[0].label)
             template = Template(engine, study, cell)
@@ -115,6 +164,12 @@ def check_fit(study: StudySpec, engine: Engine) -> None:
                 reason = engine.unfit(kind, name, run.dataset, run.method, run.network)
                 if reason is not None:
                     raise UsageError(f"{complaint} on {dataset.label!r}: {reason}")
+
+
+def _try(engine: Engine, what: str, kind: str, plugin: Plugin, dataset: Plugin) -> None:
+    complaint = engine.complaint(kind, plugin, dataset)
+    if complaint is not None:
+        raise UsageError(f"{what}: {complaint}")
 
 
 def _uses(study: StudySpec, entry: Entry) -> Iterator[tuple[str, str, str]]:
@@ -133,8 +188,18 @@ def _uses(study: StudySpec, entry: Entry) -> Iterator[tuple[str, str, str]]:
 def _check_method(template: Template, entry: Entry) -> None:
     trials, hyperparameters = template.study.search.trials, template.hyperparameters
     try:
+        beyond = template.survey()
         searched = template.open
-        template.middle()
+        values = template.middle()["method"]
+        for name, outside in beyond.items():
+            for value in outside:
+                plugin = Plugin(name=entry.name, options={**values, name: value})
+                what = f"{name} = {value!r} is outside of its range"
+                _try(template.engine, what, "method", plugin, template.dataset)
+        for name, leaf in entry.settings.items():
+            _check_list(name, leaf)
+        if LEARNING_RATE in entry.settings:
+            _check_rate(entry.settings[LEARNING_RATE])
         grid = template.study.search.sampler == "grid" and trials > 0 and bool(searched)
         size = _grid_size(template) if grid else trials
     except UsageError as error:
@@ -152,6 +217,16 @@ def _check_method(template: Template, entry: Entry) -> None:
             f"search.trials = 0 leaves {', '.join(searched)} of method {entry.label!r} open: "
             f"fix it, for example {_example(entry, searched, hyperparameters)}"
         )
+
+
+def _check_rate(leaf: Leaf) -> None:
+    _check_list(LEARNING_RATE, leaf)
+    for rate in ends(leaf):
+        try:
+            TrainingSpec.model_validate({LEARNING_RATE: rate})
+        except ValidationError as error:
+            should = error.errors()[0]["msg"].removeprefix("Input ")
+            raise UsageError(f"{LEARNING_RATE} = {rate!r}: {should}") from error
 
 
 def _example(entry: Entry, searched: list[str], hyperparameters: dict[str, Option]) -> str:

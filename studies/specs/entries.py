@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from ...bench.spec import Frozen, Option
+from ...bench.spec import Frozen, List, Option, Scalar
 from ...datasets.errors import UsageError, unknown
 
 WORD = re.compile(r"[A-Za-z0-9_]+")
@@ -30,11 +30,13 @@ class Range(Frozen):
         low: Smallest value.
         high: Largest value.
         log: Uniform in the logarithm instead of the value.
+        step: Distance of the values that are tried, from ``low`` on (default: that of the method).
     """
 
     low: float
     high: float
     log: bool = False
+    step: float | None = Field(None, gt=0)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -42,6 +44,8 @@ class Range(Frozen):
             raise UsageError(f"the range from {self.low:g} to {self.high:g} is empty")
         if self.log and self.low <= 0:
             raise UsageError(f"a logarithmic range cannot start at {self.low:g}, only above 0")
+        if self.log and self.step is not None:
+            raise UsageError(f"a logarithmic range has no step: leave out step = {self.step:g}")
         return self
 
 
@@ -49,10 +53,10 @@ class Choices(Frozen):
     """Values that the search picks from.
 
     Attributes:
-        choices: At least one value.
+        choices: At least one value. For an option that is itself a list, its elements.
     """
 
-    choices: Annotated[tuple[Option, ...], BeforeValidator(lambda v: as_tuple(v))]
+    choices: Annotated[List, BeforeValidator(lambda value: as_tuple(value, deep=True))]
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -61,12 +65,12 @@ class Choices(Frozen):
         return self
 
 
-Leaf = Option | Range | Choices
+Leaf = Scalar | List | Range | Choices
 """A leaf of a study: a value is fixed; a range or choices are open, and searched."""
 
 
-def as_tuple(value: object) -> object:
-    """Convert a list to a tuple.
+def as_tuple(value: object, *, deep: bool = False) -> object:
+    """Convert a list to a tuple; ``deep``: the lists in it too.
 
     Raises:
         UsageError: The value is not a list.
@@ -74,11 +78,11 @@ def as_tuple(value: object) -> object:
     if not isinstance(value, list | tuple):
         example = f'["{value}"]' if isinstance(value, str) else "[...]"
         raise UsageError(f"{short(value)} is not a list; a list is written {example}")
-    return tuple(value)
+    return tuple(as_tuple(item) if deep and isinstance(item, list) else item for item in value)
 
 
 def read_leaf(value: object) -> Leaf:
-    """Read a value, ``{low, high, log}``, ``{choices}`` or a list, which is short for choices.
+    """Read a value, ``{low, high, log, step}``, ``{choices}`` or a list, short for choices.
 
     Raises:
         UsageError: It is none of these.
@@ -89,7 +93,7 @@ def read_leaf(value: object) -> Leaf:
         form = Choices if "choices" in value else Range
         wrong = sorted(set(value) - set(form.model_fields))
         if wrong:
-            raise unknown("field of a range", wrong[0], ["low", "high", "log", "choices"])
+            raise unknown("field of a range", wrong[0], ["low", "high", "log", "step", "choices"])
         return form.model_validate(value, strict=True)
     if isinstance(value, list | tuple):
         return Choices.model_validate({"choices": list(value)}, strict=True)
@@ -106,7 +110,7 @@ def read_leaf(value: object) -> Leaf:
 
 def plain(value: Leaf) -> object:
     """Write a leaf in the form that ``read_leaf`` reads."""
-    return value.model_dump(mode="json") if is_open(value) else value
+    return value.model_dump(mode="json", exclude_none=True) if is_open(value) else value
 
 
 def is_open(value: object) -> TypeGuard[Range | Choices]:
@@ -114,12 +118,12 @@ def is_open(value: object) -> TypeGuard[Range | Choices]:
     return isinstance(value, Range | Choices)
 
 
-def ends(value: Leaf) -> tuple[Option, ...]:
+def ends(value: Leaf) -> List:
     """Give the values between which all values of a leaf lie: both ends, or all choices."""
     match value:
         case Range(low=low, high=high):
             return low, high
-        case Choices(choices=choices):
+        case Choices(choices=choices) | (tuple() as choices):
             return choices
         case _:
             return (value,)
@@ -185,7 +189,7 @@ class Entry(Frozen):
         name: Name in the registry.
         label: What it is called in results and file names; the name unless given. Two entries
             with one name need two labels.
-        settings: Options by name: a value, or (methods only) a range or choices to search.
+        settings: Options by name: a value, or (methods and samplers) a range or choices to search.
     """
 
     name: str
@@ -220,6 +224,15 @@ class Entry(Frozen):
     def named(cls, name: str) -> Self:
         """Make the entry that a bare name in a file stands for."""
         return cls(name=name, label=name)
+
+    @property
+    def closed(self) -> Self:
+        """The entry of a plug-in that is not searched: lists are values."""
+        settings = {
+            name: leaf.choices if isinstance(leaf, Choices) else leaf
+            for name, leaf in self.settings.items()
+        }
+        return self.model_copy(update={"settings": settings})
 
     @field_validator("label")
     @classmethod

@@ -7,7 +7,7 @@ has a range or a list instead of a value. Optuna and the tables call it ``traini
 
 import inspect
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from pydantic import ValidationError
@@ -23,16 +23,16 @@ from ...bench.spec import (
     TrainingSpec,
 )
 from ...datasets.errors import UsageError, unknown
+from ...methods.space import LEARNING_RATE, MiddleTrial, branches, survey
 from ..cell import Cell, restart_seed
 from ..engine import Engine
-from .entries import Entry, Leaf, is_open, reason
+from .entries import Choices, Entry, Leaf, is_open, reason
 from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
-from .trials import MiddleTrial, NarrowedTrial, suggest
+from .trials import NarrowedTrial, suggest
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-LEARNING_RATE = "learning_rate"
 BOX = "box"
 """Option of samplers and methods: half the side of a box around the data."""
 
@@ -47,7 +47,6 @@ Values = dict[str, dict[str, Option]]
 """A value for each open place, by table (``method``, ``training``, ...) and name."""
 
 _NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
-_BRANCHES = 256
 
 AnyTable = TypeVar("AnyTable", bound=Frozen)
 
@@ -70,9 +69,15 @@ class Template:
     def __init__(self, engine: Engine, study: StudySpec, cell: Cell) -> None:
         self.study = study
         self.cell = cell
-        self._engine = engine
+        self.engine = engine
         self._method = _entry(study.methods, cell.method)
-        self._sampler = _entry(study.samplers, cell.sampler)
+
+    @cached_property
+    def _sampler(self) -> Entry | None:
+        sampler = _entry(self.study.samplers, self.cell.sampler)
+        if sampler is None or not any(map(is_open, sampler.settings.values())):
+            return sampler
+        return with_lists(sampler, self.engine.options("sampler", sampler.name))
 
     @cached_property
     def places(self) -> dict[str, Place]:
@@ -85,7 +90,7 @@ class Template:
             if field != LEARNING_RATE
         ]
         if self._sampler is not None and any(map(is_open, self._sampler.settings.values())):
-            parameters = self._engine.options("sampler", self._sampler.name).items()
+            parameters = self.engine.options("sampler", self._sampler.name).items()
             defaults = {option: parameter.default for option, parameter in parameters}
             places += [
                 Place("sampler", option, leaf, type(defaults.get(option)))
@@ -124,6 +129,24 @@ class Template:
         suggested, constants = self._explore({})
         return {LEARNING_RATE: 1e-3, **suggested, **constants}
 
+    def survey(self) -> dict[str, list[int | float]]:
+        """Check what the method suggests; see ``methods.space.survey``.
+
+        Returns:
+            Values of the study outside of the method's own ranges, by name.
+        """
+        method = self._method
+        if method is None:
+            return {}
+        trials: list[NarrowedTrial] = []
+
+        def narrow(trial: "BaseTrial") -> "BaseTrial":
+            trials.append(NarrowedTrial(trial, method.settings))
+            return cast("BaseTrial", trials[-1])
+
+        survey(partial(self.engine.space, method.name), narrow)
+        return {name: values for trial in trials for name, values in trial.beyond.items()}
+
     def suggest(self, trial: "BaseTrial") -> Values:
         """Let a trial choose a value for each open place.
 
@@ -137,9 +160,9 @@ class Template:
         if self._method is None:
             return {}
         narrowed = NarrowedTrial(trial, self._method.settings)
-        options = self._engine.space(self._method.name, cast("BaseTrial", narrowed))
+        options = self._space(narrowed)
         if BOX in narrowed.constants:
-            options[BOX] = self._engine.scaled(options[BOX], self.dataset)
+            options[BOX] = self.engine.scaled(options[BOX], self.dataset)
         return options
 
     def suggest_fields(self, trial: "BaseTrial") -> Values:
@@ -165,12 +188,12 @@ class Template:
         """
         study = self.study
         phase: Phase = "reference" if self._method is None else "search"
-        method, dataset, sampler = self._learner(values["method"]), self.dataset, self.sampler
+        dataset, sampler = self.dataset, self.sampler
         try:
             return RunSpec(
                 phase=phase,
                 seed=restart_seed(study.seed, self.cell.restart),
-                method=method,
+                method=self._learner(values["method"]),
                 dataset=dataset,
                 sampler=Plugin(name=sampler.name, options=sampler.options | values["sampler"]),
                 network=_closed(NetworkSpec, study.network, values["network"]),
@@ -185,14 +208,14 @@ class Template:
     def dataset(self) -> Plugin:
         """The dataset with all of its options."""
         entry = next(e for e in self.study.datasets if e.label == self.cell.dataset)
-        return resolve("dataset", entry, self._engine)
+        return resolve("dataset", entry, self.engine)
 
     @cached_property
     def sampler(self) -> Plugin:
         """The sampler with all of its options, open ones at their middle."""
         if self._sampler is None:
             return Plugin(name=IID)
-        return resolve("sampler", self._sampler, self._engine, self.dataset)
+        return resolve("sampler", self._sampler, self.engine, self.dataset)
 
     def evaluation(self, phase: Phase) -> EvaluationSpec:
         """Give the evaluation of the runs of a phase: searches do without what they do not see."""
@@ -204,7 +227,7 @@ class Template:
             checkpoints=given.checkpoints if phase == "confirm" else 0,
             split=self.study.reference.split and not searches,
             also={
-                entry.label: resolve("sampler", entry, self._engine, self.dataset)
+                entry.label: resolve("sampler", entry, self.engine, self.dataset)
                 for entry in entries
             },
         )
@@ -219,28 +242,27 @@ class Template:
     @cached_property
     def _reference(self) -> Plugin:
         entry = next(e for e in self.study.reference.methods if e.label == self.cell.method)
-        return resolve("reference", entry, self._engine)
+        return resolve("reference", entry, self.engine)
 
     def _explore(self, settings: Mapping[str, Leaf]) -> tuple[dict[str, Option], dict[str, Option]]:
         """Collect what is suggested and what is constant, over all branches that choices open."""
         suggested: dict[str, Option] = {}
         constants: dict[str, Option] = {}
-        pending: list[dict[str, Option]] = [{}]
-        for _ in range(_BRANCHES):
-            if not pending or self._method is None:
-                break
-            decided = pending.pop()
-            middle = MiddleTrial(decided)
-            narrowed = NarrowedTrial(cast("BaseTrial", middle), settings)
-            self._engine.space(self._method.name, cast("BaseTrial", narrowed))
-            constants |= narrowed.constants
-            for name, value in middle.values.items():
+
+        def suggest(trial: "BaseTrial") -> None:
+            narrowed = NarrowedTrial(trial, settings)
+            self._space(narrowed)
+            constants.update(narrowed.constants)
+
+        for trial in branches(suggest):
+            for name, value in trial.values.items():
                 suggested.setdefault(name, value)
-            before = dict(decided)
-            for name, others in middle.others.items():
-                pending += [{**before, name: other} for other in others]
-                before[name] = middle.values[name]
         return suggested, constants
+
+    def _space(self, trial: NarrowedTrial) -> dict[str, Option]:
+        if self._method is None:
+            return {}
+        return self.engine.space(self._method.name, cast("BaseTrial", trial))
 
 
 def _closed(model: type[AnyTable], table: AnyTable, values: Mapping[str, Option]) -> AnyTable:
@@ -266,9 +288,27 @@ def by_table(suggested: Mapping[str, Option]) -> Values:
     values: Values = {"method": {}, "training": {}, "network": {}, "sampler": {}}
     for place, value in suggested.items():
         table, _, name = place.rpartition(".")
-        own = "training" if place == LEARNING_RATE else "method"
-        values[table or own][name] = value
+        if table not in values:
+            table, name = "training" if place == LEARNING_RATE else "method", place
+        values[table][name] = value
     return values
+
+
+def with_lists(entry: Entry, parameters: Mapping[str, inspect.Parameter]) -> Entry:
+    """Take lists as values where an option is a list by its default or annotation."""
+    lists = {
+        name: leaf.choices
+        for name, leaf in entry.settings.items()
+        if isinstance(leaf, Choices) and name in parameters and _is_list(parameters[name])
+    }
+    return entry.model_copy(update={"settings": {**entry.settings, **lists}})
+
+
+def _is_list(parameter: inspect.Parameter) -> bool:
+    written = str(parameter.annotation).lower()
+    return isinstance(parameter.default, tuple | list) or any(
+        f"{kind}[" in written or written == kind for kind in ("sequence", "list", "tuple")
+    )
 
 
 def resolve(kind: str, entry: Entry, engine: Engine, dataset: Plugin | None = None) -> Plugin:
@@ -282,6 +322,7 @@ def resolve(kind: str, entry: Entry, engine: Engine, dataset: Plugin | None = No
     """
     parameters = engine.options(kind, entry.name)
     known = {name: option for name, option in parameters.items() if option.kind in _NAMED}
+    entry = with_lists(entry, known)
     for name in entry.settings:
         if name not in known:
             if not known:

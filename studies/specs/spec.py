@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
@@ -18,7 +19,7 @@ from pydantic import (
 from ...bench.plugins import PluginSource
 from ...bench.spec import Device, Evaluation, Frozen, NetworkSpec, TrainingSpec
 from ...datasets.errors import UsageError
-from .entries import Choices, Entry, OpenTable, Range, as_tuple, is_open, short
+from .entries import Entry, OpenTable, Range, as_tuple, ends, short
 
 TRUTH = "truth"
 """Method label of the noise floor."""
@@ -27,6 +28,7 @@ IID = "iid"
 """Sampler label of the noise floor: exact draws, no sampler."""
 
 Entries = Annotated[tuple[Entry, ...], BeforeValidator(as_tuple)]
+Unsearched = Annotated[Entries, AfterValidator(lambda entries: tuple(e.closed for e in entries))]
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 Plugins = Annotated[tuple[PluginSource, ...], BeforeValidator(as_tuple)]
 
@@ -99,7 +101,7 @@ class ReferenceRows(Frozen):
             exactly, in columns ``split.<metric>``: what is left then is the error of learning.
     """
 
-    methods: Entries = (Entry.named("exact"), Entry.named("untrained"))
+    methods: Unsearched = (Entry.named("exact"), Entry.named("untrained"))
     floors: int = Field(20, ge=0, le=10_000)
     seeds: int = Field(3, ge=0, le=10_000)
     split: bool = False
@@ -121,7 +123,7 @@ class StudyEvaluation(Evaluation):
             (``smc_langevin``) whether it weighs far regions rightly.
     """
 
-    also: Entries = ()
+    also: Unsearched = ()
 
 
 COMPUTE = ("train_evaluations", "sample_evaluations")
@@ -180,7 +182,7 @@ class StudySpec(Frozen):
     name: str = Field(max_length=100)
     seed: int = Field(0, ge=0, lt=2**63)
     methods: Entries
-    datasets: Entries
+    datasets: Unsearched
     samplers: Entries
     objective: str
     plugins: Plugins = ()
@@ -237,12 +239,19 @@ class StudySpec(Frozen):
         _unique("samplers", self.samplers, (IID,))
         if self.evaluation.also:
             _unique("evaluation.also", self.evaluation.also, ("split", "params"))
+        for entry in self.methods:
+            for key, value in entry.settings.items():
+                if any(isinstance(end, tuple) for end in ends(value)):
+                    raise UsageError(
+                        f"{entry.label}.{key} lists lists: a hyperparameter has one value, "
+                        "or a list of values to search"
+                    )
         for entry in (*self.datasets, *self.reference.methods, *self.evaluation.also):
             for key, value in entry.settings.items():
-                if is_open(value):
+                if isinstance(value, Range):
                     raise UsageError(
                         f"{entry.label}.{key} is a range: only methods and samplers are searched, "
-                        f"give a value such as {key} = {_example(value)}"
+                        f"give a value such as {key} = {value.low!r}"
                     )
         return self
 
@@ -319,7 +328,3 @@ def _unique(field: str, entries: tuple[Entry, ...], reserved: Iterable[str]) -> 
                 f'add label = "{entry.label}_2" to one of them'
             )
         seen[entry.label.lower()] = "another entry"
-
-
-def _example(value: Range | Choices) -> str:
-    return repr(value.low if isinstance(value, Range) else value.choices[0])

@@ -1,11 +1,14 @@
 """Leaves of a study, chosen by Optuna's trials: ranges are searched, values are fixed."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from ...bench.spec import Option
 from ...datasets.errors import UsageError
-from .entries import Choices, Leaf, Range
+from ...methods.space import NONE
+from .entries import Choices, Leaf, Range, ends
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -18,16 +21,38 @@ def suggest(trial: "BaseTrial", name: str, leaf: Leaf, form: object) -> Option:
         UsageError: A value of the leaf is of another type.
     """
     match leaf:
-        case Range(low=low, high=high, log=log) if form is int:
-            return trial.suggest_int(name, _whole(name, low), _whole(name, high), log=log)
-        case Range(low=low, high=high, log=log):
-            return trial.suggest_float(name, low, high, log=log)
+        case Range(low=low, high=high, log=log, step=step) if form is int:
+            low, high, step = (_whole(name, number) for number in (low, high, step or 1))
+            first, last = _on_steps(name, low, high, step)
+            return trial.suggest_int(name, int(first), int(last), step=step, log=log)
+        case Range(low=low, high=high, log=log, step=step):
+            if step is not None:
+                low, high = _on_steps(name, low, high, step)
+            return trial.suggest_float(name, low, high, step=step, log=log)
         case Choices(choices=choices):
-            values = [typed(name, choice, form) for choice in choices]
+            values: list[Any] = [typed(name, choice, form) for choice in choices]
+            if any(isinstance(value, tuple) for value in values):
+                raise UsageError(f"{name}: a list cannot be one of the values to choose from")
             chosen: Any = trial.suggest_categorical(name, values)
             return typed(name, chosen, form)
         case value:
             return typed(name, value, form)
+
+
+def _on_steps(
+    name: str, low: float, high: float, step: float, start: float | None = None
+) -> tuple[float, float]:
+    """Give the first and the last of the values start + k·step (default: low) in a range."""
+    # As decimals, so that 0.1 + 2·0.1 is 0.3.
+    origin, stride = Decimal(str(low if start is None else start)), Decimal(str(step))
+    first = math.ceil((Decimal(str(low)) - origin) / stride)
+    last = math.floor((Decimal(str(high)) - origin) / stride)
+    if first > last:
+        raise UsageError(
+            f"{name} moves in steps of {step:g} from {origin:g}, and none of its values lies from "
+            f"{low:g} to {high:g}: widen the range, or give it a step"
+        )
+    return float(origin + first * stride), float(origin + last * stride)
 
 
 def typed(name: str, value: Option, form: object) -> Option:
@@ -40,45 +65,58 @@ def typed(name: str, value: Option, form: object) -> Option:
         return _whole(name, value)
     if form is float:
         if not _is_number(value):
-            raise UsageError(f"{name} = {value!r}: should be a number")
+            raise UsageError(f"{name} = {_shown(value)}: should be a number")
         return float(value)
     if form in (bool, str) and not isinstance(value, form):
         what = "true or false" if form is bool else "a string"
-        raise UsageError(f"{name} = {value!r}: should be {what}")
+        raise UsageError(f"{name} = {_shown(value)}: should be {what}")
+    if form in (tuple, list) and not isinstance(value, tuple):
+        raise UsageError(f"{name} = {_shown(value)}: should be a list")
     return value
 
 
-def _whole(name: str, value: Option) -> int:
+def _whole(name: str, value: object) -> int:
     if not _is_number(value) or value != int(value):
-        raise UsageError(f"{name} = {value!r}: should be a whole number")
+        raise UsageError(f"{name} = {_shown(value)}: should be a whole number")
     return int(value)
 
 
-def _is_number(value: object) -> bool:
+def _shown(value: object) -> str:
+    return repr(list(value) if isinstance(value, tuple) else value)
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class NarrowedTrial:
     """A trial as a method sees it: fixed values are returned, open leaves replace its own ranges.
 
+    Args:
+        trial: Chooses the values.
+        settings: The leaves of the study.
+
     Attributes:
         constants: Hyperparameters that the study does not set and whose ends are equal: they have
             that value, and the trial is not asked.
+        beyond: Values of the study that lie outside of the method's own ranges, by name.
     """
 
     def __init__(self, trial: "BaseTrial", settings: Mapping[str, Leaf]) -> None:
         self._trial = trial
         self._settings = settings
         self.constants: dict[str, Option] = {}
+        self.beyond: dict[str, list[int | float]] = {}
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         """See ``optuna.trial.Trial.suggest_float``."""
         if name in self._settings:
-            return float(suggest(self._trial, name, self._settings[name], float))
+            leaf = self._narrowed(name, low, high, step)
+            return cast("float", suggest(self._trial, name, leaf, float))
         if low == high:
-            return float(self.constants.setdefault(name, low))
+            return cast("float", self.constants.setdefault(name, float(low)))
         return self._trial.suggest_float(name, low, high, step=step, log=log)
 
     def suggest_int(
@@ -86,19 +124,23 @@ class NarrowedTrial:
     ) -> int:
         """See ``optuna.trial.Trial.suggest_int``."""
         if name in self._settings:
-            return int(suggest(self._trial, name, self._settings[name], int))
+            leaf = self._narrowed(name, low, high, step if step > 1 else None)
+            return cast("int", suggest(self._trial, name, leaf, int))
         if low == high:
-            return int(self.constants.setdefault(name, low))
+            return cast("int", self.constants.setdefault(name, low))
         return self._trial.suggest_int(name, low, high, step=step, log=log)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """See ``optuna.trial.Trial.suggest_categorical``."""
+        numbers = [choice for choice in choices if _is_number(choice)]
+        if numbers and name in self._settings:
+            self._note_beyond(name, min(numbers), max(numbers))
         match self._settings.get(name):
             case None:
                 return self._trial.suggest_categorical(name, choices)
             case Range() as given:
                 # Choices among numbers may be narrowed to an interval; others have no order.
-                inside = [c for c in choices if _is_number(c) and given.low <= c <= given.high]
+                inside = [number for number in numbers if given.low <= number <= given.high]
                 if not inside:
                     raise UsageError(f"{name} is one of {_listed(choices)}, not a range")
                 return self._trial.suggest_categorical(name, inside)
@@ -108,58 +150,41 @@ class NarrowedTrial:
             case value:
                 return _chosen(name, value, choices)
 
+    def _narrowed(self, name: str, low: float, high: float, step: float | None) -> Leaf:
+        """Give the leaf of the study for a range of the method, on the steps of the method."""
+        self._note_beyond(name, low, high)
+        leaf = self._settings[name]
+        if step is None or not isinstance(leaf, Range) or leaf.step is not None:
+            return leaf
+        if leaf.log:
+            raise UsageError(
+                f"{name} moves in steps of {step:g}, which a logarithmic range has not: leave out "
+                "log, or give a list"
+            )
+        first, last = _on_steps(name, leaf.low, leaf.high, step, low)
+        return leaf.model_copy(update={"low": first, "high": last, "step": step})
+
+    def _note_beyond(self, name: str, low: float, high: float) -> None:
+        outside = [e for e in ends(self._settings[name]) if _is_number(e) and not low <= e <= high]
+        if outside:
+            self.beyond[name] = outside
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trial, name)
 
 
-def _chosen(name: str, value: Any, choices: Sequence[Any]) -> Any:
-    if _is_number(value) and all(_is_number(choice) for choice in choices):
+def _chosen(name: str, value: Leaf, choices: Sequence[Any]) -> Any:
+    if value == NONE and None in choices:
+        return None
+    numbers = [choice for choice in choices if choice is not None]
+    if _is_number(value) and numbers and all(_is_number(number) for number in numbers):
         # The listed numbers are what the search tries; a fixed one may well be another.
-        return _whole(name, value) if all(isinstance(c, int) for c in choices) else float(value)
+        return _whole(name, value) if all(isinstance(n, int) for n in numbers) else float(value)
     for choice in choices:
         if type(choice) is type(value) and choice == value:
             return choice
-    raise UsageError(f"{name} = {value!r}: should be one of {_listed(choices)}")
+    raise UsageError(f"{name} = {_shown(value)}: should be one of {_listed(choices)}")
 
 
 def _listed(choices: Sequence[object]) -> str:
-    return ", ".join(repr(choice) for choice in choices)
-
-
-class MiddleTrial:
-    """A trial that takes the middle of ranges, decided choices, and the first of other lists.
-
-    Attributes:
-        values: Values by name.
-        others: By name, the choices that were neither taken nor decided.
-    """
-
-    def __init__(self, decided: Mapping[str, Option] | None = None) -> None:
-        self._decided = decided or {}
-        self.values: dict[str, Option] = {}
-        self.others: dict[str, list[Option]] = {}
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        """See ``optuna.trial.Trial.suggest_float``."""
-        middle = (low * high) ** 0.5 if log else low if step else (low + high) / 2
-        return float(self.values.setdefault(name, middle))
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> int:
-        """See ``optuna.trial.Trial.suggest_int``."""
-        middle = low if step > 1 else round((low * high) ** 0.5 if log else (low + high) / 2)
-        return int(self.values.setdefault(name, middle))
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """See ``optuna.trial.Trial.suggest_categorical``."""
-        if name not in self.values:
-            self.values[name] = self._decided.get(name, choices[0])
-            if name not in self._decided:
-                self.others[name] = list(choices[1:])
-        return self.values[name]
-
-    def set_user_attr(self, key: str, value: object) -> None:
-        """Ignore an attribute."""
+    return ", ".join(repr(NONE if choice is None else choice) for choice in choices)

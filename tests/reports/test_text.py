@@ -18,6 +18,9 @@ from scorebench.reports import text
         (-6.23e-5, 1.12e-5, "-6.2e-05 ± 1.1e-05"),
         (1.23e-5, 6.2e-5, "1e-05 ± 6e-05"),
         (0.5, 0.0, "0.500 ± 0"),
+        (0.999999999999998, 2.3e-14, "1 ± 2.30e-14"),
+        (-3e5, 1e-10, "-300000 ± 1.00e-10"),
+        (2.5e-7, 1e-22, "2.50e-07 ± 1.00e-22"),
         (0.5, math.nan, "0.500"),
         (math.inf, math.nan, "failed"),
         (math.nan, math.nan, "–"),
@@ -33,6 +36,7 @@ def test_interval():
     assert text.interval(0.28413, 0.34739) == "0.284 … 0.347"
     assert text.interval(-0.00015, -0.000001) == "-0.00015 … 0.00000"
     assert text.interval(math.nan, math.nan) == "–"
+    assert text.interval(0.999999999999998, 1.000000000000003) == "1 … 1"
 
 
 @pytest.mark.parametrize(

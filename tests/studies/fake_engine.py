@@ -95,6 +95,12 @@ class FakeEngine(Engine):
         except ValueError as error:
             raise UsageError(f"{kind} {plugin.name!r}: {error}") from error
 
+    def diagnostic(self, metric):
+        return False
+
+    def complaint(self, kind, plugin, dataset):
+        return None
+
     def unfit(self, kind, name, dataset, method, network):
         return None
 

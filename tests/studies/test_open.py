@@ -1,20 +1,24 @@
 """Open places in training, networks and samplers."""
 
+import inspect
 import itertools
 import math
 
 import pytest
+from optuna.trial import FixedTrial
 from scorebench.datasets.errors import UsageError
+from scorebench.methods.space import MiddleTrial
 from scorebench.studies.engine import Engine
 from scorebench.studies.execution.estimate import estimate
 from scorebench.studies.plan import Plan
 from scorebench.studies.replay import replay
 from scorebench.studies.results import read_results
 from scorebench.studies.rundir.read import read_rows
-from scorebench.studies.specs.check import check_fit, check_options
-from scorebench.studies.specs.entries import Choices, Range
-from scorebench.studies.specs.open import FIELDS, value_in
+from scorebench.studies.specs.check import check, check_fit, check_options
+from scorebench.studies.specs.entries import Choices, Range, read_leaf
+from scorebench.studies.specs.open import FIELDS, value_in, with_lists
 from scorebench.studies.specs.spec import StudySpec
+from scorebench.studies.specs.trials import NarrowedTrial
 from scorebench.studies.study import run
 from scorebench.studies.winners import best
 
@@ -202,7 +206,7 @@ def test_every_field_can_be_open(tmp_path, engine):
     for place in FIELDS:
         table, _, name = place.partition(".")
         value = values.get(place, 0.25)
-        tables[table][name] = [value, value]
+        tables[table][name] = [value]
     study = make_study(methods=["alpha"], search={"trials": 4}, **tables)
     assert StudySpec.from_toml(study.to_toml()) == study
     run(study, tmp_path, engine=engine)
@@ -218,3 +222,101 @@ def test_numbers_are_typed_where_they_are_read():
     assert (type(closed.clip), type(closed.steps), closed.open_leaves()) == (float, int, {})
     with pytest.raises(ValueError, match="greater than"):
         study.training.with_values({"clip": -1})
+
+
+def narrowed(leaf, suggest):
+    """What a study file with this value makes of a suggestion, as Optuna's distribution."""
+    trial = NarrowedTrial(FixedTrial({"k": 0.5}), {"k": read_leaf(leaf)})
+    suggest(trial)
+    return trial._trial.distributions.get("k")
+
+
+def test_a_narrowed_range_keeps_the_steps_of_the_method():
+    def by_quarters(trial):
+        return trial.suggest_float("k", 0.0, 2.0, step=0.25)
+
+    inside = narrowed({"low": 0.3, "high": 1.1}, by_quarters)
+    assert (inside.low, inside.high, inside.step) == (0.5, 1.0, 0.25)
+    own = narrowed({"low": 0.1, "high": 0.85, "step": 0.2}, by_quarters)
+    assert (own.low, own.high, own.step) == (0.1, 0.7, 0.2)
+    wide = narrowed({"low": -0.6, "high": 3.0}, by_quarters)
+    assert (wide.low, wide.high, wide.step) == (-0.5, 3.0, 0.25)
+    for leaf, message in (
+        ({"low": 0.3, "high": 0.4}, "none of its values lies from 0.3 to 0.4"),
+        ({"low": 0.3, "high": 1.1, "log": True}, "leave out log"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            narrowed(leaf, by_quarters)
+
+
+def test_whole_numbers_keep_their_steps_too():
+    def by_threes(trial):
+        return trial.suggest_int("k", 1, 10, step=3)
+
+    trial = MiddleTrial()
+    assert NarrowedTrial(trial, {"k": Range(low=3, high=9)}).suggest_int("k", 1, 10, step=3) == 4
+    with pytest.raises(UsageError, match="moves in steps of 3"):
+        narrowed({"low": 5, "high": 6}, by_threes)
+
+
+def test_ranges_have_steps(engine):
+    study = make_study(
+        methods=["epsilon"], search={"trials": 4},
+        training={"learning_rate": 0.1, "steps": {"low": 10, "high": 95, "step": 20}},
+    )  # fmt: skip
+    assert StudySpec.from_toml(study.to_toml()) == study
+    plan = Plan(study, engine)
+    trial = FixedTrial({"training.steps": 50})
+    plan.template(plan.tuned[0]).suggest(trial)
+    space = trial.distributions["training.steps"]
+    assert (space.low, space.high, space.step) == (10, 90, 20)
+    for bad in ({"step": 0}, {"step": -1}, {"step": 2, "log": True}):
+        with pytest.raises(UsageError, match="step"):
+            make_study(training={"steps": {"low": 10, "high": 20, **bad}})
+
+
+REFUSED = {
+    "twice in a list": ({"methods": [{"name": "alpha", "sigma": [0.1, 0.2, 0.1]}]}, "0.1 twice"),
+    "1 and 1.0": ({"samplers": [{"name": "walk", "step_size": [1, 1.0]}]}, "1.0 twice"),
+    "twice in a field": ({"training": {"batch_size": [8, 16, 8]}}, "names 8 twice"),
+    "rate 0": ({"methods": [{"name": "alpha", "learning_rate": 0}]}, "learning_rate = 0: should"),
+    "rate below": ({"methods": [{"name": "alpha", "learning_rate": -0.1}]}, "greater than 0"),
+    "rate in a list": ({"methods": [{"name": "alpha", "learning_rate": [0.1, 0.0]}]}, "= 0.0"),
+    "rate in a range": (
+        {"methods": [{"name": "alpha", "learning_rate": {"low": -1e-3, "high": 1.0}}]}, "-0.001",
+    ),
+    "long label": ({"methods": [{"name": "alpha", "label": "a" * 240}]}, "is too long: the labels"),
+    "long together": (
+        {
+            "methods": [{"name": "alpha", "label": "a" * 60}],
+            "datasets": [{"name": "ring", "label": "b" * 60}],
+            "samplers": [{"name": "walk", "label": "c" * 60}],
+        },
+        "182 characters together",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_would_fail_later_is_refused_when_the_study_is_checked(case, engine):
+    fields, message = REFUSED[case]
+    with pytest.raises(UsageError, match=message):
+        check(make_study(**fields), engine)
+
+
+def test_the_longest_labels_name_files(tmp_path, engine):
+    study = make_study(methods=[{"name": "epsilon", "label": "e" * 169, "learning_rate": 0.1}])
+    run(study, tmp_path, engine=engine)
+    assert (tmp_path / "samples" / f"{'e' * 169}-ring-walk.npz").exists()
+
+
+def test_lists_are_values_of_datasets(engine):
+    study = make_study(datasets=[{"name": "ring", "noise": [0.1, 0.2]}])
+    assert study.datasets[0].settings == {"noise": (0.1, 0.2)}
+    assert StudySpec.from_toml(study.to_toml()) == study
+    with pytest.raises(UsageError, match=r"ring.noise = \[0.1, 0.2\]: should be a number"):
+        check_options(study, engine)
+    parameters = inspect.signature(lambda levels=(1.0, 0.5), steps=3: None).parameters
+    sampler = make_study(samplers=[{"name": "walk", "levels": [2.0, 1.0], "steps": [1, 2]}])
+    settings = with_lists(sampler.samplers[0], parameters).settings
+    assert settings == {"levels": (2.0, 1.0), "steps": Choices(choices=(1, 2))}
