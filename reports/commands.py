@@ -56,7 +56,7 @@ def leaderboard(
     if out is not None or kind is not Format.table:
         # The table itself is for other programs.
         for doubt in source.doubts:
-            typer.echo(f"scorebench: {doubt}", err=True)
+            say(f"scorebench: {doubt}", err=True)
     if out is not None:
         write_table(source, out, "markdown" if kind is Format.table else kind, table, exact)
     elif kind is Format.table and table == "board" and not exact:
