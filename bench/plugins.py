@@ -5,6 +5,7 @@ configuration and a worker on another machine are complete, and editing a file w
 changes nothing until the study is started again.
 """
 
+import codecs
 import importlib
 import linecache
 import re
@@ -72,6 +73,18 @@ PluginSource = Annotated[PluginFile | str, BeforeValidator(_source)]
 """A file with its text, or the name of a module that can be imported."""
 
 
+def read_text(path: Path) -> str:
+    """Read a text in UTF-8, or in UTF-16 as PowerShell writes it, without its byte order mark.
+
+    Raises:
+        OSError: The file cannot be read.
+        UnicodeDecodeError: It is no such text.
+    """
+    with path.open("rb") as file:
+        wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return path.read_text(encoding="utf-16" if wide else "utf-8-sig")
+
+
 def read_plugin(path: Path) -> PluginFile:
     """Read a plug-in file.
 
@@ -79,7 +92,7 @@ def read_plugin(path: Path) -> PluginFile:
         UsageError: The file cannot be read, or its name is no module name.
     """
     try:
-        code = path.read_text(encoding="utf-8")
+        code = read_text(path)
     except OSError as error:
         raise UsageError(
             f"the plug-in file {str(path)!r} cannot be read: {error.strerror}"

@@ -19,10 +19,10 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 from torch import Tensor
 
+from .home import user_folder
 from .machine import cpu_model
 from .steady import steady
 
@@ -66,10 +66,7 @@ def cached(
 
 def folder() -> Path | None:
     """Return the folder of the files; None if the cache is turned off."""
-    given = os.environ.get(VARIABLE)
-    if given is not None:
-        return Path(given) if given else None
-    return Path(platformdirs.user_cache_dir(_PACKAGE, appauthor=False))
+    return user_folder("cache", VARIABLE)
 
 
 def _path(name: str, dataset: object, details: tuple[float, ...], maker: str) -> Path | None:

@@ -178,6 +178,7 @@ def run(
     overrides: Sequence[str] = (),
     listener: "Listener | None" = None,
     discard: Sequence[str] = (),
+    retry: Sequence[str] = (),
     backend: str = "local",
     scheduler: str | None = None,
     storage: str | None = None,
@@ -187,13 +188,14 @@ def run(
     """Run or resume a study and write its report; completed runs are skipped.
 
     Args:
-        study: Name of a packaged study, path of a TOML file, or a study.
-        out: Run directory (default: ``runs/NAME``).
+        study: Name of a packaged study, path of a TOML file or of a run directory, or a study.
+        out: Run directory (default: the one given as the study, else ``runs/NAME``).
         workers: Number of processes (default: all cores that this process may use).
         overrides: ``key=value`` pairs in TOML, such as ``"training.steps=500"``.
         listener: Called with every event of the study.
         discard: Patterns of cells (``"dsm-rings-langevin"``, ``"dsm-*"``) whose results may be
             excluded if they no longer match the study.
+        retry: Patterns of cells whose failed runs are run again; ``("*",)`` for all of them.
         backend: ``"local"``, or ``"dask"`` for a Dask cluster.
         scheduler: Address of the Dask scheduler (default: a local cluster is started).
         storage: Database URL for Optuna, ``"postgresql+psycopg://..."`` (default: a file in the
@@ -215,12 +217,16 @@ def run(
         spec = study
     else:
         spec = load_study(study, overrides)
-    directory = Path(out) if out is not None else Path("runs") / spec.name
+    directory = Path(out) if out is not None else default_directory(study, spec.name)
     workers = cores() if workers is None else workers
     where = Where(backend, scheduler)
     for part in _rounds(spec, directory) if until_decided else [spec]:
         began = time.monotonic()
-        run_study(part, directory, workers, listener, discard=discard, where=where, storage=storage)
+        run_study(
+            part, directory, workers, listener,
+            discard=discard, retry=retry, where=where, storage=storage,
+        )  # fmt: skip
+        retry = ()
         finished = Study(directory)
         if until_decided:
             sentence, settled = _look(finished, part, time.monotonic() - began)
@@ -230,6 +236,15 @@ def run(
                 break
     finished.report()
     return finished
+
+
+def default_directory(study: str | Path | StudySpec, name: str) -> Path:
+    """Return the run directory that a study is in, if it was given by one; else ``runs/NAME``."""
+    from ..studies.specs.load import is_run_directory
+
+    if not isinstance(study, StudySpec) and is_run_directory(study):
+        return Path(study)
+    return Path("runs") / name
 
 
 def _rounds(spec: StudySpec, directory: Path) -> list[StudySpec]:

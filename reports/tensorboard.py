@@ -1,5 +1,6 @@
 """Training curves and pictures of a study as TensorBoard event files."""
 
+import importlib
 import io
 import math
 import shutil
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..datasets.errors import UsageError
+from ..studies.rundir.files import refusing
 from .figures.panels import four_panels
 from .figures.style import encode
 from .source import Learned, Source
@@ -31,15 +33,26 @@ def write_tensorboard(source: Source) -> Path:
         The folder for ``tensorboard --logdir``.
 
     Raises:
-        UsageError: TensorBoard is not installed.
+        UsageError: TensorBoard is not installed, or the files cannot be written.
     """
+    require_tensorboard()
+    with refusing(source.directory / FOLDER, "write"):
+        return _write(source)
+
+
+def require_tensorboard() -> None:
+    """Raise ``UsageError`` if TensorBoard is not installed."""
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        importlib.import_module("torch.utils.tensorboard")
     except ImportError as error:
         raise UsageError(
             "TensorBoard is not installed: pip install 'scorebench[tensorboard]'"
         ) from error
+
+
+def _write(source: Source) -> Path:
     from PIL import Image
+    from torch.utils.tensorboard import SummaryWriter
 
     target = source.directory / FOLDER
     shutil.rmtree(target, ignore_errors=True)

@@ -148,7 +148,8 @@ class Engine:
         return execute(specs, keep)
 
     def prepare(self) -> None:
-        """Import what runs need, so that no run's time includes it."""
+        """Import what runs need, so that no run's time includes it, and register the plug-ins."""
+        activate(self.plugins)
         from ..bench import run  # noqa: F401
 
     def environment(self) -> tuple[str, dict[str, object]]:

@@ -7,14 +7,12 @@ execute its code. They do so only if that code was run on this machine before.
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import platformdirs
-
 from ..bench.plugins import PluginFile, PluginSource
 from ..datasets.errors import UsageError
+from ..datasets.home import user_folder
 
 VARIABLE = "SCOREBENCH_STATE"
 """Environment variable with the folder of the list of trusted code (default: the user's own)."""
@@ -32,9 +30,9 @@ def trust(plugins: Iterable[PluginSource]) -> None:
     new -= _stored()
     # If the file cannot be written, the code is trusted in this process only.
     with contextlib.suppress(OSError):
-        if new:
-            _file().parent.mkdir(parents=True, exist_ok=True)
-            with _file().open("a", encoding="utf-8") as file:
+        if new and (path := _file()) is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
                 file.write("".join(f"{digest}\n" for digest in sorted(new)))
 
 
@@ -55,12 +53,13 @@ def _digest(plugin: PluginFile) -> str:
 
 
 def _stored() -> set[str]:
+    path = _file()
     try:
-        return set(_file().read_text(encoding="utf-8").split())
+        return set() if path is None else set(path.read_text(encoding="utf-8").split())
     except (OSError, ValueError):
         return set()
 
 
-def _file() -> Path:
-    folder = os.environ.get(VARIABLE) or platformdirs.user_state_dir("scorebench", appauthor=False)
-    return Path(folder) / "trusted"
+def _file() -> Path | None:
+    folder = user_folder("state", VARIABLE)
+    return None if folder is None else folder / "trusted"

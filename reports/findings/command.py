@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ...datasets.errors import UsageError
+from ...studies.execution import interrupt
 
 commands = typer.Typer()
 
@@ -67,7 +68,7 @@ def finding(
             )
     except KeyboardInterrupt:
         typer.echo("scorebench: stopped; run the same command again to continue", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(interrupt.status()) from None
     print_view(claims_view(result))
     typer.echo(f"\nreport: {Path(result.directory or '') / 'report.html'}")
     if not result.holds:

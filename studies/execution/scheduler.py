@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...bench.spec import Failure, RunResult, RunSpec, State
+from ...datasets.errors import UsageError
 from ..cell import Cell, Job, Slot
 from ..engine import Engine
 from ..plan import Steps
@@ -32,6 +33,25 @@ Finished = tuple[RunResult, "Artifacts | None"]
 
 Environment = tuple[str, dict[str, object]]
 """Identity and description of the environment of a process."""
+
+
+def ready(engine: Engine, used: Iterable[tuple[str, str]]) -> None:
+    """Import what runs need, and look up the names that they use; called in a new worker.
+
+    Args:
+        engine: The engine.
+        used: Kind and name of each plug-in.
+
+    Raises:
+        UsageError: A name is not registered in this process.
+    """
+    engine.prepare()
+    for kind, name in used:
+        if name not in engine.names(kind):
+            raise UsageError(
+                f"worker processes do not know the {kind} {name!r}: list the file or module that "
+                "registers it under plugins, or use --workers 1 without limits.run_seconds"
+            )
 
 
 def work(
@@ -204,6 +224,9 @@ class Scheduler:
             error = future.exception()
             if error is None:
                 self._store(task, *future.result())
+            elif isinstance(error, UsageError):
+                # The machine or the study is to blame, not the run.
+                raise error
             elif isinstance(error, LostWorkerError) and task.losses < RESENDS:
                 self._split(task, task.losses + 1)
             elif isinstance(error, LostWorkerError):

@@ -93,14 +93,20 @@ class Discard:
     Attributes:
         cells: Cells whose rows up to this line no longer count.
         because: The changes that they do not fit.
+        slots: Slots whose rows up to this line are set aside, to be run again.
     """
 
     cells: tuple[Cell, ...]
     because: tuple[str, ...]
+    slots: tuple[Slot, ...] = ()
 
     def to_json(self) -> str:
         """Write the mark as one line of strict JSON."""
-        data = {"discard": [cell.stored for cell in self.cells], "because": self.because}
+        data = {
+            "discard": [cell.stored for cell in self.cells],
+            "because": self.because,
+            "slots": [[slot.cell.stored, *slot[1:]] for slot in self.slots],
+        }
         return json.dumps(data, separators=(",", ":"))
 
 
@@ -119,7 +125,8 @@ def parse_line(text: str | bytes, version: int = FORMAT) -> Row | Discard:
         return Row.from_data(upgrade_row(data, version))
     try:
         cells = tuple(map(_cell, data["discard"]))
-        return Discard(cells, tuple(map(str, data["because"])))
+        slots = (Slot(_cell(cell), *place) for cell, *place in data.get("slots", ()))
+        return Discard(cells, tuple(map(str, data["because"])), tuple(slots))
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a row: {error}") from error
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from ...bench.plugins import read_plugin
+from ...bench.plugins import read_plugin, read_text
 from ...bench.spec import PERCEPTRON
 from ...datasets.errors import UsageError, unknown
 from ..engine import Engine
@@ -16,6 +16,9 @@ from ..trust import trust
 from .check import check
 from .entries import reason, short
 from .spec import StudySpec
+
+STUDY_FILE = "study.toml"
+"""Name of the study file of a run directory."""
 
 PRESETS = Path(__file__).parents[1] / "presets"
 
@@ -130,13 +133,19 @@ def _carried(plugins: object, folder: Path) -> object:
 def _read(name: str) -> tuple[str, str, Path]:
     """Give the text of a study, its name in errors, and the folder of its plug-in files."""
     path, folder = Path(name), Path(name).parent
+    if is_run_directory(name):
+        path = path / STUDY_FILE
     packaged = PRESETS / f"{name}.toml"
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) and packaged.is_file():
         path, folder = packaged, Path()
     elif not name or (path.suffix != ".toml" and not _exists(path)):
         raise unknown("study", name, presets())
     try:
-        return path.read_text(encoding="utf-8"), f"study {name}", folder
+        return read_text(path), f"study {name}", folder
+    except IsADirectoryError as error:
+        raise UsageError(
+            f"the study file {name!r} cannot be read: it is a directory without {STUDY_FILE}"
+        ) from error
     except FileNotFoundError as error:
         known = ", ".join(presets())
         raise UsageError(f"unknown study file {name!r} (packaged studies: {known})") from error
@@ -145,6 +154,11 @@ def _read(name: str) -> tuple[str, str, Path]:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"the study file {name!r} cannot be read: {why}") from error
+
+
+def is_run_directory(name: str | Path) -> bool:
+    """Whether a name is the path of a run directory, and not that of a packaged study."""
+    return str(name) not in presets() and _exists(Path(name) / STUDY_FILE)
 
 
 def _exists(path: Path) -> bool:
