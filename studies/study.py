@@ -78,6 +78,11 @@ def run(
         raise UsageError(f"{workers} workers cannot run anything: at least 1 is needed")
     where = where or Where()
     where.check()
+    if storage is not None:
+        # Imported on first use: slow to load.
+        from .rundir.optuna_storage import check_url
+
+        check_url(storage)
     engine = engine or Engine()
     trust(study.plugins)
     check(study, engine)

@@ -35,19 +35,14 @@ class DaskPool(Pool):
         prepare: Called once in every process that runs tasks.
 
     Raises:
-        UsageError: Dask is not installed, or the scheduler cannot be reached.
+        UsageError: The scheduler cannot be reached.
     """
 
     def __init__(
         self, scheduler: str | None, workers: int, prepare: Callable[[], object] | None = None
     ) -> None:
-        try:
-            # Imported by name, since the module has no type annotations.
-            self._distributed = importlib.import_module("distributed")
-        except ImportError as error:
-            raise UsageError(
-                "the backend dask is not installed: pip install 'scorebench[dask]'"
-            ) from error
+        # Imported by name, since the module has no type annotations.
+        self._distributed = importlib.import_module("distributed")
         self._prepare = prepare
         self._cluster: Any = None
         if scheduler is None:

@@ -7,7 +7,6 @@ import codecs
 import io
 import os
 import sys
-from pathlib import Path
 from typing import TextIO
 
 _NAMES = ("stdout", "stderr")
@@ -82,7 +81,7 @@ def complete() -> None:
     for name in _NAMES:
         stream: TextIO | None = getattr(sys, name)
         if stream is None or stream.closed:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w"), "utf-8"))
 
 
 def lost(stream: TextIO) -> OSError | None:

@@ -39,22 +39,11 @@ def open_database(url: str, directory: Path) -> Database:
     Raises:
         UsageError: The URL is invalid, its driver is missing, or the database does not respond.
     """
-    try:
-        shown = make_url(url).render_as_string(hide_password=True)
-    except ArgumentError as error:
-        raise UsageError(
-            "--storage is not a URL: give one such as postgresql+psycopg://user@host/database"
-        ) from error
-    if not shown.startswith("postgresql+psycopg://"):
-        raise UsageError(f"--storage {shown!r} is not supported: use postgresql+psycopg://...")
+    shown = check_url(url)
     end = time.monotonic() + PATIENCE
     while True:
         try:
             storage = Database(url, engine_kwargs={"pool_pre_ping": True})
-        except (ImportError, NoSuchModuleError) as error:
-            raise UsageError(
-                "the driver of PostgreSQL is not installed: pip install 'scorebench[postgres]'"
-            ) from error
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             if time.monotonic() > end:
                 why = str(error).splitlines()[0]
@@ -64,6 +53,30 @@ def open_database(url: str, directory: Path) -> Database:
             place = f"{platform.node()}\n{directory.resolve()}"
             storage.prefix = f"{hashlib.sha256(place.encode()).hexdigest()[:12]}-"
             return storage
+
+
+def check_url(url: str) -> str:
+    """Return the URL of a database without its password, if it can be used here.
+
+    Raises:
+        UsageError: The URL is invalid, or its driver is missing.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise UsageError(
+            "--storage is not a URL: give one such as postgresql+psycopg://user@host/database"
+        ) from error
+    shown = parsed.render_as_string(hide_password=True)
+    if not shown.startswith("postgresql+psycopg://"):
+        raise UsageError(f"--storage {shown!r} is not supported: use postgresql+psycopg://...")
+    try:
+        parsed.get_dialect().import_dbapi()
+    except (ImportError, NoSuchModuleError) as error:
+        raise UsageError(
+            "the driver of PostgreSQL is not installed: pip install 'scorebench[postgres]'"
+        ) from error
+    return shown
 
 
 def open_journal(path: Path) -> BaseStorage:

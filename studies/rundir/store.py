@@ -7,8 +7,9 @@ dropped when the directory is opened for writing.
 
 import fnmatch
 import json
+import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -238,13 +239,24 @@ def _create(directory: Path) -> list[Path]:
 
 
 def _require_empty(directory: Path) -> None:
-    """Refuse a directory that holds other files than those of a killed first start."""
-    for name in sorted(path.name for path in directory.iterdir()):
-        if name != LOCK and not name.endswith(".draft"):
+    """Refuse a directory that holds other files than those of a killed first start, and logs."""
+    for path in sorted(directory.iterdir()):
+        if path.name != LOCK and not path.name.endswith(".draft") and not _is_log(path):
             raise UsageError(
-                f"{str(directory)!r} is not a run directory (it holds {name!r} but no {STUDY}): "
-                "give an empty or a new one with --out"
+                f"{str(directory)!r} is not a run directory (it holds {path.name!r} but no "
+                f"{STUDY}): give an empty or a new one with --out"
             )
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file is empty, as that of ``tee``, or what this process prints into."""
+    if not path.is_file():
+        return False
+    if not path.stat().st_size:
+        return True
+    with suppress(OSError):
+        return any(os.path.samestat(path.stat(), os.fstat(number)) for number in (1, 2))
+    return False
 
 
 def _remove(directory: Path, created: Sequence[Path]) -> None:
