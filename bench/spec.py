@@ -236,9 +236,9 @@ class RunResult(Frozen):
     Attributes:
         key: Identity of the run.
         state: ``ok``, or in what way it is not.
-        metrics: Value by metric name; ``inf`` where samples are not finite, absent on failures
-            before scoring.
-        failure: Present unless the state is ``ok``.
+        metrics: Value by metric name; ``inf`` where samples are not finite, NaN where the metric
+            failed, absent on failures before scoring.
+        failure: Present unless the state is ``ok``, and where some of the metrics failed.
         compute: Network evaluations (``train_evaluations``, ``sample_evaluations``: points pushed
             through the network once, forward or backward) and seconds per stage
             (``train_seconds``, ``sample_seconds``, ``score_seconds``).

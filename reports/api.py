@@ -208,16 +208,11 @@ def run(
         UsageError: The study is invalid or does not match its run directory.
     """
     from ..studies.execution.where import Where
-    from ..studies.specs.load import load_study
+    from ..studies.specs.load import default_directory, study_of
     from ..studies.study import run as run_study
 
-    if isinstance(study, StudySpec):
-        if overrides:
-            raise UsageError("overrides go with the name or path of a study, not with a StudySpec")
-        spec = study
-    else:
-        spec = load_study(study, overrides)
-    directory = Path(out) if out is not None else default_directory(study, spec.name)
+    spec = study_of(study, overrides)
+    directory = default_directory(study, spec) if out is None else Path(out)
     workers = cores() if workers is None else workers
     where = Where(backend, scheduler)
     for part in _rounds(spec, directory) if until_decided else [spec]:
@@ -236,15 +231,6 @@ def run(
                 break
     finished.report()
     return finished
-
-
-def default_directory(study: str | Path | StudySpec, name: str) -> Path:
-    """Return the run directory that a study is in, if it was given by one; else ``runs/NAME``."""
-    from ..studies.specs.load import is_run_directory
-
-    if not isinstance(study, StudySpec) and is_run_directory(study):
-        return Path(study)
-    return Path("runs") / name
 
 
 def _rounds(spec: StudySpec, directory: Path) -> list[StudySpec]:

@@ -17,6 +17,7 @@ from ..datasets.errors import UsageError
 from .archive import unpack
 from .engine import Engine
 from .execution.interrupt import Interrupt
+from .execution.pools import LostWorkerError
 from .execution.scheduler import work
 from .execution.where import open_pool
 from .plan import Plan
@@ -183,7 +184,10 @@ def _execute(
         futures = [pool.submit(partial(work, engine, [row.run], False)) for row in rows]
         for future in futures:
             interrupt.wait([future])
-        tasks = [future.result() for future in futures]
+        try:
+            tasks = [future.result() for future in futures]
+        except LostWorkerError as error:
+            raise UsageError(f"{error}: run the same command again") from error
     return [(finished[0][0], environment[1]) for finished, environment in tasks]
 
 

@@ -128,7 +128,8 @@ def _reference_fields(cell: CellResults, losses: Array) -> dict[str, str]:
 
 
 def _failures(source: Source) -> list[list[str]]:
-    rows = source.results[source.results["state"] != "ok"]
+    results = source.results
+    rows = results[(results["state"] != "ok") | (results["failure"] != "")]
     return [
         [
             *(str(row[name]) for name in ("phase", "method", "dataset", "sampler")),

@@ -133,7 +133,7 @@ def _carried(plugins: object, folder: Path) -> object:
 def _read(name: str) -> tuple[str, str, Path]:
     """Give the text of a study, its name in errors, and the folder of its plug-in files."""
     path, folder = Path(name), Path(name).parent
-    if is_run_directory(name):
+    if _is_run_directory(name):
         path = path / STUDY_FILE
     packaged = PRESETS / f"{name}.toml"
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) and packaged.is_file():
@@ -156,8 +156,23 @@ def _read(name: str) -> tuple[str, str, Path]:
         raise UsageError(f"the study file {name!r} cannot be read: {why}") from error
 
 
-def is_run_directory(name: str | Path) -> bool:
-    """Whether a name is the path of a run directory, and not that of a packaged study."""
+def study_of(source: str | Path | StudySpec, overrides: Sequence[str]) -> StudySpec:
+    """Load a study unless it is one; raises as ``load_study``."""
+    if not isinstance(source, StudySpec):
+        return load_study(source, overrides)
+    if overrides:
+        raise UsageError("overrides go with the name or path of a study, not with a StudySpec")
+    return source
+
+
+def default_directory(source: str | Path | StudySpec, study: StudySpec) -> Path:
+    """Return the run directory that a study was given by, else ``runs/NAME``."""
+    if isinstance(source, StudySpec) or not _is_run_directory(source):
+        return Path("runs") / study.name
+    return Path(source)
+
+
+def _is_run_directory(name: str | Path) -> bool:
     return str(name) not in presets() and _exists(Path(name) / STUDY_FILE)
 
 
