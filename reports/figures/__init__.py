@@ -2,10 +2,12 @@
 
 import importlib
 import os
+from contextlib import suppress
 
-try:
-    importlib.import_module("matplotlib")
-except ValueError:
-    # MPLBACKEND names no backend; none is needed to draw into files.
-    os.environ.pop("MPLBACKEND", None)
-    importlib.import_module("matplotlib")
+# Matplotlib cannot be imported while MPLBACKEND names no backend; to draw into files needs none.
+_backend = os.environ.pop("MPLBACKEND", None)
+_matplotlib = importlib.import_module("matplotlib")
+if _backend is not None:
+    os.environ["MPLBACKEND"] = _backend
+    with suppress(ValueError):
+        _matplotlib.rcParams["backend"] = _backend
