@@ -41,10 +41,12 @@ def compiled_quotients(function: Function) -> Any:
 
 
 def _compile(function: Function, freedom: set[str]) -> Any:
+    options: dict[str, Any] = {"fastmath": freedom, "error_model": "numpy", "nogil": True}
     with _settings():
-        dispatcher: Any = numba.njit(fastmath=freedom, error_model="numpy", nogil=True)(function)
-        with contextlib.suppress(RuntimeError, OSError):  # no writable folder
-            dispatcher.enable_caching()
+        try:
+            dispatcher: Any = numba.njit(cache=True, **options)(function)
+        except (RuntimeError, OSError):  # no writable folder
+            dispatcher = numba.njit(**options)(function)
     # numba has no public way to go on without a cache that is full, damaged or read-only.
     stored = dispatcher._cache
     stored.load_overload = _best_effort(stored.load_overload)

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from scorebench.studies.execution.pools import (
     LostWorkerError,
     Processes,
     TimeLimitError,
+    _ends,
     _kill,
 )
 from scorebench.studies.execution.scheduler import OutOfTime
@@ -203,7 +205,7 @@ class Forgetful(FakeEngine):
 
 
 def test_a_method_that_workers_do_not_know_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="do not know the method 'alpha': .* under plugins"):
+    with pytest.raises(UsageError, match=r"do not know the method 'alpha': .* under plugins"):
         run(make_study(), tmp_path / "out", workers=2, engine=Forgetful())
     assert read_rows(tmp_path / "out") == []
     run(make_study(methods=["alpha"]), tmp_path / "out", workers=1, engine=Forgetful())
@@ -222,18 +224,18 @@ def test_workers_start_without_a_standard_output(monkeypatch, kind):
 
 
 def test_time_for_which_a_process_was_stopped_does_not_count(monkeypatch):
-    """A job that is suspended and continued: what was a moment of waiting took long."""
+    """A job that is suspended and continued: a moment of waiting takes long."""
+    future = Future()
 
     def wait(futures, timeout):
-        time.sleep(0.3)  # 3 pulses
+        waited.append(timeout)
+        time.sleep(0.05)
+        if len(waited) == 3:
+            future.set_result(None)
         return futures_wait(futures, timeout=0)
 
-    futures_wait = pools_module.wait
+    waited, futures_wait = [], pools_module.wait
     monkeypatch.setattr(pools_module, "wait", wait)
-    pool = Processes(1)
-    try:
-        assert pool.submit(partial(time.sleep, 1.0), 0.6).result(20) is None
-        with pytest.raises(TimeLimitError):
-            pool.submit(partial(time.sleep, 60), 0.2).result(20)
-    finally:
-        pool.close(kill=True)
+    monkeypatch.setattr(pools_module, "_PULSE", 0.01)
+    assert _ends(future, 0.04)
+    assert not _ends(Future(), 0.02)
