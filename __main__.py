@@ -5,9 +5,10 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from . import __version__
 from .datasets.errors import UsageError
@@ -15,6 +16,7 @@ from .reports import commands as report_commands
 from .reports.findings import command as finding_command
 from .studies import commands as study_commands
 from .studies.commands import SamplerLabel, say
+from .studies.execution import interrupt, streams
 from .studies.specs.completion import complete_override, complete_study
 
 app = typer.Typer(
@@ -30,7 +32,7 @@ Workers = Annotated[
     int | None, typer.Option("--workers", "-w", help="Number of processes (default: all cores).")
 ]
 _STUDY = typer.Argument(
-    help="Name of a packaged study, or path of a TOML file.",
+    help="Name of a packaged study, or path of a TOML file or run directory.",
     autocompletion=complete_study,
     callback=finding_command.refuse_finding,
 )
@@ -74,7 +76,26 @@ def list_all() -> None:
     report_commands.print_view(catalog_view(catalog()))
 
 
-@app.command(epilog="Example: scorebench run quick -o training.steps=500 -o 'datasets=[\"rings\"]'")
+_INTERRUPTED = 130
+
+
+class RunCommand(TyperCommand):
+    """The command `run`, with an option whose value may be left out, which Typer does not know."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Complete ``--retry`` by a pattern for every cell, unless a pattern follows."""
+        following = [*args[1:], "-"]
+        completed = [
+            word + "=*" * (word == "--retry" and after.startswith("-"))
+            for word, after in zip(args, following, strict=False)
+        ]
+        return super().parse_args(ctx, completed)
+
+
+@app.command(
+    cls=RunCommand,
+    epilog="Example: scorebench run quick -o training.steps=500 -o 'datasets=[\"rings\"]'",
+)
 def run(
     study: Annotated[str, _STUDY],
     out: Annotated[Path | None, typer.Option(help="Run directory (default: runs/NAME).")] = None,
@@ -95,6 +116,10 @@ def run(
         ),
     ] = None,
     storage: Storage = None,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[CELL]", help="Run failed runs again: all, or those of 'dsm-*'."),
+    ] = None,
     until_decided: Annotated[
         bool,
         typer.Option("--until-decided", help="Add restarts until every pair is decided."),
@@ -102,9 +127,14 @@ def run(
 ) -> None:
     """Run or resume a study; completed runs are skipped."""
     from .reports import api
+    from .reports.pages.protocol import unconfirmed
     from .reports.progress import ProgressListener
     from .studies.execution.scheduler import OutOfTime
 
+    if tensorboard:
+        from .reports.tensorboard import require_tensorboard
+
+        require_tensorboard()
     try:
         with ProgressListener() as listener:
             result = api.run(
@@ -114,18 +144,19 @@ def run(
                 overrides=override or (),
                 listener=listener,
                 discard=discard or (),
+                retry=retry or (),
                 backend=backend,
                 scheduler=scheduler,
                 storage=storage,
                 until_decided=until_decided,
                 report=lambda said: say(said, err=True),
             )
-    except (KeyboardInterrupt, OutOfTime) as stop:
-        timed_out = isinstance(stop, OutOfTime)
+    except (KeyboardInterrupt, OutOfTime) as stopped:
+        timed_out = isinstance(stopped, OutOfTime)
         why = "stopped: limits.study_seconds reached" if timed_out else "stopped"
         say(f"scorebench: {why}; run the same command again to continue", err=True)
         # As a shell and timeout(1) say it.
-        _leave(124 if timed_out else 130)
+        _leave(124 if timed_out else interrupt.status())
     source = result.source
     report_commands.print_board(source)
     if tensorboard:
@@ -133,6 +164,11 @@ def run(
 
         say(f"\ntensorboard --logdir {write_tensorboard(source)}")
     say(f"\nreport: {result.directory / 'report.html'}")
+    problems = unconfirmed(source)
+    for problem in problems:
+        say(f"scorebench: {problem}", err=True)
+    # Whether the tables above could be printed does not count.
+    raise typer.Exit(1 if problems else 0)
 
 
 @app.command(epilog="Example: scorebench replay runs/quick dsm rings")
@@ -255,24 +291,30 @@ app.add_typer(finding_command.commands)
 
 def main() -> None:
     """Run the command line; bad input is one line on standard error and exit status 2."""
+    streams.settle()
+    interrupt.obey()
     try:
+        # None unless a command has an exit status of its own.
         status = app(standalone_mode=False)
     except UsageError as error:
         _refuse(str(error))
     except typer.Abort:
         _refuse("interrupted")
-    except BrokenPipeError:
-        # The reader of our output has left, as in `scorebench list | head`.
-        sys.stderr.close()
-        raise SystemExit(141) from None
     except typer.TyperException as error:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
         if not message:
             # Nothing was asked for, so the help was shown.
             raise SystemExit(0) from None
         _refuse(message)
-    else:
-        raise SystemExit(status or 0)
+    lost = streams.lost(sys.stdout)
+    if status is None and isinstance(lost, BrokenPipeError):
+        # The reader of our output has left, as in `scorebench list | head`.
+        status = 141
+    elif status is None and lost is not None:
+        _refuse(f"the output cannot be written: {lost.strerror}")
+    elif status == _INTERRUPTED:
+        status = interrupt.status()
+    raise SystemExit(status or 0)
 
 
 def _leave(status: int) -> NoReturn:

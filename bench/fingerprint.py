@@ -220,7 +220,7 @@ def _carried(module: str) -> str | None:
 @cache
 def _read(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
     """Digest of a module's code, and the names it imports (those of attributes among them)."""
-    tree = ast.parse(_carried(module) or path.read_text(encoding="utf-8"))
+    tree = ast.parse(_carried(module) or path.read_bytes())
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     uses = dict.fromkeys(name for node in ast.walk(tree) for name in _imported(node, package))
     return hashlib.sha256(dump(tree).encode()).hexdigest(), tuple(uses)

@@ -5,6 +5,7 @@ configuration and a worker on another machine are complete, and editing a file w
 changes nothing until the study is started again.
 """
 
+import codecs
 import importlib.util
 import linecache
 import re
@@ -76,6 +77,19 @@ PluginSource = Annotated[PluginFile | str, BeforeValidator(_source)]
 """A file with its text, or the name of a module that can be imported."""
 
 
+def decoded(data: bytes) -> str:
+    """Decode a text in UTF-8, or in UTF-16 as PowerShell writes it, without its byte order mark.
+
+    Every line of it ends in a newline alone.
+
+    Raises:
+        UnicodeDecodeError: It is no such text.
+    """
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if wide else "utf-8-sig")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def read_plugin(path: Path) -> PluginFile:
     """Read a plug-in file.
 
@@ -83,7 +97,7 @@ def read_plugin(path: Path) -> PluginFile:
         UsageError: The file cannot be read, or its name is no module name.
     """
     try:
-        code = path.read_text(encoding="utf-8")
+        code = decoded(path.read_bytes())
     except OSError as error:
         raise UsageError(
             f"the plug-in file {str(path)!r} cannot be read: {error.strerror}"

@@ -3,14 +3,18 @@
 import inspect
 import math
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..datasets.base import Dataset
 from ..datasets.box import box_of
-from ..datasets.errors import UsageError
+from ..datasets.errors import in_one_line
 from ..methods import methods
 from ..methods.model import Model
 from ..methods.network_model import Network, NetworkModel
@@ -31,9 +35,12 @@ from .from_spec import (
 )
 from .process import one_thread
 from .sampling import Sampling, rounded
-from .spec import SPLIT_SAMPLER, Failure, Option, Plugin, RunResult, RunSpec
+from .spec import SPLIT_SAMPLER, Failure, Option, Plugin, RunResult, RunSpec, State
 from .training import Fit, fit
 from .truth import judge_of
+
+T = TypeVar("T")
+Array = NDArray[np.float32]
 
 ENERGY_GRID = 100
 ARROW_GRID = 24
@@ -131,24 +138,25 @@ def _finish(
             compute["acceptance"] = acceptance
         stage = "score"
         started = time.perf_counter()
-        metrics = _score(spec, model, points)
-        if failure is None:
-            _require_numbers(metrics)
+        problems: dict[str, str] = {}
+        metrics = _score(spec, model, points, problems)
         compute["score_seconds"] = time.perf_counter() - started
-        artifacts = None
-        if keep:
-            learning = _learning(spec, k, trained, checkpoints) if is_trained(spec) else None
-            artifacts = _artifacts(spec, model, points, learning)
     except Exception as error:
         return _failed(spec, stage, error, compute)
+    state: State = "ok" if failure is None else "diverged"
+    if failure is None and problems:
+        reason = "; ".join(f"{name}: {why}" for name, why in problems.items())[:500]
+        failure = Failure(stage=stage, reason=reason)
+        if all(math.isnan(metrics[name]) for name in spec.evaluation.metrics):
+            state = "failed"
     result = RunResult(
-        key=run_key(spec),
-        state="ok" if failure is None else "diverged",
-        metrics=metrics,
-        failure=failure,
-        compute=compute,
+        key=run_key(spec), state=state, metrics=metrics, failure=failure, compute=compute
     )
-    return Outcome(result, artifacts)
+    if not keep:
+        return Outcome(result)
+    learn = partial(_learning, spec, k, trained, checkpoints)
+    learning = _optional(learn) if is_trained(spec) else None
+    return Outcome(result, _artifacts(spec, model, points, learning))
 
 
 def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None, float | None]:
@@ -181,15 +189,26 @@ def _draw(spec: RunSpec, model: Model, plugin: Plugin, axis: str) -> Samples:
     return sampling.sample_from(model, start, rng)
 
 
-def _score(spec: RunSpec, model: Model | None, points: Tensor) -> dict[str, float]:
-    """Measure all metrics of a run, and those of samples of its further samplers."""
+def _score(
+    spec: RunSpec, model: Model | None, points: Tensor, problems: dict[str, str]
+) -> dict[str, float]:
+    """Measure all metrics of a run, and those of samples of its further samplers.
+
+    ``problems`` receives why some have no value.
+    """
     judge = judge_of(spec)
-    values = judge.score(points, model, target_of(spec))
+    values = judge.score(points, model, target_of(spec), problems)
     if model is not None:
         for label, plugin in _further(spec).items():
             axis = label if label == "split" else f"also {label}"
-            also = judge.score_samples(_draw(spec, model, plugin, axis).points[0])
+            found: dict[str, str] = {}
+            try:
+                also = judge.score_samples(_draw(spec, model, plugin, axis).points[0], found)
+            except Exception as error:
+                problems[label] = in_one_line(error)
+                continue
             values |= {f"{label}.{name}": value for name, value in also.items()}
+            problems |= {f"{label}.{name}": why for name, why in found.items()}
     return values
 
 
@@ -201,20 +220,20 @@ def _further(spec: RunSpec) -> dict[str, Plugin]:
     return {"split": Plugin(name=SPLIT_SAMPLER, options={"box": box}), **spec.evaluation.also}
 
 
-def _require_numbers(metrics: Mapping[str, float]) -> None:
-    missing = [name for name, value in metrics.items() if math.isnan(value)]
-    if missing:
-        raise ArithmeticError(f"{', '.join(missing)}: not a number")
-
-
 def _learning(spec: RunSpec, k: int, trained: Fit, checkpoints: Checkpoints) -> Learning:
     names, scores = checkpoints.of(k)
+    method = methods.get(spec.method.name)()
+    # Where a density jumps there is no exact score to compare with.
+    least = _optional(lambda: method.least(dataset_of(spec), spec.method.options))
+    return Learning(trained.curves[k], math.nan if least is None else least, names, scores)
+
+
+def _optional(make: Callable[[], T]) -> T | None:
+    """Make something that only decorates a run; None if that fails."""
     try:
-        least = methods.get(spec.method.name)().least(dataset_of(spec), spec.method.options)
-    except UsageError:
-        # Where a density jumps there is no exact score to compare with.
-        least = math.nan
-    return Learning(trained.curves[k], least, names, scores)
+        return make()
+    except Exception:
+        return None
 
 
 def _artifacts(
@@ -229,22 +248,37 @@ def _artifacts(
         learning: Curves of its training.
     """
     energy = field = paths = None
-    dataset = dataset_of(spec)
-    if model is not None and dataset.dim == 2:
+    if model is not None and dataset_of(spec).dim == 2:
         with torch.no_grad():
-            values = model.energy(_grid(dataset, ENERGY_GRID).to(model.device))
-            if values is not None:
-                energy = values.reshape(ENERGY_GRID, ENERGY_GRID).cpu().numpy()
-            arrows = model.score(_grid(dataset, ARROW_GRID).to(model.device))
-            field = arrows.reshape(ARROW_GRID, ARROW_GRID, 2).cpu().numpy()
-        rng = streams_of([spec], "paths", model.device)
-        chains = Sampling(dataset, spec.sampler).paths(model, PATHS, rng)
-        paths = None if chains is None else chains[0].float().cpu().numpy()
-    parameters = {}
+            energy = _optional(lambda: _energy(spec, model))
+            field = _optional(lambda: _arrows(spec, model))
+        paths = _optional(lambda: _paths(spec, model))
+    parameters: dict[str, Array] | None = {}
     if isinstance(model, NetworkModel):
-        named = model.network.named(model.theta)
-        parameters = {name: part.contiguous().cpu().numpy() for name, part in named.items()}
-    return Artifacts(points.float().cpu().numpy(), energy, field, paths, parameters, learning)
+        parameters = _optional(lambda: _parameters(model))
+    samples = points.float().cpu().numpy()
+    return Artifacts(samples, energy, field, paths, parameters or {}, learning)
+
+
+def _energy(spec: RunSpec, model: Model) -> Array | None:
+    values = model.energy(_grid(dataset_of(spec), ENERGY_GRID).to(model.device))
+    return None if values is None else values.reshape(ENERGY_GRID, ENERGY_GRID).cpu().numpy()
+
+
+def _arrows(spec: RunSpec, model: Model) -> Array:
+    arrows = model.score(_grid(dataset_of(spec), ARROW_GRID).to(model.device))
+    return arrows.reshape(ARROW_GRID, ARROW_GRID, 2).cpu().numpy()
+
+
+def _paths(spec: RunSpec, model: Model) -> Array | None:
+    rng = streams_of([spec], "paths", model.device)
+    chains = Sampling(dataset_of(spec), spec.sampler).paths(model, PATHS, rng)
+    return None if chains is None else chains[0].float().cpu().numpy()
+
+
+def _parameters(model: NetworkModel) -> dict[str, Array]:
+    named = model.network.named(model.theta)
+    return {name: part.contiguous().cpu().numpy() for name, part in named.items()}
 
 
 def _grid(dataset: Dataset, side: int) -> Tensor:
@@ -284,8 +318,7 @@ def _member_options(
 def _failed(
     spec: RunSpec, stage: str, error: Exception, compute: dict[str, float] | None = None
 ) -> Outcome:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-    failure = Failure(stage=stage, reason=reason)
+    failure = Failure(stage=stage, reason=in_one_line(error))
     return Outcome(
         RunResult(key=run_key(spec), state="failed", failure=failure, compute=compute or {})
     )

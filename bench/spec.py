@@ -253,9 +253,9 @@ class RunResult(Frozen):
     Attributes:
         key: Identity of the run.
         state: ``ok``, or in what way it is not.
-        metrics: Value by metric name; ``inf`` where samples are not finite, absent on failures
-            before scoring.
-        failure: Present unless the state is ``ok``.
+        metrics: Value by metric name; ``inf`` where samples are not finite, NaN where the metric
+            failed, absent on failures before scoring.
+        failure: Present unless the state is ``ok``, and where some of the metrics failed.
         compute: Network evaluations (``train_evaluations``, ``sample_evaluations``: points pushed
             through the network once, forward or backward) and seconds per stage
             (``train_seconds``, ``sample_seconds``, ``score_seconds``).
@@ -300,9 +300,9 @@ COLUMNS = {
     "trial": "Number of the configuration in its search; empty for references.",
     "replicate": "Number of the seed; in a search 0 is the trial and others repeat it.",
     "state": "`ok`, `diverged`, `failed` or `timeout`.",
-    "failure": "Stage, step and reason; empty for `ok`.",
+    "failure": "Stage, step and reason; of `ok` runs those of metrics that failed.",
     "key": "Names the run: equal keys are equal settings, seeds and code, so equal numbers.",
-    "METRIC": "One per metric of `evaluation.metrics`; empty for runs that failed.",
+    "METRIC": "One per metric of `evaluation.metrics`; empty where it or the run failed.",
     "split.METRIC": "The same on exact points of the model, with `reference.split`.",
     "params.NAME": "Hyperparameters, the learning rate too; empty where the method has none such.",
     "train_evaluations": "Points pushed through the network in training.",

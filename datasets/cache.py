@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import platformdirs
 import torch
 from torch import Tensor
 
 from .machine import cpu_model
-from .private import write_atomically
+from .private import user_folder, write_atomically
 from .steady import steady
 
 VARIABLE = "SCOREBENCH_CACHE"
@@ -96,10 +95,7 @@ def drawn(dataset: "Drawable", points: int = 4096) -> str:
 
 def folder() -> Path | None:
     """Return the folder of the files; None if the cache is turned off."""
-    given = os.environ.get(VARIABLE)
-    if given is not None:
-        return Path(given) if given else None
-    return Path(platformdirs.user_cache_dir(_PACKAGE, appauthor=False))
+    return user_folder("cache", VARIABLE)
 
 
 def _path(name: str, dataset: object, details: tuple[float, ...], maker: str) -> Path | None:

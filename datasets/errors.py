@@ -26,7 +26,7 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(_escaped(c) if _hidden(c) else c for c in text)
+    return "".join(escaped(c) if _hidden(c) else c for c in text)
 
 
 def _hidden(character: str) -> bool:
@@ -34,7 +34,8 @@ def _hidden(character: str) -> bool:
     return character not in "\n\t" and (kind[0] == "C" or kind in ("Zl", "Zp"))
 
 
-def _escaped(character: str) -> str:
+def escaped(character: str) -> str:
+    r"""Write a character as TOML and JSON can, ``\u00e9``."""
     number = ord(character)
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
@@ -50,6 +51,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
 def first_line(error: BaseException) -> str:
     """Describe an exception by its type and the first line of its message."""
     return f"{type(error).__name__}: {error}".split("\n")[0]
+
+
+def in_one_line(error: BaseException, length: int = 500) -> str:
+    """Describe an exception by its type and its whole message in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:length]
 
 
 def told(error: BaseException, module: str) -> str:

@@ -183,6 +183,7 @@ def run(
     overrides: Sequence[str] = (),
     listener: "Listener | None" = None,
     discard: Sequence[str] = (),
+    retry: Sequence[str] = (),
     backend: str = "local",
     scheduler: str | None = None,
     storage: str | None = None,
@@ -192,13 +193,14 @@ def run(
     """Run or resume a study and write its report; completed runs are skipped.
 
     Args:
-        study: Name of a packaged study, path of a TOML file, or a study.
-        out: Run directory (default: ``runs/NAME``).
+        study: Name of a packaged study, path of a TOML file or of a run directory, or a study.
+        out: Run directory (default: the one given as the study, else ``runs/NAME``).
         workers: Number of processes (default: all cores that this process may use).
         overrides: ``key=value`` pairs in TOML, such as ``"training.steps=500"``.
         listener: Called with every event of the study.
         discard: Patterns of cells (``"dsm-rings-langevin"``, ``"dsm-*"``) whose results may be
             excluded if they no longer match the study.
+        retry: Patterns of cells whose failed runs are run again; ``("*",)`` for all of them.
         backend: ``"local"``, or ``"dask"`` for a Dask cluster.
         scheduler: Address of the Dask scheduler (default: a local cluster is started).
         storage: Database URL for Optuna, ``"postgresql+psycopg://..."`` (default: a file in the
@@ -211,17 +213,22 @@ def run(
         UsageError: The study is invalid or does not match its run directory.
     """
     from ..studies.execution.where import Where
+    from ..studies.specs.load import default_directory
     from ..studies.study import run as run_study
 
     if isinstance(study, StudySpec) and overrides:
         raise UsageError("overrides go with the name or path of a study, not with a StudySpec")
     spec = study if isinstance(study, StudySpec) else load_study(study, overrides)
-    directory = Path(out) if out is not None else Path("runs") / spec.name
+    directory = default_directory(study, spec) if out is None else Path(out)
     workers = cores() if workers is None else workers
     where = Where(backend, scheduler)
     for part in _rounds(spec, directory) if until_decided else [spec]:
         began = time.monotonic()
-        run_study(part, directory, workers, listener, discard=discard, where=where, storage=storage)
+        run_study(
+            part, directory, workers, listener,
+            discard=discard, retry=retry, where=where, storage=storage,
+        )  # fmt: skip
+        retry = ()
         finished = Study(directory)
         if until_decided:
             sentence, settled = _look(finished, part, time.monotonic() - began)

@@ -33,7 +33,10 @@ def status(directory: Directory) -> None:
 @commands.command(epilog="Example: scorebench leaderboard runs/quick --format markdown")
 def leaderboard(
     directory: Directory,
-    kind: Annotated[Format, typer.Option("--format", help="Format of the table.")] = Format.table,
+    kind: Annotated[
+        Format | None,
+        typer.Option("--format", help="Format of the table (default: as --out ends, else table)."),
+    ] = None,
     table: Annotated[
         str,
         typer.Option(
@@ -50,19 +53,20 @@ def leaderboard(
     if out is None and kind is Format.parquet:
         raise UsageError("parquet is binary: choose a file with --out")
     from .source import load
-    from .write import leaderboard_table, write_table
+    from .write import format_of, leaderboard_table, write_table
 
+    shown = kind.value if kind is not None else format_of(out) if out is not None else "table"
     source = load(directory)
-    if out is not None or kind is not Format.table:
+    if out is not None or shown != "table":
         # The table itself is for other programs.
         for doubt in source.doubts:
             say(f"scorebench: {doubt}", err=True)
     if out is not None:
-        write_table(source, out, "markdown" if kind is Format.table else kind, table, exact)
-    elif kind is Format.table and table == "board" and not exact:
+        write_table(source, out, shown, table, exact)
+    elif shown == "table" and table == "board" and not exact:
         print_board(source)
     else:
-        say(leaderboard_table(source, kind.value, table, exact).rstrip("\n"))
+        say(leaderboard_table(source, shown, table, exact).rstrip("\n"))
 
 
 @commands.command(epilog="Example: scorebench figure overview runs/quick --out overview.pdf")

@@ -60,7 +60,9 @@ def _points(source: Source) -> list[Point]:
 
 
 def _failures(source: Source) -> pd.DataFrame:
-    return source.results.loc[failed(source.results), list(_OF_FAILURES)].reset_index(drop=True)
+    results = source.results
+    told = failed(results) | (results["failure"] != "")
+    return results.loc[told, list(_OF_FAILURES)].reset_index(drop=True)
 
 
 TABLES: dict[str, Export] = {
@@ -120,7 +122,7 @@ TABLES: dict[str, Export] = {
     "failures": Export(
         _failures,
         None,
-        "failed runs, with their reasons",
+        "failed runs and metrics, with their reasons",
         {name: RESULTS[name] for name in _OF_FAILURES},
     ),
     "results": Export(lambda source: source.results, None, "all runs", RESULTS),

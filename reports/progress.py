@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import suppress
 from typing import Self
 
 from rich.console import Console
@@ -24,7 +25,8 @@ from .pace import Pace
 class ProgressBar:
     """A bar in a terminal, by default on standard error, and lines of text.
 
-    Use it as a context manager, so that the terminal is always restored.
+    Use it as a context manager, so that the terminal is always restored. What the terminal or its
+    log does not take is dropped.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -41,9 +43,10 @@ class ProgressBar:
 
     def close(self) -> None:
         """Remove the bar."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        with suppress(OSError):
+            if self._bar is not None:
+                self._bar.stop()
+        self._bar = None
 
     def _open(self, doing: str, done: int, total: int | None) -> None:
         """Show the bar if the console is a terminal."""
@@ -56,16 +59,21 @@ class ProgressBar:
             )
             self._bar = Progress(*columns, console=self._console, transient=True)
             self._task = self._bar.add_task(escape(doing), total=total, completed=done, left="")
-            self._bar.start()
+            with suppress(OSError):
+                self._bar.start()
 
     def _update(self, doing: str, done: int, total: int, left: str) -> None:
         if self._bar is not None:
             doing = escape(doing)
-            self._bar.update(self._task, description=doing, completed=done, total=total, left=left)
+            with suppress(OSError):
+                self._bar.update(
+                    self._task, description=doing, completed=done, total=total, left=left
+                )
 
     def _say(self, line: str) -> None:
         console = self._console if self._bar is None else self._bar.console
-        console.print(escape(visible(line)), soft_wrap=True, highlight=False)
+        with suppress(OSError):
+            console.print(escape(visible(line)), soft_wrap=True, highlight=False)
 
 
 class ProgressListener(ProgressBar):

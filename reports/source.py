@@ -13,7 +13,15 @@ from ..datasets.errors import UsageError
 from ..studies.cell import Cell
 from ..studies.results import read_results
 from ..studies.rundir.artifacts import read_artifact
-from ..studies.rundir.read import ENVIRONMENT, ROWS, STUDY, read_environments, read_study
+from ..studies.rundir.read import (
+    ENVIRONMENT,
+    ROWS,
+    STUDY,
+    read_environments,
+    read_retried,
+    read_study,
+)
+from ..studies.rundir.rows import Row
 from ..studies.specs.spec import StudySpec
 from .ranking.budget import budget_sentences, budgets
 from .ranking.cell_results import CellResults
@@ -172,6 +180,11 @@ class Source:
     def sensitivity(self) -> pd.DataFrame:
         """Importance and edges of all hyperparameters."""
         return sensitivity(self.study, self.evidence)
+
+    @cached_property
+    def retried(self) -> list[Row]:
+        """Failed runs that were set aside and run again."""
+        return read_retried(self.directory)
 
     def portrait(self, results: CellResults) -> Portrait | None:
         """Load what the four panels of a cell show.

@@ -1,5 +1,6 @@
 """Training curves and pictures of a study as TensorBoard event files."""
 
+import importlib
 import io
 import math
 import shutil
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..datasets.errors import UsageError
-from ..studies.rundir.files import refuse_links
+from ..studies.rundir.files import refuse_links, refusing
 from .figures.panels import four_panels
 from .figures.style import encode
 from .source import Learned, Source
@@ -32,15 +33,27 @@ def write_tensorboard(source: Source) -> Path:
         The folder for ``tensorboard --logdir``.
 
     Raises:
-        UsageError: TensorBoard is not installed, or the run directory holds links.
+        UsageError: TensorBoard is not installed, the run directory holds links, or the files cannot
+            be written.
     """
+    require_tensorboard()
+    with refusing(source.directory / FOLDER, "write"):
+        return _write(source)
+
+
+def require_tensorboard() -> None:
+    """Raise ``UsageError`` if TensorBoard is not installed."""
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        importlib.import_module("torch.utils.tensorboard")
     except ImportError as error:
         raise UsageError(
             "TensorBoard is not installed: pip install 'scorebench[tensorboard]'"
         ) from error
+
+
+def _write(source: Source) -> Path:
     from PIL import Image
+    from torch.utils.tensorboard import SummaryWriter
 
     refuse_links(source.directory)
     target = source.directory / FOLDER

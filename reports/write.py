@@ -64,17 +64,40 @@ def leaderboard_table(
     return export(source, name, "markdown" if kind == "table" else kind, exact).decode()
 
 
+SUFFIXES = {
+    ".csv": "csv", ".parquet": "parquet", ".json": "json", ".md": "markdown",
+    ".markdown": "markdown", ".tex": "latex", ".txt": "table",
+}  # fmt: skip
+"""Formats of tables by the end of a file's name."""
+
+
+def format_of(out: Path) -> str:
+    """Return the format of a table that a file's name asks for.
+
+    Raises:
+        UsageError: The name ends otherwise.
+    """
+    kind = SUFFIXES.get(out.suffix.lower())
+    if kind is None:
+        known = ", ".join(SUFFIXES)
+        raise UsageError(f"--out {str(out)!r}: should end in one of {known}, or give --format")
+    return kind
+
+
 def write_table(
     source: Source, out: Path, kind: str, name: str = "board", exact: bool = False
 ) -> None:
-    """Write a table of a run directory into a file; see ``exports.export``.
+    """Write a table of a run directory into a file; see ``leaderboard_table``.
 
     Raises:
         UsageError: There is no such table or format, or the file cannot be written.
     """
     from .exports import export
 
-    write_output(out, export(source, name, kind, exact))
+    if kind == "table":
+        write_output(out, leaderboard_table(source, kind, name, exact).encode())
+    else:
+        write_output(out, export(source, name, kind, exact))
 
 
 def write_figure(source: Source, name: str, out: Path, width: float | None = None) -> None:

@@ -218,7 +218,8 @@ class Engine:
             return judge_of(spec).score_samples(torch.from_numpy(points))
 
     def prepare(self) -> None:
-        """Import what runs need, so that no run's time includes it."""
+        """Import what runs need, so that no run's time includes it, and register the plug-ins."""
+        activate(self.plugins)
         from ..bench import run  # noqa: F401
 
     def identity(self, description: Mapping[str, object]) -> str:

@@ -137,7 +137,7 @@ def _line(plan: Plan, cell: Cell, stored: list[Row]) -> dict[str, object]:
         counts[f"{phase}_done"] = sum(row.slot.phase == phase for row in rows)
         counts[f"{phase}_total"] = total
     confirmed = [row for row in rows if row.slot.phase == "confirm"]
-    values = [row.result.metrics[plan.study.objective] for row in confirmed if row.ok]
+    values = [row.loss(plan.study.objective) for row in confirmed if row.ok]
     return {
         **(cell._asdict() if plan.study.search.restarts > 1 else cell.named),
         **counts,

@@ -16,7 +16,7 @@ from .archive import unpacked
 from .cell import Cell, Slot
 from .engine import Engine
 from .execution.again import Again, run_again
-from .execution.scheduler import LOST
+from .execution.scheduler import lost
 from .integrity import (
     COSTS,
     Findings,
@@ -209,9 +209,7 @@ def _concerns(cell: Cell, cells: Iterable[Cell], plan: Plan) -> bool:
 
 def _repeatable(row: Row, found: Findings) -> bool:
     """Whether a run would end as it did: not if it was stopped or lost its worker."""
-    failure = row.result.failure
-    lost = failure is not None and failure.stage == "worker" and LOST in failure.reason
-    if lost or row.result.state == "timeout":
+    if lost(row.result) or row.result.state == "timeout":
         found.unchecked(row.name, "its worker was stopped or lost, which no replay repeats")
         return False
     return True

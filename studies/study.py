@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,14 +19,14 @@ from .execution.events import (
 )
 from .execution.forecast import warnings
 from .execution.interrupt import Interrupt
-from .execution.scheduler import Environment, Finished, Scheduler
+from .execution.scheduler import Environment, Finished, Scheduler, ready
 from .execution.where import Where, open_pool
 from .plan import Plan
 from .progress import standing, standing_in
 from .rundir.files import refused
 from .rundir.rows import Row
-from .rundir.store import Store
-from .specs.check import check
+from .rundir.store import RETRIED, Store
+from .specs.check import check, used
 from .specs.spec import StudySpec
 from .winners import confirmed
 
@@ -42,6 +42,7 @@ def run(
     engine: Engine | None = None,
     *,
     discard: Sequence[str] = (),
+    retry: Sequence[str] = (),
     where: Where | None = None,
     storage: str | None = None,
 ) -> Path:
@@ -58,6 +59,8 @@ def run(
         engine: Executes runs (default: the real one).
         discard: Patterns of cells (``dsm-rings-langevin``, ``dsm-*``) whose rows may be excluded if
             they do not fit this study or the present code. Rows that fit are never excluded.
+        retry: Patterns of cells whose failed runs are run again. Later runs of their cells come out
+            as if the failures had never been.
         where: Machines to run on (default: this one).
         storage: URL of a database for Optuna (``postgresql+psycopg://...``) instead of a file in
             the directory. If it is lost, it is rebuilt from the table.
@@ -77,13 +80,14 @@ def run(
     where = where or Where()
     where.check()
     if storage is not None:
+        # Imported on first use: slow to load.
         from .rundir.optuna_storage import check_url
 
         check_url(storage)
     engine = engine or Engine()
     check(study, engine)
     directory = Path(out)
-    with Store(directory, study, discard, engine) as store:
+    with Store(directory, study, discard, engine, retry) as store:
         session = _Session(Plan(study, engine), store, listener or _ignore, storage)
         try:
             session.run(workers, where)
@@ -135,8 +139,9 @@ class _Session:
         )
         limits = plan.study.limits
         isolated = limits.run_seconds is not None
+        prepare = partial(ready, plan.engine, sorted(used(plan.study)))
         with (
-            open_pool(workers, prepare=plan.engine.prepare, isolated=isolated, where=where) as pool,
+            open_pool(workers, prepare=prepare, isolated=isolated, where=where) as pool,
             Interrupt() as interrupt,
         ):
             scheduler = Scheduler(plan.engine, pool, self, interrupt, limits.run_seconds)
@@ -165,7 +170,7 @@ class _Session:
 
     def find(self, job: Job) -> Row | None:
         """Return the stored row of a job; None if it or artifacts that belong to it are missing."""
-        row = self._store.rows.get(job.slot)
+        row = self._store.rows.get(job.slot) or self._restored(job)
         if row is None:
             return None
         if row.spec != job.spec.canonical():
@@ -176,6 +181,23 @@ class _Session:
             )
         has_artifacts = job.slot.phase == "confirm" and row.ok
         return None if has_artifacts and not self._store.artifacts.holds(row) else row
+
+    def _restored(self, job: Job) -> Row | None:
+        """Let a row that was set aside with an earlier one count again if it is the job's."""
+        row = self._store.aside.get(job.slot)
+        if row is None or row.result.state in RETRIED or row.suggested != job.suggested:
+            return None
+        if row.result.key != self._plan.engine.key(job.spec):
+            return None
+        self._append([row], {})
+        return row
+
+    def _append(self, rows: list[Row], environments: dict[str, dict[str, object]]) -> None:
+        self._store.append(rows, environments)
+        for row in rows:
+            self._rows_by_cell[row.slot.cell].append(row)
+            self._counts[row.slot.cell] += 1
+        self._runs_done += len(rows)
 
     def add(
         self, jobs: Sequence[Job], finished: Iterable[Finished], environment: Environment
@@ -193,11 +215,7 @@ class _Session:
         new = [row for row in rows if row.slot not in store.rows]
         parts = self._plan.engine.parts(jobs[-1].spec)
         store.note_code({**store.code, jobs[-1].slot.cell.stem: parts})
-        store.append(new, {identity: description})
-        for row in new:
-            self._rows_by_cell[row.slot.cell].append(row)
-            self._counts[row.slot.cell] += 1
-        self._runs_done += len(new)
+        self._append(new, {identity: description})
         self._runs_executed += len(rows)
         self._listen(RunsFinished(rows, self._runs_done, self._runs_total))
         return [store.rows[row.slot] for row in rows]

@@ -14,11 +14,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import platformdirs
-
 from ..bench.plugins import PluginFile, PluginSource, executed_by_import
 from ..datasets.errors import UsageError, unknown
-from ..datasets.private import is_private, write_atomically
+from ..datasets.private import is_private, user_folder, write_atomically
 
 VARIABLE = "SCOREBENCH_STATE"
 """Environment variable with the folder of the list of trusted code (default: the user's own)."""
@@ -137,10 +135,10 @@ def _identified(source: PluginSource) -> Trusted:
 
 def _stored() -> dict[str, Trusted]:
     """Read the list; it counts only if nobody else can have written it."""
-    file = _file()
-    if not is_private(file.parent):
-        return {}
     try:
+        file = _file()
+        if not is_private(file.parent):
+            return {}
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return {}
@@ -161,5 +159,12 @@ def _store(items: dict[str, Trusted]) -> None:
 
 
 def _file() -> Path:
-    folder = os.environ.get(VARIABLE) or platformdirs.user_state_dir("scorebench", appauthor=False)
-    return Path(folder) / "trusted"
+    """Return the file of the list.
+
+    Raises:
+        OSError: The user has no folder for it.
+    """
+    folder = user_folder("state", VARIABLE)
+    if folder is None:
+        raise FileNotFoundError(f"there is no folder for it: set {VARIABLE}")
+    return folder / "trusted"

@@ -294,3 +294,93 @@ def test_no_write_permission_is_said(tiny_toml, tmp_path):
     tmp_path.chmod(0o500)
     done = scorebench("run", tiny_toml, "--out", tmp_path / "here", check=2)
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def shell(command, **surroundings):
+    """Run a command line of the shell, in which ``SB`` is scorebench."""
+    line = command.replace("SB", f"{sys.executable} -m scorebench")
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, timeout=300, **surroundings
+    )
+
+
+@pytest.mark.parametrize("rest", [">&-", ">&- 2>&-", ">/dev/full 2>/dev/full", "<&- | true"])
+def test_a_study_runs_whatever_becomes_of_its_output(rest, tiny_toml, tmp_path):
+    less = "-o search.trials=2 -o training.steps=2 -o evaluation.samples=20 -o confirm.seeds=2"
+    command = f"SB run {tiny_toml} --out x --workers 2 {less} {rest}; exit ${{PIPESTATUS[0]}}"
+    assert shell(command, cwd=tmp_path).returncode == 0
+    assert '"state":"failed"' not in (tmp_path / "x" / "runs.jsonl").read_text()
+    assert (tmp_path / "x" / "report.html").exists()
+
+
+def test_an_output_that_is_lost_is_told_where_it_is_the_product(tiny_run):
+    for command in ("status", "leaderboard"):
+        assert shell(f"SB {command} {tiny_run} >&-").returncode == 0
+        full = shell(f"SB {command} {tiny_run} >/dev/full")
+        assert full.returncode == 2
+        assert full.stderr == (
+            "scorebench: the output cannot be written: No space left on device\n"
+        )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "gbk", "cp437"])
+def test_every_encoding_can_show_a_board(encoding, tiny_run):
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(
+        [sys.executable, "-m", "scorebench", "leaderboard", str(tiny_run)],
+        capture_output=True, env=env,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert done.stdout.decode(encoding)
+
+
+def test_the_end_of_a_name_decides_the_format(tiny_run, tmp_path):
+    for name, start in {"b.csv": "rank_low,", "b.md": "|", "b.json": "[", "b.txt": "dsm"}.items():
+        scorebench("leaderboard", tiny_run, "--out", tmp_path / name, check=0)
+        assert start in (tmp_path / name).read_text()[:300]
+    refused = scorebench("leaderboard", tiny_run, "--out", tmp_path / "b.xls", check=2)
+    assert ".csv" in refused.stderr
+    assert not (tmp_path / "b.xls").exists()
+
+
+def test_a_study_without_results_says_why_and_its_failures_can_be_run_again(tmp_path):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(MINE)
+    command = [
+        "run", "quick", "--out", tmp_path / "x", "--workers", "1", "-o", f'plugins=["{plugin}"]',
+        "-o", 'methods=["mine"]', "-o", 'datasets=["rings"]', "-o", "search.trials=2",
+        "-o", "training.steps=2", "-o", "evaluation.samples=20", "-o", "confirm.seeds=2",
+        "-o", "reference.floors=2", "-o", "reference.seeds=1",
+    ]  # fmt: skip
+    done = scorebench(*command, check=1)
+    assert (
+        "mine on rings (langevin) confirmed nothing (2 of 2 runs: train: OSError: " in done.stderr
+    )
+    assert done.stdout.strip().endswith("report.html")
+    scorebench(*command, "--retry", check=1)
+    env = {**os.environ, "MENDED": "1"}
+    again = subprocess.run(
+        [sys.executable, "-m", "scorebench", *map(str, command), "--retry", "mine-*"],
+        capture_output=True, text=True, env=env,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    report = (tmp_path / "x" / "report.md").read_text()
+    assert "Run again after a failure: search 0, replicate 0 of mine on rings" in report
+
+
+MINE = """
+import os
+from scorebench.methods import methods
+from scorebench.methods.objectives.base import ScoreMatching
+@methods.register("mine")
+class M(ScoreMatching):
+    "One line."
+    def space(self, trial):
+        return {"k": trial.suggest_float("k", 0.1, 1.0)}
+    def loss(self, model, x, rng, *, k):
+        if "MENDED" not in os.environ:
+            raise OSError("no space left on device")
+        n = rng.normal_like(x)
+        return (model.score(x + 0.1 * n) + n / 0.1).square().sum(-1).mean(-1)
+"""

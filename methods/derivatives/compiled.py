@@ -44,22 +44,40 @@ def compiled_quotients(function: Function) -> Any:
 def _compile(function: Function, freedom: set[str]) -> Any:
     options: dict[str, Any] = {"fastmath": freedom, "error_model": "numpy", "nogil": True}
     home = _home()
-    if home is not None:
-        with _cache_by_source(home), contextlib.suppress(RuntimeError):  # not writable
-            return numba.njit(cache=True, **options)(function)
-    return numba.njit(**options)(function)
+    with _settings(home):
+        try:
+            dispatcher: Any = numba.njit(cache=home is not None, **options)(function)
+        except (RuntimeError, OSError):  # the folder is not writable
+            dispatcher = numba.njit(**options)(function)
+    # numba has no public way to go on without a cache that is full, damaged or read-only.
+    stored = dispatcher._cache
+    stored.load_overload = _best_effort(stored.load_overload)
+    stored.save_overload = _best_effort(stored.save_overload)
+    return dispatcher
+
+
+def _best_effort(step: Function) -> Function:
+    def tried(*arguments: object) -> object:
+        with contextlib.suppress(Exception):
+            return step(*arguments)
+        return None
+
+    return tried
 
 
 @contextlib.contextmanager
-def _cache_by_source(home: Path) -> Iterator[None]:
-    """Cache machine code in a folder of its own for each version of the sources."""
+def _settings(home: Path | None) -> Iterator[None]:
+    """Compile in any case, and cache in a folder of its own for each version of the sources.
+
+    The functions use instructions that Python lacks, so NUMBA_DISABLE_JIT does not apply to them.
+    """
     config: Any = numba.config
-    before = config.CACHE_DIR
-    config.CACHE_DIR = str(home)
+    before = config.CACHE_DIR, config.DISABLE_JIT
+    config.CACHE_DIR, config.DISABLE_JIT = str(home or ""), 0
     try:
         yield
     finally:
-        config.CACHE_DIR = before
+        config.CACHE_DIR, config.DISABLE_JIT = before
 
 
 @cache

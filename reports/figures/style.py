@@ -143,8 +143,17 @@ def grid_lines(axis: Axes, theme: Theme) -> None:
 
 
 @contextmanager
+def _defaults(settings: dict[Any, Any]) -> Iterator[None]:
+    """Let settings and Matplotlib's own defaults hold for a while, not those of the user."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(settings)
+        yield
+
+
+@contextmanager
 def drawing(theme: Theme, size: float = 9.0) -> Iterator[None]:
-    """Set Matplotlib's defaults while a figure is drawn; ``size`` is that of the font in points."""
+    """Style what is drawn meanwhile; ``size`` is that of the font in points."""
     settings: dict[Any, Any] = {
         "font.family": ["DejaVu Sans"],
         "font.size": size,
@@ -166,7 +175,7 @@ def drawing(theme: Theme, size: float = 9.0) -> Iterator[None]:
         "axes.linewidth": 0.8,
         "legend.frameon": False,
     }
-    with mpl.rc_context(settings):
+    with _defaults(settings):
         yield
 
 
@@ -185,6 +194,6 @@ def encode(figure: Figure, kind: Literal["png", "svg", "pdf"], dpi: int = 144) -
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
-    with mpl.rc_context({"svg.hashsalt": "scorebench", "svg.fonttype": "path"}):
+    with _defaults({"svg.hashsalt": "scorebench", "svg.fonttype": "path"}):
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=undated[kind])
     return buffer.getvalue()

@@ -7,6 +7,7 @@ import typer
 
 from ...datasets.errors import UsageError
 from ...studies.commands import say
+from ...studies.execution import interrupt
 
 commands = typer.Typer()
 
@@ -71,7 +72,7 @@ def finding(
             )
     except KeyboardInterrupt:
         say("scorebench: stopped; run the same command again to continue", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(interrupt.status()) from None
     print_view(claims_view(result))
     say(f"\nreport: {Path(result.directory or '') / 'report.html'}")
     if not result.holds:

@@ -61,11 +61,12 @@ def figure(
     ``columns`` of them are side by side, always one in the column of a paper. The theme is light
     by default, the width 9.6 inches, or 4.6 for a single panel of all numbers.
     """
-    from matplotlib.figure import Figure
-
     from ..figures.style import LIGHT, drawing, fitting
 
     theme = theme or LIGHT
+    # After the style, which sees to it that Matplotlib can be imported.
+    from matplotlib.figure import Figure
+
     if width is None:
         width = 9.6 if panels else 4.6
     panels = panels or (Panel(_everything, x="row of the table"),)

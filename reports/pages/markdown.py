@@ -13,7 +13,7 @@ from ..ranking.sensitivity import edge_sentences
 from ..ranking.split import split_columns, split_sentence, splits
 from ..ranking.verdict import answer, verdict_on
 from ..source import Source
-from .protocol import missing, protocol
+from .protocol import missing, protocol, run_again
 from .tables import hidden_columns, inactive, table, to_markdown
 
 
@@ -48,6 +48,7 @@ def markdown(source: Source) -> str:
         or "No winning value lies at the edge of its range.",
         "## Failures",
         f"Failed runs: {show_failures(failures(list(evidence.cells)))}.",
+        _listed([f"Run again after a failure: {sentence}" for sentence in run_again(source)]),
         "## Protocol",
         *map(inactive, protocol(study)),
         _fenced(study.to_toml()),

@@ -22,7 +22,7 @@ from ..ranking.statistics import Array, estimate
 from ..ranking.verdict import answer, headline, verdict_on
 from ..source import Source
 from .pictures import Plots, gallery, overview_pictures
-from .protocol import missing, protocol
+from .protocol import missing, protocol, run_again
 from .render import render
 from .tables import ShownTable, hidden_columns, table
 
@@ -52,6 +52,7 @@ def page(source: Source) -> str:
         fewest_trials=FEWEST_TRIALS,
         parts=[_part(source, plots, dataset) for dataset in evidence.datasets],
         failures=_failures(source),
+        run_again=run_again(source),
         protocol=protocol(source.study),
         toml=source.study.to_toml(),
         environment=[(name, list(_flat(value))) for name, value in source.environment.items()],
@@ -130,7 +131,8 @@ def _reference_fields(cell: CellResults, losses: Array) -> dict[str, str]:
 
 
 def _failures(source: Source) -> list[list[str]]:
-    rows = source.results[source.results["state"] != "ok"]
+    results = source.results
+    rows = results[(results["state"] != "ok") | (results["failure"] != "")]
     return [
         [
             *(str(row[name]) for name in ("phase", "method", "dataset", "sampler")),

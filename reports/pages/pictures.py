@@ -3,8 +3,7 @@
 import base64
 import math
 from collections.abc import Callable
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from .. import text
 from ..figures.named import figures
@@ -17,6 +16,9 @@ from ..ranking.pareto import front_sentence, points
 from ..ranking.split import split_sentence, splits
 from ..source import Portrait, Source
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _PANELS = {
     "truth": "truth",
     "samples": "samples",
@@ -27,7 +29,7 @@ _PANELS = {
 }
 
 
-def by_theme(make: Callable[..., Figure], dpi: int = 190) -> dict[str, str]:
+def by_theme(make: "Callable[..., Figure]", dpi: int = 190) -> dict[str, str]:
     """Embed a figure in light and dark as PNG: lines of many runs take more space as SVG.
 
     ``make`` draws the figure and takes the keyword ``theme``.

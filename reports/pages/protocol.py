@@ -1,8 +1,14 @@
 """Protocol of a study in words, and what an unfinished study lacks."""
 
+import re
+from collections import Counter
+
+import numpy as np
+
 from ...studies.specs.entries import Entry, Leaf, Range, ends, is_open
 from ...studies.specs.spec import StudySpec
 from .. import text
+from ..ranking.cell_results import losses
 from ..source import Source
 
 _SEARCHERS = {
@@ -106,6 +112,41 @@ def missing(source: Source) -> list[str]:
     without = [entry.label for entry in study.datasets if entry.label not in measured]
     if study.reference.floors and without:
         sentences.append(f"No noise floor yet on {text.listed(without)}.")
+    return sentences
+
+
+def unconfirmed(source: Source) -> list[str]:
+    """Say of each cell without a confirmed value why there is none, one sentence each."""
+    results, objective = source.results, source.study.objective
+    confirmed = results[(results["phase"] == "confirm")]
+    ended = confirmed[np.isfinite(losses(confirmed, objective))]
+    with_value = set(ended[["method", "dataset", "sampler"]].itertuples(index=False, name=None))
+    sentences = []
+    for cell in source.planned:
+        if cell.labels in with_value:
+            continue
+        method, dataset, sampler = cell.labels
+        of_cell = results[["method", "dataset", "sampler"]].eq(cell.labels).all(axis=1)
+        reasons = Counter(
+            re.sub(r" step \d+", "", reason) for reason in results.loc[of_cell, "failure"] if reason
+        )
+        why = f"no value of {objective} is finite"
+        if reasons:
+            reason, count = reasons.most_common(1)[0]
+            why = f"{count} of {text.plural(int(of_cell.sum()), 'run')}: {reason}"
+        sentences.append(f"{method} on {dataset} ({sampler}) confirmed nothing ({why})")
+    return sentences
+
+
+def run_again(source: Source) -> list[str]:
+    """Tell the failed runs that were set aside and run again, one sentence each."""
+    sentences = []
+    for row in source.retried:
+        cell, phase, trial, replicate = row.slot
+        method, dataset, sampler = cell.labels
+        number = f"replicate {replicate}" if trial is None else f"{trial}, replicate {replicate}"
+        why = row.result.summary()["failure"]
+        sentences.append(f"{phase} {number} of {method} on {dataset} ({sampler}): {why}")
     return sentences
 
 

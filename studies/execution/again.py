@@ -1,16 +1,19 @@
 """Run stored rows again, grouped and retried as a study runs them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ...bench.spec import RunResult
+from ...datasets.errors import UsageError
 from ..cell import Cell, Job, Slot
 from ..plan import Plan, Steps
 from ..progress import by_cell
 from ..rundir.artifacts import ArtifactFiles
 from ..rundir.rows import Row
+from ..specs.check import used
 from .interrupt import Interrupt
-from .scheduler import Environment, Finished, Scheduler
+from .scheduler import Environment, Finished, Scheduler, lost, ready
 from .where import open_pool
 
 
@@ -37,7 +40,8 @@ def run_again(
     """
     engine = plan.engine
     sink = _Collected(files)
-    with open_pool(workers, prepare=engine.prepare) as pool, Interrupt() as interrupt:
+    prepare = partial(ready, engine, sorted(used(plan.study)))
+    with open_pool(workers, prepare=prepare) as pool, Interrupt() as interrupt:
         scheduler = Scheduler(engine, pool, sink, interrupt, None)
         scheduler.run((cell, _steps(own)) for cell, own in by_cell(rows).items())
     return sink.results
@@ -69,6 +73,8 @@ class _Collected:
         identity, description = environment
         rows = []
         for job, (result, artifacts) in zip(jobs, finished, strict=True):
+            if lost(result) and result.failure is not None:
+                raise UsageError(f"{result.failure.reason}: run the same command again")
             row = Row(job.slot, job.spec.canonical(), result, identity, job.suggested)
             if artifacts is not None and row.ok:
                 self._files.keep(row, artifacts)

@@ -38,20 +38,15 @@ class DaskPool(Pool):
     If Dask's configuration has TLS files, all connections are encrypted and authenticated.
 
     Raises:
-        UsageError: Dask is not installed, its TLS files cannot be used or are not those that the
-            address needs, or the scheduler cannot be reached.
+        UsageError: Dask's TLS files cannot be used or are not those that the address needs, or the
+            scheduler cannot be reached.
     """
 
     def __init__(
         self, scheduler: str | None, workers: int, prepare: Callable[[], object] | None = None
     ) -> None:
-        try:
-            # Imported by name, since the module has no type annotations.
-            self._distributed = importlib.import_module("distributed")
-        except ImportError as error:
-            raise UsageError(
-                "the backend dask is not installed: pip install 'scorebench[dask]'"
-            ) from error
+        # Imported by name, since the module has no type annotations.
+        self._distributed = importlib.import_module("distributed")
         self._prepare = prepare
         self._security = _security(self._distributed, scheduler)
         # Where a cluster that is started here puts its files; Dask's own place is in /tmp.

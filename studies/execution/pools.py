@@ -11,6 +11,9 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, wait
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
+from ...datasets.errors import UsageError, in_one_line
+from .streams import complete, settle
+
 if TYPE_CHECKING:
     from joblib.externals.loky import ProcessPoolExecutor
 
@@ -26,11 +29,22 @@ _LEAK = 4_000_000_000
 # Seconds to wait for killed workers.
 _PATIENCE = 1.0
 
+# Seconds after which a waiting thread counts the time of a task; a process that was stopped
+# meanwhile counts them once.
+_PULSE = 0.1
+
+# Times that a worker which is lost before it has a task is started.
+_STARTS = 3
+
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class TimeLimitError(Exception):
     """A task exceeded its time limit; its process was stopped."""
+
+
+class StartError(UsageError):
+    """No worker process can be started; no run is to blame."""
 
 
 class LostWorkerError(Exception):
@@ -55,7 +69,8 @@ class Pool(ABC):
         """Submit a call that can be pickled; ``seconds`` limits its time from when it starts.
 
         Returns:
-            A future of its result, or of its exception, ``LostWorkerError`` or ``TimeLimitError``.
+            A future of its result, or of its exception, ``LostWorkerError``, ``TimeLimitError`` or
+            ``StartError``.
         """
 
     @abstractmethod
@@ -115,9 +130,13 @@ class Processes(Pool):
         self.workers = workers
         # One queued task per worker, so that no worker waits while the next task is prepared.
         self.capacity = 2 * workers
-        # Imported here: threads that import it at the same time may get an incomplete module.
-        from joblib.externals.loky.backend import resource_tracker  # noqa: F401
-
+        # Starting a process flushes the standard streams.
+        complete()
+        try:
+            # Imported here: threads that import it at the same time may get an incomplete module.
+            from joblib.externals.loky.backend import resource_tracker  # noqa: F401
+        except (ImportError, OSError) as error:
+            raise _no_worker(error) from error
         self._prepare = prepare
         self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -132,7 +151,10 @@ class Processes(Pool):
         if len(self._threads) < self.workers:
             thread = threading.Thread(target=self._serve, daemon=True)
             self._threads.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise _no_worker(error) from error
         return future
 
     def close(self, *, kill: bool) -> None:
@@ -155,9 +177,9 @@ class Processes(Pool):
         executor: ProcessPoolExecutor | None = None
         while (ticket := self._tickets.get()) is not None and not self._closed:
             try:
-                executor = executor or self._start()
-                inner = executor.submit(ticket.task)
-                if wait([inner], timeout=ticket.seconds).done:
+                executor = executor or self._started()
+                inner = self._submitted(executor, ticket.task)
+                if _ends(inner, ticket.seconds):
                     ticket.future.set_result(inner.result())
                     continue
                 error: Exception = TimeLimitError(f"took longer than {ticket.seconds:g} s")
@@ -173,6 +195,36 @@ class Processes(Pool):
             ticket.future.set_exception(error)
         if executor is not None:
             self._shut_down(executor, kill=False)
+
+    def _started(self) -> "ProcessPoolExecutor":
+        """Start a worker.
+
+        Raises:
+            UsageError: ``prepare`` raised it.
+            StartError: It cannot be started or prepared.
+        """
+        for left in reversed(range(_STARTS)):
+            try:
+                return self._start()
+            except UsageError:
+                raise
+            except BrokenExecutor as error:
+                if not left:
+                    raise _no_worker(error) from error
+            except Exception as error:
+                raise _no_worker(error) from error
+        raise AssertionError("unreachable")
+
+    def _submitted(
+        self, executor: "ProcessPoolExecutor", task: Callable[[], object]
+    ) -> "Future[object]":
+        try:
+            submitted: Future[object] = executor.submit(task)
+        except BrokenExecutor:
+            raise
+        except Exception as error:  # a process that was idle for long is started again
+            raise _no_worker(error) from error
+        return submitted
 
     def _start(self) -> "ProcessPoolExecutor":
         from joblib.externals.loky import ProcessPoolExecutor
@@ -190,8 +242,7 @@ class Processes(Pool):
                 raise RuntimeError("the pool is closed")
             self._executors.add(executor)
         try:
-            if self._prepare is not None:
-                executor.submit(self._prepare).result()
+            executor.submit(self._prepare or int).result()
         except BaseException:
             self._shut_down(executor, kill=True)
             raise
@@ -203,6 +254,26 @@ class Processes(Pool):
                 return  # close() shuts it down
             self._executors.discard(executor)
         executor.shutdown(wait=True, kill_workers=kill)
+
+
+def _no_worker(error: BaseException) -> StartError:
+    return StartError(
+        f"a worker process cannot be started ({in_one_line(error, 300)}): mend that, or use "
+        "--workers 1 without limits.run_seconds, which needs none; then run the same command again "
+        "to continue"
+    )
+
+
+def _ends(future: "Future[object]", seconds: float | None) -> bool:
+    """Wait until a task ends, for so many seconds in which this process runs; tell whether so."""
+    if seconds is None:
+        return bool(wait([future]).done)
+    while seconds > 0:
+        pulse = min(_PULSE, seconds)
+        if wait([future], timeout=pulse).done:
+            return True
+        seconds -= pulse
+    return False
 
 
 def _kill(executor: "ProcessPoolExecutor") -> None:
@@ -245,11 +316,12 @@ def _silence_tracker() -> None:
 
 
 def _start_worker(controller: int) -> None:
-    """Ignore Ctrl-C in this worker, and end it with the process that controls it."""
+    """Ignore Ctrl-C in this worker, drop what it cannot print, and end it with its controller."""
     from joblib.externals.loky import process_executor
 
     # loky has no public setting for this bound.
     process_executor._MAX_MEMORY_LEAK_SIZE = _LEAK
+    settle()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(controller,), daemon=True).start()
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...bench.spec import Failure, RunResult, RunSpec, State
+from ...datasets.errors import UsageError
 from ..cell import Cell, Job, Slot
 from ..engine import Engine
 from ..plan import Steps
@@ -34,8 +35,32 @@ Environment = tuple[str, dict[str, object]]
 """Identity and description of the environment of a process."""
 
 
-LOST = "the worker process was lost"
-"""Start of the reason of a run that ended with its worker."""
+_LOST = "the worker process was lost"
+
+
+def lost(result: RunResult) -> bool:
+    """Whether a run ended with its worker, which says nothing about the run."""
+    failure = result.failure
+    return failure is not None and failure.stage == "worker" and _LOST in failure.reason
+
+
+def ready(engine: Engine, used: Iterable[tuple[str, str]]) -> None:
+    """Import what runs need, and look up the names that they use; called in a new worker.
+
+    Args:
+        engine: The engine.
+        used: Kind and name of each plug-in.
+
+    Raises:
+        UsageError: A name is not registered in this process.
+    """
+    engine.prepare()
+    for kind, name in used:
+        if name not in engine.names(kind):
+            raise UsageError(
+                f"worker processes do not know the {kind} {name!r}: list the file or module that "
+                "registers it under plugins, or use --workers 1 without limits.run_seconds"
+            )
 
 
 def work(
@@ -208,10 +233,13 @@ class Scheduler:
             error = future.exception()
             if error is None:
                 self._store(task, *future.result())
+            elif isinstance(error, UsageError):
+                # The machine or the study is to blame, not the run.
+                raise error
             elif isinstance(error, LostWorkerError) and task.losses < RESENDS:
                 self._split(task, task.losses + 1)
             elif isinstance(error, LostWorkerError):
-                self._fail(task, "failed", f"{LOST} {task.losses + 1} times")
+                self._fail(task, "failed", f"{_LOST} {task.losses + 1} times")
             elif len(task.jobs) > 1:
                 # Run the members one by one, so that only the failing one becomes a failure.
                 self._split(task, task.losses)

@@ -1,5 +1,6 @@
 """Choose the machines that runs are executed on: this one, or those of a cluster."""
 
+import importlib.util
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,11 +20,13 @@ class Where(NamedTuple):
     scheduler: str | None = None
 
     def check(self) -> None:
-        """Raise ``UsageError`` if the backend is unknown, or takes no scheduler."""
+        """Raise ``UsageError`` if the backend is unknown, not installed, or takes no scheduler."""
         if self.backend not in ("local", "dask"):
             raise unknown("backend", self.backend, ["local", "dask"])
         if self.scheduler is not None and self.backend != "dask":
             raise UsageError("--scheduler is for Dask clusters only: add --backend dask")
+        if self.backend == "dask" and importlib.util.find_spec("distributed") is None:
+            raise UsageError("the backend dask is not installed: pip install 'scorebench[dask]'")
 
 
 def open_pool(

@@ -1,15 +1,25 @@
 """Files that survive a kill: whole or absent, or appended to line by line by one writer."""
 
+import errno
+import fcntl
 import os
+import platform
+import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ...datasets.errors import UsageError
 from ...datasets.private import write_atomically as write_atomically
 
 LOCK = ".lock"
-"""File that the writer of a directory locks."""
+"""File that the writer of a directory locks; it names the process and its host."""
+
+# Where a file system has no locks, the text of the file is one. Its holder touches it at every
+# beat; one that has not done so for a while has ended.
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+_BEAT, _SILENCE = 1.0, 15.0
 
 
 @contextmanager
@@ -20,25 +30,99 @@ def locked(directory: Path) -> Iterator[None]:
         UsageError: Another process is writing to it, it holds links, or it cannot be created or
             written to.
     """
-    # Imported on first use: slow to load, and workers lock nothing.
-    from filelock import FileLock, Timeout
+    path = directory / LOCK
+    with ExitStack() as held:
+        with refusing(directory, "write to"):
+            directory.mkdir(parents=True, exist_ok=True)
+            refuse_links(directory)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            held.callback(os.close, file)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise _in_use(path) from error
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+                held.enter_context(_claimed(path, file))
+            _sign(file)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.ftruncate(file, 0)
 
-    lock = FileLock(directory / LOCK, blocking=False)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        refuse_links(directory)
-        lock.acquire()
-    except Timeout as error:
-        raise UsageError(
-            f"{str(directory)!r} is in use by another process: wait for it, or use another "
-            "directory"
-        ) from error
-    except OSError as error:
-        raise refused(directory, "write to", error) from error
+
+def _sign(file: int) -> str:
+    text = f"{os.getpid()}\n{platform.node()}\n"
+    os.ftruncate(file, 0)
+    os.pwrite(file, text.encode(), 0)
+    return text
+
+
+@contextmanager
+def _claimed(path: Path, file: int) -> Iterator[None]:
+    """Hold a file by its text, once its former holder has ended.
+
+    Raises:
+        UsageError: Its holder has not ended, or another process claims it too.
+    """
+    if os.fstat(file).st_size and not _has_ended(path):
+        raise _in_use(path)
+    text = _sign(file)
+    time.sleep(_BEAT)
+    if path.read_text(encoding="utf-8") != text:
+        raise _in_use(path)
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(_BEAT):
+            with suppress(OSError):
+                os.utime(path)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        lock.release()
+        ended.set()
+        thread.join()
+
+
+def _has_ended(path: Path) -> bool:
+    """Whether the holder of a file has ended: a process of this host, or one that is silent."""
+    pid, host = _holder(path)
+    if host == platform.node() and pid.isdecimal():
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+        except (OSError, OverflowError):
+            pass
+    last, end = path.stat().st_mtime_ns, time.monotonic() + _SILENCE
+    while time.monotonic() < end:
+        time.sleep(_BEAT)
+        # Opened anew, since networks answer from memory otherwise.
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mtime_ns != last:
+                return False
+    return True
+
+
+def _holder(path: Path) -> tuple[str, str]:
+    with suppress(OSError, ValueError):
+        pid, host = path.read_text(encoding="utf-8").splitlines()[:2]
+        return pid, host
+    return "unknown", "unknown"
+
+
+def _in_use(path: Path) -> UsageError:
+    pid, host = _holder(path)
+    return UsageError(
+        f"{str(path.parent)!r} is in use by another process: wait for it, or use another "
+        f"directory (process {pid} on host {host}, says {str(path)!r}; delete that file if the "
+        "process has ended)"
+    )
 
 
 def refuse_links(directory: Path) -> None:

@@ -66,7 +66,7 @@ def check_url(url: str) -> str:
     """Return the URL of a database as it can be shown.
 
     Raises:
-        UsageError: It is no URL of a database that can be used.
+        UsageError: It is no URL of a database that can be used, or its driver is missing.
     """
     shown = masked(url)
     try:
@@ -81,6 +81,12 @@ def check_url(url: str) -> str:
         )
     if not shown.startswith("postgresql+psycopg://"):
         raise UsageError(f"--storage {shown!r} is not supported: use postgresql+psycopg://...")
+    try:
+        make_url(url).get_dialect().import_dbapi()
+    except (ImportError, NoSuchModuleError) as error:
+        raise UsageError(
+            "the driver of PostgreSQL is not installed: pip install 'scorebench[postgres]'"
+        ) from error
     return shown
 
 
@@ -98,10 +104,6 @@ def open_database(url: str, directory: Path) -> Database:
     while True:
         try:
             storage = Database(url, engine_kwargs={"pool_pre_ping": True})
-        except (ImportError, NoSuchModuleError) as error:
-            raise UsageError(
-                "the driver of PostgreSQL is not installed: pip install 'scorebench[postgres]'"
-            ) from error
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             if time.monotonic() > end:
                 why = _hide(str(error).splitlines()[0], url)

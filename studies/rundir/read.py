@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from ...datasets.errors import UsageError
 from ..cell import Cell, Slot
+from ..specs.load import ROWS as ROWS
+from ..specs.load import STUDY as STUDY
 from ..specs.load import parse
 from ..specs.spec import StudySpec
 from .files import refused, refusing
@@ -15,8 +17,6 @@ from .rows import Discard, Row, parse_line
 from .strict import lines_of, open_plain, parse_json, read_text
 from .versions import FORMAT, read_format, upgrade_study
 
-STUDY = "study.toml"
-ROWS = "runs.jsonl"
 ENVIRONMENT = "environment.json"
 CODE = "code.json"
 JOURNAL = "optuna.journal"
@@ -88,21 +88,32 @@ def read_rows(directory: Path) -> list[Row]:
     Raises:
         UsageError: The table is damaged, of a newer format, or cannot be read.
     """
+    return list(_scanned(directory).rows.values())
+
+
+def read_retried(directory: Path) -> list[Row]:
+    """Read the failed rows of a run directory that were set aside; raises as ``read_rows``."""
+    return [row for row in _scanned(directory).aside if not row.ok]
+
+
+def _scanned(directory: Path) -> "Scan":
     path = directory / ROWS
     version = read_format(directory)
     with refusing(path, "read"), suppress(FileNotFoundError):
-        return list(scan(path, version).rows.values())
-    return []
+        return scan(path, version)
+    return Scan({}, set(), [], 0)
 
 
 class Scan(NamedTuple):
     """The content of the table's file up to the first line that is cut short, at byte ``size``.
 
-    ``rows`` are those that count, by slot; of the cells in ``discarded`` rows were excluded.
+    ``rows`` are those that count, by slot; of the cells in ``discarded`` rows were excluded. Rows
+    in ``aside`` were set aside to be run again.
     """
 
     rows: dict[Slot, Row]
     discarded: set[Cell]
+    aside: list[Row]
     size: int
 
 
@@ -117,6 +128,7 @@ def scan(path: Path, version: int = FORMAT) -> Scan:
     rows: dict[Slot, Row] = {}
     lines: dict[Slot, int] = {}
     discarded: set[Cell] = set()
+    aside: list[Row] = []
     valid_bytes = 0
     damage = ""
     for number, (line, record) in enumerate(_lines(path, version), 1):
@@ -137,7 +149,8 @@ def scan(path: Path, version: int = FORMAT) -> Scan:
             excluded = set(record.cells)
             discarded |= excluded
             rows = {slot: row for slot, row in rows.items() if slot.cell not in excluded}
-    return Scan(rows, discarded, valid_bytes)
+            aside += [rows.pop(slot) for slot in record.slots if slot in rows]
+    return Scan(rows, discarded, aside, valid_bytes)
 
 
 def _lines(path: Path, version: int) -> Iterator[tuple[bytes, Row | Discard | str]]:

@@ -120,14 +120,20 @@ class Discard:
     Attributes:
         cells: Cells whose rows up to this line no longer count.
         because: The changes that they do not fit.
+        slots: Slots whose rows up to this line are set aside, to be run again.
     """
 
     cells: tuple[Cell, ...]
     because: tuple[str, ...]
+    slots: tuple[Slot, ...] = ()
 
     def to_json(self) -> str:
         """Write the mark as one line of strict JSON."""
-        data = {"discard": [cell.stored for cell in self.cells], "because": self.because}
+        data = {
+            "discard": [cell.stored for cell in self.cells],
+            "because": self.because,
+            "slots": [[slot.cell.stored, *slot[1:]] for slot in self.slots],
+        }
         return json.dumps(data, separators=(",", ":"))
 
 
@@ -142,12 +148,23 @@ def parse_line(text: str | bytes, version: int = FORMAT) -> Row | Discard:
         ValueError: The line is not whole.
     """
     data = parse_json(text)
-    match data:
-        case {"discard": [*cells], "because": [*because]}:
-            return Discard(tuple(map(_cell, cells)), tuple(map(str, because)))
-        case {"discard": _}:
-            raise ValueError("not a mark of excluded rows")
+    if isinstance(data, dict) and "discard" in data:
+        return _discard(data)
     return Row.from_data(upgrade_row(data, version))
+
+
+def _discard(data: dict[str, object]) -> Discard:
+    match {"slots": [], **data}:
+        case {"discard": [*cells], "because": [*because], "slots": [*slots]}:
+            places = tuple(map(_set_aside, slots))
+            return Discard(tuple(map(_cell, cells)), tuple(map(str, because)), places)
+    raise ValueError("not a mark of excluded rows")
+
+
+def _set_aside(stored: object) -> Slot:
+    if not isinstance(stored, list) or len(stored) != 4:
+        raise ValueError(f"{short(stored)} is no place of a run")
+    return _slot(dict(zip(("cell", "phase", "trial", "replicate"), stored, strict=True)))
 
 
 def _slot(data: Any) -> Slot:

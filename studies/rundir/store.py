@@ -7,8 +7,9 @@ dropped when the directory is opened for writing.
 
 import fnmatch
 import json
+import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -32,6 +33,9 @@ from .read import ENVIRONMENT, JOURNAL, ROWS, STUDY, read_code, read_environment
 from .rows import Discard, Row, parse_line
 from .versions import FORMAT, read_format, write_format
 
+RETRIED = ("failed", "timeout")
+"""States of rows that ``retry`` sets aside; a run that diverged would diverge again."""
+
 
 class Store:
     """A run directory, opened for writing.
@@ -42,11 +46,13 @@ class Store:
     Args:
         discard: Patterns of cells (``dsm-rings-langevin``, ``dsm-*``) whose rows may be excluded
             if they no longer fit. Rows that fit are never excluded.
+        retry: Patterns of cells whose failed rows are set aside, so that they are run again.
         engine: Gives the keys and code fingerprints that runs have now; without it, rows are not
             compared with the present code.
 
     Attributes:
         rows: The rows that count, by slot.
+        aside: Rows that were set aside to be run again, by slot.
         environments: Descriptions of the environments the rows refer to, by identity.
         code: Fingerprints of the code behind each cell, by stem of the cell.
         artifacts: Samples, curves, fields and models of the directory.
@@ -58,14 +64,17 @@ class Store:
         study: StudySpec,
         discard: Sequence[str] = (),
         engine: Engine | None = None,
+        retry: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self.study = study
         self.rows: dict[Slot, Row] = {}
+        self.aside: dict[Slot, Row] = {}
         self.environments: dict[str, dict[str, object]] = {}
         self.code: Mapping[str, CodeParts] = {}
         self.artifacts = ArtifactFiles(directory)
         self._discard = discard
+        self._retry = retry
         self._engine = engine
         self._lock = ExitStack()
 
@@ -142,8 +151,10 @@ class Store:
             stored = scan(table, version)
             truncate(table, stored.size)
             self.rows = stored.rows
+            self.aside = {row.slot: row for row in stored.aside}
             if old is not None:
                 self._take_over(old, stored.discarded)
+            self._set_aside()
             if version < FORMAT:
                 self._upgrade(table, version)
 
@@ -154,7 +165,7 @@ class Store:
         if self._engine is not None:
             problems += changed_code(self.rows.values(), self.code, self._engine)
         problems = [p._replace(cells=p.cells & cells) for p in problems if p.cells & cells]
-        excluded = self._permitted(cells | discarded) & _cells_of(problems)
+        excluded = self._matching(self._discard, cells | discarded) & _cells_of(problems)
         remaining = [problem for problem in problems if problem.cells - excluded]
         if remaining:
             raise _incomparable(self.directory, remaining, cells)
@@ -167,6 +178,24 @@ class Store:
         if old != self.study:
             write_atomically(self.directory / STUDY, self.study.to_toml().encode())
 
+    def _set_aside(self) -> None:
+        """Set failed rows aside, and the rows of their cells that were planned in view of them."""
+        batch = self.study.search.batch
+        first: dict[Cell, tuple[int, int]] = {}
+        cells = self._matching(self._retry, {slot.cell for slot in self.rows})
+        failed = [
+            slot
+            for slot, row in self.rows.items()
+            if slot.cell in cells and row.result.state in RETRIED
+        ]
+        for slot in failed:
+            first[slot.cell] = min(_step(slot, batch), first.get(slot.cell, _step(slot, batch)))
+        later = [s for s in self.rows if s.cell in first and _step(s, batch) > first[s.cell]]
+        slots = tuple(dict.fromkeys([*failed, *later]))
+        if slots:
+            append_lines(self.directory / ROWS, [Discard((), (), slots).to_json()])
+            self.aside |= {slot: self.rows.pop(slot) for slot in slots}
+
     def _upgrade(self, table: Path, version: int) -> None:
         """Rewrite the whole table in the present format; a killed upgrade starts again."""
         lines = table.read_text(encoding="utf-8").splitlines()
@@ -175,16 +204,23 @@ class Store:
         write_atomically(self.directory / STUDY, self.study.to_toml().encode())
         write_format(self.directory)
 
-    def _permitted(self, stored: set[Cell]) -> set[Cell]:
-        """Cells that the patterns of ``discard`` match, among those stored or in the study."""
+    def _matching(self, patterns: Sequence[str], stored: set[Cell]) -> set[Cell]:
+        """Cells that patterns match, among those stored or in the study."""
         cells = stored | tuned_cells(self.study)
-        permitted: set[Cell] = set()
-        for pattern in self._discard:
+        matching: set[Cell] = set()
+        for pattern in patterns:
             matches = {cell for cell in cells if fnmatch.fnmatchcase(cell.stem, pattern)}
             if not matches:
                 raise unknown("cell", pattern, sorted(cell.stem for cell in cells))
-            permitted |= matches
-        return permitted
+            matching |= matches
+        return matching
+
+
+def _step(slot: Slot, batch: int) -> tuple[int, int]:
+    """Order the steps of a cell: batches of trials, repeats of finalists, confirmation."""
+    if slot.phase == "search" and slot.replicate == 0:
+        return 0, (slot.trial or 0) // batch
+    return (2 if slot.phase == "confirm" else 1), 0
 
 
 def _create(directory: Path) -> list[Path]:
@@ -203,13 +239,24 @@ def _create(directory: Path) -> list[Path]:
 
 
 def _require_empty(directory: Path) -> None:
-    """Refuse a directory that holds other files than those of a killed first start."""
-    for name in sorted(path.name for path in directory.iterdir()):
-        if name != LOCK and not name.endswith(".draft"):
+    """Refuse a directory that holds other files than those of a killed first start, and logs."""
+    for path in sorted(directory.iterdir()):
+        if path.name != LOCK and not path.name.endswith(".draft") and not _is_log(path):
             raise UsageError(
-                f"{str(directory)!r} is not a run directory (it holds {name!r} but no {STUDY}): "
-                "give an empty or a new one with --out"
+                f"{str(directory)!r} is not a run directory (it holds {path.name!r} but no "
+                f"{STUDY}): give an empty or a new one with --out"
             )
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file is empty, as that of ``tee``, or what this process prints into."""
+    if not path.is_file():
+        return False
+    if not path.stat().st_size:
+        return True
+    with suppress(OSError):
+        return any(os.path.samestat(path.stat(), os.fstat(number)) for number in (1, 2))
+    return False
 
 
 def _remove(directory: Path, created: Sequence[Path]) -> None:

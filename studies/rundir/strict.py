@@ -10,6 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ...bench.plugins import decoded
 from ...datasets.errors import UsageError
 
 LARGEST = 64_000_000
@@ -39,7 +40,7 @@ def read_text(path: Path) -> str:
     Raises:
         UsageError: The file is larger.
         OSError: The file cannot be read.
-        ValueError: It is not text in UTF-8.
+        ValueError: It is no text: see ``decoded``.
     """
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -48,7 +49,7 @@ def read_text(path: Path) -> str:
         raise UsageError(
             f"{str(path)!r} is damaged: it has {size:,} bytes, and at most {LARGEST:,} are read"
         )
-    return data.decode().replace("\r\n", "\n").replace("\r", "\n")
+    return decoded(data)
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:

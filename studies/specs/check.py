@@ -36,17 +36,10 @@ def check_names(study: StudySpec, engine: Engine) -> None:
     require_trust(study.code)
     engine.equip(study.plugins, study.network.package)
     check_device(study, engine)
-    for kind, entries in (
-        ("method", study.methods),
-        ("dataset", study.datasets),
-        ("sampler", study.samplers),
-        ("sampler", study.evaluation.also),
-        ("reference", study.reference.methods),
-    ):
+    for kind, name in used(study):
         known = engine.names(kind)
-        for entry in entries:
-            if entry.name not in known:
-                raise unknown(kind, entry.name, known)
+        if name not in known:
+            raise unknown(kind, name, known)
     known = engine.names("reference")
     for entry in study.methods:
         if entry.label in known:
@@ -54,13 +47,24 @@ def check_names(study: StudySpec, engine: Engine) -> None:
                 f"the label {entry.label!r} belongs to the reference rows: "
                 f'give the method another, for example label = "{entry.label}_2"'
             )
-    known = engine.names("metric")
-    for name in (study.objective, *study.costs, *study.evaluation.metrics):
-        if name not in known and name not in COMPUTE:
-            raise unknown("metric", name, known)
     for name in study.evaluation.metrics:
         check_metric(name)
     _check_lengths(study)
+
+
+def used(study: StudySpec) -> Iterator[tuple[str, str]]:
+    """Yield kind and name of each plug-in that a study names."""
+    for kind, entries in (
+        ("method", study.methods),
+        ("dataset", study.datasets),
+        ("sampler", study.samplers),
+        ("sampler", study.evaluation.also),
+        ("reference", study.reference.methods),
+    ):
+        yield from ((kind, entry.name) for entry in entries)
+    for name in (study.objective, *study.costs, *study.evaluation.metrics):
+        if name not in COMPUTE:
+            yield "metric", name
 
 
 def _check_lengths(study: StudySpec) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from ...bench.plugins import PluginFile, PluginSource, read_plugin
+from ...bench.plugins import PluginFile, PluginSource, decoded, read_plugin
 from ...bench.spec import PERCEPTRON
 from ...datasets.errors import UsageError, unknown
 from ..engine import Engine
@@ -18,8 +18,9 @@ from .check import check
 from .entries import reason, short
 from .spec import StudySpec
 
-# Marks a run directory (``rundir.read.ROWS``).
-_ROWS = "runs.jsonl"
+STUDY = "study.toml"
+ROWS = "runs.jsonl"
+"""Names of the files that mark a run directory: its study and its table of runs."""
 
 PRESETS = Path(__file__).parents[1] / "presets"
 
@@ -91,7 +92,7 @@ def _composed(
     """Read a study; return it, and the code that the user named."""
     text, source, folder = _read(str(name_or_path))
     data = _toml(text, source)
-    of_a_run = folder is not None and (folder / _ROWS).exists()
+    of_a_run = folder is not None and (folder / ROWS).exists()
     folder = folder or Path()
     # A run directory may be anybody's: what its study names was not written by this user.
     others = _collected(copy.deepcopy(data), source, folder).code if of_a_run else _inside(data)
@@ -176,6 +177,8 @@ def _carried(plugins: object, folder: Path) -> object:
 def _read(name: str) -> tuple[str, str, Path | None]:
     """Give the text of a study, its name in errors, and its folder unless it is packaged."""
     path: Path = Path(name)
+    if _is_run_directory(name):
+        path /= STUDY
     folder: Path | None = path.parent
     packaged = PRESETS / f"{name}.toml"
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) and packaged.is_file():
@@ -183,7 +186,11 @@ def _read(name: str) -> tuple[str, str, Path | None]:
     elif not name or (path.suffix != ".toml" and not _exists(path)):
         raise unknown("study", name, presets())
     try:
-        return path.read_text(encoding="utf-8"), f"study {name}", folder
+        return decoded(path.read_bytes()), f"study {name}", folder
+    except IsADirectoryError as error:
+        raise UsageError(
+            f"the study file {name!r} cannot be read: it is a directory without {STUDY}"
+        ) from error
     except FileNotFoundError as error:
         known = ", ".join(presets())
         raise UsageError(f"unknown study file {name!r} (packaged studies: {known})") from error
@@ -192,6 +199,17 @@ def _read(name: str) -> tuple[str, str, Path | None]:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"the study file {name!r} cannot be read: {why}") from error
+
+
+def default_directory(source: str | Path | StudySpec, study: StudySpec) -> Path:
+    """Return the run directory that a study was given by, else ``runs/NAME``."""
+    if isinstance(source, StudySpec) or not _is_run_directory(source):
+        return Path("runs") / study.name
+    return Path(source)
+
+
+def _is_run_directory(name: str | Path) -> bool:
+    return str(name) not in presets() and _exists(Path(name) / STUDY)
 
 
 def _exists(path: Path) -> bool:

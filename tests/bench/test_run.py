@@ -5,9 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from scorebench.bench import run as run_module
+from scorebench.bench import truth
 from scorebench.bench.fingerprint import fingerprints, run_key
 from scorebench.bench.from_spec import architecture, dataset_of, model_of
 from scorebench.bench.metrics import metrics
+from scorebench.bench.metrics.base import Metric
 from scorebench.bench.run import execute, shape
 from scorebench.bench.spec import (
     EvaluationSpec,
@@ -18,6 +21,7 @@ from scorebench.bench.spec import (
 )
 from scorebench.methods import methods, references
 from scorebench.methods.objectives.base import ScoreMatching
+from scorebench.methods.sampling.langevin import Langevin
 
 SLICED = {"n_slices": 1, "slice_kind": "gaussian"}
 OPTIONS = {
@@ -336,3 +340,50 @@ def test_a_network_on_a_base_trains_and_saves_the_same_model_whatever_its_batch(
     together = execute(runs)
     assert [numbers(outcome) for outcome in together] == [numbers(execute([r])[0]) for r in runs]
     assert numbers(together[0]) != numbers(execute([spec("ssm")])[0])
+
+
+@pytest.mark.parametrize("broken", ["made", "measured", "no number"])
+def test_a_metric_that_fails_leaves_the_others_alone(monkeypatch, broken):
+    class Broken(Metric):
+        """Fails."""
+
+        def __init__(self, dataset, reference):
+            super().__init__(dataset, reference)
+            if broken == "made":
+                raise ZeroDivisionError("a bug")
+
+        def value(self, samples):
+            return math.nan if broken == "no number" else 1 / 0
+
+    evaluation = EvaluationSpec(samples=120, metrics=("sw1", "broken"))
+    monkeypatch.setattr(truth.metrics, "get", {"sw1": metrics.get("sw1"), "broken": Broken}.get)
+    truth._judge.cache_clear()
+    result = execute([spec(evaluation=evaluation)])[0].result
+    alone = execute([spec(evaluation=EvaluationSpec(samples=120, metrics=("broken",)))])[0].result
+    truth._judge.cache_clear()
+    monkeypatch.undo()
+    whole = execute([spec(evaluation=EvaluationSpec(samples=120, metrics=("sw1",)))])[0].result
+    assert (result.state, result.metrics["sw1"]) == ("ok", whole.metrics["sw1"])
+    assert math.isnan(result.metrics["broken"])
+    assert result.failure.stage == "score"
+    assert result.failure.reason.startswith("broken: ")
+    assert (alone.state, alone.failure.stage) == ("failed", "score")
+
+
+def test_what_only_decorates_a_run_never_voids_it(monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError("a bug")
+
+    one = spec(phase="confirm", evaluation=EvaluationSpec(samples=120, metrics=("sw1",)))
+    whole = execute([one], keep=True)[0]
+    monkeypatch.setattr(run_module, "_arrows", fail)
+    monkeypatch.setattr(run_module, "_energy", fail)
+    monkeypatch.setattr(Langevin, "paths", fail)
+    monkeypatch.setattr(methods.get("dsm"), "least", fail)
+    result, artifacts = execute([one], keep=True)[0]
+    assert numbers(execute([one], keep=True)[0]) == numbers(whole)
+    assert result.state == "ok"
+    assert artifacts.energy is artifacts.score_field is artifacts.paths is None
+    assert math.isnan(artifacts.learning.least)
+    assert np.array_equal(artifacts.learning.curve, whole.artifacts.learning.curve)
+    assert np.array_equal(artifacts.samples, whole.artifacts.samples)

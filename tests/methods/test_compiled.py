@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import pytest
 import torch
+from numba.core.caching import FunctionCache
 from scorebench.bench.adam import Adam
 from scorebench.methods.derivatives import gemm
 from scorebench.methods.derivatives.closed_form import ClosedForm
@@ -260,3 +261,26 @@ def test_nothing_is_compiled_before_something_is_trained():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("kind", ["full", "damaged"])
+def test_the_cache_of_machine_code_is_best_effort(monkeypatch, tmp_path, kind):
+    def broken(*_):
+        raise OSError("no space left") if kind == "full" else ValueError("damaged")
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(FunctionCache, "_save_overload", broken)
+    monkeypatch.setattr(FunctionCache, "_load_overload", broken)
+    function = compiled(_twice)
+    assert function.stats.cache_path.startswith(str(tmp_path))
+    assert function(2.0) == 4.0
+
+
+def test_functions_are_compiled_where_numba_is_told_not_to(monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    assert compiled(_twice).nopython_signatures == []
+    assert numba.config.DISABLE_JIT == 1
+
+
+def _twice(x):
+    return 2 * x

@@ -8,7 +8,8 @@ import time
 from concurrent.futures import Future
 
 import pytest
-from scorebench.studies.execution.interrupt import Interrupt
+from scorebench.studies.execution import interrupt as interrupt_module
+from scorebench.studies.execution.interrupt import Interrupt, Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +95,25 @@ def test_other_handlers_and_other_threads_keep_the_signal():
     thread.start()
     thread.join()
     assert heard == [1, True]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_signal_to_end_stops_a_study_and_gives_its_status(number):
+    def hold(interrupt):
+        with interrupt.deferred():
+            os.kill(os.getpid(), number)
+
+    with Interrupt() as interrupt, pytest.raises(Stopped):
+        hold(interrupt)
+    assert interrupt_module.status() == 128 + number
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -1,21 +1,25 @@
 """Runs and studies that may not take longer than they are given."""
 
+import io
 import os
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
 import cloudpickle
 import pytest
 from scorebench.datasets.errors import UsageError
+from scorebench.studies.execution import pools as pools_module
 from scorebench.studies.execution.events import RunsFinished
 from scorebench.studies.execution.pools import (
     InProcess,
     LostWorkerError,
     Processes,
     TimeLimitError,
+    _ends,
     _kill,
 )
 from scorebench.studies.execution.scheduler import OutOfTime
@@ -169,3 +173,69 @@ def test_killing_an_executor_that_is_just_handing_out_a_task_says_nothing(monkey
         _kill(executor)
         assert time.monotonic() - began < 10
     assert said == []
+
+
+def _fail(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no semaphores"), AssertionError("daemonic"), ImportError("no torch")]
+)
+def test_a_worker_that_cannot_start_stops_the_study_and_leaves_no_row(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(Processes, "_start", lambda _: _fail(error))
+    with pytest.raises(UsageError, match=f"cannot be started.*{error}.*--workers 1") as caught:
+        run(make_study(), tmp_path / "out", workers=2, engine=FakeEngine())
+    assert "\n" not in str(caught.value)
+    assert read_rows(tmp_path / "out") == []
+    monkeypatch.undo()
+    run(make_study(methods=["alpha"]), tmp_path / "out", engine=FakeEngine())
+
+
+class Forgetful(FakeEngine):
+    """Knows the method ``alpha`` in the process that made it only."""
+
+    def __init__(self):
+        super().__init__()
+        self.pid = os.getpid()
+
+    def names(self, kind):
+        known = super().names(kind)
+        return known if os.getpid() == self.pid else tuple(n for n in known if n != "alpha")
+
+
+def test_a_method_that_workers_do_not_know_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"do not know the method 'alpha': .* under plugins"):
+        run(make_study(), tmp_path / "out", workers=2, engine=Forgetful())
+    assert read_rows(tmp_path / "out") == []
+    run(make_study(methods=["alpha"]), tmp_path / "out", workers=1, engine=Forgetful())
+
+
+@pytest.mark.parametrize("kind", ["missing", "closed"])
+def test_workers_start_without_a_standard_output(monkeypatch, kind):
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr(sys, "stdout", None if kind == "missing" else stream)
+    pool = Processes(1)
+    try:
+        assert pool.submit(os.getpid).result(20) != os.getpid()
+    finally:
+        pool.close(kill=True)
+
+
+def test_time_for_which_a_process_was_stopped_does_not_count(monkeypatch):
+    """A job that is suspended and continued: a moment of waiting takes long."""
+    future = Future()
+
+    def wait(futures, timeout):
+        waited.append(timeout)
+        time.sleep(0.05)
+        if len(waited) == 3:
+            future.set_result(None)
+        return futures_wait(futures, timeout=0)
+
+    waited, futures_wait = [], pools_module.wait
+    monkeypatch.setattr(pools_module, "wait", wait)
+    monkeypatch.setattr(pools_module, "_PULSE", 0.01)
+    assert _ends(future, 0.04)
+    assert not _ends(Future(), 0.02)

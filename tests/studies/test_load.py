@@ -1,12 +1,14 @@
 """From text to a study, and one clear line for everything that is not one."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scorebench.bench.plugins import read_plugin
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.specs.load import PRESETS, load_study, presets
+from scorebench.studies.specs.load import PRESETS, default_directory, load_study, presets
 from scorebench.studies.specs.spec import StudySpec
 
 from .fake_engine import FakeEngine
@@ -212,3 +214,24 @@ def test_damaged_files_never_break_it(path, start, length, replacement):
     damaged = path.with_name("damaged.toml")
     damaged.write_text(TEXT[:start] + replacement + TEXT[start + length :], encoding="utf-8")
     loads_or_refuses(damaged)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_the_text(path, encoding):
+    plain = load_study(path, (), FakeEngine())
+    path.write_bytes(path.read_text().replace("\n", "\r\n").encode(encoding))
+    assert load_study(path, (), FakeEngine()) == plain
+    plugin = path.with_name("mine.py")
+    plugin.write_bytes("x = 1\n".encode(encoding))
+    assert read_plugin(plugin).code == "x = 1\n"
+
+
+def test_a_run_directory_is_the_study_in_it(path, tmp_path):
+    study = load_study(path, (), FakeEngine())
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    assert "directory without study.toml" in refusal(folder)
+    (folder / "study.toml").write_text(study.to_toml())
+    assert load_study(folder, (), FakeEngine()) == study
+    assert default_directory(folder, study) == folder
+    assert default_directory(path, study) == Path("runs") / study.name

@@ -1,9 +1,12 @@
 """The run directory: whose it is, who may write, what survives."""
 
 import errno
+import hashlib
 import json
 import os
+import platform
 import shutil
+import subprocess
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,13 +14,15 @@ from hypothesis import strategies as st
 from scorebench.bench.spec import Failure, RunResult
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.cell import Cell, Slot
+from scorebench.studies.rundir import files
 from scorebench.studies.rundir.files import append_lines, locked
-from scorebench.studies.rundir.read import read_rows, read_study
+from scorebench.studies.rundir.read import read_retried, read_rows, read_study
 from scorebench.studies.rundir.rows import Row, parse_line
 from scorebench.studies.rundir.store import Store
 from scorebench.studies.study import run
 
 from .conftest import contents, make_study
+from .fake_engine import FakeEngine
 
 SPEC = '{"a":1}'
 
@@ -249,3 +254,84 @@ def test_copies_of_a_run_directory_work(finished, tmp_path, engine):
     shutil.copytree(finished, tmp_path / "copy")
     run(make_study(), tmp_path / "copy", engine=engine)
     assert contents(tmp_path / "copy") == contents(finished)
+
+
+def test_the_log_of_the_command_may_lie_in_the_directory(tmp_path):
+    (tmp_path / "empty").touch()
+    (tmp_path / "log").write_text("what was printed before")
+    with pytest.raises(UsageError, match="it holds 'log'"), Store(tmp_path, make_study()):
+        pass
+    before = os.dup(2)
+    with (tmp_path / "log").open("a") as log:
+        os.dup2(log.fileno(), 2)
+    try:
+        with Store(tmp_path, make_study()):
+            pass
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+    assert {"log", "study.toml"} <= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.fixture
+def no_locks(monkeypatch):
+    """A file system without locks, where holders of a file are known by touching it."""
+
+    def missing(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files.fcntl, "flock", missing)
+    monkeypatch.setattr(files, "_BEAT", 0.05)
+    monkeypatch.setattr(files, "_SILENCE", 0.4)
+
+
+def test_one_writer_where_a_file_system_has_no_locks(tmp_path, no_locks):
+    with locked(tmp_path):
+        with pytest.raises(UsageError) as caught, locked(tmp_path):
+            pass
+        for word in (str(os.getpid()), platform.node(), str(tmp_path / ".lock"), "delete"):
+            assert word in str(caught.value)
+    with locked(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("left", ["{dead}\n{host}\n", "17\nnode17\n", "{own}\n{host}\n", "?"])
+def test_a_lock_that_a_dead_process_left_is_taken_over(tmp_path, no_locks, left):
+    process = subprocess.Popen(["true"])
+    process.wait()
+    names = {"dead": process.pid, "own": os.getpid(), "host": platform.node()}
+    (tmp_path / ".lock").write_text(left.format(**names))
+    with locked(tmp_path):
+        assert (tmp_path / ".lock").read_text().startswith(f"{os.getpid()}\n")
+
+
+class Unlucky(FakeEngine):
+    """Some runs of ``alpha`` in one phase fail for want of a disk."""
+
+    def __init__(self, phase):
+        super().__init__()
+        self.phase = phase
+
+    def _run(self, spec, keep):
+        bad = hashlib.sha256(spec.canonical().encode()).digest()[0] % 3 == 0
+        if bad and spec.method.name == "alpha" and spec.phase == self.phase:
+            raise OSError("no space left")
+        return super()._run(spec, keep)
+
+
+@pytest.mark.parametrize("phase", ["search", "confirm"])
+def test_failed_runs_are_run_again_as_if_they_had_never_failed(phase, tmp_path, engine):
+    study, out, clean = make_study(methods=["alpha", "beta"]), tmp_path / "out", tmp_path / "clean"
+    run(study, clean, engine=engine)
+    run(study, out, engine=Unlucky(phase))
+    failed = [old for old in read_rows(out) if old.result.state == "failed"]
+    assert failed
+    run(study, out, engine=engine)
+    assert contents(out) != contents(clean)
+    run(study, out, engine=engine, retry=["beta-*"])
+    assert read_retried(out) == []
+    run(study, out, engine=engine, retry=["*"])
+    assert contents(out) == contents(clean)
+    assert read_retried(out) == failed
+    with pytest.raises(UsageError, match="did you mean 'alpha-ring-walk'"):
+        run(study, out, engine=engine, retry=["alpha-rings-walk"])

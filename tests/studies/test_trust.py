@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 import scorebench as sb
 from scorebench.bench.plugins import PluginFile
 from scorebench.datasets.errors import UsageError
+from scorebench.datasets.private import user_folder
 from scorebench.reports.merge import merge
 from scorebench.reports.source import load
 from scorebench.reports.write import write_report
@@ -103,3 +105,14 @@ def test_no_pickle_is_read_and_nothing_is_unpickled_by_readers():
         if f"{word}" in path.read_text().replace("retrieval(", "")
     }  # fmt: skip
     assert found <= {"studies/execution/dask_pool.py: pickle.load"}
+
+
+@pytest.mark.parametrize("kind", ["cache", "state"])
+def test_users_without_a_home_have_no_folders(foreign, monkeypatch, kind):
+    monkeypatch.setattr(
+        platformdirs, f"user_{kind}_dir", lambda *_, **__: str(Path("~x").expanduser())
+    )
+    monkeypatch.delenv(trust_module.VARIABLE)
+    assert user_folder(kind, "SCOREBENCH_NOTHING") is None
+    load_study(foreign / "study.toml")
+    status(foreign)
