@@ -11,7 +11,7 @@ from ..datasets.base import Dataset
 from ..methods import methods, references
 from ..methods.model import Model
 from ..methods.network_model import Network, NetworkModel
-from ..methods.networks import Gaussian
+from ..methods.networks import GaussianBase
 from ..methods.random import MemberRandom
 from .own_networks import network_of
 from .spec import Plugin, RunSpec
@@ -40,7 +40,7 @@ def architecture(spec: RunSpec) -> Network:
     if spec.network.base == "gaussian":
         # The same for every run on a dataset.
         draws = generator(0, "base", identity(spec.dataset))
-        base = Gaussian.fitted(dataset.sample(_BASE_POINTS, draws))
+        base = GaussianBase.fitted(dataset.sample(_BASE_POINTS, draws))
     return network_of(spec.network, dataset.dim, conditional=False, base=base)
 
 

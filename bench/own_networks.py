@@ -10,13 +10,13 @@ from ..datasets.errors import UsageError, told, unknown
 from ..datasets.steady import neutral
 from ..methods.module_network import ModuleNetwork
 from ..methods.network_model import Network
-from ..methods.networks import MLP, Gaussian
+from ..methods.networks import MLP, GaussianBase
 from .plugins import module_of
 from .spec import NetworkSpec
 
 
 def network_of(
-    spec: NetworkSpec, dim: int, *, conditional: bool, base: Gaussian | None = None
+    spec: NetworkSpec, dim: int, *, conditional: bool, base: GaussianBase | None = None
 ) -> Network:
     """Make a study's network for data in R^dim; the noise level is an input if ``conditional``.
 

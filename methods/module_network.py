@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .networks import ALIGNMENT, Gaussian
+from .networks import ALIGNMENT, GaussianBase
 
 
 class WrongShapeError(ValueError):
@@ -54,7 +54,7 @@ class ModuleNetwork:
         kind: Literal["energy", "score"],
         *,
         conditional: bool = False,
-        base: Gaussian | None = None,
+        base: GaussianBase | None = None,
     ) -> None:
         self.dim, self.kind, self.conditional, self.base = dim, kind, conditional, base
         columns = {"inputs": dim + conditional, "outputs": 1 if kind == "energy" else dim}

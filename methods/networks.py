@@ -22,7 +22,7 @@ UNITS = 16
 Layers = list[tuple[Tensor, Tensor]]
 
 
-class Gaussian(NamedTuple):
+class GaussianBase(NamedTuple):
     """The density N(centre, spread² I), which a network's density may be a multiple of.
 
     Attributes:
@@ -34,7 +34,7 @@ class Gaussian(NamedTuple):
     spread: float
 
     @classmethod
-    def fitted(cls, points: Tensor) -> "Gaussian":
+    def fitted(cls, points: Tensor) -> "GaussianBase":
         """Take mean and variance, averaged over coordinates, of points (n, d)."""
         points = points.double()
         return cls(tuple(points.mean(0).tolist()), float(points.var(0).mean().sqrt()))
@@ -80,7 +80,7 @@ class MLP:
     depth: int = 2
     activation: Literal["swish", "softplus"] = "swish"
     conditional: bool = False
-    base: Gaussian | None = None
+    base: GaussianBase | None = None
 
     @property
     def widths(self) -> list[int]:

@@ -208,7 +208,7 @@ class Engine:
 
     def measure(self, spec: RunSpec, points: "NDArray[np.float32]") -> dict[str, float]:
         """Score points of shape (n, d) as a run does, on the metrics that need no model."""
-        activate(self.plugins)
+        self._activate()
         import torch
 
         from ..bench.process import one_thread

@@ -8,9 +8,10 @@ from ..ranking.cell_columns import cell_columns, failures, show_failures
 from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns
 from ..ranking.questions import question_columns, question_sentence, questions
+from ..ranking.remarks import remarks
 from ..ranking.sensitivity import edge_sentences
 from ..ranking.split import split_columns, split_sentence, splits
-from ..ranking.verdict import answer, remarks, verdict_on
+from ..ranking.verdict import answer, verdict_on
 from ..source import Source
 from .protocol import missing, protocol, run_again
 from .tables import hidden_columns, inactive, table, to_markdown

@@ -15,10 +15,11 @@ from ..ranking.evidence import Evidence
 from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns
 from ..ranking.questions import leaders, question_columns, question_sentence, questions
+from ..ranking.remarks import remarks
 from ..ranking.sensitivity import FEWEST_TRIALS, edge_sentences
 from ..ranking.split import split_columns, splits
 from ..ranking.statistics import Array, estimate
-from ..ranking.verdict import answer, headline, remarks, verdict_on
+from ..ranking.verdict import answer, headline, verdict_on
 from ..source import Source
 from .pictures import Plots, gallery, overview_pictures
 from .protocol import missing, protocol, run_again

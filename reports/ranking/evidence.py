@@ -113,6 +113,11 @@ class Evidence:
         return max((len(c.losses) if c.several else 1 for c in self.cells), default=1)
 
     @property
+    def searched(self) -> bool:
+        """Whether configurations were searched for, not given."""
+        return any(len(results.search) for results in self.cells)
+
+    @property
     def restart_seconds(self) -> float:
         """Seconds of one core that a restart of all cells takes."""
         runs = [rows for cell in self.cells for rows in (cell.search, cell.confirm) if len(rows)]

@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .. import text
-from .cell_columns import failures
-from .cell_results import CellResults
 from .evidence import Evidence
 from .rank_intervals import simultaneous_level
-from .statistics import Comparison, Estimate, estimate, same_as_floor
+from .remarks import leaders, limited, remarks
+from .statistics import Comparison, Estimate
 
 _MOST_NAMES = 4
 
@@ -58,9 +57,9 @@ def headline(evidence: Evidence) -> str:
         ranked = [(c.label, c.mean, c.rank) for c in evidence.on(only) if c.rank is not None]
     else:
         ranked = [(c.label, c.score.value, c.rank) for c in evidence.contestants if c.rank]
-    limited = _limited(evidence)
-    if 2 * len(limited) >= len(evidence.compared):
-        return f"Ranks say little about learning: the sampler is the limit on {_few(limited)}"
+    limits = limited(evidence)
+    if 2 * len(limits) >= len(evidence.compared):
+        return f"Ranks say little about learning: the sampler is the limit on {text.listed(limits)}"
     # A method with a failed run may still be tied with the front, so it counts.
     front = [label for label, _, rank in ranked if rank[0] == 1]
     if len(ranked) < 2 or not any(math.isfinite(value) for _, value, _ in ranked):
@@ -69,7 +68,13 @@ def headline(evidence: Evidence) -> str:
         alone, tied = f"{front[0]} is best{where}", f"No winner{where}"
     else:
         alone, tied = f"Best configuration{where}: {front[0]}", f"No best configuration{where}"
-    return alone if len(front) == 1 else f"{tied}: {_few(front)} are tied"
+    if len(front) == 1:
+        return alone
+    best = {} if only else leaders(evidence)
+    if len(front) == len(ranked) and best:
+        names = [f"{text.listed(list(who))} on {text.listed(on)}" for who, on in best.items()]
+        return f"{tied} overall; best are {'; '.join(names)}"
+    return f"{tied}: {_few(front)} are tied"
 
 
 def _few(labels: Sequence[str]) -> str:
@@ -163,7 +168,7 @@ def _subject(evidence: Evidence) -> _Subject:
     """Return methods for several restarts, configurations for one."""
     if evidence.restarts > 1:
         return _METHODS
-    return _FOUND if any(len(results.search) for results in evidence.cells) else _GIVEN
+    return _FOUND if evidence.searched else _GIVEN
 
 
 def _answer(
@@ -233,117 +238,3 @@ def _counted(sides: Sequence[_Side], noun: str) -> str:
     if most == 1:
         return f"1 {noun}, which cannot decide anything"
     return f"{most} {noun}s" if fewest == most else f"{fewest} to {most} {noun}s"
-
-
-def remarks(evidence: Evidence) -> list[str]:
-    """Return remarks that qualify the answer, one sentence each."""
-    if not evidence.compared:
-        return []
-    by_dataset = _by_dataset(evidence) if len(evidence.compared) > 1 else []
-    about = [*_about(evidence), *by_dataset]
-    return [*about, *_distance(evidence), *_limits(evidence), *_gaps(evidence)]
-
-
-def _about(evidence: Evidence) -> list[str]:
-    """Say that one restart does not compare methods, or how many more would decide a tie."""
-    ranked = [c for c in evidence.contestants if c.rank is not None]
-    if evidence.restarts < 2:
-        if _subject(evidence) is _GIVEN or len(evidence.contestants) < 2:
-            return []
-        return [
-            "One search per cell compares configurations only; "
-            "set search.restarts = 3 to compare methods."
-        ]
-    front = [c for c in ranked if c.rank is not None and c.rank[0] == 1]
-    if len(front) < 2:
-        return []
-    outcome = evidence.pair(front[0], front[-1])
-    if outcome.small:
-        return [f"{front[0].label} and {front[-1].label} differ by less than what matters."]
-    needed = outcome.needed
-    if not math.isfinite(needed):
-        return []
-    cost = text.seconds(needed * evidence.restart_seconds)
-    return [
-        f"About {text.plural(int(needed), 'more restart')}, {cost} of one core, would tell "
-        f"{front[0].label} from {front[-1].label}, if the difference stays as it is."
-    ]
-
-
-def _distance(evidence: Evidence) -> list[str]:
-    """Say how far the best of each dataset, and the exact score, are from the noise floor."""
-    best = [next(iter(evidence.on(name))) for name in evidence.compared]
-    reached = [results.dataset for results in best if results.at_floor]
-    near, oracle = _ratios(best, learned=True), _ratios(best, learned=False)
-    parts = []
-    if near:
-        where = "" if len(best) == 1 else " on each dataset"
-        parts.append(f"the best mean{where} is {near} the noise floor")
-    if reached:
-        parts.append(f"on {text.listed(reached)} it cannot be told from the truth")
-    if oracle:
-        parts.append(f"the exact score with the same sampler reaches {oracle} the floor")
-    if not parts:
-        return []
-    sentence = "; ".join(parts)
-    return [f"{sentence[0].upper()}{sentence[1:]}."]
-
-
-def _ratios(cells: Sequence[CellResults], learned: bool) -> str:
-    """Return the range of means divided by the floor; empty if a ratio is not meaningful."""
-    ratios = []
-    for results in cells:
-        mean = results.mean if learned else estimate([results.oracle]).value
-        if not results.floor_is_positive or not math.isfinite(mean):
-            return ""
-        ratios.append(mean / results.floor)
-    low, high = text.number(min(ratios), 2), text.number(max(ratios), 2)
-    return f"{low} times" if low == high else f"{low} to {high} times"
-
-
-def _by_dataset(evidence: Evidence) -> list[str]:
-    """Name the best method of each dataset, unless one method leads everywhere."""
-    leaders: dict[str, list[str]] = {}
-    for dataset in evidence.compared:
-        front = [c for c in evidence.on(dataset) if c.rank is not None and c.rank[0] == 1]
-        if len(front) == 1:
-            leaders.setdefault(front[0].label, []).append(dataset)
-    first = [c.label for c in evidence.contestants if c.rank == (1, 1)]
-    if not leaders or list(leaders) == first:
-        return []
-    names = [f"{label} on {text.listed(where)}" for label, where in leaders.items()]
-    others = len(evidence.compared) - sum(len(where) for where in leaders.values())
-    rest = f"; the order is open on the other {others}" if others > 1 else ""
-    return [f"By dataset, the best is {text.listed(names)}{rest}."]
-
-
-def _limited(evidence: Evidence) -> list[str]:
-    """Return the datasets on which sampling error, not learning error, sets the limit."""
-    limited = []
-    for dataset in evidence.compared:
-        best = next(iter(evidence.on(dataset)))
-        high = best.learning.interval()[1]
-        if not same_as_floor(best.oracle, best.truth) and not best.at_floor and high < 0:
-            limited.append(dataset)
-    return limited
-
-
-def _limits(evidence: Evidence) -> list[str]:
-    limited = _limited(evidence)
-    if not limited:
-        return []
-    return [
-        f"On {text.listed(limited)} the best method scores better than the exact score does with "
-        "the same sampler: there the sampler sets the limit, and ranks say little about learning."
-    ]
-
-
-def _gaps(evidence: Evidence) -> list[str]:
-    """Count failed runs and unconfirmed cells."""
-    bad, runs = failures(list(evidence.cells))
-    sentences = [f"Failed: {bad} of {text.plural(runs, 'run')}."] if bad else []
-    missing = sum(results.missing for results in evidence.cells)
-    if missing:
-        cells = text.plural(len(evidence.cells), "cell")
-        sentences.append(f"Not confirmed yet: {missing} of {cells}.")
-    return sentences

@@ -5,7 +5,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scorebench.methods.network_model import NetworkModel
-from scorebench.methods.networks import MLP, Gaussian
+from scorebench.methods.networks import MLP, GaussianBase
 
 from . import reference
 
@@ -21,7 +21,7 @@ SHAPES = [
         (2, "score", 8, 1, "swish"),
     ]
 ]
-BASE = Gaussian((0.7, -0.2), 1.5)
+BASE = GaussianBase((0.7, -0.2), 1.5)
 SHAPES += [MLP(2, kind, 16, 2, base=BASE) for kind in ("energy", "score")]
 
 

@@ -11,7 +11,7 @@ from scorebench.datasets.errors import UsageError
 from scorebench.reports.pages.tables import to_json
 from scorebench.reports.ranking.evidence import gather
 from scorebench.reports.ranking.leaderboard import board_frame, cell_frame
-from scorebench.reports.ranking.verdict import headline, verdict, verdict_on
+from scorebench.reports.ranking.verdict import answer, headline, verdict, verdict_on
 from scorebench.studies.cell import Cell
 
 from .conftest import DATASETS, METHODS, fail, study
@@ -131,7 +131,7 @@ def test_missing_cells_are_shown_and_never_averaged_over(results: pd.DataFrame):
     evidence = gather(gone, "sw1")
     assert any("dsm is not ranked" in note and "rings" in note for note in evidence.notes)
     assert "of the 3 of 4 methods confirmed on all of them" in verdict(evidence)
-    assert "dsm" not in verdict(evidence)
+    assert "dsm" not in answer(evidence)
 
 
 def test_a_dataset_without_any_confirmed_run_is_left_out_for_all(results: pd.DataFrame):
