@@ -5,7 +5,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
@@ -18,6 +18,9 @@ from .studies import commands as study_commands
 from .studies.commands import SamplerLabel, say
 from .studies.execution import interrupt, streams
 from .studies.specs.completion import complete_override, complete_study
+
+if TYPE_CHECKING:
+    from .reports.source import Source
 
 app = typer.Typer(
     name="scorebench",
@@ -45,6 +48,16 @@ Overrides = Annotated[
         help="Override a field with a TOML value.",
         autocompletion=complete_override,
     ),
+]
+
+DaskScheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Address of the Dask scheduler (default: a local one)."),
+]
+
+Retry = Annotated[
+    list[str] | None,
+    typer.Option(metavar="[CELL]", help="Run failed runs again: all, or those of 'dsm-*'."),
 ]
 
 Storage = Annotated[
@@ -109,17 +122,9 @@ def run(
         typer.Option(metavar="CELL", help="Exclude results that no longer match, e.g. 'dsm-*'."),
     ] = None,
     backend: Annotated[str, typer.Option(help="Backend: local or dask.")] = "local",
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS", help="Address of the Dask scheduler (default: a local one)."
-        ),
-    ] = None,
+    scheduler: DaskScheduler = None,
     storage: Storage = None,
-    retry: Annotated[
-        list[str] | None,
-        typer.Option(metavar="[CELL]", help="Run failed runs again: all, or those of 'dsm-*'."),
-    ] = None,
+    retry: Retry = None,
     until_decided: Annotated[
         bool,
         typer.Option("--until-decided", help="Add restarts until every pair is decided."),
@@ -127,7 +132,6 @@ def run(
 ) -> None:
     """Run or resume a study; completed runs are skipped."""
     from .reports import api
-    from .reports.pages.protocol import unconfirmed
     from .reports.progress import ProgressListener
     from .studies.execution.scheduler import OutOfTime
 
@@ -157,18 +161,24 @@ def run(
         say(f"scorebench: {why}; run the same command again to continue", err=True)
         # As a shell and timeout(1) say it.
         _leave(124 if timed_out else interrupt.status())
-    source = result.source
+    raise typer.Exit(_show_results(result.source, tensorboard))
+
+
+def _show_results(source: "Source", tensorboard: bool) -> int:
+    """Print what a study found; return the exit status: 1 if a cell has confirmed nothing."""
+    from .reports.pages.protocol import unconfirmed
+
     report_commands.print_board(source)
     if tensorboard:
         from .reports.tensorboard import write_tensorboard
 
         say(f"\ntensorboard --logdir {write_tensorboard(source)}")
-    say(f"\nreport: {result.directory / 'report.html'}")
+    say(f"\nreport: {source.directory / 'report.html'}")
     problems = unconfirmed(source)
     for problem in problems:
         say(f"scorebench: {problem}", err=True)
     # Whether the tables above could be printed does not count.
-    raise typer.Exit(1 if problems else 0)
+    return 1 if problems else 0
 
 
 @app.command(epilog="Example: scorebench replay runs/quick dsm rings")

@@ -230,12 +230,8 @@ def run(
         )  # fmt: skip
         retry = ()
         finished = Study(directory)
-        if until_decided:
-            sentence, settled = _look(finished, part, time.monotonic() - began)
-            if report is not None:
-                report(sentence)
-            if settled:
-                break
+        if until_decided and _is_settled(finished, part, time.monotonic() - began, report):
+            break
     finished.report()
     return finished
 
@@ -253,23 +249,17 @@ def _rounds(spec: StudySpec, directory: Path) -> list[StudySpec]:
     return [spec.model_copy(update={"search": search, "decide": rule}) for search in searches]
 
 
-def _look(study: Study, spec: StudySpec, seconds: float) -> tuple[str, bool]:
-    """Say what is open after a round and what the next one costs; whether nothing is left to do."""
-    from . import text
-    from .ranking.until_decided import rounds
+def _is_settled(
+    study: Study, spec: StudySpec, seconds: float, report: "Callable[[str], object] | None"
+) -> bool:
+    """Report what is open after a round; whether nothing is left to do."""
+    from .ranking.until_decided import look
 
-    evidence, rule = study.source.evidence, study.spec.decide
-    now, pairs = spec.search.restarts, evidence.open
-    further = [] if rule is None else [n for n in rounds(rule.restarts) if n > now]
-    if not pairs:
-        return f"{now} restarts: every pair is settled", True
-    names = text.listed([" and ".join(pair) for pair in pairs[:3]])
-    more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
-    sentence = f"{now} restarts: {text.plural(len(pairs), 'pair')} open ({names}{more})"
-    if not further:
-        return f"{sentence}; decide.restarts reached", True
-    cost = text.seconds(seconds / now * (further[0] - now))
-    return f"{sentence}; the next look is at {further[0]} restarts, in about {cost}", False
+    most = spec.decide.restarts if spec.decide is not None else 0
+    sentence, settled = look(study.source.evidence.open, most, spec.search.restarts, seconds)
+    if report is not None:
+        report(sentence)
+    return settled
 
 
 @undisturbed

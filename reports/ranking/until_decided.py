@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from .. import text
 from .restarts import Comparisons, compare, favoured, still_possible
 from .statistics import LEVEL, Array
 
@@ -169,3 +170,26 @@ def restarts_needed(
     needed = np.where(enough, np.maximum(1.0, low - counts), np.inf)
     unknown = ~np.isfinite(now.error) | ~np.isfinite(now.value) | claims
     return np.where(unknown, np.nan, needed)
+
+
+def look(
+    pairs: Sequence[tuple[str, str]], most: int, restarts: int, seconds: float
+) -> tuple[str, bool]:
+    """Say what is open after a round and what the next one costs; whether nothing is left to do.
+
+    Args:
+        pairs: Methods that are not yet told apart.
+        most: Number of restarts after which to stop.
+        restarts: Number of restarts so far.
+        seconds: Time of the round.
+    """
+    further = [n for n in rounds(most) if n > restarts]
+    if not pairs:
+        return f"{restarts} restarts: every pair is settled", True
+    names = text.listed([" and ".join(pair) for pair in pairs[:3]])
+    more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+    sentence = f"{restarts} restarts: {text.plural(len(pairs), 'pair')} open ({names}{more})"
+    if not further:
+        return f"{sentence}; decide.restarts reached", True
+    cost = text.seconds(seconds / restarts * (further[0] - restarts))
+    return f"{sentence}; the next look is at {further[0]} restarts, in about {cost}", False

@@ -20,7 +20,7 @@ from scorebench.studies.replay import replay
 from scorebench.studies.results import read_results
 from scorebench.studies.rundir.store import Store
 from scorebench.studies.sample import sample
-from scorebench.studies.specs.load import load_study, parse
+from scorebench.studies.specs.load import load_study, parse, read_study_file
 from scorebench.studies.winners import best
 
 
@@ -114,5 +114,5 @@ def test_users_without_a_home_have_no_folders(foreign, monkeypatch, kind):
     )
     monkeypatch.delenv(trust_module.VARIABLE)
     assert user_folder(kind, "SCOREBENCH_NOTHING") is None
-    load_study(foreign / "study.toml")
+    trust_module.trust(read_study_file(foreign / "study.toml").code)
     status(foreign)
