@@ -12,6 +12,7 @@ from scorebench.__main__ import main
 from scorebench.reports.findings import findings
 from scorebench.reports.findings.base import Claim, Finding, Measured, number, row
 from scorebench.reports.findings.run import PARTS, compute, load_finding
+from scorebench.studies.rundir.files import locked
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -164,9 +165,7 @@ def test_settings_are_in_the_command_that_makes_the_page_again():
 
 
 def test_two_processes_do_not_share_a_directory(tmp_path):
-    from filelock import FileLock
-
-    with FileLock(tmp_path / ".lock"), pytest.raises(sb.UsageError, match="in use"):
+    with locked(tmp_path), pytest.raises(sb.UsageError, match="in use"):
         compute("squares", Squares(), tmp_path)
 
 
