@@ -64,7 +64,8 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
     Raises:
         OSError: The disk is full or the file cannot be written.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
+    # Without the name of the file, which may already be as long as names can be.
+    draft = path.with_name(f".{secrets.token_hex(8)}.draft")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(draft, flags, 0o666)
     try:

@@ -16,7 +16,7 @@ from .spec import COMPUTE, TRUTH, StudySpec
 from .trials import typed
 
 _LONGEST_STEM = 179
-"""Characters of a cell's labels: with a run's key and ``.npz.draft`` a file's name has 255."""
+"""Characters of a cell's labels: with a run's key and ``.npz`` a file's name has at most 255."""
 
 
 def check(study: StudySpec, engine: Engine) -> None:

@@ -59,7 +59,7 @@ def test_a_study_with_further_samplers_is_written_and_read_back(with_samplers):
         ('["grid", "grid"]', "evaluation.also: the label 'grid' is taken"),
         ('[{name = "langevin", label = "split"}]', "evaluation.also: the label 'split' is taken"),
         ('[{name = "langevin", start = "here"}]', 'give "data", or leave it out'),
-        ('[{name = "langevin", steps = [1, 2]}]', "only methods and samplers are searched"),
+        ('[{name = "langevin", steps = [1, 2]}]', "steps = .1, 2.: should be a whole number"),
     ],
 )
 def test_impossible_samplers_are_refused_when_the_study_is_read(tiny_toml, also, message):

@@ -200,7 +200,7 @@ def test_every_field_can_be_open(tmp_path, engine):
     values = {"training.schedule": "cosine", "training.steps": 7, "training.batch_size": 3,
               "training.clip": 2.0, "training.points": 11, "training.ema": 0.5,
               "training.learning_rate": 0.1, "network.width": 5, "network.depth": 3,
-              "network.activation": "softplus"}  # fmt: skip
+              "network.activation": "softplus", "network.base": "gaussian"}  # fmt: skip
     assert set(values) <= FIELDS
     tables = {"training": {}, "network": {}}
     for place in FIELDS:
