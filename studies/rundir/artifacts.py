@@ -96,14 +96,14 @@ class ArtifactFiles:
             self._cached_keys.pop(cell, None)
         folder = self.directory / PARTS
         if folder.is_dir():
-            for path in folder.glob(f"{cell.stem}-*.npz"):
+            for path in self._parts(cell):
                 path.unlink()
             if not any(folder.iterdir()):
                 folder.rmdir()
 
     def discard(self, cell: Cell) -> None:
         """Remove the artifacts of a cell whose rows no longer count."""
-        for path in (*self.finals(cell), *(self.directory / PARTS).glob(f"{cell.stem}-*.npz")):
+        for path in (*self.finals(cell), *self._parts(cell)):
             path.unlink(missing_ok=True)
         self._cached_keys.pop(cell, None)
 
@@ -144,6 +144,16 @@ class ArtifactFiles:
             self.directory / "fields" / f"{cell.stem}.npz",
             self.directory / "models" / f"{cell.stem}.safetensors",
         )
+
+    def _parts(self, cell: Cell) -> list[Path]:
+        """Parts of a cell, not of others whose names begin with its own, as those of restarts."""
+        beginning = f"{cell.stem}-"
+        parts = (self.directory / PARTS).glob("*.npz")
+        return [
+            path
+            for path in parts
+            if path.stem.startswith(beginning) and "-" not in path.stem.removeprefix(beginning)
+        ]
 
     def _part(self, row: Row) -> Path:
         return self.directory / PARTS / f"{row.slot.cell.stem}-{row.result.key}.npz"
