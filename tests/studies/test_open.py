@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import math
+import re
 
 import pytest
 from optuna.trial import FixedTrial
@@ -200,7 +201,7 @@ def test_every_field_can_be_open(tmp_path, engine):
     values = {"training.schedule": "cosine", "training.steps": 7, "training.batch_size": 3,
               "training.clip": 2.0, "training.points": 11, "training.ema": 0.5,
               "training.learning_rate": 0.1, "network.width": 5, "network.depth": 3,
-              "network.activation": "softplus"}  # fmt: skip
+              "network.activation": "softplus", "network.base": "gaussian"}  # fmt: skip
     assert set(values) <= FIELDS
     tables = {"training": {}, "network": {}}
     for place in FIELDS:
@@ -304,10 +305,43 @@ def test_what_would_fail_later_is_refused_when_the_study_is_checked(case, engine
         check(make_study(**fields), engine)
 
 
+IMPOSSIBLE = {
+    "sigma 0": ({"name": "dsm", "sigma": 0}, "sigma = 0.0 is outside of its range (0.02 to 0.5)"),
+    "sigma below": ({"name": "dsm", "sigma": -0.1}, "noise level >= 0 is right"),
+    "sigma in a range": ({"name": "dsm", "sigma": {"low": -0.1, "high": 0.1}}, "sigma = -0.1 is"),
+    "sigma in a list": ({"name": "deen", "sigma": [0.1, 0.0]}, "sigma = 0.0 is"),
+    "sigma of deen": ({"name": "deen", "sigma": -0.2}, "noise level >= 0 is right"),
+    "no slices": ({"name": "ssm", "n_slices": 0}, "n_slices = 0 is outside of its range (1 to 4)"),
+    "fewer": ({"name": "ssm", "n_slices": -1}, "n_slices = -1 is outside of its range (1 to 4)"),
+    "none in a list": ({"name": "ssm_vr", "n_slices": [1, 0]}, "n_slices = 0 is"),
+    "constant": ({"name": "mle_grid", "cells": 0}, "cells = 0 is outside of its range (96)"),
+}
+
+
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_impossible_hyperparameters_of_methods_are_refused_with_their_range(case):
+    method, message = IMPOSSIBLE[case]
+    study = make_study(
+        methods=[method], datasets=["8gaussians"], samplers=["langevin"], objective="sw1"
+    )
+    with pytest.raises(UsageError, match=re.escape(message)) as caught:
+        check(study, Engine())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_range_over_a_list_of_numbers_needs_only_hold_some():
+    method = {"name": "ssm", "n_slices": {"low": 0, "high": 2}}
+    check(
+        make_study(methods=[method], datasets=["8gaussians"], samplers=["langevin"],
+                   objective="sw1"),
+        Engine(),
+    )  # fmt: skip
+
+
 def test_the_longest_labels_name_files(tmp_path, engine):
-    study = make_study(methods=[{"name": "epsilon", "label": "e" * 169, "learning_rate": 0.1}])
+    study = make_study(methods=[{"name": "epsilon", "label": "e" * 160, "learning_rate": 0.1}])
     run(study, tmp_path, engine=engine)
-    assert (tmp_path / "samples" / f"{'e' * 169}-ring-walk.npz").exists()
+    assert (tmp_path / "samples" / f"{'e' * 160}-ring-walk.npz").exists()
 
 
 def test_lists_are_values_of_datasets(engine):
