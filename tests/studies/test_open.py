@@ -17,6 +17,7 @@ from scorebench.studies.results import read_results
 from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.specs.check import check, check_fit, check_options
 from scorebench.studies.specs.entries import Choices, Range, read_leaf
+from scorebench.studies.specs.load import load_study
 from scorebench.studies.specs.open import FIELDS, value_in, with_lists
 from scorebench.studies.specs.spec import StudySpec
 from scorebench.studies.specs.trials import NarrowedTrial
@@ -135,6 +136,35 @@ def test_the_winner_is_repeated_without_a_search(tmp_path, engine):
     run(again, tmp_path / "again", engine=engine)
     found = read_results(tmp_path / "again", engine).query("phase == 'confirm'")
     assert list(found.key) == list(wanted.key)
+
+
+class Choosing(FakeEngine):
+    """The best choice is None."""
+
+    def space(self, method, trial):
+        kind = trial.suggest_categorical("kind", [None, "steep", 2])
+        return {"sigma": 0.1, "kind": kind, "slope": 2.0 if kind else 0.0}
+
+
+@pytest.mark.parametrize("settings", [{}, {"kind": ["none", "steep"]}, {"kind": "none"}])
+def test_a_choice_of_none_is_run_repeated_and_written(settings, tmp_path):
+    study = make_study(methods=[{"name": "alpha", **settings}], search={"trials": 6, "repeats": 1})
+    run(study, tmp_path / "a", engine=Choosing())
+    assert StudySpec.from_toml(study.to_toml()) == study
+    again = best(tmp_path / "a", "alpha", "ring", engine=Choosing())
+    assert again.methods[0].settings["kind"] == "none"
+    text = again.to_toml()
+    (tmp_path / "best.toml").write_text(text)
+    assert load_study(tmp_path / "best.toml", engine=Choosing()) == again
+    run(again, tmp_path / "b", engine=Choosing())
+    before, after = (
+        {row.slot.replicate: row.spec for row in read_rows(tmp_path / name)
+         if row.slot.phase == "confirm" and row.slot.cell.method == "alpha"
+         and '"kind":null' in row.spec}
+        for name in "ab"
+    )  # fmt: skip
+    assert len(after) == 3
+    assert after.items() <= before.items()
 
 
 def test_nothing_is_open_where_nothing_is_searched(engine):
