@@ -178,7 +178,7 @@ def complaint(kind: str, plugin: Plugin, dataset: Dataset) -> str | None:
     checks: Sequence[Callable[..., object]]
     arguments: tuple[object, ...]
     if kind == "dataset":
-        checks = sampling.samples_any_number, sampling.sampling_uses_its_generator_alone
+        checks = sampling.USABLE
         module, arguments = type(dataset).__module__, (dataset, Expected())
     elif kind == "metric":
         metric = metrics.get(plugin.name)

@@ -28,8 +28,8 @@ def get_dataset(name: str, **options: object) -> "Dataset":
     """
     plugin = datasets.get(name)
     key = (plugin, repr(sorted(options.items())))
-    if key in _instances:
-        dataset, mark = _instances[key]
+    if found := _instances.get(key):
+        dataset, mark = found
         if mark == _mark(name, dataset):
             return dataset
     from .steady import neutral
@@ -38,6 +38,13 @@ def get_dataset(name: str, **options: object) -> "Dataset":
         made: Dataset = options_of(plugin, "dataset", name, options)
     _instances[key] = made, _mark(name, made)
     return made
+
+
+def forget() -> None:
+    """Let plug-ins make their datasets again: data that they read may have been edited."""
+    for key, (_, mark) in list(_instances.items()):
+        if mark:
+            _instances.pop(key, None)
 
 
 def _mark(name: str, dataset: "Dataset") -> str:

@@ -89,7 +89,7 @@ def drawn(dataset: "Drawable", points: int = 4096) -> str:
             x = dataset.sample(points, torch.Generator().manual_seed(_SEED))
             values = torch.cat([x.flatten(), dataset.log_prob(x[:64])]).float()
             return hashlib.sha256(values.numpy().tobytes()).hexdigest()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return type(error).__name__
 
 

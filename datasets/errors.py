@@ -63,7 +63,8 @@ def told(error: BaseException, module: str) -> str:
 
     Args:
         error: The exception.
-        module: Module of the plug-in; the last of its lines that the exception came by is named.
+        module: Module of the plug-in; the last of its lines that the exception came by is named,
+            or its file alone.
     """
     file = getattr(sys.modules.get(module), "__file__", None)
     frames = traceback.extract_tb(error.__traceback__)
@@ -71,6 +72,12 @@ def told(error: BaseException, module: str) -> str:
     own = [frame for frame in frames if file in (None, frame.filename)]
     where = ""
     if own:
-        # The file of a plug-in that a study carries is called <mine.py>.
-        where = f"{Path(own[-1].filename).name.strip('<>')} line {own[-1].lineno}: "
+        where = f"{_name(own[-1].filename)} line {own[-1].lineno}: "
+    elif file is not None:
+        where = f"{_name(file)}: "
     return where + first_line(error)
+
+
+def _name(file: str) -> str:
+    # The file of a plug-in that a study carries is called <mine.py>.
+    return Path(file).name.strip("<>")

@@ -19,8 +19,8 @@ def steady() -> Iterator[None]:
     More threads change the order of sums, and denormal numbers are a hundred times slower. The
     previous settings return at the end, so calls may be nested.
     """
-    flushed = _flushes()
     with neutral(), _THREADS.held():
+        flushed = _flushes()
         torch.set_flush_denormal(True)
         try:
             yield

@@ -16,7 +16,7 @@ from .ranking.cell_columns import failures, show_mean
 from .ranking.cell_results import CellResults
 from .ranking.evidence import Contestant, Evidence
 from .ranking.statistics import estimate
-from .ranking.verdict import verdict
+from .ranking.verdict import headline, verdict
 from .source import Source
 
 WIDTH = 80
@@ -32,7 +32,7 @@ def leaderboard_view(evidence: Evidence, doubts: Sequence[str] = ()) -> Renderab
         doubts: Sentences that come first: what does not fit the study.
     """
     parts: list[RenderableType] = [Text(doubt, style="bold red") for doubt in doubts]
-    parts += [Text(verdict(evidence)), Text()]
+    parts += [Text(f"{headline(evidence)}.", style="bold"), Text(verdict(evidence)), Text()]
     parts += [Text(note, style="yellow") for note in evidence.notes]
     parts.append(_board(evidence))
     for datasets in _side_by_side(evidence):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bench.plugins import PluginSource, activate, permit, registries
 from ..bench.spec import Device, NetworkSpec, Option, Plugin, RunSpec
+from ..datasets import forget
 from ..datasets.errors import UsageError, told
 from ..datasets.registry import options_of
 from .trust import require_trust, untrusted
@@ -39,6 +40,7 @@ class Engine:
         """Register the plug-ins of a study, in this process and in workers.
 
         ``module`` is that of the study's network; only a trusted one can be imported later.
+        Datasets of plug-ins are made anew.
 
         Raises:
             UsageError: A plug-in cannot be imported, or is not trusted on this machine.
@@ -47,6 +49,7 @@ class Engine:
         self.plugins = tuple(plugins)
         self.modules = () if module is None or untrusted([module]) else (module,)
         self._activate()
+        forget()
 
     def _activate(self) -> None:
         activate(self.plugins)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..bench.spec import Option
 from ..datasets.errors import UsageError, unknown
+from ..methods.space import NONE
 from .cell import Cell, Slot, restart_seed
 from .engine import Engine
 from .plan import Plan
@@ -126,7 +127,8 @@ def _settled(entry: Entry, values: dict[str, Option]) -> Entry:
     """An entry with values in its open places."""
     # A place without a value was on a branch of the space that the trial did not take.
     fixed = {name: value for name, value in entry.settings.items() if not is_open(value)}
-    return entry.model_copy(update={"settings": fixed | values})
+    written = {name: NONE if value is None else value for name, value in values.items()}
+    return entry.model_copy(update={"settings": fixed | written})
 
 
 def _entry(entries: Iterable[Entry], label: str) -> Entry:

@@ -104,6 +104,14 @@ def test_a_study_can_be_given_as_a_value(tiny_toml, tmp_path):
         sb.run(spec, tmp_path / "run", overrides=["seed=1"])
 
 
+@pytest.mark.parametrize("verb", [sb.run, sb.load_study])
+def test_a_finding_is_no_study_and_its_command_is_named(verb):
+    with pytest.raises(sb.UsageError, match=r"'langevin' is a finding.*: scorebench finding lang"):
+        verb("langevin")
+    with pytest.raises(sb.UsageError, match="did you mean 'quick'"):
+        verb("quik")
+
+
 def test_datasets_can_be_used_alone():
     rings = sb.get_dataset("rings")
     points = rings.sample(5, torch.Generator().manual_seed(0))

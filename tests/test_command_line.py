@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from scorebench.__main__ import app
+from scorebench.datasets.errors import UsageError
 
 NAMES = [
     "dsm",
@@ -280,6 +282,25 @@ def test_bad_input_is_one_line_and_status_2(command, tiny_run, tmp_path):
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "missing", "extra"),
+    [
+        (["--tensorboard"], "torch.utils.tensorboard", "scorebench[tensorboard]"),
+        (["--storage", "postgresql+psycopg://me@here/mine"], "psycopg", "scorebench[postgres]"),
+        (["--backend", "dask"], "distributed", "scorebench[dask]"),
+    ],
+)
+def test_missing_extras_are_found_before_a_study_runs(
+    options, missing, extra, tiny_toml, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setattr("scorebench.studies.study.Store", None)
+    out = tmp_path / "run"
+    with pytest.raises(UsageError, match=re.escape(f"not installed: pip install '{extra}'")):
+        app(["run", str(tiny_toml), "--out", str(out), *options], standalone_mode=False)
+    assert not out.exists()
 
 
 def test_a_changed_study_under_an_existing_directory_is_refused(tiny_toml, tiny_run):

@@ -31,28 +31,60 @@ _DISAGREE = (
 def samples_any_number(dataset: Dataset, _: Expected) -> None:
     """`draw` gives any number of points, float64 of shape (n, dim)."""
     dim = dataset.dim
+    require(isinstance(dim, int) and dim > 0, f"dim = {dim!r}: it must be a whole number >= 1")
     for n in (0, 1, 2, 7, 1000):
         x = dataset.sample(n, seeded(_SEED))
+        _require_tensor("draw", x)
         require(
             x.shape == (n, dim) and x.dtype == torch.float64,
             f"`draw` returned shape {tuple(x.shape)}, {x.dtype} for n = {n}: return "
             f"({n}, {dim}) in torch.float64; n may be 0",
         )
         require(x.isfinite().all(), "`draw` returned a number that is not finite")
-        modes = dataset.assign(x)
-        for name, values, shape in (
-            ("log_density", dataset.log_prob(x), (n,)),
-            ("gradient", dataset.score(x, 1.0), (n, dim)),
-            ("assign", modes, (n,)),
-        ):
+        require(not x.requires_grad, "`draw` returned points with a gradient: add .detach()")
+        values = dataset.log_prob(x)
+        _require_shape("log_density", values, (n,))
+        require(
+            values.dtype == torch.float64,
+            f"`log_density` returned {values.dtype}: compute it in torch.float64, as x is",
+        )
+        require(not values.isnan().any(), "`log_density` is NaN at a point that `draw` returned")
+        if getattr(type(dataset), "gradient", None) is Dataset.gradient:
             require(
-                values.shape == shape,
-                f"`{name}` returned shape {tuple(values.shape)} for {n} points: return {shape}",
+                dataset.log_density(x.clone().requires_grad_(), 1.0).requires_grad,
+                "`log_density` has no derivative: compute it from x by functions of torch, without "
+                ".detach() and NumPy, or define `gradient`",
             )
+        _require_shape("gradient", dataset.score(x, 1.0), (n, dim))
+        modes = dataset.assign(x)
+        _require_shape("assign", modes, (n,))
         require(
             not modes.is_floating_point(),
             f"`assign` returned {modes.dtype}: return integers, for example with .long()",
         )
+
+
+def _require_tensor(name: str, values: object) -> None:
+    kind = type(values).__name__
+    require(isinstance(values, Tensor), f"`{name}` returned {kind}: return a torch.Tensor")
+
+
+def _require_shape(name: str, values: Tensor, shape: tuple[int, ...]) -> None:
+    _require_tensor(name, values)
+    require(
+        values.shape == shape,
+        f"`{name}` returned shape {tuple(values.shape)} for {shape[0]} points: return {shape}",
+    )
+
+
+def has_a_box(dataset: Dataset, _: Expected) -> None:
+    """`noise`, `centre` and `extent` are numbers."""
+    noise = dataset.noise
+    require(
+        isinstance(noise, int | float) and 0 <= noise < math.inf,
+        f"noise = {noise!r}: it must be a standard deviation, a finite number >= 0",
+    )
+    box_of(dataset)
 
 
 def sampling_uses_its_generator_alone(dataset: Dataset, _: Expected) -> None:
@@ -159,9 +191,11 @@ def extent_holds_nearly_all(dataset: Dataset, expected: Expected) -> None:
     )
 
 
+USABLE: tuple[Check, ...] = (samples_any_number, has_a_box, sampling_uses_its_generator_alone)
+"""Checks that tell whether a study can use a dataset at all."""
+
 CHECKS: tuple[Check, ...] = (
-    samples_any_number,
-    sampling_uses_its_generator_alone,
+    *USABLE,
     rows_are_independent,
     means_of_small_samples_vary_as_they_should,
     distribution_does_not_depend_on_the_number,

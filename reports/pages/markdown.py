@@ -11,7 +11,7 @@ from ..ranking.questions import question_columns, question_sentence, questions
 from ..ranking.remarks import remarks
 from ..ranking.sensitivity import edge_sentences
 from ..ranking.split import split_columns, split_sentence, splits
-from ..ranking.verdict import answer, verdict_on
+from ..ranking.verdict import answer, headline, verdict_on
 from ..source import Source
 from .protocol import missing, protocol, run_again
 from .tables import hidden_columns, inactive, table, to_markdown
@@ -24,8 +24,8 @@ def markdown(source: Source) -> str:
     parts = [
         f"# {study.name}",
         _listed([f"**{inactive(doubt)}**" for doubt in source.doubts]),
-        f"**{inactive(answer(evidence))}**",
-        inactive(" ".join(remarks(evidence))),
+        f"**{inactive(headline(evidence))}.**",
+        inactive(" ".join([answer(evidence), *remarks(evidence)])),
         _listed([*missing(source), *evidence.notes]),
         "## Leaderboard",
         to_markdown(table(board_columns, evidence.contestants, hidden)),

@@ -41,7 +41,7 @@ def masked(url: str) -> str:
     return _QUERY.sub(r"\1***", _USER.sub(r"\1:***", before) + at + place)
 
 
-_USER = re.compile(r"^((?:[\w+.-]+://)?[^:]*):.*", re.DOTALL)
+_USER = re.compile(r"^((?:[\w+.-]+://|(?![\w+.-]+://))[^:]*):.*", re.DOTALL)
 _QUERY = re.compile(r"([?&][^=&]*(?:pass|secret|token|key|credential)[^=&]*=)[^&]*", re.IGNORECASE)
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from ...bench.spec import Option, Phase, RunResult, RunSpec
 from ...datasets.errors import UsageError
+from ...methods.space import Value
 from ..cell import Cell, Slot
 from ..specs.entries import WORD, short
 from .strict import parse_json
@@ -203,7 +204,7 @@ def _suggested(stored: object) -> dict[str, Option] | None:
     if not isinstance(stored, dict):
         raise TypeError(f"suggested = {short(stored)} is no table")
     for name, value in stored.items():
-        if not isinstance(value, bool | int | float | str):
+        if not isinstance(value, Value):
             raise TypeError(f"{short(name)} = {short(value)} is no value of a hyperparameter")
     return stored
 

@@ -113,6 +113,8 @@ def check_options(study: StudySpec, engine: Engine) -> None:
                 check_setting(option)
             plugin = resolve(kind, entry, engine)
             engine.make(kind, plugin)
+            if kind == "dataset":
+                _try(engine, f"dataset {entry.label!r}", kind, plugin, plugin)
             for changed in _ends(entry, plugin):
                 engine.make(kind, changed)
     for table, fields in (("training", study.training), ("network", study.network)):
@@ -151,7 +153,6 @@ def check_fit(study: StudySpec, engine: Engine) -> None:
         )
     for dataset in study.datasets:
         data = resolve("dataset", dataset, engine)
-        _try(engine, f"dataset {dataset.label!r}", "dataset", data, data)
         for name in study.evaluation.metrics:
             _try(engine, f"metric {name!r}", "metric", Plugin(name=name), data)
         for entry in study.methods:
@@ -195,11 +196,10 @@ def _check_method(template: Template, entry: Entry) -> None:
         beyond = template.survey()
         searched = template.open
         values = template.middle()["method"]
-        for name, outside in beyond.items():
-            for value in outside:
-                plugin = Plugin(name=entry.name, options={**values, name: value})
-                what = f"{name} = {value!r} is outside of its range"
-                _try(template.engine, what, "method", plugin, template.dataset)
+        for (name, value), own in beyond.items():
+            plugin = Plugin(name=entry.name, options={**values, name: value})
+            what = f"{name} = {value!r} is outside of its range ({own}) and fails"
+            _try(template.engine, what, "method", plugin, template.dataset)
         for name, leaf in entry.settings.items():
             _check_list(name, leaf)
         if LEARNING_RATE in entry.settings:

@@ -28,7 +28,7 @@ from ..cell import Cell, restart_seed
 from ..engine import Engine
 from .entries import Choices, Entry, Leaf, is_open, reason
 from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
-from .trials import NarrowedTrial, suggest
+from .trials import Beyond, NarrowedTrial, suggest
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -129,11 +129,11 @@ class Template:
         suggested, constants = self._explore({})
         return {LEARNING_RATE: 1e-3, **suggested, **constants}
 
-    def survey(self) -> dict[str, list[int | float]]:
+    def survey(self) -> Beyond:
         """Check what the method suggests; see ``methods.space.survey``.
 
         Returns:
-            Values of the study outside of the method's own ranges, by name.
+            The method's own ranges, by name and value of the study outside of them.
         """
         method = self._method
         if method is None:
@@ -145,7 +145,7 @@ class Template:
             return cast("BaseTrial", trials[-1])
 
         survey(partial(self.engine.space, method.name), narrow)
-        return {name: values for trial in trials for name, values in trial.beyond.items()}
+        return {place: own for trial in trials for place, own in trial.beyond.items()}
 
     def suggest(self, trial: "BaseTrial") -> Values:
         """Let a trial choose a value for each open place.

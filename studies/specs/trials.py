@@ -89,6 +89,9 @@ def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+Beyond = dict[tuple[str, int | float], str]
+
+
 class NarrowedTrial:
     """A trial as a method sees it: fixed values are returned, open leaves replace its own ranges.
 
@@ -99,21 +102,21 @@ class NarrowedTrial:
     Attributes:
         constants: Hyperparameters that the study does not set and whose ends are equal: they have
             that value, and the trial is not asked.
-        beyond: Values of the study that lie outside of the method's own ranges, by name.
+        beyond: The method's own ranges, by name and value of the study outside of them.
     """
 
     def __init__(self, trial: "BaseTrial", settings: Mapping[str, Leaf]) -> None:
         self._trial = trial
         self._settings = settings
         self.constants: dict[str, Option] = {}
-        self.beyond: dict[str, list[int | float]] = {}
+        self.beyond: Beyond = {}
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         """See ``optuna.trial.Trial.suggest_float``."""
         if name in self._settings:
-            leaf = self._narrowed(name, low, high, step)
+            leaf = self._narrowed(name, low, high, step, float)
             return cast("float", suggest(self._trial, name, leaf, float))
         if low == high:
             return cast("float", self.constants.setdefault(name, float(low)))
@@ -124,7 +127,7 @@ class NarrowedTrial:
     ) -> int:
         """See ``optuna.trial.Trial.suggest_int``."""
         if name in self._settings:
-            leaf = self._narrowed(name, low, high, step if step > 1 else None)
+            leaf = self._narrowed(name, low, high, step if step > 1 else None, int)
             return cast("int", suggest(self._trial, name, leaf, int))
         if low == high:
             return cast("int", self.constants.setdefault(name, low))
@@ -133,8 +136,6 @@ class NarrowedTrial:
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """See ``optuna.trial.Trial.suggest_categorical``."""
         numbers = [choice for choice in choices if _is_number(choice)]
-        if numbers and name in self._settings:
-            self._note_beyond(name, min(numbers), max(numbers))
         match self._settings.get(name):
             case None:
                 return self._trial.suggest_categorical(name, choices)
@@ -146,14 +147,19 @@ class NarrowedTrial:
                 return self._trial.suggest_categorical(name, inside)
             case Choices(choices=given_choices):
                 allowed = [_chosen(name, value, choices) for value in given_choices]
+                self._note_beyond(name, allowed, numbers)
                 return self._trial.suggest_categorical(name, allowed)
             case value:
-                return _chosen(name, value, choices)
+                chosen = _chosen(name, value, choices)
+                self._note_beyond(name, [chosen], numbers)
+                return chosen
 
-    def _narrowed(self, name: str, low: float, high: float, step: float | None) -> Leaf:
+    def _narrowed(
+        self, name: str, low: float, high: float, step: float | None, form: object
+    ) -> Leaf:
         """Give the leaf of the study for a range of the method, on the steps of the method."""
-        self._note_beyond(name, low, high)
         leaf = self._settings[name]
+        self._note_beyond(name, [typed(name, end, form) for end in ends(leaf)], [low, high])
         if step is None or not isinstance(leaf, Range) or leaf.step is not None:
             return leaf
         if leaf.log:
@@ -164,10 +170,11 @@ class NarrowedTrial:
         first, last = _on_steps(name, leaf.low, leaf.high, step, low)
         return leaf.model_copy(update={"low": first, "high": last, "step": step})
 
-    def _note_beyond(self, name: str, low: float, high: float) -> None:
-        outside = [e for e in ends(self._settings[name]) if _is_number(e) and not low <= e <= high]
-        if outside:
-            self.beyond[name] = outside
+    def _note_beyond(self, name: str, values: Sequence[Any], own: Sequence[float]) -> None:
+        for value in filter(_is_number, values):
+            if own and not min(own) <= value <= max(own):
+                ends_of_own = sorted({min(own), max(own)})
+                self.beyond[name, value] = " to ".join(f"{end:g}" for end in ends_of_own)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trial, name)

@@ -57,6 +57,31 @@ def test_the_id_depends_on_the_facts_and_not_on_the_commit() -> None:
         assert environment_id({**record, fact: "another"}) != short
 
 
+@pytest.mark.parametrize(
+    "variable",
+    ["MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "OPENBLAS_CORETYPE", "NUMBA_OPT", "NUMBA_CPU_NAME",
+     "NUMBA_DISABLE_INTEL_SVML", "NPY_DISABLE_CPU_FEATURES", "ATEN_CPU_CAPABILITY"],
+)  # fmt: skip
+def test_settings_that_change_last_bits_are_recorded(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    before = environment()
+    monkeypatch.setenv(variable, "1")
+    after = environment()
+    assert after == {**before, "settings": {**before.get("settings", {}), variable: "1"}}
+    assert environment_id(after) != environment_id(before)
+
+
+@pytest.mark.parametrize("variable", ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_CACHE_DIR"])
+def test_threads_and_folders_are_not_recorded(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = environment()
+    monkeypatch.setenv(variable, "/private")
+    assert environment() == before
+
+
 def test_commit_of_a_checkout(tmp_path: Path) -> None:
     def git(*command: str) -> str:
         author = ["-c", "user.name=a", "-c", "user.email=a@b.c"]

@@ -1,5 +1,6 @@
 """One run: pure, independent of its batch, with errors stored instead of raised."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -19,6 +20,7 @@ from scorebench.bench.spec import (
     RunSpec,
     TrainingSpec,
 )
+from scorebench.datasets import _instances
 from scorebench.methods import methods, references
 from scorebench.methods.objectives.base import ScoreMatching
 from scorebench.methods.sampling.langevin import Langevin
@@ -100,6 +102,47 @@ def test_runs_of_other_programs_have_other_shapes():
     ]
     assert all(shape(other) != shape(one) for other in others)
     assert shape(spec("ssm", rate=0.1, replicate=3)) == shape(one)
+
+
+@contextlib.contextmanager
+def session(put, value, former):
+    put(value)
+    try:
+        yield
+    finally:
+        put(former)
+
+
+SESSIONS = {
+    "float64": lambda: session(torch.set_default_dtype, torch.float64, torch.float32),
+    "meta": lambda: session(torch.set_default_device, "meta", None),
+    "a device for a while": lambda: torch.device("meta"),
+    "NumPy": lambda: np.errstate(all="raise"),
+    "rough products": lambda: session(torch.set_float32_matmul_precision, "medium", "highest"),
+    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    "inference": torch.inference_mode,
+    "no gradients": torch.no_grad,
+    "denormal numbers": lambda: session(torch.set_flush_denormal, True, False),
+}
+
+
+@pytest.mark.parametrize("kind", SESSIONS)
+def test_settings_of_the_session_change_no_run(kind):
+    def forget():
+        truth._judge.cache_clear()
+        _instances.clear()
+
+    def run():
+        scored = EvaluationSpec(samples=60, metrics=("sw1", "mmd", "kl"))
+        return execute([spec("ssm", steps=3, evaluation=scored)])[0]
+
+    expected = numbers(run())
+    forget()
+    with SESSIONS[kind]():
+        found = numbers(run())
+    forget()
+    assert found == expected
+    assert found[1] == "ok"
 
 
 def test_methods_share_data_and_noise_and_phases_do_not():

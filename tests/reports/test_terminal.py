@@ -1,14 +1,20 @@
 """Terminal views: they fit, they say what is there, and a bar never outlives its study."""
 
+import importlib
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 import pytest
+from cycler import cycler
 from rich.console import Console
 from scorebench.bench.spec import RunResult
 from scorebench.datasets.errors import UsageError
+from scorebench.reports import figures as figures_package
 from scorebench.reports.figures.named import figure, figures
 from scorebench.reports.figures.style import encode
 from scorebench.reports.progress import ProgressListener
@@ -90,6 +96,47 @@ def test_figures_can_be_had_one_by_one(directory: Path):
     assert encode(figure(source, "overview"), "svg") == encode(figure(source, "overview"), "svg")
     with pytest.raises(UsageError, match="did you mean 'overview'"):
         figure(source, "overveiw")
+
+
+@pytest.mark.parametrize("name", ["overview", "dsm-rings-langevin", "slices-ssm-rings-langevin"])
+def test_figures_have_the_same_bytes_whatever_matplotlib_is_set_to(directory: Path, name: str):
+    source = load(directory)
+    plain = encode(figure(source, name), "png", dpi=40)
+    settings: dict[Any, Any] = {
+        "text.usetex": True, "font.family": "serif", "font.size": 30, "lines.linewidth": 9,
+        "axes.grid": True, "axes.prop_cycle": cycler(color="rgb"), "axes.unicode_minus": False,
+        "axes.formatter.use_locale": True, "figure.dpi": 30, "figure.autolayout": True,
+        "figure.constrained_layout.use": True, "image.cmap": "gray", "image.origin": "lower",
+        "savefig.dpi": 30, "savefig.bbox": "tight", "savefig.transparent": True,
+        "savefig.facecolor": "red", "svg.hashsalt": None, "path.sketch": (1, 100, 2),
+    }  # fmt: skip
+    with mpl.rc_context(settings):
+        assert encode(figure(source, name), "png", dpi=40) == plain
+        assert mpl.rcParams["font.size"] == 30
+    with mpl.rc_context(settings):
+        drawn = figure(source, name)
+    assert encode(drawn, "png", dpi=40) == plain
+
+
+@pytest.mark.parametrize("backend", ["nonsense", "module://no.such", "agg", None])
+def test_matplotlib_is_imported_whatever_its_backend_is_called(
+    backend: str | None, monkeypatch: pytest.MonkeyPatch
+):
+    seen, found = [], importlib.import_module
+
+    def importing(name: str, *package: str) -> object:
+        if name == "matplotlib":
+            seen.append(os.environ.get("MPLBACKEND"))
+        return found(name, *package)
+
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    if backend is not None:
+        monkeypatch.setenv("MPLBACKEND", backend)
+    monkeypatch.setattr(importlib, "import_module", importing)
+    with mpl.rc_context():
+        importlib.reload(figures_package)
+    assert seen == [None]
+    assert os.environ.get("MPLBACKEND") == backend
 
 
 def test_no_run_directory_is_one_line(tmp_path: Path):

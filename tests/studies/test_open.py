@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import math
+import re
 
 import pytest
 from optuna.trial import FixedTrial
@@ -16,6 +17,7 @@ from scorebench.studies.results import read_results
 from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.specs.check import check, check_fit, check_options
 from scorebench.studies.specs.entries import Choices, Range, read_leaf
+from scorebench.studies.specs.load import load_study
 from scorebench.studies.specs.open import FIELDS, value_in, with_lists
 from scorebench.studies.specs.spec import StudySpec
 from scorebench.studies.specs.trials import NarrowedTrial
@@ -134,6 +136,35 @@ def test_the_winner_is_repeated_without_a_search(tmp_path, engine):
     run(again, tmp_path / "again", engine=engine)
     found = read_results(tmp_path / "again", engine).query("phase == 'confirm'")
     assert list(found.key) == list(wanted.key)
+
+
+class Choosing(FakeEngine):
+    """The best choice is None."""
+
+    def space(self, method, trial):
+        kind = trial.suggest_categorical("kind", [None, "steep", 2])
+        return {"sigma": 0.1, "kind": kind, "slope": 2.0 if kind else 0.0}
+
+
+@pytest.mark.parametrize("settings", [{}, {"kind": ["none", "steep"]}, {"kind": "none"}])
+def test_a_choice_of_none_is_run_repeated_and_written(settings, tmp_path):
+    study = make_study(methods=[{"name": "alpha", **settings}], search={"trials": 6, "repeats": 1})
+    run(study, tmp_path / "a", engine=Choosing())
+    assert StudySpec.from_toml(study.to_toml()) == study
+    again = best(tmp_path / "a", "alpha", "ring", engine=Choosing())
+    assert again.methods[0].settings["kind"] == "none"
+    text = again.to_toml()
+    (tmp_path / "best.toml").write_text(text)
+    assert load_study(tmp_path / "best.toml", engine=Choosing()) == again
+    run(again, tmp_path / "b", engine=Choosing())
+    before, after = (
+        {row.slot.replicate: row.spec for row in read_rows(tmp_path / name)
+         if row.slot.phase == "confirm" and row.slot.cell.method == "alpha"
+         and '"kind":null' in row.spec}
+        for name in "ab"
+    )  # fmt: skip
+    assert len(after) == 3
+    assert after.items() <= before.items()
 
 
 def test_nothing_is_open_where_nothing_is_searched(engine):
@@ -304,10 +335,43 @@ def test_what_would_fail_later_is_refused_when_the_study_is_checked(case, engine
         check(make_study(**fields), engine)
 
 
+IMPOSSIBLE = {
+    "sigma 0": ({"name": "dsm", "sigma": 0}, "sigma = 0.0 is outside of its range (0.02 to 0.5)"),
+    "sigma below": ({"name": "dsm", "sigma": -0.1}, "noise level >= 0 is right"),
+    "sigma in a range": ({"name": "dsm", "sigma": {"low": -0.1, "high": 0.1}}, "sigma = -0.1 is"),
+    "sigma in a list": ({"name": "deen", "sigma": [0.1, 0.0]}, "sigma = 0.0 is"),
+    "sigma of deen": ({"name": "deen", "sigma": -0.2}, "noise level >= 0 is right"),
+    "no slices": ({"name": "ssm", "n_slices": 0}, "n_slices = 0 is outside of its range (1 to 4)"),
+    "fewer": ({"name": "ssm", "n_slices": -1}, "n_slices = -1 is outside of its range (1 to 4)"),
+    "none in a list": ({"name": "ssm_vr", "n_slices": [1, 0]}, "n_slices = 0 is"),
+    "constant": ({"name": "mle_grid", "cells": 0}, "cells = 0 is outside of its range (96)"),
+}
+
+
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_impossible_hyperparameters_of_methods_are_refused_with_their_range(case):
+    method, message = IMPOSSIBLE[case]
+    study = make_study(
+        methods=[method], datasets=["8gaussians"], samplers=["langevin"], objective="sw1"
+    )
+    with pytest.raises(UsageError, match=re.escape(message)) as caught:
+        check(study, Engine())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_range_over_a_list_of_numbers_needs_only_hold_some():
+    method = {"name": "ssm", "n_slices": {"low": 0, "high": 2}}
+    check(
+        make_study(methods=[method], datasets=["8gaussians"], samplers=["langevin"],
+                   objective="sw1"),
+        Engine(),
+    )  # fmt: skip
+
+
 def test_the_longest_labels_name_files(tmp_path, engine):
-    study = make_study(methods=[{"name": "epsilon", "label": "e" * 169, "learning_rate": 0.1}])
+    study = make_study(methods=[{"name": "epsilon", "label": "e" * 160, "learning_rate": 0.1}])
     run(study, tmp_path, engine=engine)
-    assert (tmp_path / "samples" / f"{'e' * 169}-ring-walk.npz").exists()
+    assert (tmp_path / "samples" / f"{'e' * 160}-ring-walk.npz").exists()
 
 
 def test_lists_are_values_of_datasets(engine):

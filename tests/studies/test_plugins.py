@@ -7,7 +7,7 @@ import optuna
 import pytest
 import scorebench as sb
 from scorebench.bench.plugins import PluginFile, activate
-from scorebench.datasets import datasets
+from scorebench.datasets import cache, datasets
 from scorebench.datasets.errors import UsageError
 from scorebench.methods import methods
 from scorebench.studies.engine import Engine
@@ -44,7 +44,47 @@ def folder(tiny_toml, tmp_path):
     return tmp_path
 
 
-def keys(folder, seed=0):
+DATA = '''\
+import math
+from pathlib import Path
+
+import torch
+from scorebench.datasets import datasets
+from scorebench.datasets.base import Dataset
+
+STORED = {"place": 0.0}
+
+
+def read():
+    return float(Path(FILE).read_text())
+
+
+@datasets.register("stored")
+class Stored(Dataset):
+    """A normal distribution around a place that is read."""
+
+    noise = 1.0
+
+    def __init__(self):
+        self.place = read()
+
+    def draw(self, n, generator):
+        return PLACE + torch.randn(n, 2, dtype=torch.float64, generator=generator)
+
+    def log_density(self, x, sigma):
+        v = 1 + sigma**2
+        return -(x - PLACE).square().sum(1) / (2 * v) - math.log(2 * math.pi * v)
+
+    @property
+    def weights(self):
+        return torch.ones(1, dtype=torch.float64)
+
+    def assign(self, x):
+        return torch.zeros(len(x), dtype=torch.long)
+'''
+
+
+def keys(folder, seed=0, dataset="rings"):
     """Keys of the runs of a study: what its rows are found again by."""
     from scorebench.bench.spec import EvaluationSpec, NetworkSpec, Plugin, RunSpec, TrainingSpec
 
@@ -53,7 +93,7 @@ def keys(folder, seed=0):
     engine.equip(study.plugins)
     spec = RunSpec(
         phase="search", seed=seed, method=Plugin(name="mine", options={"sigma": 0.2}),
-        dataset=Plugin(name="rings"), sampler=Plugin(name="langevin"), network=NetworkSpec(),
+        dataset=Plugin(name=dataset), sampler=Plugin(name="langevin"), network=NetworkSpec(),
         training=TrainingSpec(steps=1), evaluation=EvaluationSpec(),
     )  # fmt: skip
     return engine.key(spec)
@@ -90,6 +130,26 @@ def test_keys_follow_the_code_and_not_its_comments(folder):
     (folder / "mine.py").write_text(MINE.replace("sigma * model", "2 * sigma * model"))
     assert keys(folder) != before
     (folder / "mine.py").write_text(MINE)
+    assert keys(folder) == before
+
+
+@pytest.mark.parametrize("place", ["self.place", "read()", 'STORED["place"]'])
+def test_keys_follow_data_that_a_plugin_reads(folder, place):
+    data = folder / "place.txt"
+    text = DATA.replace("FILE", repr(str(data))).replace("PLACE", place)
+    (folder / "mine.py").write_text(MINE + text)
+    found = []
+    for value in ("1", "2", "1"):
+        data.write_text(value)
+        load_study(folder / "my.toml", ['datasets=["stored"]'])
+        sys.modules[datasets.get("stored").__module__].STORED["place"] = float(value)
+        found.append(keys(folder, dataset="stored"))
+    assert found[0] == found[2] != found[1]
+
+
+def test_keys_of_built_in_datasets_need_no_points(folder, monkeypatch):
+    before = keys(folder)
+    monkeypatch.setattr(cache, "drawn", None)
     assert keys(folder) == before
 
 
