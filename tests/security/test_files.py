@@ -127,7 +127,7 @@ def test_writing_a_file_replaces_a_link_and_leaves_its_target(tmp_path, precious
 
 def test_drafts_have_names_that_nobody_can_lay_a_link_at(tmp_path, precious, monkeypatch):
     (tmp_path / ".x.json.draft").symlink_to(precious)
-    (tmp_path / ".x.json.00000000.draft").symlink_to(precious)
+    (tmp_path / ".00000000.draft").symlink_to(precious)
     write_atomically(tmp_path / "x.json", b"new")
     assert (tmp_path / "x.json").read_bytes() == b"new"
     # Even a guessed name is refused.

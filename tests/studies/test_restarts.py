@@ -129,7 +129,7 @@ def test_a_replay_covers_the_winner_of_each_restart(repeated, engine):
     "stored", [["a", "b"], ["a", "b", "c", 0], ["a", "b", "c", "1"], [1, 2, 3]]
 )
 def test_rows_with_invalid_cells_are_refused(stored):
-    with pytest.raises(ValueError, match="is no (cell|number|label)"):
+    with pytest.raises(ValueError, match=r"is no (cell|number|label)"):
         parse_line(f'{{"discard": [{stored!r}], "because": []}}'.replace("'", '"'))
 
 
