@@ -18,6 +18,7 @@ from .rundir.artifacts import ArtifactFiles, read_artifact
 from .rundir.read import read_code, read_environments, read_rows
 from .rundir.rows import Row
 from .rundir.strict import LARGEST, open_plain, parse_json
+from .specs.check import check_names, check_options
 from .specs.spec import TRUTH
 from .winners import confirmed
 
@@ -38,14 +39,23 @@ def check_directory(directory: Path, plan: Plan) -> Findings:
     """Check everything in a run directory that needs no training.
 
     Rows are held against the plan of the study. Floors are computed again, and so are the metrics
-    of stored samples, as many as a few seconds allow.
+    of stored samples, as many as a few seconds allow. Where a plug-in of the study or its device
+    is missing, or a plug-in has changed so that the study no longer suits it, nothing is checked.
 
     Raises:
         UsageError: The directory cannot be read.
     """
-    rows = read_rows(directory)
-    found = check_rows(plan, rows, read_code(directory))
-    check_environments(plan, rows, read_environments(directory), found)
+    rows, code = read_rows(directory), read_code(directory)
+    environments = read_environments(directory)
+    try:
+        check_names(plan.study, plan.engine)
+        check_options(plan.study, plan.engine)
+    except UsageError as error:
+        found = Findings()
+        found.unchecked("rows and files", str(error))
+        return found
+    found = check_rows(plan, rows, code)
+    check_environments(plan, rows, environments, found)
     rows = standing(plan, rows)
     check_table(directory, plan, rows, found)
     rows = [row for row in rows if row.slot not in found.unfit]

@@ -97,7 +97,7 @@ def test_a_dethroned_winner_stays_in_the_file_and_is_not_ranked(copied, engine):
         if r.slot.phase == "confirm" and r.slot.cell.method == "alpha"
     }
     assert kept == {first, second}
-    assert set(replay(copied, "alpha", "ring", engine=engine).trial) == {second}
+    assert set(replay(copied, "alpha", "ring", engine=engine).trial.dropna()) == {second}
     assert best(copied, "alpha", "ring", engine=engine).confirm.seeds == 3
 
 
