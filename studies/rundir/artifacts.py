@@ -94,16 +94,15 @@ class ArtifactFiles:
             # Last: its keys mark all files as complete.
             write_atomically(samples, _samples(drawn, ranked))
             self._cached_keys.pop(cell, None)
+        for path in self._parts(cell):
+            path.unlink()
         folder = self.directory / PARTS
-        if folder.is_dir():
-            for path in folder.glob(f"{cell.stem}-*.npz"):
-                path.unlink()
-            if not any(folder.iterdir()):
-                folder.rmdir()
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
     def discard(self, cell: Cell) -> None:
         """Remove the artifacts of a cell whose rows no longer count."""
-        for path in (*self.finals(cell), *(self.directory / PARTS).glob(f"{cell.stem}-*.npz")):
+        for path in (*self.finals(cell), *self._parts(cell)):
             path.unlink(missing_ok=True)
         self._cached_keys.pop(cell, None)
 
@@ -144,6 +143,11 @@ class ArtifactFiles:
             self.directory / "fields" / f"{cell.stem}.npz",
             self.directory / "models" / f"{cell.stem}.safetensors",
         )
+
+    def _parts(self, cell: Cell) -> list[Path]:
+        """List the parts of a cell, but not those of its restarts, whose names start alike."""
+        paths = (self.directory / PARTS).glob(f"{cell.stem}-*.npz")
+        return [path for path in paths if path.stem.rpartition("-")[0] == cell.stem]
 
     def _part(self, row: Row) -> Path:
         return self.directory / PARTS / f"{row.slot.cell.stem}-{row.result.key}.npz"
