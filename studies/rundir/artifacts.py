@@ -94,12 +94,11 @@ class ArtifactFiles:
             # Last: its keys mark all files as complete.
             write_atomically(samples, _samples(drawn, ranked))
             self._cached_keys.pop(cell, None)
+        for path in self._parts(cell):
+            path.unlink()
         folder = self.directory / PARTS
-        if folder.is_dir():
-            for path in self._parts(cell):
-                path.unlink()
-            if not any(folder.iterdir()):
-                folder.rmdir()
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
     def discard(self, cell: Cell) -> None:
         """Remove the artifacts of a cell whose rows no longer count."""
@@ -146,14 +145,9 @@ class ArtifactFiles:
         )
 
     def _parts(self, cell: Cell) -> list[Path]:
-        """Parts of a cell, not of others whose names begin with its own, as those of restarts."""
-        beginning = f"{cell.stem}-"
-        parts = (self.directory / PARTS).glob("*.npz")
-        return [
-            path
-            for path in parts
-            if path.stem.startswith(beginning) and "-" not in path.stem.removeprefix(beginning)
-        ]
+        """List the parts of a cell, but not those of its restarts, whose names start alike."""
+        paths = (self.directory / PARTS).glob(f"{cell.stem}-*.npz")
+        return [path for path in paths if path.stem.rpartition("-")[0] == cell.stem]
 
     def _part(self, row: Row) -> Path:
         return self.directory / PARTS / f"{row.slot.cell.stem}-{row.result.key}.npz"

@@ -41,7 +41,8 @@ def masked(url: str) -> str:
     return _QUERY.sub(r"\1***", _USER.sub(r"\1:***", before) + at + place)
 
 
-_USER = re.compile(r"^((?:[\w+.-]+://|(?![\w+.-]+://))[^:]*):.*", re.DOTALL)
+# The scheme's colon is not that of a password, so the scheme is not given back (?+).
+_USER = re.compile(r"^((?:[\w+.-]+://)?+[^:]*):.*", re.DOTALL)
 _QUERY = re.compile(r"([?&][^=&]*(?:pass|secret|token|key|credential)[^=&]*=)[^&]*", re.IGNORECASE)
 
 
@@ -79,7 +80,7 @@ def check_url(url: str) -> str:
             f"--storage {shown!r} is not a URL, or its port is no number from 1 to 65535: give one "
             "such as postgresql+psycopg://user@host/database"
         )
-    if not shown.startswith("postgresql+psycopg://"):
+    if not url.startswith("postgresql+psycopg://"):
         raise UsageError(f"--storage {shown!r} is not supported: use postgresql+psycopg://...")
     try:
         make_url(url).get_dialect().import_dbapi()

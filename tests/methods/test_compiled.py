@@ -10,6 +10,8 @@ import pytest
 import torch
 from numba.core.caching import FunctionCache
 from scorebench.bench.adam import Adam
+from scorebench.datasets.private import is_private
+from scorebench.methods.derivatives import compiled as compiled_module
 from scorebench.methods.derivatives import gemm
 from scorebench.methods.derivatives.closed_form import ClosedForm
 from scorebench.methods.derivatives.compiled import compiled
@@ -269,11 +271,24 @@ def test_the_cache_of_machine_code_is_best_effort(monkeypatch, tmp_path, kind):
         raise OSError("no space left") if kind == "full" else ValueError("damaged")
 
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(compiled_module, "_home", compiled_module._home.__wrapped__)
+    before = compiled(_twice)
+    assert before(2.0) == 4.0
     monkeypatch.setattr(FunctionCache, "_save_overload", broken)
     monkeypatch.setattr(FunctionCache, "_load_overload", broken)
     function = compiled(_twice)
     assert function.stats.cache_path.startswith(str(tmp_path))
     assert function(2.0) == 4.0
+    assert not function.stats.cache_hits
+
+
+def test_machine_code_is_compiled_once_and_then_read_from_a_private_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(compiled_module, "_home", compiled_module._home.__wrapped__)
+    first, later = compiled(_twice), compiled(_twice)
+    assert (first(2.0), later(2.0)) == (4.0, 4.0)
+    assert [sum(f.stats.cache_hits.values()) for f in (first, later)] == [0, 1]
+    assert [is_private(folder) for folder in tmp_path.iterdir()] == [True]
 
 
 def test_functions_are_compiled_where_numba_is_told_not_to(monkeypatch):

@@ -18,8 +18,8 @@ MICRO = [
     "name='theirs'", "methods=['dsm']", "datasets=['rings']", "objective='sw1'",
     "samplers=[{name='langevin', steps=5}]", "network.width=8", "training.steps=5",
     "training.batch_size=16", "training.points=100", "search.trials=2", "search.batch=2",
-    "search.finalists=1", "confirm.seeds=2", "reference.floors=2", "reference.seeds=1",
-    "evaluation.samples=40",
+    "search.finalists=1", "search.restarts=1", "confirm.seeds=2", "reference.floors=2",
+    "reference.seeds=1", "evaluation.samples=40",
 ]  # fmt: skip
 
 

@@ -131,7 +131,10 @@ def test_no_command_runs_code_of_a_run_directory(attack, theirs, canary, command
     for name in names:
         status, out, err = command(*COMMANDS[name])
         assert not canary.exists(), name
-        if status:
+        if (name, status) == ("replay", 1):
+            # A row or file that does not fit the study is a finding, not bad input.
+            assert "does not fit: models/" in out
+        elif status:
             assert (status, err.count("\n")) == (2, 1), (name, err)
             assert err.startswith("scorebench: "), name
         if name == "show":

@@ -20,7 +20,7 @@ from scorebench.reports.pages.tables import exactly, inactive, to_latex, to_mark
 from scorebench.reports.text import Visible
 from scorebench.studies.results import read_csv, to_csv
 from scorebench.studies.rundir import optuna_storage
-from scorebench.studies.rundir.optuna_storage import masked, open_database
+from scorebench.studies.rundir.optuna_storage import check_url, masked, open_database
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2028\x08\x7f[link=https://x]y[/link]"
 
@@ -203,6 +203,8 @@ URLS = [
     "mysql://me:S3cret@host/db",
     "me:S3cret@host",
     "postgresql+psycopg://me:%53S3cret/x?y#z@host/db",
+    "postgresql+psycopg://me://S3cret@host/db",
+    "postgresql+psycopg://:S3cret@host/db",
 ]
 
 
@@ -219,6 +221,15 @@ def test_passwords_are_in_no_message(url, tmp_path, monkeypatch):
     with pytest.raises(UsageError) as caught:
         open_database(url, tmp_path)
     assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["me@host/db", "me@127.0.0.1:5432/db", "host:5432/db", "/db", "[::1]:5432/db?sslmode=x"],
+)
+def test_a_database_without_a_password_is_accepted_and_shown_as_it_is(place):
+    url = f"postgresql+psycopg://{place}"
+    assert check_url(url) == url
 
 
 def test_the_database_can_be_given_in_the_environment(command, monkeypatch):

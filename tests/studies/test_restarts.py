@@ -8,6 +8,7 @@ from scorebench.datasets.errors import UsageError
 from scorebench.studies.cell import Cell, restart_seed
 from scorebench.studies.replay import replayed
 from scorebench.studies.results import read_results
+from scorebench.studies.rundir.artifacts import PARTS, ArtifactFiles
 from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.rundir.rows import parse_line
 from scorebench.studies.study import run
@@ -119,18 +120,45 @@ def test_the_best_of_all_restarts_is_reproduced_bitwise(repeated, tmp_path, engi
 
 
 def test_a_replay_covers_the_winner_of_each_restart(repeated, engine):
+<<<<<<< HEAD
     replay = replayed(repeated, ("alpha", "ring", None), None, 1, engine)
     confirmed = [run.row.slot for run in replay.runs if run.row.slot.phase == "confirm"]
     assert {slot.cell.restart for slot in confirmed} == {0, 1, 2}
     assert {number.verdict for run in replay.runs for number in run.numbers} == {"identical"}
+=======
+    found = replayed(repeated, ("alpha", "ring", None), None, 1, engine)
+    ranked = [run for run in found.runs if run.row.slot.phase == "confirm"]
+    assert {run.row.slot.cell.restart for run in ranked} == {0, 1, 2}
+    assert {number.verdict for run in ranked for number in run.numbers} == {"identical"}
+    assert not found.problems
+>>>>>>> wt-G
 
 
 @pytest.mark.parametrize(
     "stored", [["a", "b"], ["a", "b", "c", 0], ["a", "b", "c", "1"], [1, 2, 3]]
 )
 def test_rows_with_invalid_cells_are_refused(stored):
+<<<<<<< HEAD
     with pytest.raises(ValueError, match=r"is no (cell|number|label)"):
+=======
+    with pytest.raises(ValueError, match=r"is no (cell|label|number of a restart)"):
+>>>>>>> wt-G
         parse_line(f'{{"discard": [{stored!r}], "because": []}}'.replace("'", '"'))
+
+
+def test_parts_of_restarts_outlive_the_cell_whose_name_starts_theirs(tmp_path):
+    files, kept = ArtifactFiles(tmp_path), []
+    for restart in (0, 2):
+        part = tmp_path / PARTS / f"{Cell('a', 'b', 'c', restart).stem}-0123.npz"
+        part.parent.mkdir(exist_ok=True)
+        part.touch()
+        kept.append(part)
+    files.discard(Cell("a", "b", "c"))
+    assert [part.exists() for part in kept] == [False, True]
+    files.assemble(Cell("a", "b", "c"), [], {})
+    assert kept[1].exists()
+    files.assemble(Cell("a", "b", "c", 2), [], {})
+    assert not kept[1].parent.exists()
 
 
 def test_file_names_contain_the_restart():
