@@ -120,29 +120,18 @@ def test_the_best_of_all_restarts_is_reproduced_bitwise(repeated, tmp_path, engi
 
 
 def test_a_replay_covers_the_winner_of_each_restart(repeated, engine):
-<<<<<<< HEAD
-    replay = replayed(repeated, ("alpha", "ring", None), None, 1, engine)
-    confirmed = [run.row.slot for run in replay.runs if run.row.slot.phase == "confirm"]
-    assert {slot.cell.restart for slot in confirmed} == {0, 1, 2}
-    assert {number.verdict for run in replay.runs for number in run.numbers} == {"identical"}
-=======
     found = replayed(repeated, ("alpha", "ring", None), None, 1, engine)
     ranked = [run for run in found.runs if run.row.slot.phase == "confirm"]
     assert {run.row.slot.cell.restart for run in ranked} == {0, 1, 2}
     assert {number.verdict for run in ranked for number in run.numbers} == {"identical"}
     assert not found.problems
->>>>>>> wt-G
 
 
 @pytest.mark.parametrize(
     "stored", [["a", "b"], ["a", "b", "c", 0], ["a", "b", "c", "1"], [1, 2, 3]]
 )
 def test_rows_with_invalid_cells_are_refused(stored):
-<<<<<<< HEAD
-    with pytest.raises(ValueError, match=r"is no (cell|number|label)"):
-=======
     with pytest.raises(ValueError, match=r"is no (cell|label|number of a restart)"):
->>>>>>> wt-G
         parse_line(f'{{"discard": [{stored!r}], "because": []}}'.replace("'", '"'))
 
 
