@@ -192,7 +192,7 @@ def test_a_browser_sorts_and_stays_offline(report: Path, browser: Any):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: requests.append(request.url))
     page.goto(report.as_uri())
-    table = page.locator("table.sortable", has=page.get_by_text("Across all datasets"))
+    table = page.locator("table.sortable", has=page.get_by_text("Across all datasets; ranked"))
 
     def column(name: str) -> list[str]:
         headers = [text.strip() for text in table.locator("thead th").all_inner_texts()]
