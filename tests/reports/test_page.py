@@ -192,7 +192,7 @@ def test_a_browser_sorts_and_stays_offline(report: Path, browser: Any):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: requests.append(request.url))
     page.goto(report.as_uri())
-    table = page.locator("table.sortable", has=page.get_by_text("Across all datasets"))
+    table = page.locator("table.sortable", has=page.get_by_text("Across all datasets; ranked"))
 
     def column(name: str) -> list[str]:
         headers = [text.strip() for text in table.locator("thead th").all_inner_texts()]
@@ -209,12 +209,13 @@ def test_a_browser_sorts_and_stays_offline(report: Path, browser: Any):
     assert column("method") == before
     assert table.locator("th[aria-sort=ascending]").count() == 1
     pairs = page.locator(".scroll", has=page.get_by_text("Pairs of methods")).locator("tbody tr")
-    field = page.get_by_label("Filter rows").first
+    bar = page.locator(".filter:has(+ .scroll[aria-label^='Pairs of methods'])")
+    field = bar.get_by_label("Filter rows")
     assert (pairs.count(), pairs.filter(visible=True).count()) == (6, 6)
     field.fill("DSM undecided")
     assert all("dsm" in row for row in pairs.filter(visible=True).all_inner_texts())
     assert 0 < pairs.filter(visible=True).count() < 6
-    assert page.locator("output").first.inner_text().endswith("of 6 rows")
+    assert bar.locator("output").inner_text().endswith("of 6 rows")
     field.fill("-dsm")
     assert pairs.filter(visible=True).count() == 3
     field.fill("")

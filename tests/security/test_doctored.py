@@ -44,6 +44,23 @@ def test_what_was_not_edited_is_certified(finished):
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [
+        ("names", lambda engine, kind: ()),
+        ("options", lambda engine, kind, name: {}),
+        ("missing_device", lambda engine, device: "there is none here"),
+    ],
+)
+def test_what_is_missing_here_is_said_and_nothing_is_checked(finished, monkeypatch, method, given):
+    study, engine = read_study(finished), FakeEngine()
+    study.samplers[0].settings["steps"] = 3
+    monkeypatch.setattr(FakeEngine, method, given)
+    found = check_directory(finished, Plan(study, engine))
+    assert found.problems == []
+    assert [text.startswith("rows and files: ") for text in found.open] == [True]
+
+
 def scale(factor, metric=None):
     def change(line):
         metrics = line["result"]["metrics"]
