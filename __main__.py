@@ -299,10 +299,10 @@ app.add_typer(study_commands.commands)
 app.add_typer(finding_command.commands)
 
 
+@interrupt.obeyed()
 def main() -> None:
     """Run the command line; bad input is one line on standard error and exit status 2."""
     streams.settle()
-    interrupt.obey()
     try:
         # None unless a command has an exit status of its own.
         status = app(standalone_mode=False)

@@ -1,5 +1,6 @@
 """Commands on studies that print no tables or pages; ``__main__`` adds them to the others."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,8 @@ SamplerLabel = Annotated[
 
 def say(text: object, *, err: bool = False) -> None:
     """Print text, which may come from files, without characters that control the terminal."""
-    typer.echo(visible(str(text)), err=err)
+    # Not by ``typer.echo``, which writes UTF-8 where the encoding of the stream is ASCII.
+    print(visible(str(text)), file=sys.stderr if err else sys.stdout, flush=True)
 
 
 class PluginKind(StrEnum):

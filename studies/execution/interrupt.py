@@ -38,11 +38,19 @@ def stop(number: int, _: object) -> None:
     raise Stopped(number)
 
 
-def obey() -> None:
+@contextmanager
+def obeyed() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise ``Stopped``, as Ctrl-C does; an ignored one stays ignored."""
-    for number in SIGNALS:
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(number, stop)
+    own = (signal.SIG_DFL, signal.default_int_handler)
+    handlers = ((number, signal.getsignal(number)) for number in SIGNALS)
+    replaced = {number: handler for number, handler in handlers if handler in own}
+    for number in replaced:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
 
 
 class Interrupt:
@@ -52,8 +60,8 @@ class Interrupt:
     another thread gets the signal, and a ``KeyboardInterrupt`` that is raised in a callback or a
     destructor is printed and dropped.
 
-    Only the handlers of Python and of ``obey`` are replaced, and only in the main thread; any other
-    handler stays in place.
+    Only the handlers of Python and of ``obeyed`` are replaced, and only in the main thread; any
+    other handler stays in place.
     """
 
     def __init__(self) -> None:

@@ -109,6 +109,13 @@ def test_every_signal_to_end_stops_a_study_and_gives_its_status(number):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_a_command_leaves_the_handlers_as_they_were():
+    before = [signal.getsignal(number) for number in interrupt_module.SIGNALS]
+    with pytest.raises(Stopped), interrupt_module.obeyed():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert [signal.getsignal(number) for number in interrupt_module.SIGNALS] == before
+
+
 def test_a_signal_that_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
