@@ -23,7 +23,7 @@ _BEYOND_NOISE = 10
 """A distance below minus this many times the largest noise floor is impossible."""
 
 _MANY = 10
-"""Floors of which all are positive if the metric cannot be negative."""
+"""Floors that tell how large noise is, and, if all are positive, that a metric has no sign."""
 
 
 class Findings:
@@ -248,9 +248,8 @@ def check_distances(
     for row in rows:
         for name, value in row.result.metrics.items():
             known = floors.get((row.slot.cell.dataset, name.rpartition(".")[2]), ())
-            if len(known) < 2 or not row.ok:
+            if len(known) < _MANY or not row.ok:
                 continue
-            never_negative = len(known) >= _MANY and min(known) > 0
-            noise = 0.0 if never_negative else max(map(abs, known))
+            noise = 0.0 if min(known) > 0 else max(map(abs, known))
             if value < -_BEYOND_NOISE * noise:
                 found.problem(row.name, f"{name} = {value:.6g} is below what noise explains")

@@ -128,7 +128,13 @@ def test_it_runs_and_resumes_and_leaves_nothing_else(tmp_path):
     assert done.stdout.count("report: runs/quick-") == 2
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
     one, other = sorted((tmp_path / "runs").iterdir())
-    assert {row.run.seed for path in (one, other) for row in read_rows(path)} == {1, 2}
+    first = {
+        row.run.seed
+        for path in (one, other)
+        for row in read_rows(path)
+        if not row.slot.cell.restart
+    }
+    assert first == {1, 2}
     # The same study with a larger budget goes on where it was.
     done = by_hand(tmp_path, "study=quick", "seed=1", *TINY, "confirm.seeds=3")
     assert done.returncode == 0, done.stderr
