@@ -186,7 +186,7 @@ def test_rows_are_validated_when_they_are_read(copied, doctor, change, message):
         (lambda r: r["suggested"].clear(), {"phase": "search"}, "its hyperparameters"),
         (lambda r: r["result"]["metrics"].pop("mmd"), {"phase": "confirm"}, "it has no mmd"),
         (lambda r: r["result"]["metrics"].update(mmd="nan"), {}, "mmd is not a number"),
-        (lambda r: r["result"]["metrics"].update(sw1=-99), {}, "below what noise explains"),
+        (lambda r: r["result"]["metrics"].update(sw1=-9999), {}, "below what noise explains"),
         (lambda r: r["result"].update(state="failed"), {}, "without a failure"),
         (lambda r: r["result"]["compute"].update(train_seconds=-1), {}, "is impossible"),
         (lambda r: r["result"]["compute"].update(train_evaluations=1.5), {}, "is impossible"),
