@@ -23,7 +23,7 @@ _BEYOND_NOISE = 10
 """A distance below minus this many times the largest noise floor is impossible."""
 
 _MANY = 10
-"""Floors that tell how large noise is, and, if all are positive, that a metric has no sign."""
+"""Floors that tell how large noise is."""
 
 
 class Findings:
@@ -250,8 +250,8 @@ def check_distances(
             known = floors.get((row.slot.cell.dataset, name.rpartition(".")[2]), ())
             if len(known) < 2 or not row.ok:
                 continue
-            many = len(known) >= _MANY
-            noise = 0.0 if many and min(known) > 0 else max(map(abs, known))
-            # A few floors may all happen to be near 0.
-            if value < -_BEYOND_NOISE * (1 if many else _BEYOND_NOISE**2) * noise:
+            # A few floors may all happen to be near 0. That all are positive says nothing: they
+            # share the truth that they are measured against.
+            factor = _BEYOND_NOISE if len(known) >= _MANY else _BEYOND_NOISE**3
+            if value < -factor * max(map(abs, known)):
                 found.problem(row.name, f"{name} = {value:.6g} is below what noise explains")
