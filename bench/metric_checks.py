@@ -1,15 +1,13 @@
 """Checks of metrics: smaller is better, for any points, and the same for the same points."""
 
 import math
-from typing import NoReturn
 from unittest import SkipTest
 
 import torch
 
 from ..datasets.base import Dataset
 from ..datasets.testing.conformance import Check, require, seeded
-from ..methods import references
-from ..methods.model import Model
+from ..methods.reference.exact import ExactScore
 from ..methods.setting import Setting
 from ..methods.testing.draws import other_generators, plain_dataset
 from ..methods.testing.samplers import Normal
@@ -50,7 +48,7 @@ def points_are_left_alone(metric: type[Measure], _: str, dim: int = 2) -> None:
     """It does not change the points passed in."""
     dataset, points = _setting(metric, dim)
     original = points.clone()
-    metric(dataset, points).measure(Subject(points, _exact(dataset)))
+    metric(dataset, points).measure(Subject(points, ExactScore(dataset)))
     require(
         torch.equal(points, original),
         "it changes the points passed in: write x - mean, not x -= mean",
@@ -100,19 +98,9 @@ def _setting(metric: type[Measure], dim: int) -> tuple[Dataset, torch.Tensor]:
     return dataset, dataset.sample(_POINTS, seeded(1))
 
 
-def _exact(dataset: Dataset) -> Model:
-    model = references.get("exact")().model(dataset, _never, _never)
-    assert model is not None  # noqa: S101
-    return model
-
-
-def _never() -> NoReturn:
-    raise AssertionError("the exact model needs no network")
-
-
 def _value(metric: type[Measure], dim: int, shift: float = 0.0) -> float:
     """The value of the truth, or of what is far from it."""
     dataset, points = _setting(metric, dim)
     truth = dataset.sample(_POINTS, seeded(2))
-    model = Normal(_FAR**2, dim=dim) if shift else _exact(dataset)
+    model = Normal(_FAR**2, dim=dim) if shift else ExactScore(dataset)
     return metric(dataset, truth).measure(Subject(points + shift, model))

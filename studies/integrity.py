@@ -22,8 +22,8 @@ _TIMES = ("train_seconds", "sample_seconds", "score_seconds")
 _BEYOND_NOISE = 10
 """A distance below minus this many times the largest noise floor is impossible."""
 
-_MANY = 10
-"""Floors that tell how large noise is."""
+_FALSE_ALARMS = 1e-4
+"""Probability that all floors are so near 0 that a value of two standard deviations is beyond."""
 
 
 class Findings:
@@ -250,8 +250,9 @@ def check_distances(
             known = floors.get((row.slot.cell.dataset, name.rpartition(".")[2]), ())
             if len(known) < 2 or not row.ok:
                 continue
-            # A few floors may all happen to be near 0. That all are positive says nothing: they
+            # A few floors may all happen to be near 0: n normal numbers are within 2/f standard
+            # deviations with probability (1.6/f)^n. That all are positive says nothing: they
             # share the truth that they are measured against.
-            factor = _BEYOND_NOISE if len(known) >= _MANY else _BEYOND_NOISE**3
+            factor = max(_BEYOND_NOISE, 1.6 / _FALSE_ALARMS ** (1 / len(known)))
             if value < -factor * max(map(abs, known)):
                 found.problem(row.name, f"{name} = {value:.6g} is below what noise explains")

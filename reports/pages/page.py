@@ -14,7 +14,7 @@ from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
 from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns
-from ..ranking.questions import leaders, question_columns, question_sentence, questions
+from ..ranking.questions import best_models, question_columns, question_sentence, questions
 from ..ranking.remarks import remarks
 from ..ranking.sensitivity import FEWEST_TRIALS, edge_sentences
 from ..ranking.split import split_columns, splits
@@ -41,7 +41,7 @@ def page(source: Source) -> str:
         missing=missing(source),
         notes=list(evidence.notes),
         overview=overview_pictures(evidence),
-        questions=table(question_columns, leaders(evidence), labelled=["dataset"]),
+        questions=table(question_columns, best_models(evidence), labelled=["dataset"]),
         board=table(board_columns, evidence.contestants, hidden_columns(evidence)),
         pairs=table(pair_columns, source.pairs),
         rank_test=rank_sentence(evidence),

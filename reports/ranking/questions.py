@@ -67,7 +67,7 @@ def _of_cell(cell: CellResults) -> Iterator[Question]:
             yield Question(cell, label, cell.under(label), cell.exact_under(label))
 
 
-def leaders(evidence: Evidence) -> list[Question]:
+def best_models(evidence: Evidence) -> list[Question]:
     """Return for each dataset and sampler the best method there, by dataset and sampler."""
     best: dict[tuple[str, str], Question] = {}
     for dataset in evidence.compared:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .. import text
 from .evidence import Evidence
 from .rank_intervals import simultaneous_level
-from .remarks import leaders, limited, remarks
+from .remarks import limited, remarks
 from .statistics import Comparison, Estimate
 
 _MOST_NAMES = 4
@@ -68,13 +68,7 @@ def headline(evidence: Evidence) -> str:
         alone, tied = f"{front[0]} is best{where}", f"No winner{where}"
     else:
         alone, tied = f"Best configuration{where}: {front[0]}", f"No best configuration{where}"
-    if len(front) == 1:
-        return alone
-    best = {} if only else leaders(evidence)
-    if len(front) == len(ranked) and best:
-        names = [f"{text.listed(list(who))} on {text.listed(on)}" for who, on in best.items()]
-        return f"{tied} overall; best are {'; '.join(names)}"
-    return f"{tied}: {_few(front)} are tied"
+    return alone if len(front) == 1 else f"{tied}: {_few(front)} are tied"
 
 
 def _few(labels: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a method may suggest, and what it is told otherwise."""
+"""What a method may suggest, and the error that it gets for anything else."""
 
 import random
 

@@ -238,3 +238,33 @@ def test_the_only_method_without_a_failure_is_no_winner():
     several = pd.concat([results.assign(restart=n) for n in range(2)], ignore_index=True)
     several["sw1"] += 1e-3 * np.random.default_rng(0).normal(size=len(several))
     assert headline(gather(several, "sw1")).startswith("No winner")
+
+
+def test_the_sampler_is_the_headline_where_it_is_the_limit():
+    results = study()
+    assert "sampler is the limit" not in headline(gather(results, "sw1"))
+    exact = results.method == "exact"
+    results.loc[exact & results.dataset.isin(DATASETS[:1]), "sw1"] += 5
+    assert "sampler is the limit" not in headline(gather(results, "sw1"))
+    assert f"On {DATASETS[0]} the best method" in verdict(gather(results, "sw1"))
+    results.loc[exact & results.dataset.isin(DATASETS[1:3]), "sw1"] += 5
+    said = headline(gather(results, "sw1"))
+    assert said.startswith("Ranks say little about learning: the sampler is the limit on")
+    assert all(name in said for name in DATASETS[:3])
+
+
+def test_datasets_that_disagree_are_named_and_make_no_winner():
+    results = study(methods=dict.fromkeys("abcd", 0.6))
+    several = pd.concat([results.assign(restart=n) for n in range(5)], ignore_index=True)
+    noise = np.random.default_rng(0).normal(size=len(several))
+    several["sw1"] += 0.01 * noise
+    tuned = several.phase.isin(["search", "confirm"])
+    first, second = several.method.isin(["a", "b"]), several.dataset.isin(DATASETS[:2])
+    several.loc[tuned & (first == second), "sw1"] -= 0.2
+    evidence = gather(several, "sw1")
+    assert headline(evidence).startswith("No winner: ")
+    assert "Each dataset by itself, at 95 %, the best are a and b on" in verdict(evidence)
+    assert "; c and d on" in verdict(evidence)
+    stages = ["train_seconds", "sample_seconds", "score_seconds"]
+    total = several[tuned][stages].sum().sum()
+    assert evidence.restart_seconds == pytest.approx(total / 5)

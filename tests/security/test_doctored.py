@@ -4,13 +4,16 @@ import hashlib
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scorebench.__main__ import app
 from scorebench.datasets.errors import UsageError
+from scorebench.studies.cell import Cell
 from scorebench.studies.certificate import certify
 from scorebench.studies.engine import Engine
+from scorebench.studies.integrity import Findings, check_distances
 from scorebench.studies.plan import Plan
 from scorebench.studies.rundir.read import read_rows, read_study
 from scorebench.studies.stored_files import check_directory
@@ -186,7 +189,7 @@ def test_rows_are_validated_when_they_are_read(copied, doctor, change, message):
         (lambda r: r["suggested"].clear(), {"phase": "search"}, "its hyperparameters"),
         (lambda r: r["result"]["metrics"].pop("mmd"), {"phase": "confirm"}, "it has no mmd"),
         (lambda r: r["result"]["metrics"].update(mmd="nan"), {}, "mmd is not a number"),
-        (lambda r: r["result"]["metrics"].update(sw1=-9999), {}, "below what noise explains"),
+        (lambda r: r["result"]["metrics"].update(sw1=-99), {}, "below what noise explains"),
         (lambda r: r["result"].update(state="failed"), {}, "without a failure"),
         (lambda r: r["result"]["compute"].update(train_seconds=-1), {}, "is impossible"),
         (lambda r: r["result"]["compute"].update(train_evaluations=1.5), {}, "is impossible"),
@@ -257,3 +260,27 @@ def test_replay_of_real_rows_takes_a_share_and_says_so(real):
     for share in ("0", "1.5", "nan"):
         done = CliRunner().invoke(app, ["replay", str(real), "--all", "--rows", share])
         assert isinstance(done.exception, UsageError)
+
+
+@pytest.mark.parametrize(
+    ("floors", "value", "impossible"),
+    [
+        # Floors share their truth: all may be positive where other samples are negative.
+        ([0.001 + 0.0003 * n for n in range(20)], -0.0016, False),
+        ([0.001 + 0.0003 * n for n in range(20)], -0.1, True),
+        # Two floors may both be near 0.
+        ([1e-5, -2e-5], -0.0016, False),
+        ([1e-5, -2e-5], -0.1, True),
+        ([0.001], -0.1, False),
+    ],
+)
+def test_a_negative_distance_is_impossible_only_beyond_noise(floors, value, impossible):
+    row = SimpleNamespace(
+        ok=True,
+        name="search 0 of a-ring-walk",
+        slot=SimpleNamespace(cell=Cell("a", "ring", "walk")),
+        result=SimpleNamespace(metrics={"keeps.mmd": value}),
+    )
+    found = Findings()
+    check_distances([row], {("ring", "mmd"): floors}, found)
+    assert bool(found.problems) == impossible
