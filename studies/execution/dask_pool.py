@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from ...datasets.errors import UsageError
@@ -91,10 +92,11 @@ class DaskPool(Pool):
 
     def close(self, *, kill: bool) -> None:
         """Disconnect from the cluster, and stop it if it was started here."""
-        if self._client is not None:
-            self._client.close(timeout=1 if kill else 10)
-        if self._cluster is not None:
-            self._cluster.close(timeout=1 if kill else 10)
+        for part in (self._client, self._cluster):
+            # Slow to stop is no failure of the study: its workers are children, and end with it.
+            with suppress(TimeoutError):
+                if part is not None:
+                    part.close(timeout=1 if kill else 10)
         self._scratch.cleanup()
 
     def _connected(self) -> Any:
