@@ -133,7 +133,7 @@ class Sigma(Finding):
         }  # fmt: skip
 
     def _train(self, dataset: Dataset, sigma: float, **settings: int) -> Trained:
-        chosen = {"steps": self.steps, "seeds": self.seeds, **settings}
+        chosen: dict[str, Any] = {"steps": self.steps, "seeds": self.seeds, **settings}
         return train(DSM(), {"sigma": sigma}, dataset, seed=self.seed, width=self.width,
                      schedule="cosine", learning_rate=self.learning_rate, **chosen)  # fmt: skip
 

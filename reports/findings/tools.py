@@ -1,6 +1,6 @@
 """Tools of several findings: random streams, training and scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from ...bench.training import fit
 from ...datasets.base import Dataset
 from ...methods.model import Model
 from ...methods.network_model import NetworkModel
-from ...methods.networks import MLP
+from ...methods.networks import MLP, GaussianBase
 from ...methods.objectives.base import ScoreMatching
 from ...methods.random import MemberRandom
 from ...methods.sampling.base import Sampler
@@ -108,15 +108,19 @@ def train(
     points: int = 100_000,
     learning_rate: float = 1e-3,
     schedule: Schedule = "constant",
+    base: Callable[[Tensor], GaussianBase] | None = None,
 ) -> Trained:
     """Train several networks on a dataset together, as a study does.
 
-    Data, batches and initial weights do not depend on the objective.
+    Data, batches and initial weights depend neither on the objective nor on the base, which is
+    fitted to the points of all training sets.
     """
-    conditional = objective.conditional
-    mlp = MLP(dataset.dim, width=width, conditional=conditional)
-    theta = mlp.init([generator(seed, k, "init") for k in range(seeds)])
     data = torch.stack([dataset.sample(points, generator(seed, k, "data")) for k in range(seeds)])
+    mlp = MLP(
+        dataset.dim, width=width, conditional=objective.conditional,
+        base=base(data.flatten(0, 1)) if base else None,
+    )  # fmt: skip
+    theta = mlp.init([generator(seed, k, "init") for k in range(seeds)])
     done = fit(
         objective,
         mlp,

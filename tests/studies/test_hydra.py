@@ -16,8 +16,9 @@ from scorebench.studies.specs.load import load_study, presets
 
 TINY = [
     "training.steps=4", "training.points=50", "network.width=4", "network.depth=1",
-    "search.trials=2", "search.repeats=0", "search.restarts=1", "confirm.seeds=2", "reference.floors=2",
-    "reference.seeds=1", "evaluation.samples=30", "methods=[dsm]", "datasets=[rings]", "workers=1",
+    "search.trials=2", "search.repeats=0", "search.restarts=1", "confirm.seeds=2",
+    "reference.floors=2", "reference.seeds=1", "evaluation.samples=30",
+    "methods=[dsm]", "datasets=[rings]", "workers=1",
 ]  # fmt: skip
 
 
