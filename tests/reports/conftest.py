@@ -19,6 +19,8 @@ from scorebench.bench.spec import (
 from scorebench.studies.cell import Cell, Slot
 from scorebench.studies.rundir.rows import Row
 
+from ..studies.conftest import finished  # noqa: F401
+
 DATASETS = ("8gaussians", "2spirals", "checkerboard", "rings")
 METHODS = {"dsm": 0.30, "deen": 0.30, "ssm": 0.55, "ssm_vr": 0.42}
 METRICS = ("mmd", "sw1", "sw2", "split.sw1")

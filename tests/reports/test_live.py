@@ -12,11 +12,15 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.trial import TrialState
 from scorebench.datasets.errors import UsageError
 from scorebench.reports import dashboard
 from scorebench.reports.source import load
 from scorebench.reports.tensorboard import write_tensorboard
+from scorebench.studies.cell import Cell
 from scorebench.studies.rundir.optuna_storage import open_journal
+from scorebench.studies.rundir.read import read_rows
 
 from .conftest import study
 
@@ -31,7 +35,7 @@ def running(make_directory: Callable[[pd.DataFrame], Path]) -> Path:
 
 
 def test_the_view_follows_a_writer_and_changes_nothing(running: Path):
-    view = dashboard.read_only(running)
+    view = dashboard.open_searches(running)
     shown = optuna.load_study(study_name="dsm-rings-langevin", storage=view)
     assert len(shown.trials) == 3
     journal = running / "optuna.journal"
@@ -68,11 +72,50 @@ def test_the_dashboard_is_served_on_this_machine_only(running: Path):
     assert (running / "optuna.journal").read_bytes() == before
 
 
+def test_trials_carry_what_the_table_has_of_them(finished):
+    view = dashboard.open_searches(finished)
+    rows = [row for row in read_rows(finished) if row.slot.cell.method == "gamma"]
+    shown = optuna.load_study(study_name="gamma-ring-walk", storage=view)
+    assert shown.metric_names == ["mmd"]
+    searched = {r.slot.trial: r for r in rows if r.slot.phase == "search" and not r.slot.replicate}
+    assert {row.result.state for row in searched.values()} > {"ok"}
+    for trial in shown.trials:
+        row = searched[trial.number]
+        attributes = trial.user_attrs
+        assert attributes["state"] == row.result.state
+        assert attributes["restart"] == 0
+        if row.loss("mmd") < np.inf:
+            assert trial.value == attributes["mmd"] == row.result.metrics["mmd"]
+            assert attributes["sw1"] == row.result.metrics["sw1"]
+        else:
+            assert (trial.state, trial.value) == (TrialState.FAIL, None)
+        if not row.ok:
+            assert row.result.failure.reason in attributes["failure"]
+    (winner,) = {row.slot.trial for row in rows if row.slot.phase == "confirm"}
+    pictured = {t.number for t in shown.trials if any("artifacts:" in k for k in t.system_attrs)}
+    assert pictured == {winner}
+    failed = shown.get_trials(states=[TrialState.FAIL])
+    assert {t.number for t in failed} > {n for n, row in searched.items() if not row.ok}
+    assert view.get_trial(failed[0]._trial_id).user_attrs == failed[0].user_attrs
+
+
+def test_the_picture_of_a_winner_is_drawn_when_asked_for(running: Path):
+    view = dashboard.open_searches(running)
+    store = dashboard.Pictures(running, view)
+    cell = Cell("dsm", "rings", "langevin")
+    view.picture = lambda artifact: cell
+    assert store.open_reader("0").read(8) == b"\x89PNG\r\n\x1a\n"
+    with pytest.raises(ArtifactNotFound):
+        dashboard.open_searches(running).picture("0")
+    with pytest.raises(UsageError, match="read-only"):
+        store.remove("0")
+
+
 def test_without_a_search_there_is_nothing_to_show(directory: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="has no search yet"):
-        dashboard.read_only(directory)
+        dashboard.open_searches(directory)
     with pytest.raises(UsageError, match="not a run directory"):
-        dashboard.read_only(tmp_path)
+        dashboard.open_searches(tmp_path)
 
 
 def test_tensorboard_reads_the_curves_back(running: Path):
