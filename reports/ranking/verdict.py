@@ -62,7 +62,9 @@ def headline(evidence: Evidence) -> str:
         return f"Ranks say little about learning: the sampler is the limit on {text.listed(limits)}"
     # A method with a failed run may still be tied with the front, so it counts.
     front = [label for label, _, rank in ranked if rank[0] == 1]
-    if len(ranked) < 2 or not any(math.isfinite(value) for _, value, _ in ranked):
+    # Methods of which each has a failure have no score, but pairs may be decided by failures.
+    undecided = len(front) == len(ranked)
+    if len(ranked) < 2 or (undecided and not any(math.isfinite(value) for _, value, _ in ranked)):
         return f"Nothing to rank{where}"
     if evidence.restarts > 1:
         alone, tied = f"{front[0]} is best{where}", f"No winner{where}"

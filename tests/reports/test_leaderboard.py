@@ -268,3 +268,18 @@ def test_datasets_that_disagree_are_named_and_make_no_winner():
     stages = ["train_seconds", "sample_seconds", "score_seconds"]
     total = several[tuned][stages].sum().sum()
     assert evidence.restart_seconds == pytest.approx(total / 5)
+
+
+def test_failures_decide_where_no_method_has_a_score():
+    results = study(methods={"dsm": 0.3, "deen": 0.3}, datasets=("rings",), seeds=14)
+    of_methods = results["phase"] == "confirm"
+    results["restart"] = results["replicate"].where(of_methods, 0)
+    results.loc[of_methods, "replicate"] = 0
+    dsm, deen = (of_methods & (results["method"] == name) for name in ("dsm", "deen"))
+    fail(results, dsm & (results["restart"] == 0))
+    tied = results.copy()
+    fail(tied, deen & (tied["restart"] == 1))
+    assert headline(gather(tied, "sw1")) == "Nothing to rank on rings"
+    fail(results, deen & (results["restart"] > 0))
+    assert headline(gather(results, "sw1")) == "dsm is best on rings"
+    assert "failed in 13 confirmed runs" in verdict(gather(results, "sw1"))
