@@ -18,7 +18,7 @@ from .critical import critical_diagram
 from .front import front_figure
 from .overview import overview
 from .panels import four_panels, gallery_figure
-from .slices import slice_figure
+from .slices import parallel_figure, slice_figure
 from .split import split_figure
 from .style import LIGHT, Theme
 from .training import training_curves
@@ -42,8 +42,8 @@ def figure(source: Source, name: str, width: float | None = None) -> Figure:
         source: The run directory.
         name: ``overview``, ``gallery``, ``critical-difference``, ``budget-DATASET``,
             ``training-DATASET``, ``errors-DATASET``, ``front-DATASET``,
-            ``METHOD-DATASET-SAMPLER`` for the four panels of a cell, or
-            ``slices-METHOD-DATASET-SAMPLER``.
+            ``METHOD-DATASET-SAMPLER`` for the four panels of a cell, or with ``slices-`` or
+            ``parallel-`` before it for the trials of its search.
         width: Width in inches (default: that of the report).
 
     Raises:
@@ -84,6 +84,8 @@ def _of_dataset(source: Source, dataset: str) -> Iterator[tuple[str, Maker]]:
 def _of_cell(source: Source, cell: CellResults) -> Iterator[tuple[str, Maker]]:
     if varied := [s for s in slices(source.study, cell) if len({*map(str, s.values)}) > 1]:
         yield f"slices-{cell.cell.stem}", partial(slice_figure, varied, cell.objective.upper())
+        if len(varied) > 1:
+            yield f"parallel-{cell.cell.stem}", partial(parallel_figure, varied)
     if not cell.missing and (portrait := source.portrait(cell)) is not None:
         title = f"{cell.method} on {cell.dataset}, {cell.sampler}"
         yield cell.cell.stem, partial(four_panels, portrait, title)

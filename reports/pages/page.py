@@ -85,6 +85,9 @@ def _part(source: Source, plots: Plots, dataset: str) -> dict[str, object]:
     }
 
 
+_IMPORTANCE = ["parameter", "importance", "importance_low", "importance_high"]
+
+
 def _importances(sensitivity: pd.DataFrame) -> list[list[str]]:
     """Return the importance of hyperparameters, a row per cell with enough trials."""
     known = sensitivity[sensitivity["importance"].notna()]
@@ -92,12 +95,17 @@ def _importances(sensitivity: pd.DataFrame) -> list[list[str]]:
         [
             *map(str, cell),
             ", ".join(
-                f"{name} {text.percent(share)}"
-                for name, share in zip(rows["parameter"], rows["importance"], strict=True)
+                f"{name} {_share(*numbers)}"
+                for name, *numbers in rows[_IMPORTANCE].to_numpy().tolist()
             ),
         ]
         for cell, rows in known.groupby(["dataset", "method", "sampler"], sort=False)
     ]
+
+
+def _share(value: float, low: float, high: float) -> str:
+    interval = "" if math.isnan(low) else f" ({100 * low:.0f}–{100 * high:.0f})"
+    return text.percent(value) + interval
 
 
 def _references(cells: list[CellResults], shown: ShownTable) -> list[list[str]]:

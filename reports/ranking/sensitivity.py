@@ -3,7 +3,8 @@
 Importance is PED-ANOVA (Watanabe et al. 2023, IJCAI), computed by Optuna: the difference between
 the best tenth of the trials and all trials in each hyperparameter. TPE concentrates on good
 values, so that importance then describes only the well-performing region; after a random search
-it describes the whole space.
+it describes the whole space. Its interval is that of a jackknife over the restarts of the search,
+or over fifths of the trials of fewer than three (Shao and Tu 1995, section 2.3).
 """
 
 import math
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from .. import text
 from .cell_results import CellResults, losses
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 FEWEST_TRIALS = 20
 """With fewer, the best tenth is one or two trials, and importance is mostly noise."""
 _EDGE = 0.03
+_GROUPS = 5
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Slice:
         high: Upper end of the range, ``nan`` for choices.
         logarithmic: Whether the range is searched on a logarithmic scale.
         importance: Share of all hyperparameters of the cell, ``nan`` if unknown.
+        error: Half of the 95 % interval of the importance, ``nan`` if unknown.
         winner: The confirmed value, ``None`` without one.
         winners: Indices of the trials with the whole confirmed configuration.
     """
@@ -53,6 +57,7 @@ class Slice:
     high: float
     logarithmic: bool
     importance: float
+    error: float
     winner: Any
     winners: tuple[int, ...] = ()
 
@@ -80,7 +85,7 @@ def slices(study: "StudySpec", cell: CellResults) -> list[Slice]:
     values = losses(rows, cell.objective)
     trials = [_parameters(row) for row in rows.to_dict("records")]
     known = _ranges(study, cell, trials)
-    importance = _importance(trials, known, values)
+    importance = _importance(trials, known, values, rows["restart"].to_numpy())
     winner = cell.parameters
     parts = []
     for name in dict.fromkeys(name for ranges in known for name in ranges):
@@ -90,9 +95,11 @@ def slices(study: "StudySpec", cell: CellResults) -> list[Slice]:
         ends = _ends(known[with_name[0]][name])
         kind = object if math.isnan(ends[0]) else None
         tried = np.array([trials[i][name] for i in with_name], dtype=kind)
-        share, chosen = importance.get(name, math.nan), winner.get(name)
+        share = importance.get(name, (math.nan, math.nan))
         winners = tuple(at for at, i in enumerate(with_name) if trials[i] == winner)
-        parts.append(Slice(name, tried, values[with_name], *ends, share, chosen, winners))
+        parts.append(
+            Slice(name, tried, values[with_name], *ends, *share, winner.get(name), winners)
+        )
     return sorted(parts, key=lambda part: (-np.nan_to_num(part.importance), part.name))
 
 
@@ -102,6 +109,8 @@ COLUMNS = {
     "sampler": "Sampler applied to the trained models.",
     "parameter": "Name of the hyperparameter.",
     "importance": "Share of the effect of all hyperparameters (PED-ANOVA); empty for few trials.",
+    "importance_low": "Lower end of its 95 % interval.",
+    "importance_high": "Upper end of its 95 % interval.",
     "winner": "Its value in the winner.",
     "low": "Lower end of its range; empty for choices.",
     "high": "Upper end of its range; empty for choices.",
@@ -118,6 +127,8 @@ def sensitivity(study: "StudySpec", evidence: Evidence) -> pd.DataFrame:
         {
             "dataset": cell.dataset, "method": cell.method, "sampler": cell.sampler,
             "parameter": part.name, "importance": part.importance,
+            "importance_low": max(part.importance - part.error, 0.0),
+            "importance_high": min(part.importance + part.error, 1.0),
             "winner": "" if part.winner is None else str(part.winner),
             "low": part.low, "high": part.high, "edge": part.edge,
             "trials": len(part.losses), "failed": int(np.isinf(part.losses).sum()),
@@ -185,11 +196,33 @@ def _ends(distribution: "BaseDistribution") -> tuple[float, float, bool]:
 
 
 def _importance(
+    trials: list[dict[str, object]], known: "list[dict[str, BaseDistribution]]",
+    values: Array, restarts: Array,
+) -> dict[str, tuple[float, float]]:  # fmt: skip
+    """Return the importance of each hyperparameter and half of its interval, if there is one."""
+    if np.isfinite(values).sum() < FEWEST_TRIALS:
+        return {}
+    groups = np.unique(restarts, return_inverse=True)[1]
+    if groups.max() < 2:
+        groups = np.arange(len(trials)) % _GROUPS
+    count = int(groups.max()) + 1
+    rest = [np.flatnonzero(groups != group) for group in range(count)]
+    without = pd.DataFrame(
+        [
+            _shares([trials[i] for i in kept], [known[i] for i in kept], values[kept])
+            for kept in rest
+        ]
+    )
+    variance = (without - without.mean()).pow(2).sum(min_count=count) * (count - 1) / count
+    half = float(stats.t.ppf(0.975, count - 1)) * variance.pow(0.5)
+    shares = _shares(trials, known, values)
+    return {name: (share, float(half.get(name, math.nan))) for name, share in shares.items()}
+
+
+def _shares(
     trials: list[dict[str, object]], known: "list[dict[str, BaseDistribution]]", values: Array
 ) -> dict[str, float]:
     """Return the importance of each hyperparameter; empty if it cannot be computed."""
-    if len(trials) < FEWEST_TRIALS or np.isfinite(values).sum() < FEWEST_TRIALS:
-        return {}
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.trial import create_trial

@@ -3,11 +3,18 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
-from scorebench.reports.figures.slices import slice_figure
+from optuna.distributions import FloatDistribution
+from scorebench.reports.figures.slices import parallel_figure, slice_figure
 from scorebench.reports.figures.style import encode
 from scorebench.reports.ranking.evidence import gather
-from scorebench.reports.ranking.sensitivity import edge_sentences, sensitivity, slices
+from scorebench.reports.ranking.sensitivity import (
+    _importance,
+    edge_sentences,
+    sensitivity,
+    slices,
+)
 from scorebench.studies.specs.spec import StudySpec
 
 from .conftest import fail, study
@@ -44,6 +51,35 @@ def test_the_hyperparameter_that_decides_is_found(spec: StudySpec):
     assert found[0].winners == (int(np.argmin(found[0].losses)),)
 
 
+def test_importance_has_an_interval_from_trials_or_restarts(spec: StudySpec):
+    results = searched()
+    one = sensitivity(spec, gather(results, "sw1")).set_index(["method", "parameter"])
+    decisive, other = one.loc[("dsm", "sigma")], one.loc[("dsm", "learning_rate")]
+    assert decisive.importance_low > other.importance_high
+    assert (one.importance_low <= one.importance).all()
+    assert (one.importance <= one.importance_high).all()
+    # Three restarts that agree to the last digit: nothing is uncertain.
+    search = results[results["phase"] == "search"]
+    copies = [results.assign(restart=0), *(search.assign(restart=r) for r in (1, 2))]
+    several = sensitivity(spec, gather(pd.concat(copies), "sw1"))
+    assert (several.importance_high - several.importance_low).max() < 1e-9
+
+
+def test_importance_covers_its_mean_in_repeated_searches():
+    """Random searches of 40 trials, whose loss depends on two of three hyperparameters."""
+    ranges = {name: FloatDistribution(0, 1) for name in "abc"}
+    shares, halves = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        trials = [dict(zip("abc", map(float, point), strict=True)) for point in rng.random((40, 3))]
+        losses = [(t["a"] - 0.3) ** 2 + 0.3 * t["b"] + 0.05 * rng.normal() for t in trials]
+        found = _importance(trials, [ranges] * 40, np.array(losses), np.zeros(40))
+        shares.append([found[name][0] for name in "abc"])
+        halves.append([found[name][1] for name in "abc"])
+    covered = np.abs(shares - np.mean(shares, axis=0)) <= halves
+    assert 0.85 < covered.mean() < 1
+
+
 def test_a_winner_at_the_edge_is_warned_of(spec: StudySpec):
     table = sensitivity(spec, gather(searched(), "sw1")).set_index(["method", "parameter"])
     assert table.loc[("dsm", "sigma"), "edge"] == "lower"
@@ -68,7 +104,11 @@ def test_failures_are_counted_and_mapped(spec: StudySpec):
     figure = slice_figure(found, "SW1")
     assert len(figure.axes) == 3, "two slices and the map"
     assert encode(figure, "png")
-    assert len(slice_figure(slices(spec, _other(results)), "SW1").axes) == 2
+    other = slices(spec, _other(results))
+    assert len(slice_figure(other, "SW1").axes) == 2, "choices have no contours"
+    lines = parallel_figure(other).axes[0].lines
+    assert len(lines) == 24 + len(other[0].winners)
+    assert all(0 <= y <= 1 for line in lines for y in line.get_ydata())
 
 
 def _other(results):
