@@ -14,6 +14,7 @@ from scorebench.bench.metrics import metrics
 from scorebench.reports.exports import TABLES
 from scorebench.studies.specs.load import PRESETS
 from scorebench.studies.specs.schema import SCHEMA, study_schema
+from scorebench.studies.specs.searchers import SEARCHERS
 from typer.main import get_command
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,6 +27,7 @@ def outputs() -> dict[Path, str]:
     return {
         ROOT / "studies" / SCHEMA.name: json.dumps(schema, indent=1, ensure_ascii=False) + "\n",
         ROOT / "docs" / "studies.md": studies_page(schema),
+        ROOT / "docs" / "searching.md": searching_page(),
         ROOT / "docs" / "command_line.md": commands_page(),
         ROOT / "docs" / "columns.md": columns_page(),
     }
@@ -94,6 +96,29 @@ def values(field: dict[str, Any]) -> str:
     below = " below " if "exclusiveMaximum" in field else " to "
     ends = [f"{above}{low:,}" if low is not None else "", f"{below}{high:,}" if high else ""]
     return f"{kind} {''.join(ends)}".strip()
+
+
+def searching_page() -> str:
+    """Describe every search algorithm, and what the tests show of each."""
+    about = [
+        "| `sampler` | what it is | options | several objectives | lists |",
+        "|---|---|---|---|---|",
+    ]
+    proven = [
+        "| `sampler` | killed at every batch | storage lost at every batch | 1 or 4 workers | trials added later |",
+        "|---|---|---|---|---|",
+    ]
+    for name, kind in SEARCHERS.items():
+        options = ", ".join(f"`{option}`" for option in kind.options) or "none"
+        yes = ["yes" if able else "refused" for able in (kind.objectives, kind.choices)]
+        about.append(f"| `{name}` | {kind.about} | {options} | {yes[0]} | {yes[1]} |")
+        later = "refused" if name == "grid" else "equal"
+        proven.append(f"| `{name}` | equal | equal | equal | {later} |")
+    tables = {"ABOUT": "\n".join(about), "PROVEN": "\n".join(proven)}
+    page = SEARCHING.strip()
+    for mark, table in tables.items():
+        page = page.replace(mark, table)
+    return f"{page}\n\n{NOTE}\n"
 
 
 def commands_page() -> str:
@@ -220,7 +245,7 @@ include the width, but vary between runs, so a search on them is not reproducibl
 The finalists are points along the Pareto front of the trials, including both ends, and each is retrained `repeats` times on
 new seeds. `scorebench leaderboard DIR --table front` and the figures `front-DATASET` show the front of these repeat runs, with
 intervals. The winner is still the finalist whose repeat runs have the best mean of the primary metric. Only the winner
-is confirmed on the test sample and ranked, so methods on the board may win at different costs. All search algorithms
+is confirmed on the test sample and ranked, so methods on the board may win at different costs. All search algorithms but `cmaes`
 support several objectives.
 
 ## Plug-ins of your own
@@ -251,6 +276,77 @@ The packaged studies are the config group `study`. Add studies as YAML files (fi
 `scorebench run`, in `runs/NAME`, or in `runs/NAME-<hash>` if fields other than budgets are overridden. The same study uses the
 same directory again: existing runs are reused, and budgets are totals. Hydra itself writes no files and does not change the working
 folder. A range is `training.steps={low:10,high:99,log:true}`, a list `network.width=[32,64]`, and `null` the default.
+"""
+
+
+SEARCHING = """
+# Search algorithms
+
+`search.sampler` names the algorithm that proposes the configurations of each cell, with its options in a table if it has any:
+
+```toml
+[search]
+sampler = { name = "tpe", n_ei_candidates = 48, startup = 6 }
+```
+
+ABOUT
+
+Options have Optuna's names, but `startup` is `n_startup_trials`; for `tpe` and `gp` its default is `search.startup`. The other
+defaults are those of Optuna 5. Seeds are not options: they follow from the study. An unknown option, a value of the wrong type, and a space
+or objectives that an algorithm cannot search are refused before anything is trained.
+
+## Your own, and OptunaHub's
+
+`sampler = "mine.py:MySampler"` names a subclass of `optuna.samplers.BaseSampler` in a file beside the study. If its `__init__` has an
+argument `seed`, it receives one; its other arguments are options. The file's text becomes part of the study, like any
+[plug-in](studies.md#plug-ins-of-your-own), and needs trust like one ([security](security.md)).
+
+`sampler = "hub:optunahub-registry/package/samplers/NAME"` takes a package from a folder of a copy of OptunaHub's registry: the text of
+all its files becomes part of the study. The class is the one in `__all__`, or named after the folder (`"hub:FOLDER:MySampler"`).
+Nothing is downloaded, so `auto` (OptunaHub's AutoSampler) must be given by its folder.
+
+## Which search algorithm is best?
+
+A list makes search algorithms contestants:
+
+```toml
+[search]
+trials = 40
+restarts = 5
+sampler = ["tpe", "cmaes", "random", { name = "tpe", startup = 4, label = "tpe4" }]
+```
+
+Every one tunes every cell that has something to search, in every restart on the same data and noise. The results table has a column `searcher`. The
+first is the search algorithm of the study: the leaderboard of methods is the one of a study with it alone, so further ones can be
+added to a finished study. `scorebench leaderboard DIR --table searchers` and a section of the report compare all of them: ranks,
+Pr(best), and the restarts that would decide. The statistics are [those of methods](statistics.md#comparing-methods-over-restarts), with search
+algorithms in the place of methods, cells in the place of datasets, and restarts as the unit; one restart ranks none.
+
+**After how many trials?** The best value so far is no honest answer: among noisy values the smallest is lucky, and the more so
+the more similar configurations an algorithm tries. So the best configuration after 5, 10, 20, … trials is trained again
+`search.repeats` times, on validation seeds that did not choose it, and these runs are what the table shows for those numbers of trials.
+After the last trial it shows the confirmation runs of the winner. The column `optimism` has the difference to the value that
+chose. Each number of trials is tested for itself: 5 % is the probability of any false claim at that number.
+
+## Why a search can be resumed
+
+The proposals of a batch depend on the rows of the earlier batches alone. Optuna's storage is a working copy. If it is lost or
+disagrees with the rows, it is rebuilt:
+
+- Where the finished trials are all that an algorithm knows (`tpe`, `gp`, `qmc`, `random`, `grid`, `brute_force`), they are added.
+- CMA-ES and NSGA keep a state in the storage besides. It is restored by asking for every earlier batch again, with the same
+  seeds, and telling the stored values.
+- One of your own may keep a state in its object. So one object proposes all batches of a cell, and when a search is resumed
+  a new object is asked for all earlier batches again.
+
+An algorithm that proposes otherwise when it is asked again is refused, with the name of the trial. It may draw from a global generator, read
+a clock, or keep a memory outside of itself and the storage. One of your own is tried twice with invented values before the first
+run, so most are refused before anything is trained.
+
+Tests run a study in each of these ways and compare all its files bit by bit with those of an undisturbed run
+(`tests/studies/test_searchers.py`; the journal file and PostgreSQL in `tests/faults`):
+
+PROVEN
 """
 
 

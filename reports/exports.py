@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..bench.spec import COLUMNS as RESULTS
+from ..bench.spec import COLUMNS
 from ..datasets.errors import UsageError, unknown
 from ..studies.results import to_csv
 from .pages.tables import ShownTable, exactly, table, to_json, to_latex, to_markdown
@@ -19,8 +19,14 @@ from .ranking.leaderboard import PER_DATASET, board_frame, cell_frame
 from .ranking.pairs import pair_columns, pairs
 from .ranking.pareto import Point, front_columns, front_frame, points
 from .ranking.questions import Question, question_columns, questions
+from .ranking.searchers import searcher_columns, standings
 from .ranking.split import Split, split_columns, splits
 from .source import Source
+
+RESULTS = COLUMNS | {
+    "searcher": "Label of the searcher, in studies of several; empty for references."
+}
+"""Columns of the results table, with their meanings."""
 
 FORMATS = ("csv", "parquet", "json", "markdown", "latex")
 _OF_FAILURES = ("phase", "method", "dataset", "sampler", "trial", "replicate", "state", "failure")
@@ -112,6 +118,15 @@ TABLES: dict[str, Export] = {
         None,
         "best value of each search after a number of trials or seconds",
         budget.COLUMNS,
+    ),
+    "searchers": Export(
+        lambda source: pd.DataFrame(
+            map(searcher_columns.values, standings(source.contests)),
+            columns=list(searcher_columns.meanings),
+        ),
+        lambda source: table(searcher_columns, standings(source.contests)),
+        "search algorithms after each number of trials, if there are several",
+        searcher_columns.meanings,
     ),
     "sensitivity": Export(
         lambda source: hyperparameters.sensitivity(source.study, source.evidence),

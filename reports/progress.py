@@ -161,4 +161,5 @@ class ProgressListener(ProgressBar):
 
 
 def _restart(cell: Cell) -> str:
-    return f", restart {cell.restart}" if cell.restart else ""
+    searcher = f", {cell.searcher}" if cell.searcher else ""
+    return searcher + (f", restart {cell.restart}" if cell.restart else "")

@@ -27,6 +27,7 @@ from .ranking.budget import budget_sentences, budgets
 from .ranking.cell_results import CellResults
 from .ranking.evidence import Evidence, gather
 from .ranking.pairs import Pair, pairs
+from .ranking.searchers import contest, of_first
 from .ranking.sensitivity import sensitivity
 from .ranking.statistics import Array
 
@@ -149,8 +150,14 @@ class Source:
 
     @cached_property
     def evidence(self) -> Evidence:
-        """The results as ranked cells and contestants."""
-        return gather(self.results, self.study.objective, self.planned, self.study.decide)
+        """The results as ranked cells and contestants, those of the first searcher."""
+        results = of_first(self.results)
+        return gather(results, self.study.objective, self.planned, self.study.decide)
+
+    @cached_property
+    def contests(self) -> dict[int, Evidence]:
+        """The searchers as contestants, by number of trials; empty if there is only one."""
+        return contest(self.results, self.study)
 
     @cached_property
     def doubts(self) -> list[str]:
@@ -225,7 +232,7 @@ class Source:
     @property
     def independent(self) -> bool:
         """Whether the trials of a search are independent: drawn at random."""
-        return self.study.search.sampler == "random"
+        return self.study.search.sampler[0].name == "random"
 
     def training(self, dataset: str) -> dict[str, Learned]:
         """Load the training curves of the confirmed runs on a dataset, as far as stored.

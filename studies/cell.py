@@ -14,12 +14,14 @@ class Cell(NamedTuple):
         dataset: Label of the dataset.
         sampler: Label of the sampler.
         restart: Number of the independent repetition of search and confirmation.
+        searcher: Label of the searcher; empty for the first of the study, and for references.
     """
 
     method: str
     dataset: str
     sampler: str
     restart: int = 0
+    searcher: str = ""
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -30,17 +32,20 @@ class Cell(NamedTuple):
     def stem(self) -> str:
         """Start of the names of the cell's files."""
         number = [f"r{self.restart}"] if self.restart else []
-        return "-".join([*self.labels, *number])
+        return "-".join([*self.labels, *filter(None, [self.searcher]), *number])
 
     @property
     def named(self) -> dict[str, str | int]:
         """Columns of the cell in a table; the first restart has no number."""
-        number = {"restart": self.restart} if self.restart else {}
-        return dict(zip(self._fields, self.labels, strict=False)) | number
+        further: dict[str, str | int] = {"restart": self.restart, "searcher": self.searcher}
+        given = {name: value for name, value in further.items() if value}
+        return dict(zip(self._fields, self.labels, strict=False)) | given
 
     @property
     def stored(self) -> list[str | int]:
-        """The cell as stored in rows; the first restart has no number."""
+        """The cell as stored in rows, without the zeros and empty texts at its end."""
+        if self.searcher:
+            return list(self)
         return [*self.labels, self.restart] if self.restart else list(self.labels)
 
 

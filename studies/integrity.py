@@ -208,7 +208,7 @@ def check_environments(
 
 
 def check_proposals(plan: Plan, rows: Iterable[Row], found: Findings) -> None:
-    """Ask Optuna again for every trial, given the stored values of those before it."""
+    """Ask the searcher again for every trial, given the stored values of those before it."""
     from optuna.storages import InMemoryStorage
 
     from .search import CellSearch
@@ -221,14 +221,17 @@ def check_proposals(plan: Plan, rows: Iterable[Row], found: Findings) -> None:
         search = CellSearch(plan.template(cell), InMemoryStorage())
         for start in range(0, len(trials), size):
             batch = trials[start : start + size]
-            proposed = search.ask(trials[:start], len(batch))
-            if [row.suggested for row in batch] != [job.suggested for job in proposed]:
-                found.unchecked(
-                    f"trial {start} of {cell.stem}",
-                    "Optuna now proposes other hyperparameters, as other versions of it may",
-                )
+            try:
+                proposed = search.ask(trials[:start], len(batch))
+                same = [row.suggested for row in batch] == [job.suggested for job in proposed]
+                why = search.otherwise
+                if same:
+                    search.tell(start, batch)
+            except UsageError as error:
+                same, why = False, str(error)
+            if not same:
+                found.unchecked(f"trial {start} of {cell.stem}", why)
                 break
-            search.tell(start, batch)
 
 
 def _is_first(row: Row) -> bool:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..bench.spec import Phase, RunSpec
+from .anytime import best_so_far, looks
 from .cell import Cell, Job, Slot
 from .engine import Engine
 from .front import front, spread
@@ -63,11 +64,14 @@ class Plan:
     def tuned(self) -> list[Cell]:
         """Cells of the comparison, in the study's order, one restart after the other."""
         return [
-            Cell(method.label, dataset.label, sampler.label, restart)
+            Cell(method.label, dataset.label, sampler.label, restart, searcher)
             for restart in range(self.study.search.restarts)
             for method in self.study.methods
             for dataset in self.study.datasets
             for sampler in self.study.samplers
+            for searcher in self.study.search.axis
+            # Where nothing is searched, all searchers would do the same.
+            if not searcher or self._open[method.label, sampler.label]
         ]
 
     @cached_property
@@ -76,7 +80,7 @@ class Plan:
         return self.references + self.tuned
 
     def size(self, cell: Cell) -> Size:
-        """Count the runs of a cell, if none of its trials fails."""
+        """Count the runs of a cell, if no trial fails and each is the best for one look only."""
         spec = self.study
         if cell.method == TRUTH:
             return Size(reference=spec.reference.floors)
@@ -86,6 +90,7 @@ class Plan:
             return Size(confirm=spec.confirm.seeds)
         finalists = min(spec.search.finalists, spec.search.trials)
         again = finalists * spec.search.repeats if finalists > 1 else 0
+        again += len(self._looks) * spec.search.repeats
         return Size(search=spec.search.trials + again, confirm=spec.confirm.seeds)
 
     def searched(self, cell: Cell) -> bool:
@@ -110,6 +115,24 @@ class Plan:
             return self._compare(cell, table, storage)
         return self._refer(cell)
 
+    def rehearse(self) -> None:
+        """Try searchers on every method without a run, but for those of Optuna as they are.
+
+        Raises:
+            UsageError: It fails, or does not propose the same when it is asked again.
+        """
+        search, dataset = self.study.search, self.study.datasets[0].label
+        for label in search.axis:
+            entry = search.searcher(label)
+            if not entry.settings and ":" not in entry.name and entry.name != "brute_force":
+                continue
+            from .search import rehearse
+
+            for method in self.study.methods:
+                cell = Cell(method.label, dataset, self.study.samplers[0].label, 0, label)
+                if self.searched(cell):
+                    rehearse(self.template(cell))
+
     def example(self, cell: Cell) -> RunSpec:
         """Give a run from the middle of a cell's search space."""
         template = self.template(cell)
@@ -131,6 +154,7 @@ class Plan:
     def _compare(self, cell: Cell, table: Table, storage: Callable[[], "BaseStorage"]) -> Steps:
         if self.searched(cell):
             trials = yield from self._search(cell, table, storage)
+            yield from self._look_back(cell, trials)
             winner = yield from self._choose(cell, trials)
             if winner is None:
                 return None
@@ -162,7 +186,7 @@ class Plan:
 
                 search = CellSearch(self.template(cell), storage())
             jobs = []
-            suggestions = search.ask(trials, len(batch))
+            suggestions = search.ask(trials, len(batch), known)
             for slot, row, suggestion in zip(batch, known, suggestions, strict=True):
                 # A row stands even if another version of Optuna would now propose otherwise.
                 spec = row.run if row is not None else suggestion.run
@@ -174,6 +198,24 @@ class Plan:
         if search is not None:
             search.sync(trials)
         return trials
+
+    def _look_back(self, cell: Cell, trials: Sequence[Row]) -> Generator[list[Job], list[Row]]:
+        """Repeat what was best after part of the trials, where searchers are compared."""
+        losses = [self._loss(row) for row in trials]
+        best = {best_so_far(losses[:count]) for count in self._looks}
+        jobs = [
+            self._job(cell, "search", number, replicate, trials[number].run)
+            for number in sorted(best)
+            if losses[number] < math.inf
+            for replicate in range(1, self.study.search.repeats + 1)
+        ]
+        if jobs:
+            yield jobs
+
+    @property
+    def _looks(self) -> list[int]:
+        search = self.study.search
+        return looks(search.trials) if len(search.sampler) > 1 else []
 
     def _choose(
         self, cell: Cell, trials: Sequence[Row]
@@ -246,8 +288,12 @@ class Plan:
     def _open(self) -> dict[tuple[str, str], bool]:
         """Whether a method with a sampler has open places; datasets make no difference."""
         dataset = self.study.datasets[0].label
+        labels = [
+            (method.label, sampler.label)
+            for method in self.study.methods
+            for sampler in self.study.samplers
+        ]
         return {
-            (cell.method, cell.sampler): not self.template(cell).is_closed
-            for cell in self.tuned
-            if cell.dataset == dataset
+            (method, sampler): not self.template(Cell(method, dataset, sampler)).is_closed
+            for method, sampler in labels
         }

@@ -138,8 +138,12 @@ def _line(plan: Plan, cell: Cell, stored: list[Row]) -> dict[str, object]:
         counts[f"{phase}_total"] = total
     confirmed = [row for row in rows if row.slot.phase == "confirm"]
     values = [row.loss(plan.study.objective) for row in confirmed if row.ok]
+    search = plan.study.search
+    first = search.sampler[0].label if cell in plan.tuned else ""
     return {
-        **(cell._asdict() if plan.study.search.restarts > 1 else cell.named),
+        **dict(zip(Cell._fields, cell.labels, strict=False)),
+        **({"restart": cell.restart} if search.restarts > 1 else {}),
+        **({"searcher": cell.searcher or first} if len(search.sampler) > 1 else {}),
         **counts,
         "finished": progress(plan, cell, {row.slot: row for row in rows}).finished,
         "failures": sum(not row.ok for row in rows),

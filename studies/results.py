@@ -19,6 +19,7 @@ from .rundir.files import refusing, write_atomically, write_if_changed
 from .rundir.read import read_rows, read_study
 from .rundir.rows import Row
 from .specs.open import value_in
+from .specs.spec import Search
 
 _PHASES = ("reference", "search", "confirm")
 
@@ -83,14 +84,16 @@ def _changed(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
 def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
     """Make the results table, with ``COLUMNS``: one line per row, in the order of the study."""
     ordered = in_order(rows, plan)
-    records = [_record(row, plan.template(row.slot.cell).places) for row in ordered]
+    search = plan.study.search
+    records = [_record(row, plan.template(row.slot.cell).places, search) for row in ordered]
     metrics = _columns(plan.study.evaluation.metrics, (row.result.metrics for row in ordered))
     params = sorted({key for record in records for key in record if key.startswith("params.")})
     compute = _columns(COMPUTE_COLUMNS, (row.result.compute for row in ordered))
-    restart = ["restart"] if plan.study.search.restarts > 1 else []
+    restart = ["restart"] if search.restarts > 1 else []
+    searcher = ["searcher"] if len(search.sampler) > 1 else []
     columns = [
-        "phase", "method", "dataset", "sampler", *restart, "trial", "replicate", "state", "failure",
-        "key",
+        "phase", "method", "dataset", "sampler", *restart, *searcher, "trial", "replicate", "state",
+        "failure", "key",
         *metrics, *params, *compute, "environment", "spec",
     ]  # fmt: skip
     table = pd.DataFrame.from_records(records, columns=columns)
@@ -132,7 +135,7 @@ def _columns(first: Sequence[str], names: Iterable[Iterable[str]]) -> list[str]:
     return [*first, *sorted({name for row in names for name in row} - set(first))]
 
 
-def _record(row: Row, places: Iterable[str]) -> dict[str, object]:
+def _record(row: Row, places: Iterable[str], search: Search) -> dict[str, object]:
     slot: Slot = row.slot
     run = row.run
     params: dict[str, object] = {}
@@ -142,6 +145,7 @@ def _record(row: Row, places: Iterable[str]) -> dict[str, object]:
     record = {
         "phase": slot.phase,
         **slot.cell._asdict(),
+        "searcher": "" if slot.trial is None else search.searcher(slot.cell.searcher).label,
         "trial": slot.trial,
         "replicate": slot.replicate,
         **row.result.summary(),

@@ -3,7 +3,8 @@
 Before every batch a sampler is installed whose seed depends on the cell and on the number of
 finished trials. So what it proposes depends on the finished rows alone: not on workers, not on the
 order in which runs end, not on how often the study was killed. If the Optuna storage does not hold
-exactly the trials of the rows, it is rebuilt from them.
+exactly the trials of the rows, it is rebuilt from them: by adding the trials, or, for searchers
+with a memory of their own, by asking for the earlier batches again.
 """
 
 import hashlib
@@ -17,33 +18,28 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
-from sqlalchemy.exc import SQLAlchemyError
 
-from ..bench.spec import Option, RunSpec
+from ..bench.spec import Option, RunResult, RunSpec
 from ..datasets.errors import UsageError
-from .cell import restart_seed
+from .cell import Slot, restart_seed
 from .rundir.optuna_storage import PATIENCE, Database
 from .rundir.rows import Row
 from .specs.open import Template
-from .specs.searchers import searcher_for
+from .specs.searchers import STORAGE_ERRORS, Searcher
+from .specs.spec import StudySpec
 
 WORST = 1e9
 """The value that Optuna gets for a failed run; its samplers ignore FAIL, and accept inf."""
 
 T = TypeVar("T")
 
-# Errors of a storage that does not respond.
-_STORAGE_ERRORS = (StorageInternalError, SQLAlchemyError)
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-def _threads_for(sampler: str) -> AbstractContextManager[None]:
+def _threads_for(searcher: Searcher) -> AbstractContextManager[None]:
     """Use one thread for Gaussian processes: torch computes them, and its sums depend on it."""
-    if sampler != "gp":
+    if searcher.name != "gp" and not searcher.own:
         return nullcontext()
     from ..bench.process import one_thread
 
@@ -55,6 +51,19 @@ class Suggestion(NamedTuple):
 
     run: RunSpec
     suggested: dict[str, Option]
+
+
+_WHY = {
+    True: "it may draw from a global generator, read a clock, keep a memory outside of itself, or "
+    "have changed; draw from the `seed` that its class is given, and keep what it remembers in it",
+    False: "another version of Optuna or of the packages that it uses made the stored trials; "
+    "install the version that the environment of the rows names",
+}
+"""Why a searcher proposes otherwise when it is asked again; True for the user's own."""
+
+
+def _shown(suggested: dict[str, Option] | None) -> str:
+    return ", ".join(f"{name} = {value!r}" for name, value in (suggested or {}).items())
 
 
 def trial_of(template: Template, row: Row, values: Sequence[float]) -> tuple[RunSpec, FrozenTrial]:
@@ -92,24 +101,46 @@ class CellSearch:
         prefix = storage.prefix if isinstance(storage, Database) else ""
         self._name = prefix + template.cell.stem
         self._objectives = (study.objective, *study.costs)
+        self._searcher = Searcher(
+            study.search.searcher(template.cell.searcher), study.search.startup
+        )
+        # The object that has proposed so far, if it is to propose everything.
+        self._living: optuna.samplers.BaseSampler | None = None
         self._optuna: optuna.Study | None = None
         # Number of its first trials that are known to agree with their rows.
         self._synced = 0
 
-    def ask(self, history: Sequence[Row], count: int) -> list[Suggestion]:
+    def ask(
+        self, history: Sequence[Row], count: int, known: Sequence[Row | None] = ()
+    ) -> list[Suggestion]:
         """Propose ``count`` configurations after all earlier trials, in order and in whole batches.
 
-        Raises:
-            UsageError: The storage does not respond.
-        """
-        return self._retried(lambda: self._ask(history, count))
+        Args:
+            history: The rows of all earlier trials.
+            count: Number of configurations.
+            known: The stored rows of these trials; None for those that are missing.
 
-    def _ask(self, history: Sequence[Row], count: int) -> list[Suggestion]:
-        study = self._sync(history)
-        study.sampler = self._sampler(len(history))
+        Raises:
+            UsageError: The storage does not respond, the searcher fails, or it remembers and does
+                not propose what is stored.
+        """
+        suggestions = self._retried(lambda: self._ask(self._sync(history), len(history), count))
+        if self._searcher.remembers:
+            self._compare([row for row in known if row is not None], suggestions, len(history))
+        return suggestions
+
+    @property
+    def otherwise(self) -> str:
+        """Say that other hyperparameters are proposed than those that are stored."""
+        if self._searcher.own:
+            return f"search algorithm {self._searcher.label!r} now proposes other hyperparameters"
+        return "Optuna now proposes other hyperparameters, as other versions of it may"
+
+    def _ask(self, study: optuna.Study, start: int, count: int) -> list[Suggestion]:
+        study.sampler = self._sampler(start)
         suggestions = []
-        with _threads_for(self._study.search.sampler):
-            for number in range(len(history), len(history) + count):
+        with _threads_for(self._searcher), self._searcher.blamed():
+            for number in range(start, start + count):
                 trial = study.ask()
                 if trial.number != number:
                     raise StorageInternalError("another process wrote to the storage")
@@ -117,17 +148,34 @@ class CellSearch:
                 suggestions.append(Suggestion(run, trial.params))
         return suggestions
 
+    def _compare(self, rows: Sequence[Row], suggestions: Sequence[Suggestion], start: int) -> None:
+        """Raise ``UsageError`` if rows were not made with what was suggested from ``start`` on."""
+        for row in rows:
+            number = row.slot.trial or 0
+            found = suggestions[number - start].suggested
+            if found != row.suggested:
+                raise UsageError(
+                    f"trial {number} of {self._template.cell.stem}: asked again, search algorithm "
+                    f"{self._searcher.label!r} proposes {_shown(found)}, where the table "
+                    f"has {_shown(row.suggested)}: {_WHY[self._searcher.own]}"
+                )
+
     def tell(self, start: int, rows: Sequence[Row]) -> None:
         """Report a batch in trial order from number ``start``: a row per trial asked for."""
         assert self._optuna is not None, "ask comes before tell"  # noqa: S101
         try:
-            for number, row in enumerate(rows, start):
-                self._optuna.tell(number, self._values(row))
-        except _STORAGE_ERRORS:
+            self._tell(self._optuna, start, rows)
+        except STORAGE_ERRORS:
             # The next call rebuilds from the rows what the storage missed.
             self._optuna = None
         else:
             self._synced = start + len(rows)
+
+    def _tell(self, study: optuna.Study, start: int, rows: Sequence[Row]) -> None:
+        with _threads_for(self._searcher), self._searcher.blamed(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for number, row in enumerate(rows, start):
+                study.tell(number, self._values(row))
 
     def sync(self, history: Sequence[Row]) -> optuna.Study:
         """Make the Optuna study hold exactly these trials; rebuild it if it does not.
@@ -143,7 +191,7 @@ class CellSearch:
         while True:
             try:
                 return step()
-            except _STORAGE_ERRORS as error:
+            except STORAGE_ERRORS as error:
                 self._optuna = None
                 if time.monotonic() > end:
                     why = str(error).splitlines()[0]
@@ -158,7 +206,8 @@ class CellSearch:
     def _sync(self, history: Sequence[Row]) -> optuna.Study:
         if self._optuna is not None and self._synced == len(history):
             return self._optuna
-        study = self._optuna or self._load()
+        # What a living searcher remembers is not in the storage.
+        study = self._optuna or (None if self._searcher.own else self._load())
         if study is None or not self._agrees(study, history):
             study = self._rebuild(history)
         self._optuna, self._synced = study, len(history)
@@ -187,9 +236,25 @@ class CellSearch:
             optuna.delete_study(study_name=name, storage=self._storage)
         directions = [StudyDirection.MINIMIZE] * len(self._objectives)
         study = optuna.create_study(study_name=name, storage=self._storage, directions=directions)
-        for row in history:
-            study.add_trial(trial_of(self._template, row, self._values(row))[1])
+        if self._searcher.remembers:
+            self._ask_again(study, history)
+        else:
+            for row in history:
+                study.add_trial(trial_of(self._template, row, self._values(row))[1])
         return study
+
+    def _ask_again(self, study: optuna.Study, history: Sequence[Row]) -> None:
+        """Repeat all batches of the rows, so that the searcher remembers them.
+
+        Raises:
+            UsageError: It does not propose what is stored.
+        """
+        self._living = None
+        size = self._study.search.batch
+        for start in range(0, len(history), size):
+            batch = history[start : start + size]
+            self._compare(batch, self._ask(study, start, len(batch)), start)
+            self._tell(study, start, batch)
 
     def _values(self, row: Row) -> list[float]:
         losses = [row.loss(name) for name in self._objectives]
@@ -199,12 +264,58 @@ class CellSearch:
         return [min(loss, WORST) for loss in losses]
 
     def _sampler(self, finished: int) -> optuna.samplers.BaseSampler:
+        if self._living is not None:
+            return self._living
         seed = int(np.random.SeedSequence([self._seed(), finished]).generate_state(1)[0])
-        return searcher_for(self._study.search, self._seed(), seed)
+        sampler = self._searcher.sampler(self._seed(), seed)
+        if self._searcher.own:
+            self._living = sampler
+        return sampler
 
     def _seed(self) -> int:
         """Derive the seed of the cell, so that adding cells does not change the others."""
         cell = self._template.cell
         root = restart_seed(self._study.seed, cell.restart)
-        text = "\n".join(("search", str(root), *cell.labels))
+        text = "\n".join(("search", str(root), *cell.labels, *filter(None, [cell.searcher])))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+_COUNTED = 300
+"""Most combinations of an exhaustive search that are counted beforehand."""
+
+
+def rehearse(template: Template) -> None:
+    """Ask a searcher twice for the first trials of a cell, with invented values.
+
+    Raises:
+        UsageError: It fails with these options, or does not propose the same again.
+    """
+    study = template.study
+    most = min(study.search.trials, study.search.startup + 2 * study.search.batch)
+    exhaustive = study.search.searcher(template.cell.searcher).name == "brute_force"
+    if exhaustive:
+        most = min(study.search.trials, _COUNTED)
+    search, rows = CellSearch(template, InMemoryStorage()), list[Row]()
+    for start in range(0, most, study.search.batch):
+        asked = search.ask(rows, min(study.search.batch, most - start))
+        batch = [
+            Row(Slot(template.cell, "search", number, 0), "", _invented(study, number), "", given)
+            for number, (_, given) in enumerate(asked, start)
+        ]
+        search.tell(start, batch)
+        rows += batch
+    different = {repr(row.suggested) for row in rows}
+    if exhaustive and len(different) < len(rows):
+        raise UsageError(
+            f'search.sampler = "brute_force" finds {len(different)} combinations for method '
+            f"{template.cell.method!r}, and search.trials = {study.search.trials}: set it to "
+            f"{len(different)}"
+        )
+    CellSearch(template, InMemoryStorage()).sync(rows)
+
+
+def _invented(study: StudySpec, number: int) -> RunResult:
+    values = np.random.default_rng(number).random(1 + len(study.costs))
+    names = (study.objective, *study.costs)
+    metrics = dict(zip(names, map(float, values), strict=True))
+    return RunResult(key="rehearsal", state="ok", metrics=metrics)

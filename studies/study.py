@@ -84,16 +84,22 @@ def run(
         from .rundir.optuna_storage import check_url
 
         check_url(storage)
-    engine = engine or Engine()
-    check(study, engine)
+    plan = _checked(study, engine or Engine())
     directory = Path(out)
-    with Store(directory, study, discard, engine, retry) as store:
-        session = _Session(Plan(study, engine), store, listener or _ignore, storage)
+    with Store(directory, study, discard, plan.engine, retry) as store:
+        session = _Session(plan, store, listener or _ignore, storage)
         try:
             session.run(workers, where)
         except OSError as error:
             raise refused(directory, "write to", error) from error
     return directory
+
+
+def _checked(study: StudySpec, engine: Engine) -> Plan:
+    check(study, engine)
+    plan = Plan(study, engine)
+    plan.rehearse()
+    return plan
 
 
 def _ignore(event: Event) -> None:

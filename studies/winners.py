@@ -31,7 +31,7 @@ def best(
         method: Label of the method.
         dataset: Label of the dataset.
         sampler: Label of the sampler (default: the one with the best confirmed mean). Of several
-            restarts too the one with the best confirmed mean is taken.
+            restarts and searchers too the one with the best confirmed mean is taken.
         engine: Where metrics are found (default: the real one).
 
     Raises:
@@ -68,11 +68,12 @@ def pick_cells(
     datasets = _pick(study.datasets, "dataset", dataset)
     samplers = _pick(study.samplers, "sampler", sampler)
     return [
-        Cell(m, d, s, restart)
+        Cell(m, d, s, restart, searcher)
         for m in methods
         for d in datasets
         for s in samplers
         for restart in range(study.search.restarts)
+        for searcher in study.search.axis
     ]
 
 
@@ -118,7 +119,9 @@ def _fixed(study: StudySpec, cell: Cell, trial: Row | None) -> StudySpec:
             "samplers": (sampler,),
             "network": network,
             "training": training,
-            "search": study.search.model_copy(update={"trials": 0, "restarts": 1}),
+            "search": study.search.model_copy(
+                update={"trials": 0, "restarts": 1, "sampler": study.search.sampler[:1]}
+            ),
         }
     )
 

@@ -18,6 +18,7 @@ from .critical import critical_diagram
 from .front import front_figure
 from .overview import overview
 from .panels import four_panels, gallery_figure
+from .searchers import searcher_curves
 from .slices import parallel_figure, slice_figure
 from .split import split_figure
 from .style import LIGHT, Theme
@@ -40,7 +41,7 @@ def figure(source: Source, name: str, width: float | None = None) -> Figure:
 
     Args:
         source: The run directory.
-        name: ``overview``, ``gallery``, ``critical-difference``, ``budget-DATASET``,
+        name: ``overview``, ``gallery``, ``critical-difference``, ``searchers``, ``budget-DATASET``,
             ``training-DATASET``, ``errors-DATASET``, ``front-DATASET``,
             ``METHOD-DATASET-SAMPLER`` for the four panels of a cell, or with ``slices-`` or
             ``parallel-`` before it for the trials of its search.
@@ -63,6 +64,8 @@ def _of_study(source: Source) -> Iterator[tuple[str, Maker]]:
         yield "gallery", partial(gallery_figure, source)
     if test := rank_test(evidence):
         yield "critical-difference", partial(critical_diagram, test)
+    if source.contests:
+        yield "searchers", partial(searcher_curves, source.contests)
 
 
 def _overview(evidence: Evidence, theme: Theme = LIGHT, width: float = 9.6) -> Figure:

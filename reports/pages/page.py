@@ -16,6 +16,7 @@ from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns
 from ..ranking.questions import best_models, question_columns, question_sentence, questions
 from ..ranking.remarks import remarks
+from ..ranking.searchers import ALL, contest_sentences, searcher_columns, standings
 from ..ranking.sensitivity import FEWEST_TRIALS, edge_sentences
 from ..ranking.split import split_columns, splits
 from ..ranking.statistics import Array, estimate
@@ -47,6 +48,7 @@ def page(source: Source) -> str:
         rank_test=rank_sentence(evidence),
         critical=plots.critical(),
         budgets=source.budgets,
+        searchers=_searchers(source, plots),
         sensitivity=_importances(source.sensitivity),
         warnings=edge_sentences(source.sensitivity),
         fewest_trials=FEWEST_TRIALS,
@@ -82,6 +84,24 @@ def _part(source: Source, plots: Plots, dataset: str) -> dict[str, object]:
         "gallery": gallery(source, dataset),
         "plots": plots.on(dataset),
         "slices": plots.slices(dataset),
+    }
+
+
+def _searchers(source: Source, plots: Plots) -> dict[str, object] | None:
+    """Return the variables of the section on searchers; ``None`` if there is only one."""
+    contests = source.contests
+    if not contests:
+        return None
+    rows, last = standings(contests), max(contests)
+    return {
+        "sentences": contest_sentences(contests),
+        "notes": list(contests[last].notes),
+        "first": source.study.search.sampler[0].label,
+        "plot": plots.searchers(),
+        "together": table(searcher_columns, [row for row in rows if row.cell == ALL], ["cell"]),
+        "by_cell": table(
+            searcher_columns, [row for row in rows if row.cell != ALL and row.trials == last]
+        ),
     }
 
 

@@ -112,6 +112,15 @@ class Plots:
         caption = "Mean ranks across datasets; Nemenyi's test finds no difference within a bar."
         return self._plot("critical-difference", "Critical differences", caption, caption)
 
+    def searchers(self) -> dict[str, str] | None:
+        """Return the anytime curves of the searchers; ``None`` if there is only one."""
+        caption = (
+            "Score of the best configuration after each number of trials, with 95 % intervals over "
+            "restarts. Filled marks are confirmed; open ones are repeat runs, on validation seeds "
+            "that did not choose the configuration."
+        )
+        return self._plot("searchers", "Search algorithms", caption, caption)
+
     def on(self, dataset: str) -> list[dict[str, str]]:
         """Return the plots of a dataset: errors, budgets, front and training curves."""
         evidence, objective = self._source.evidence, self._source.evidence.objective

@@ -6,18 +6,12 @@ from collections import Counter
 import numpy as np
 
 from ...studies.specs.entries import Entry, Leaf, Range, ends, is_open
+from ...studies.specs.searchers import about
 from ...studies.specs.spec import StudySpec
 from .. import text
 from ..ranking.cell_results import losses
+from ..ranking.searchers import of_first
 from ..source import Source
-
-_SEARCHERS = {
-    "tpe": "TPE (Optuna)",
-    "gp": "Bayesian optimisation with Gaussian processes (Optuna)",
-    "qmc": "a scrambled Sobol sequence",
-    "random": "random search",
-    "grid": "a grid search",
-}
 
 
 def protocol(study: StudySpec) -> list[str]:
@@ -88,7 +82,7 @@ def _among(leaf: Leaf) -> str:
 
 def missing(source: Source) -> list[str]:
     """Describe what the study lacks until it is finished, one sentence each."""
-    study, results = source.study, source.results
+    study, results = source.study, of_first(source.results)
     sentences = []
     confirmed = results[results["phase"] == "confirm"]
     counts = confirmed.groupby(["method", "dataset", "sampler"]).size().to_dict()
@@ -96,7 +90,7 @@ def missing(source: Source) -> list[str]:
     planned = study.confirm.seeds * study.search.restarts
     partial = [cell for cell in source.planned if 0 < counts.get(cell.labels, 0) < planned]
     if empty:
-        names = [f"{method} on {dataset} ({sampler})" for method, dataset, sampler, _ in empty]
+        names = [f"{c.method} on {c.dataset} ({c.sampler})" for c in empty]
         more = f" and {len(names) - 6} more" if len(names) > 6 else ""
         cells = text.plural(len(source.planned), "cell")
         sentences.append(
@@ -152,10 +146,11 @@ def run_again(source: Source) -> list[str]:
 
 def _searched(study: StudySpec) -> str:
     search = study.search
+    named = text.listed([about(entry) for entry in search.sampler])
     if search.trials == 0:
         return "No search: the settings are those of the study file."
     sentence = (
-        f"In each cell {_SEARCHERS[search.sampler]} tried "
+        f"In each cell {named} {'each ' * (len(search.sampler) > 1)}tried "
         f"{text.plural(search.trials, 'configuration')}, {search.batch} at a time, scored on a "
         "validation sample."
     )

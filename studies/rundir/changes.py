@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...bench.plugins import PluginFile
 from ...bench.spec import RunSpec
+from ...bench.syntax import module_digest
 from ..cell import Cell
 from ..engine import Engine
 from ..specs.entries import Entry
@@ -61,13 +63,14 @@ def conflicts(old: StudySpec, new: StudySpec) -> list[Conflict]:
     problems: list[Conflict] = []
     for field, before, after in _differences(old, new):
         text = _text(field, before, after)
-        if _within(field, FREE) or field in _AXES or field == "reference.methods":
+        if _within(field, (*FREE, "search.sampler")) or field in (*_AXES, "reference.methods"):
             continue
         if field in BUDGETS:
             if after < before:
                 problems.append(Conflict(text, groups[BUDGETS[field]]))
         else:
             problems.append(Conflict(text, tuned if _within(field, _SEARCH_ONLY) else everything))
+    problems += _searcher_conflicts(old, new, tuned)
     for field, axis in _AXES.items():
         entries = getattr(old, field), getattr(new, field)
         problems += _entry_conflicts(field, *entries, everything, axis)
@@ -81,8 +84,38 @@ _AXES = {"methods": 0, "datasets": 1, "samplers": 2}
 
 def tuned_cells(study: StudySpec) -> frozenset[Cell]:
     """List the cells of a study that are searched, those of restarts too."""
-    cells, restarts = _grid(study.methods, study), range(study.search.restarts)
-    return frozenset(cell._replace(restart=restart) for cell in cells for restart in restarts)
+    grid, restarts = _grid(study.methods, study), range(study.search.restarts)
+    cells = itertools.product(grid, restarts, study.search.axis)
+    return frozenset(cell._replace(restart=number, searcher=own) for cell, number, own in cells)
+
+
+def _searcher_conflicts(
+    old: StudySpec, new: StudySpec, tuned: Iterable[Cell]
+) -> Iterator[Conflict]:
+    """Compare the searchers: the first, and the further ones by their labels."""
+    first, now = old.search.sampler[0], new.search.sampler[0]
+    if (first.name, first.settings) != (now.name, now.settings):
+        cells = frozenset(cell for cell in tuned if not cell.searcher)
+        before, after = (entry.model_dump(mode="json") for entry in (first, now))
+        yield Conflict(_text("search.sampler", before, after), cells)
+    further = old.search.sampler[1:], new.search.sampler[1:]
+    yield from _entry_conflicts("search.sampler", *further, tuned, Cell._fields.index("searcher"))
+    if _searcher_code(old) != _searcher_code(new) and old.search.sampler == new.search.sampler:
+        yield Conflict("plugins: the code of the search algorithm has changed", frozenset(tuned))
+
+
+def _searcher_code(study: StudySpec) -> list[str]:
+    """Hash the plug-in files that the study's own searchers are taken from."""
+    files = {entry.name.partition(":")[0] for entry in study.search.sampler}
+    plugins = (plugin for plugin in study.plugins if isinstance(plugin, PluginFile))
+    return [_digest(plugin.code) for plugin in plugins if plugin.file in files]
+
+
+def _digest(code: str) -> str:
+    try:
+        return module_digest(code)
+    except (SyntaxError, ValueError):
+        return code
 
 
 def _grid(methods: Iterable[Entry], study: StudySpec) -> frozenset[Cell]:

@@ -183,13 +183,16 @@ def _slot(data: Any) -> Slot:
 
 def _cell(stored: object) -> Cell:
     """Read what ``Cell.stored`` wrote; labels become file names, so they are words."""
-    if not isinstance(stored, list) or len(stored) not in (3, 4):
+    if not isinstance(stored, list) or not 3 <= len(stored) <= 5:
         raise ValueError(f"{short(stored)} is no cell")
-    *labels, restart = stored if len(stored) == 4 else [*stored, 0]
-    method, dataset, sampler = (_matching(WORD, label, "label") for label in labels)
-    if type(restart) is not int or not (len(stored) == 3 or 0 < restart < _LARGEST):
+    method, dataset, sampler = (_matching(WORD, label, "label") for label in stored[:3])
+    searcher = _matching(WORD, stored[4], "label") if len(stored) == 5 else ""
+    restart = stored[3] if len(stored) > 3 else 0
+    # The first restart is written only where a searcher follows.
+    first = 1 if len(stored) == 4 else 0
+    if type(restart) is not int or not first <= restart < _LARGEST:
         raise ValueError(f"restart {short(restart)} is no number of a restart")
-    return Cell(method, dataset, sampler, restart)
+    return Cell(method, dataset, sampler, restart, searcher)
 
 
 def _result(stored: object) -> RunResult:

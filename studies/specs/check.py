@@ -75,6 +75,7 @@ def _check_lengths(study: StudySpec) -> None:
         max((entry.label for entry in study.datasets), key=len),
         max((entry.label for entry in study.samplers), key=len),
         study.search.restarts - 1,
+        max(study.search.axis, key=len),
     )
     stem = longest.stem
     if len(stem) > _LONGEST_STEM:
@@ -102,6 +103,11 @@ def check_options(study: StudySpec, engine: Engine) -> None:
     Raises:
         UsageError: One is unknown, unsuitable, or open although nothing is searched.
     """
+    # Imported on first use: it loads Optuna.
+    from .searchers import Searcher
+
+    for entry in study.search.sampler:
+        Searcher(entry, study.search.startup)
     for kind, entries in (
         ("dataset", study.datasets),
         ("sampler", study.samplers),
@@ -204,18 +210,13 @@ def _check_method(template: Template, entry: Entry) -> None:
             _check_list(name, leaf)
         if LEARNING_RATE in entry.settings:
             _check_rate(entry.settings[LEARNING_RATE])
-        grid = template.study.search.sampler == "grid" and trials > 0 and bool(searched)
-        size = _grid_size(template) if grid else trials
+        if trials > 0 and searched:
+            _check_searchers(template)
     except UsageError as error:
         raise UsageError(f"method {entry.label!r}: {error}") from error
     for name in entry.settings:
         if name not in hyperparameters:
             raise unknown(f"hyperparameter of {entry.name!r}", name, hyperparameters)
-    if size != trials:
-        raise UsageError(
-            f"the grid of method {entry.label!r} has {size} combinations, and search.trials = "
-            f"{trials}: set it to {size}"
-        )
     if trials == 0 and searched:
         raise UsageError(
             f"search.trials = 0 leaves {', '.join(searched)} of method {entry.label!r} open: "
@@ -243,16 +244,28 @@ def _example(entry: Entry, searched: list[str], hyperparameters: dict[str, Optio
     return f"give {fields[0]} one value" if fields else "training.learning_rate = 0.001"
 
 
-def _grid_size(template: Template) -> int:
-    """Count the combinations that a grid search of a cell tries."""
+def _check_searchers(template: Template) -> None:
+    """Raise ``UsageError`` unless the searchers of the study can search a cell."""
+    # Imported on first use: it loads Optuna.
     import optuna
 
-    from .searchers import GridSearcher, grid_size
+    from .optuna_samplers import GridSearcher, grid_size
+    from .searchers import Searcher
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    trial = optuna.create_study(sampler=GridSearcher()).ask()
-    template.suggest(trial)
-    return grid_size(trial.distributions)
+    search, objectives = template.study.search, 1 + len(template.study.costs)
+    for entry in search.sampler:
+        searcher = Searcher(entry, search.startup)
+        grid = entry.name == "grid"
+        proposer = GridSearcher() if grid else optuna.samplers.RandomSampler(seed=0)
+        trial = optuna.create_study(sampler=proposer).ask()
+        template.suggest(trial)
+        searcher.check_space(trial.distributions, objectives)
+        size = grid_size(trial.distributions) if grid else search.trials
+        if size != search.trials:
+            raise UsageError(
+                f"its grid has {size} combinations, and search.trials = {search.trials}: "
+                f"set it to {size}"
+            )
 
 
 def _toml(value: object) -> str:

@@ -1,7 +1,7 @@
 """The leaves of a study file, each a value, a range or a list, and the entries that hold them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, ClassVar, Self, TypeGuard
 
 from pydantic import (
@@ -187,8 +187,8 @@ class Entry(Frozen):
 
     Attributes:
         name: Name in the registry.
-        label: What it is called in results and file names; the name unless given. Two entries
-            with one name need two labels.
+        label: What it is called in results and file names; the name unless given, or the class
+            of ``mine.py:Class``. Two entries with one name need two labels.
         settings: Options by name: a value, or (methods and samplers) a range or choices to search.
     """
 
@@ -216,14 +216,14 @@ class Entry(Frozen):
                     raise UsageError(f"{value['name']}.{key}: {reason(error)}") from error
         return {
             "name": value["name"],
-            "label": value.get("label", value["name"]),
+            "label": value.get("label", _usual_label(value["name"])),
             "settings": settings,
         }
 
     @classmethod
     def named(cls, name: str) -> Self:
         """Make the entry that a bare name in a file stands for."""
-        return cls(name=name, label=name)
+        return cls(name=name, label=_usual_label(name))
 
     @property
     def closed(self) -> Self:
@@ -246,11 +246,43 @@ class Entry(Frozen):
 
     @model_serializer
     def _as_written(self) -> object:
-        if self.label == self.name and not self.settings:
+        usual = self.label == _usual_label(self.name)
+        if usual and not self.settings:
             return self.name
-        label = {} if self.label == self.name else {"label": self.label}
+        label = {} if usual else {"label": self.label}
         settings = {key: plain(value) for key, value in sorted(self.settings.items())}
         return {"name": self.name, **label, **settings}
+
+
+def _usual_label(name: str) -> str:
+    return name.rpartition(":")[2]
+
+
+def one_or_list(value: object) -> object:
+    """Take a single entry as a list of one."""
+    return as_tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def one_as_such(entries: tuple[Entry, ...], handler: SerializerFunctionWrapHandler) -> object:
+    """Write a list of one as its entry."""
+    written: list[object] = handler(entries)
+    return written[0] if len(written) == 1 else written
+
+
+def check_labels(field: str, entries: tuple[Entry, ...], reserved: Iterable[str]) -> None:
+    """Raise ``UsageError`` if a list has no entries, or two with one label."""
+    if not entries:
+        raise UsageError(f"{field} = []: a study needs at least one")
+    # Case is ignored because labels become file names and some file systems ignore it.
+    seen: dict[str, str] = dict.fromkeys(reserved, "the reference rows")
+    for entry in entries:
+        other = seen.get(entry.label.lower())
+        if other is not None:
+            raise UsageError(
+                f"{field}: the label {entry.label!r} is taken by {other}; "
+                f'add label = "{entry.label}_2" to one of them'
+            )
+        seen[entry.label.lower()] = "another entry"
 
 
 def short(value: object) -> str:

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from ...bench.plugins import PluginFile, PluginSource, decoded, read_plugin
+from ...bench.plugins import PluginFile, PluginSource, decoded
 from ...bench.spec import PERCEPTRON
 from ...datasets.errors import UsageError, unknown
 from ..engine import Engine
 from ..trust import trust
+from .carry import carry
 from .check import check
 from .entries import reason, short
 from .spec import StudySpec
@@ -116,11 +117,7 @@ def _inside(data: dict[str, object]) -> list[PluginSource]:
 
 def _collected(data: dict[str, object], source: str, folder: Path) -> StudySpec:
     """Make a study that contains the text of its files."""
-    data = dict(data)
-    _carry_network(data)
-    if "plugins" in data:
-        data["plugins"] = _carried(data["plugins"], folder)
-    return parse(data, source)
+    return parse(carry(data, folder), source)
 
 
 def parse(data: Mapping[str, object], source: str) -> StudySpec:
@@ -141,37 +138,6 @@ def _drop_perceptron(data: dict[str, object], keys: Set[str]) -> None:
     if "network.module" in keys and isinstance(network, dict):
         for name in PERCEPTRON:
             network.pop(name, None)
-
-
-def _carry_network(data: dict[str, object]) -> None:
-    """Add the file of the user's own network to the plug-ins, whose text the study contains."""
-    network = data.get("network")
-    module = network.get("module") if isinstance(network, dict) else None
-    if not isinstance(network, dict) or not isinstance(module, str):
-        return
-    path, colon, name = module.rpartition(":")
-    plugins = data.setdefault("plugins", [])
-    if not path.endswith(".py") or not isinstance(plugins, list):
-        return
-    file = Path(path).name
-    network["module"] = f"{file}{colon}{name}"
-    named = [plugin["file"] if isinstance(plugin, dict) else plugin for plugin in plugins]
-    if file not in (Path(str(plugin)).name for plugin in named):
-        data["plugins"] = [*plugins, path]
-
-
-def _carried(plugins: object, folder: Path) -> object:
-    """Replace the paths of plug-in files by their text."""
-    if not isinstance(plugins, list):
-        raise UsageError(f'plugins = {short(plugins)} is not a list, for example ["mine.py"]')
-    carried: list[object] = []
-    for plugin in plugins:
-        if isinstance(plugin, str) and plugin.endswith(".py"):
-            path = folder / plugin
-            # Overrides name files from the current folder, not from that of the study file.
-            plugin = read_plugin(path if path.exists() else Path(plugin)).model_dump()
-        carried.append(plugin)
-    return carried
 
 
 def _read(name: str) -> tuple[str, str, Path | None]:

@@ -53,6 +53,10 @@ def study_schema() -> dict[str, object]:
         fields = tables[open_table.__name__]["properties"]
         fields |= {name: _or_open(fields[name]) for name in open_table.leaves()}
     schema["properties"]["decide"] = {"$ref": "#/$defs/Decide"}
+    searcher = tables["Search"]["properties"]["sampler"]
+    several = {"type": "array", "items": searcher.pop("items"), "minItems": 1}
+    del searcher["type"]
+    searcher |= {"anyOf": [several["items"], several], "default": Search().model_dump()["sampler"]}
     tables["Entry"] = _entry(tables["Entry"])
     _describe(schema, StudySpec)
     for model in _TABLES:

@@ -1,112 +1,239 @@
 """Searchers: search algorithms that propose configurations. Optuna calls them samplers.
 
-A new searcher is made for every batch, from seeds that follow from the cell and the number of
-finished trials. It has no state between batches, so that a resumed search makes the same proposals
-as an uninterrupted one. This excludes Optuna's CMA-ES, whose state lives in its storage.
+``SEARCHERS`` lists all of them. A new searcher is made for every batch, from seeds that follow from
+the cell and the number of finished trials, so that proposals depend on the rows alone. Some keep a
+memory besides the trials: it is restored by asking for the earlier batches again.
 """
 
+import inspect
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial
+from sqlalchemy.exc import SQLAlchemyError
 
-from ...datasets.errors import UsageError
-from .spec import Search
+from ...bench.plugins import module_of
+from ...bench.spec import Option
+from ...datasets.errors import UsageError, first_line, told, unknown
+from .entries import Entry
+from .optuna_samplers import ExhaustiveSearcher, GridSearcher, SobolSearcher, owner
 
+STORAGE_ERRORS = (optuna.exceptions.StorageInternalError, SQLAlchemyError)
+"""Errors of a storage that does not respond."""
 
-def searcher_for(search: Search, cell_seed: int, batch_seed: int) -> BaseSampler:
-    """Make the searcher of the next batch; ``cell_seed`` is the same for all batches of a cell."""
-    match search.sampler:
-        case "random":
-            return optuna.samplers.RandomSampler(seed=batch_seed)
-        case "grid":
-            return GridSearcher()
-        case "qmc":
-            return SobolSearcher(cell_seed % 2**32, batch_seed)
-        case "gp":
-            return optuna.samplers.GPSampler(seed=batch_seed, n_startup_trials=search.startup)
-        case _:
-            return optuna.samplers.TPESampler(seed=batch_seed, n_startup_trials=search.startup)
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-class GridSearcher(BaseSampler):
-    """Every combination of the choices, trial by trial: the first name varies fastest."""
+class Kind(NamedTuple):
+    """A kind of searcher.
 
-    def __init__(self) -> None:
-        self._strides: dict[int, int] = {}
+    Attributes:
+        make: Makes it; takes ``seed`` (of the batch), ``cell_seed`` or both where it is random.
+        about: What it is, in a sentence of the report.
+        options: Options that a study may set, by Optuna's names; ``startup`` is
+            ``n_startup_trials``.
+        remembers: Whether proposals depend on more than the finished trials: on what it has stored
+            with them in Optuna's storage.
+        objectives: Whether it can improve several objectives.
+        choices: Whether it can search lists.
+    """
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Give an empty space: each name is decided when it is suggested."""
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, object]:
-        """Give nothing, since the space is empty."""
-        return {}
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> object:
-        """Give the digit of the trial's number that belongs to this name."""
-        choices = _choices(param_name, param_distribution)
-        stride = self._strides.get(trial.number, 1)
-        self._strides[trial.number] = stride * len(choices)
-        return choices[trial.number // stride % len(choices)]
+    make: type[BaseSampler]
+    about: str
+    options: tuple[str, ...] = ()
+    remembers: bool = False
+    objectives: bool = True
+    choices: bool = True
 
 
-def _choices(name: str, distribution: BaseDistribution) -> Sequence[object]:
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices
-    if distribution.single():
-        return [getattr(distribution, "low", None)]
-    owner = "it" if "." in name else "the method" if name != "learning_rate" else "training"
-    raise UsageError(
-        f'search.sampler = "grid" needs the values of {name}: give {owner} a list, '
-        f"{name} = [...], or one value"
-    )
+_GENETIC = ("population_size", "mutation_prob", "crossover_prob", "swapping_prob")
+
+SEARCHERS = {
+    "tpe": Kind(
+        optuna.samplers.TPESampler, "TPE (Optuna)",
+        ("startup", "n_ei_candidates", "multivariate", "group", "constant_liar"),
+    ),
+    "gp": Kind(
+        optuna.samplers.GPSampler, "Bayesian optimisation with Gaussian processes (Optuna)",
+        ("startup", "deterministic_objective"),
+    ),
+    "cmaes": Kind(
+        optuna.samplers.CmaEsSampler, "CMA-ES (Optuna)",
+        ("startup", "popsize", "use_separable_cma", "with_margin", "lr_adapt"),
+        remembers=True, objectives=False, choices=False,
+    ),
+    "nsga2": Kind(optuna.samplers.NSGAIISampler, "NSGA-II (Optuna)", _GENETIC, remembers=True),
+    "nsga3": Kind(
+        optuna.samplers.NSGAIIISampler, "NSGA-III (Optuna)", (*_GENETIC, "dividing_parameter"),
+        remembers=True,
+    ),
+    "qmc": Kind(SobolSearcher, "a scrambled Sobol sequence", ("qmc_type", "scramble")),
+    "random": Kind(optuna.samplers.RandomSampler, "random search"),
+    "grid": Kind(GridSearcher, "a grid search"),
+    "brute_force": Kind(
+        ExhaustiveSearcher, "an exhaustive search in random order (Optuna)",
+        ("avoid_premature_stop",),
+    ),
+}  # fmt: skip
+
+_LEARNING = ("tpe", "gp")
+"""Searchers that ``search.startup`` is for."""
+
+_TYPES = {
+    "bool": (bool, "true or false"),
+    "int": (int, "a whole number"),
+    "float": (float, "a number"),
+    "str": (str, "a string"),
+}
 
 
-def grid_size(distributions: dict[str, BaseDistribution]) -> int:
-    """Count the combinations."""
-    size = 1
-    for name, distribution in distributions.items():
-        size *= len(_choices(name, distribution))
-    return size
+class Searcher:
+    """A searcher of a study, which makes Optuna's samplers.
 
+    Args:
+        entry: Its entry in the study; the plug-in file of one of the user's own is active.
+        startup: The study's ``search.startup``.
 
-class SobolSearcher(optuna.samplers.QMCSampler):
-    """Optuna's scrambled Sobol sequence, whose points are numbered by the trials."""
+    Attributes:
+        name: Its name in the study.
+        label: What it is called in results.
+        own: Whether it is the user's own. Then one object proposes all batches of a cell, since it
+            may keep its memory in itself.
+        remembers: Whether its memory is restored by asking for the earlier batches again.
+        kind: What else is known of it.
 
-    def __init__(self, scramble_seed: int, batch_seed: int) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            super().__init__(
-                scramble=True,
-                seed=scramble_seed,
-                independent_sampler=optuna.samplers.RandomSampler(seed=batch_seed),
-                warn_asynchronous_seeding=False,
-                warn_independent_sampling=False,
+    Raises:
+        UsageError: There is no such searcher, or an option is unknown or unsuitable.
+    """
+
+    def __init__(self, entry: Entry, startup: int) -> None:
+        self.name = entry.name
+        self.own = ":" in entry.name
+        self.kind = _own(entry.name) if self.own else _built_in(entry.name)
+        self.label = entry.label
+        self.remembers = self.own or self.kind.remembers
+        self._parameters = inspect.signature(self.kind.make).parameters
+        self._options: dict[str, Option] = (
+            {"n_startup_trials": startup} if self.name in _LEARNING else {}
+        )
+        for option, value in entry.settings.items():
+            if not self.own:
+                self._check(option, value)
+            elif option in ("seed", "cell_seed") or not self._takes(option):
+                known = [name for name in self._parameters if name != "seed"]
+                raise unknown(f"option of search algorithm {self.name!r}", option, known)
+            name = "n_startup_trials" if option == "startup" and not self.own else option
+            self._options[name] = value  # type: ignore[assignment]
+        self.sampler(0, 0)
+
+    def sampler(self, cell_seed: int, seed: int) -> BaseSampler:
+        """Make Optuna's sampler of a batch; ``cell_seed`` is the same for all batches of a cell.
+
+        Raises:
+            UsageError: It cannot be made with these options.
+        """
+        seeds = {"cell_seed": cell_seed, "seed": seed}
+        given = {name: value for name, value in seeds.items() if name in self._parameters}
+        with self.blamed(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self.kind.make(**self._options, **given)
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Turn what its code raises into a ``UsageError``; errors of storages pass."""
+        try:
+            yield
+        except (UsageError, *STORAGE_ERRORS):
+            raise
+        except Exception as error:
+            if not self.own and not isinstance(
+                error, (ValueError, ArithmeticError, AssertionError)
+            ):
+                raise
+            module = module_of(self.name.partition(":")[0]).__name__ if self.own else ""
+            why = told(error, module) if self.own else first_line(error)
+            raise UsageError(f"search algorithm {self.label!r}: {why}") from error
+
+    def check_space(self, distributions: Mapping[str, BaseDistribution], objectives: int) -> None:
+        """Raise ``UsageError`` if it cannot search a space, or not by so many objectives."""
+        others = [name for name, kind in SEARCHERS.items() if kind.objectives and kind.choices]
+        if objectives > 1 and not self.kind.objectives:
+            raise UsageError(
+                f'search.sampler = "{self.name}" improves one objective, and the study has '
+                f"{objectives}: give one, or another search algorithm ({', '.join(others)})"
             )
-        self._number = 0
+        for name, distribution in distributions.items():
+            listed = isinstance(distribution, CategoricalDistribution)
+            if listed and not distribution.single() and not self.kind.choices:
+                raise UsageError(
+                    f'search.sampler = "{self.name}" searches ranges of numbers, and {name} is '
+                    f"chosen from a list: give {owner(name)} one value of it, or another search "
+                    f"algorithm ({', '.join(others)})"
+                )
 
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, object]:
-        """Give the point of the sequence with the trial's number."""
-        self._number = trial.number
-        return super().sample_relative(study, trial, search_space)
+    def _takes(self, option: str) -> bool:
+        anything = any(p.kind is p.VAR_KEYWORD for p in self._parameters.values())
+        return anything or option in self._parameters
 
-    def _find_sample_id(self, study: optuna.Study, search_space: dict[str, Any]) -> int:
-        # Optuna counts in its storage, and loses count when the storage is rebuilt.
-        return self._number
+    def _check(self, option: str, value: object) -> None:
+        if option not in self.kind.options:
+            if not self.kind.options:
+                raise UsageError(
+                    f"search algorithm {self.name!r} takes no options, so {option} cannot be set"
+                )
+            raise unknown(f"option of search algorithm {self.name!r}", option, self.kind.options)
+        parameter = self._parameters["n_startup_trials" if option == "startup" else option]
+        annotation = parameter.annotation
+        written = annotation if isinstance(annotation, str) else annotation.__name__
+        form, words = next(_TYPES[word] for word in written.split(" | ") if word in _TYPES)
+        fits = isinstance(value, (int, float) if form is float else form)
+        if not fits or (isinstance(value, bool) and form is not bool):
+            raise UsageError(
+                f"search algorithm {self.name!r}: {option} = {value!r} should be {words}"
+            )
+
+
+def about(entry: Entry) -> str:
+    """Describe a searcher in a sentence of the report, with its options."""
+    options = ", ".join(f"{name} = {value!r}" for name, value in sorted(entry.settings.items()))
+    known = SEARCHERS.get(entry.name)
+    return (known.about if known else entry.name) + (f" with {options}" if options else "")
+
+
+def _built_in(name: str) -> Kind:
+    if name == "auto":
+        raise UsageError(
+            'search.sampler = "auto" is OptunaHub\'s AutoSampler, which Optuna downloads: give its '
+            'folder in a copy of the registry, "hub:PATH", or another search algorithm'
+        )
+    if name not in SEARCHERS:
+        raise unknown("search algorithm", name, SEARCHERS)
+    return SEARCHERS[name]
+
+
+def _own(name: str) -> Kind:
+    file, _, attribute = name.partition(":")
+    if not file.endswith(".py"):
+        raise UsageError(
+            f"search.sampler = {name!r} does not name a file and a class in it, for example "
+            '"mine.py:MySampler"'
+        )
+    module = module_of(file)
+    found = getattr(module, attribute, None)
+    if found is None:
+        known = [key for key, value in vars(module).items() if _is_sampler(value)]
+        raise unknown(f"class in {file} called", attribute, known)
+    if not _is_sampler(found):
+        raise UsageError(
+            f"search algorithm {name!r} is not a subclass of optuna.samplers.BaseSampler, so it "
+            "was not called: name a class that is one"
+        )
+    return Kind(found, name)
+
+
+def _is_sampler(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseSampler) and value is not BaseSampler

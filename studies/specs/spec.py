@@ -2,8 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -11,6 +10,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     WithJsonSchema,
+    WrapSerializer,
     field_validator,
     model_serializer,
     model_validator,
@@ -19,7 +19,17 @@ from pydantic import (
 from ...bench.plugins import PluginSource
 from ...bench.spec import Device, Evaluation, Frozen, NetworkSpec, TrainingSpec
 from ...datasets.errors import UsageError
-from .entries import Entry, OpenTable, Range, as_tuple, ends, short
+from .entries import (
+    Entry,
+    OpenTable,
+    Range,
+    as_tuple,
+    check_labels,
+    ends,
+    one_as_such,
+    one_or_list,
+    short,
+)
 
 TRUTH = "truth"
 """Method label of the noise floor."""
@@ -29,6 +39,9 @@ IID = "iid"
 
 Entries = Annotated[tuple[Entry, ...], BeforeValidator(as_tuple)]
 Unsearched = Annotated[Entries, AfterValidator(lambda entries: tuple(e.closed for e in entries))]
+Searchers = Annotated[
+    Unsearched, BeforeValidator(one_or_list), WrapSerializer(one_as_such, return_type=object)
+]
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 Plugins = Annotated[tuple[PluginSource, ...], BeforeValidator(as_tuple)]
 
@@ -61,8 +74,12 @@ class Search(Frozen):
         trials: Configurations tried in a cell, in total; 0 for no tuning at all.
         batch: Configurations proposed at a time; part of the study because it decides what the
             proposals can know of.
-        sampler: Optuna's ``tpe`` (defaults of Optuna 5), ``gp`` (Gaussian processes), ``qmc`` (a
-            scrambled Sobol sequence) or ``random``; or ``grid``, every combination of the choices.
+        sampler: The search algorithm, alone or in a table with its options: one of Optuna 5's,
+            ``tpe``, ``gp`` (Gaussian processes), ``cmaes``, ``nsga2``, ``nsga3``, ``qmc`` (a
+            scrambled Sobol sequence), ``random``, ``brute_force``; ``grid``, every combination of
+            the choices; one of your own, ``"mine.py:MySampler"``; or a package in a folder of
+            OptunaHub's registry, ``"hub:PATH"``. Or a list, whose members are compared; the
+            leaderboard is that of the first.
         startup: Random configurations before ``tpe`` and ``gp`` begin to learn.
         finalists: Best configurations that are trained again before the winner is chosen.
         repeats: Fresh validation runs of each finalist.
@@ -73,11 +90,20 @@ class Search(Frozen):
 
     trials: int = Field(20, ge=0, le=100_000)
     batch: int = Field(4, ge=1, le=8)
-    sampler: Literal["tpe", "gp", "qmc", "random", "grid"] = "tpe"
+    sampler: Searchers = (Entry.named("tpe"),)
     startup: int = Field(10, ge=1, le=100_000)
     finalists: int = Field(2, ge=1, le=100)
     repeats: int = Field(2, ge=0, le=100)
     restarts: int = Field(1, ge=1, le=1000)
+
+    @property
+    def axis(self) -> tuple[str, ...]:
+        """Labels of the searchers in cells; that of the first is empty."""
+        return ("", *(entry.label for entry in self.sampler[1:]))
+
+    def searcher(self, label: str) -> Entry:
+        """Return the searcher of a cell; ``label`` is empty for the first."""
+        return self.sampler[self.axis.index(label)]
 
 
 class Confirm(Frozen):
@@ -233,12 +259,13 @@ class StudySpec(Frozen):
     @model_validator(mode="after")
     def _labels(self) -> Self:
         if self.reference.methods:
-            _unique("reference.methods", self.reference.methods, (TRUTH,))
-        _unique("methods", self.methods, (TRUTH, *self.reference.labels))
-        _unique("datasets", self.datasets, ())
-        _unique("samplers", self.samplers, (IID,))
+            check_labels("reference.methods", self.reference.methods, (TRUTH,))
+        check_labels("methods", self.methods, (TRUTH, *self.reference.labels))
+        check_labels("datasets", self.datasets, ())
+        check_labels("samplers", self.samplers, (IID,))
+        check_labels("search.sampler", self.search.sampler, ())
         if self.evaluation.also:
-            _unique("evaluation.also", self.evaluation.also, ("split", "params"))
+            check_labels("evaluation.also", self.evaluation.also, ("split", "params"))
         for entry in self.methods:
             for key, value in entry.settings.items():
                 if any(isinstance(end, tuple) for end in ends(value)):
@@ -246,7 +273,8 @@ class StudySpec(Frozen):
                         f"{entry.label}.{key} lists lists: a hyperparameter has one value, "
                         "or a list of values to search"
                     )
-        for entry in (*self.datasets, *self.reference.methods, *self.evaluation.also):
+        unsearched = (*self.datasets, *self.reference.methods, *self.evaluation.also)
+        for entry in (*unsearched, *self.search.sampler):
             for key, value in entry.settings.items():
                 if isinstance(value, Range):
                     raise UsageError(
@@ -313,18 +341,3 @@ def _measured(data: dict[str, Any]) -> dict[str, Any]:
     elif not isinstance(given, list):
         return data
     return {**data, "evaluation": {**evaluation, "metrics": tuple(given)}}
-
-
-def _unique(field: str, entries: tuple[Entry, ...], reserved: Iterable[str]) -> None:
-    if not entries:
-        raise UsageError(f"{field} = []: a study needs at least one")
-    # Case is ignored because labels become file names and some file systems ignore it.
-    seen: dict[str, str] = dict.fromkeys(reserved, "the reference rows")
-    for entry in entries:
-        other = seen.get(entry.label.lower())
-        if other is not None:
-            raise UsageError(
-                f"{field}: the label {entry.label!r} is taken by {other}; "
-                f'add label = "{entry.label}_2" to one of them'
-            )
-        seen[entry.label.lower()] = "another entry"

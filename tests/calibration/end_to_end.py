@@ -25,6 +25,7 @@ from scorebench.reports.ranking.restarts import compare
 from scorebench.reports.ranking.statistics import Array
 from scorebench.reports.ranking.until_decided import decide, rounds
 from scorebench.reports.ranking.verdict import headline
+from scorebench.studies.cell import Slot
 from scorebench.studies.plan import Plan
 from scorebench.studies.results import frame
 from scorebench.studies.rundir.rows import Row
@@ -120,7 +121,7 @@ def null_study(seed: int, restarts: int):
 def results(study, engine: NoisyEngine):
     """Run a study without files; return its results table."""
     plan = Plan(study, engine)
-    rows: list[Row] = []
+    rows: dict[Slot, Row] = {}
     for cell in plan.cells:
         storage = InMemoryStorage()
         steps = plan.steps(cell, {}, lambda storage=storage: storage)
@@ -135,8 +136,9 @@ def results(study, engine: NoisyEngine):
                 Row(job.slot, job.spec.canonical(), outcome.result, "fake", job.suggested)
                 for job, outcome in zip(jobs, outcomes, strict=True)
             ]
-            rows += new
-    return frame(rows, plan)
+            # A run that a cell asks for twice has one row.
+            rows |= {row.slot: row for row in new}
+    return frame(rows.values(), plan)
 
 
 def normalised(table, metric: str) -> Array:

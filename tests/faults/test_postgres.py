@@ -1,5 +1,6 @@
 """A real PostgreSQL server: shared by studies, stopped and started, emptied."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -86,6 +87,30 @@ def test_the_table_does_not_depend_on_the_storage(finished, tmp_path, server):
     assert len(names) == 2 * 4
     text = "".join(p.read_text() for p in (tmp_path / "a").glob("*.toml"))
     assert "postgresql" not in text
+
+
+def test_searchers_with_a_memory(tmp_path, server):
+    import psycopg
+
+    memory = [{"name": "cmaes", "popsize": 4}, {"name": "nsga2", "population_size": 5}, "nsga3"]
+    study = make_study(methods=["gamma"], search={"trials": 20, "sampler": ["tpe", *memory]})
+    run(study, tmp_path / "journal", engine=FakeEngine())
+    for lose in (False, True):
+        directory, rows = tmp_path / f"{lose}", 0
+        while not (directory / "results.csv").exists():
+            rows += 30
+
+            def listen(event, rows=rows):
+                if getattr(event, "done", 0) >= rows:
+                    raise KeyboardInterrupt
+
+            with contextlib.suppress(KeyboardInterrupt):
+                run(study, directory, engine=FakeEngine(), storage=server.url, listener=listen)
+            if lose:
+                with psycopg.connect(server.url.replace("+psycopg", "")) as connection:
+                    connection.execute("drop schema public cascade")
+                    connection.execute("create schema public")
+        assert contents(directory) == contents(tmp_path / "journal")
 
 
 def test_kills_and_a_lost_database(finished, tmp_path, server, figure):

@@ -5,13 +5,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 import pytest
 from scorebench.reports.pages.protocol import protocol
 from scorebench.reports.source import load
 from scorebench.reports.write import leaderboard_table, write_report
+from scorebench.studies.specs.searchers import SEARCHERS
 from scorebench.studies.specs.spec import Search, StudySpec
 
 from .conftest import DATASETS, METHODS, fail, study
@@ -155,23 +156,21 @@ def test_failures_and_missing_runs_are_reported(make_directory: Callable[[pd.Dat
     assert "1 of 4 failed" in words
 
 
-SEARCHERS = {
-    "tpe": "TPE (Optuna)",
-    "gp": "Bayesian optimisation with Gaussian processes (Optuna)",
-    "qmc": "a scrambled Sobol sequence",
-    "random": "random search",
-    "grid": "a grid search",
-}
-
-
-@pytest.mark.parametrize("searcher", get_args(Search.model_fields["sampler"].annotation))
+@pytest.mark.parametrize("searcher", SEARCHERS)
 def test_the_protocol_names_the_search_algorithm(searcher: str):
     spec = StudySpec(
         name="s", methods=["dsm"], datasets=["rings"], samplers=["langevin"], objective="sw1",
         search={"sampler": searcher, "trials": 8, "batch": 2},
     )  # fmt: skip
     sentence = next(text for text in protocol(spec) if "configurations" in text)
-    assert sentence.startswith(f"In each cell {SEARCHERS[searcher]} tried 8 configurations, 2 at")
+    assert sentence.startswith(
+        f"In each cell {SEARCHERS[searcher].about} tried 8 configurations, 2 at"
+    )
+    several = spec.search.model_copy(
+        update={"sampler": Search(sampler=["tpe", {"name": searcher, "label": "x"}]).sampler}
+    )
+    both = " ".join(protocol(spec.model_copy(update={"search": several})))
+    assert f"TPE (Optuna) and {SEARCHERS[searcher].about} each tried 8 configurations" in both
 
 
 def test_an_unstarted_study_has_a_report_and_a_leaderboard(
