@@ -280,7 +280,7 @@ folder. A range is `training.steps={low:10,high:99,log:true}`, a list `network.w
 
 
 SEARCHING = """
-# Search algorithms
+# Searching
 
 `search.sampler` names the algorithm that proposes the configurations of each cell, with its options in a table if it has any:
 
@@ -305,6 +305,60 @@ argument `seed`, it receives one; its other arguments are options. The file's te
 all its files becomes part of the study. The class is the one in `__all__`, or named after the folder (`"hub:FOLDER:MySampler"`).
 Nothing is downloaded, so `auto` (OptunaHub's AutoSampler) must be given by its folder.
 
+## Racing
+
+A single run of a configuration is noisy, so the best value of a search is optimistic, and the best configuration is often
+another. `finalists` and `repeats` run the best few again. A race spends these runs better:
+
+```toml
+[search]
+trials = 40
+race = 3        # before each repeat run the best third continues,
+finalists = 8   # but never fewer than these
+repeats = 4     # five seeds for those that reach the end
+```
+
+All 40 trials have one run; the best 14 run again, then the best 8 three times: 78 runs, where five seeds for every trial are 200.
+Configurations are ordered by the mean of all their runs, and the winner is the best of those that are left. Run k of every
+configuration shares data, noise and validation sample (common random numbers), so most of a seed's luck cancels.
+
+- **Finished runs are compared, never learning curves.** Pruning on learning curves favours configurations that start fast.
+- **A schedule, not a test.** Few paired runs reject nothing: a signed-rank test of four pairs has p ≥ 1/16. The number of runs
+  is known before the study starts (`scorebench show`), and the errors of the schedule are measured below.
+- **Several objectives.** Configurations on the Pareto front of the means continue first, then the front of the others, and so
+  on. The winner is the remaining configuration with the best mean of the first objective.
+- **Failures.** A configuration with a failed run comes after those without.
+- **Repeats of finalists are the race that drops at once.** Without `race`, the finalists take part in all repeats, and the
+  value of the trial does not count, because it alone selected them. In a race it counts: all that remain have the same seeds.
+- `race`, `trials` and `repeats` can be changed in a finished run directory; runs that exist are not executed again.
+- `repeats = 0` makes a race with one seed, which luck decides; it is refused.
+
+
+### Figures
+
+`python -m tests.calibration.racing DIRECTORY` draws searches from real runs: 32 random configurations of `dsm` and `ssm_vr` on
+`8gaussians` and `2spirals` (settings of `quick`), each on five seeds; 300 draws of trials and order of seeds per cell. *Regret* is
+the excess of the choice over the configuration with the best mean of all seeds; *wrong* is how often that one was dropped, with
+the upper 95 % limit. `1/5` finalists are a fifth of the trials.
+
+| 32 trials | runs, % of all on 5 seeds | regret, % | wrong, % |
+|---|---|---|---|
+| the best value | 20.0 | 67 | 50.7 (53.2) |
+| 2 finalists, 2 repeats (default) | 22.5 | 27 | 50.7 (53.2) |
+| 4 finalists, 3 repeats | 27.5 | 6.5 | 36.5 (38.9) |
+| 1/5 finalists, 4 repeats | 37.5 | 1.7 | 10.6 (12.2) |
+| race = 2 to 2 finalists | 38.7 | 0.6 | 10.2 (11.7) |
+| race = 2 to 1/8 | 40.0 | 0.3 | 3.8 (4.9) |
+| **race = 3 to 1/5** | 40.0 | **0.1** | **2.4 (3.3)** |
+
+With 16 trials the same race takes 42.5 % of the runs, and drops the best in 3.8 % (4.8). Real cells have near ties at the noise
+floor, so a race down to two finalists drops the best too often; its choice is then nearly as good.
+
+On arithmetic runs (`python -m tests.calibration.racing 400`: 40 configurations of log-normal quality, standard deviation 0.5, and
+25 % noise, half of it common) the true best is known: the race takes 39 % of the runs, has the regret of five seeds for all (1.6 %),
+and drops in 0.2 % of 400 searches the best at all, in none (at most 0.7 %) where all seeds would have chosen it; four finalists
+with three repeats have a regret of 2.5 %, two with two (the default) 4.5 %.
+
 ## Which search algorithm is best?
 
 A list makes search algorithms contestants:
@@ -327,6 +381,39 @@ the more similar configurations an algorithm tries. So the best configuration af
 `search.repeats` times, on validation seeds that did not choose it, and these runs are what the table shows for those numbers of trials.
 After the last trial it shows the confirmation runs of the winner. The column `optimism` has the difference to the value that
 chose. Each number of trials is tested for itself: 5 % is the probability of any false claim at that number.
+
+## A recorded benchmark
+
+`scorebench record` makes problems for Optuna of searches whose every trial has several seeds. They replay in microseconds, with
+the losses of real runs, so searchers can be compared without training:
+
+```sh
+scorebench run quick --out runs/wide -o search.sampler=qmc -o search.trials=64 -o search.finalists=64 -o search.repeats=4 \\
+  -o search.restarts=1
+scorebench record runs/wide --out recorded
+```
+
+The folder `recorded` has a table and one Python file that needs NumPy and Optuna only. The problems have the interface of
+OptunaHub's benchmarks (`search_space`, `directions`, `problem(trial)`, `evaluate(params)`):
+
+```python
+import optuna
+from recorded import RecordedProblem
+
+problem = RecordedProblem("recorded.json", "dsm-rings-data", seed=3)
+study = optuna.create_study(directions=problem.directions)
+study.optimize(problem, n_trials=100)
+print(problem.true_loss(study.best_params), problem.best, problem.floor)
+```
+
+- **Noise.** A problem has one of the recorded seeds: all its configurations share data and noise, as in a search of scorebench.
+  Another `seed` is another problem. `true_loss` is the mean over seeds.
+- **Between recorded configurations** the nearest one answers, in the unit cube of the search space (logarithms where the range is
+  logarithmic, categories one-hot). A fitted surrogate would be smooth, and smooth the noise away. So a landscape of 64
+  configurations has 64 plateaus: the problem asks how fast a searcher comes near the best ones, not how it polishes.
+- **Failed runs** are NaN, which Optuna counts as a failed trial.
+- `best` is the smallest true loss that was recorded, `floor` the mean loss of fresh samples of the truth.
+- Only searches that cover the space are recorded: `qmc`, `random` or `grid`, one restart, and a space that does not branch.
 
 ## Why a search can be resumed
 

@@ -89,6 +89,24 @@ def export(
     say(export_of(directory, out))
 
 
+@commands.command(epilog="Example: scorebench record runs/mine --out mine-recorded")
+def record(
+    directory: Directory,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder (default: NAME-recorded).")
+    ] = None,
+) -> None:
+    """Record searches with several seeds a trial as problems for Optuna, replayed at once."""
+    from .record import PROBLEM, TABLE
+    from .record import record as record_of
+
+    made = record_of(directory, out)
+    say(
+        f"{made.cells} searches, {made.configurations} configurations on {made.seeds} seeds: "
+        f"{made.directory / TABLE}, read by {made.directory / PROBLEM}"
+    )
+
+
 @commands.command(epilog="Example: scorebench show theirs.zip && scorebench trust theirs.zip")
 def trust(
     study: Annotated[

@@ -15,7 +15,7 @@ from ..bench.spec import Phase, RunSpec
 from .anytime import best_so_far, looks
 from .cell import Cell, Job, Slot
 from .engine import Engine
-from .front import front, spread
+from .race import entrants, judged, rounds, survivors
 from .rundir.rows import Row
 from .specs.open import Template
 from .specs.spec import IID, TRUTH, StudySpec
@@ -88,8 +88,7 @@ class Plan:
             return Size(reference=spec.reference.seeds)
         if not self.searched(cell):
             return Size(confirm=spec.confirm.seeds)
-        finalists = min(spec.search.finalists, spec.search.trials)
-        again = finalists * spec.search.repeats if finalists > 1 else 0
+        again = sum(stage.runs for stage in rounds(spec.search))
         again += len(self._looks) * spec.search.repeats
         return Size(search=spec.search.trials + again, confirm=spec.confirm.seeds)
 
@@ -220,53 +219,21 @@ class Plan:
     def _choose(
         self, cell: Cell, trials: Sequence[Row]
     ) -> Generator[list[Job], list[Row], Row | None]:
-        """Repeat the finalists and return the one that is best on average, if there is one.
-
-        The values that made them finalists are optimistic, and do not count.
-        """
-        settings = self.study.search
-        ranked = sorted(trials, key=self._loss)
-        distinct: dict[str, Row] = {}
-        for row in ranked:
-            if self._loss(row) < math.inf:
-                distinct.setdefault(row.spec, row)
-        finalists = self._finalists(list(distinct.values()))
-        if len(finalists) < 2 or not settings.repeats:
-            return finalists[0] if finalists else None
-        rows = yield [
-            self._job(cell, "search", row.slot.trial, replicate, row.run)
-            for row in finalists
-            for replicate in range(1, settings.repeats + 1)
-        ]
-        repeats: dict[int | None, list[float]] = {}
-        for row in rows:
-            repeats.setdefault(row.slot.trial, []).append(self._loss(row))
-
-        def merit(finalist: Row) -> tuple[int, float]:
-            losses = repeats[finalist.slot.trial]
-            good = [loss for loss in losses if loss < math.inf]
-            return len(losses) - len(good), math.fsum(good) / max(len(good), 1)
-
-        return min(finalists, key=merit)
-
-    def _finalists(self, candidates: Sequence[Row]) -> list[Row]:
-        """Choose the best trials; with several objectives, first those along the Pareto front.
-
-        Args:
-            candidates: Trials with a finite loss, best first.
-        """
-        count = self.study.search.finalists
-        if not self.study.costs:
-            return list(candidates[:count])
-        names = (self.study.objective, *self.study.costs)
-        points = [[row.loss(name) for name in names] for row in candidates]
-        chosen = spread(front(points), count)
-        others = (i for i in range(len(candidates)) if i not in chosen)
-        chosen += itertools.islice(others, count - len(chosen))
-        return [candidates[i] for i in sorted(chosen)]
-
-    def _loss(self, row: Row) -> float:
-        return row.loss(self.study.objective)
+        """Repeat the best trials, round by round, and return the best one, if there is one."""
+        search, objectives = self.study.search, (self.study.objective, *self.study.costs)
+        race = search.race is not None
+        candidates = entrants(trials, self.study.objective)
+        for configurations, replicates in rounds(search):
+            candidates = survivors(candidates, configurations, objectives, race)
+            if len(candidates) < 2 or not replicates:
+                break
+            rows = yield [
+                self._job(cell, "search", candidate.trial.slot.trial, number, candidate.trial.run)
+                for candidate in candidates
+                for number in replicates
+            ]
+            candidates = judged(candidates, rows, self.study.objective, race)
+        return candidates[0].trial if candidates else None
 
     def _job(
         self, cell: Cell, phase: Phase, trial: int | None, replicate: int, spec: RunSpec

@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 
+from ...studies.race import rounds
 from ...studies.specs.entries import Entry, Leaf, Range, ends, is_open
 from ...studies.specs.searchers import about
 from ...studies.specs.spec import StudySpec
@@ -154,7 +155,11 @@ def _searched(study: StudySpec) -> str:
         f"{text.plural(search.trials, 'configuration')}, {search.batch} at a time, scored on a "
         "validation sample."
     )
-    if search.repeats and search.finalists > 1:
+    if search.race is not None:
+        raced = [stage for stage in rounds(search) if stage.runs]
+        counts = [str(stage.configurations) for stage in raced for _ in stage.replicates]
+        sentence += f" They raced over paired seeds: {text.listed(counts)} of them ran again."
+    elif search.repeats and search.finalists > 1:
         sentence += (
             f" The best {search.finalists} were trained {_times(search.repeats)} more to choose "
             "the winner."

@@ -75,7 +75,11 @@ def _of_cell(results: CellResults, costs: Sequence[str]) -> list[Point]:
         if str(name).startswith("params.") and search[name].nunique() > 1
     ]
     finalists = []
-    for place, rows in search[search["replicate"] > 0].groupby(["restart", "trial"]):
+    repeats = search[search["replicate"] > 0]
+    # A race repeats others too, but only its finalists to the end.
+    last = repeats.groupby("restart")["replicate"].transform("max")
+    reached = repeats.groupby(["restart", "trial"])["replicate"].transform("max")
+    for place, rows in repeats[reached == last].groupby(["restart", "trial"]):
         good = rows[~failed(rows)]
         means = {name: float(good[name].mean()) if len(good) else math.nan for name in costs}
         quality = estimate([losses(rows, results.objective)])

@@ -217,10 +217,10 @@ class Store:
 
 
 def _step(slot: Slot, batch: int) -> tuple[int, int]:
-    """Order the steps of a cell: batches of trials, repeats of finalists, confirmation."""
-    if slot.phase == "search" and slot.replicate == 0:
-        return 0, (slot.trial or 0) // batch
-    return (2 if slot.phase == "confirm" else 1), 0
+    """Order the steps of a cell: batches of trials, repeats by number, confirmation."""
+    if slot.phase != "search":
+        return (2 if slot.phase == "confirm" else 1), 0
+    return (1, slot.replicate) if slot.replicate else (0, (slot.trial or 0) // batch)
 
 
 def _create(directory: Path) -> list[Path]:

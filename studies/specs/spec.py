@@ -83,6 +83,9 @@ class Search(Frozen):
         startup: Random configurations before ``tpe`` and ``gp`` begin to learn.
         finalists: Best configurations that are trained again before the winner is chosen.
         repeats: Fresh validation runs of each finalist.
+        race: Race of all trials instead of repeats of the finalists only: before every repeat run
+            the best 1 of ``race`` configurations continue, by the mean of all their runs, until
+            the finalists are left; 3 takes 40 trials to 14, 8, 8 and 8 for 8 finalists.
         restarts: Independent repetitions of search and confirmation in each cell, each with its
             own proposals, training seeds and truth. What a study says of methods rests on them:
             one restart speaks of its configurations only.
@@ -94,6 +97,7 @@ class Search(Frozen):
     startup: int = Field(10, ge=1, le=100_000)
     finalists: int = Field(2, ge=1, le=100)
     repeats: int = Field(2, ge=0, le=100)
+    race: int | None = Field(None, ge=2, le=100)
     restarts: int = Field(1, ge=1, le=1000)
 
     @property
@@ -104,6 +108,15 @@ class Search(Frozen):
     def searcher(self, label: str) -> Entry:
         """Return the searcher of a cell; ``label`` is empty for the first."""
         return self.sampler[self.axis.index(label)]
+
+    @model_validator(mode="after")
+    def _race_has_seeds(self) -> Self:
+        if self.race is not None and not self.repeats and self.trials:
+            raise UsageError(
+                f"search.race = {self.race} with search.repeats = 0 is a race with one seed, which "
+                "luck decides: set search.repeats to 1 or more (4 for five seeds)"
+            )
+        return self
 
 
 class Confirm(Frozen):

@@ -173,6 +173,15 @@ def test_the_protocol_names_the_search_algorithm(searcher: str):
     assert f"TPE (Optuna) and {SEARCHERS[searcher].about} each tried 8 configurations" in both
 
 
+def test_the_protocol_tells_of_a_race():
+    spec = StudySpec(
+        name="s", methods=["dsm"], datasets=["rings"], samplers=["langevin"], objective="sw1",
+        search={"trials": 40, "race": 2, "repeats": 4, "finalists": 3},
+    )  # fmt: skip
+    sentence = next(text for text in protocol(spec) if "configurations" in text)
+    assert sentence.endswith("They raced over paired seeds: 20, 10, 5 and 3 of them ran again.")
+
+
 def test_an_unstarted_study_has_a_report_and_a_leaderboard(
     make_directory: Callable[[pd.DataFrame], Path],
 ):

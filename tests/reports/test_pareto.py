@@ -49,6 +49,17 @@ def test_points_are_means_of_fresh_runs(source):
         assert point.runs == len(own) == 2
 
 
+def test_of_a_race_only_its_finalists_are_shown(tmp_path):
+    race = {"trials": 16, "finalists": 3, "repeats": 3, "race": 2}
+    run(trading(search=race, methods=["alpha"]), tmp_path, engine=Costly())
+    raced = Source(tmp_path, read_study(tmp_path), read_results(tmp_path, Costly()), {})
+    found = points(raced.evidence, raced.study.costs, "ring")
+    rows = raced.results.query("phase == 'search'")
+    assert {p.trial for p in found} == set(rows.query("replicate == 3").trial)
+    assert {p.runs for p in found} == {3}
+    assert rows.query("replicate == 1").trial.nunique() == 8
+
+
 def test_the_front_is_of_the_means(source):
     found = points(source.evidence, source.study.costs, "ring")
     for point in found:
