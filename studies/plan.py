@@ -200,7 +200,7 @@ class Plan:
 
     def _look_back(self, cell: Cell, trials: Sequence[Row]) -> Generator[list[Job], list[Row]]:
         """Repeat what was best after part of the trials, where searchers are compared."""
-        losses = [self._loss(row) for row in trials]
+        losses = [row.loss(self.study.objective) for row in trials]
         best = {best_so_far(losses[:count]) for count in self._looks}
         jobs = [
             self._job(cell, "search", number, replicate, trials[number].run)

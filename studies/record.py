@@ -63,10 +63,11 @@ def record(
             f"{str(folder)!r} has {study.search.restarts} restarts, and a table has one search per "
             "cell: record a study with search.restarts = 1, whose further seeds are search.repeats"
         )
-    sampler = study.search.sampler
-    if sampler not in SPREAD:
+    for searcher in study.search.sampler:
+        if searcher.name in SPREAD:
+            continue
         raise UsageError(
-            f"{str(folder)!r} was searched by {sampler}, whose trials crowd where losses are low: "
+            f"{str(folder)!r} was searched by {searcher.label}, whose trials crowd where losses are low: "
             'record a search with search.sampler = "qmc" or "random"'
         )
     plan = Plan(study, engine or Engine())
