@@ -99,7 +99,19 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
 
         points = drawn(get_dataset(spec.dataset.name, **spec.dataset.options))
         parts["dataset"] = _digest([parts["dataset"], points])
+    content = _content(spec)
+    if content:
+        parts["method"] = _digest([parts["method"], hashlib.sha256(content).hexdigest()])
     return parts
+
+
+def _content(spec: RunSpec) -> bytes:
+    """What the numbers of a method depend on besides code and options, such as a file."""
+    method: Any = None if spec.phase == "reference" else methods.get(spec.method.name)
+    if not hasattr(method, "content"):
+        return b""
+    content: bytes = method().content(spec.method.options)
+    return content
 
 
 def parts_of(spec: RunSpec) -> dict[str, str]:

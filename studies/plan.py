@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..bench.spec import Phase, RunSpec
-from .cell import Cell, Job, Slot
+from .cell import Cell, Job, Slot, numbered
 from .engine import Engine
 from .front import front, spread
 from .rundir.rows import Row
@@ -231,7 +231,12 @@ class Plan:
     ) -> Job:
         slot = Slot(cell, phase, trial, replicate)
         scored = self.template(cell).evaluation(phase)
-        update = {"phase": phase, "replicate": replicate, "evaluation": scored}
+        number = replicate + cell.restart * self.size(cell).confirm
+        options = numbered(spec.method.options, number) if "part" in spec.method.options else {}
+        method = spec.method.model_copy(update={"options": {**spec.method.options, **options}})
+        update = {
+            "phase": phase, "replicate": replicate, "evaluation": scored, "method": method
+        }  # fmt: skip
         return Job(slot, spec.model_copy(update=update))
 
     @cached_property

@@ -11,7 +11,7 @@ from ..bench.streams import generator
 from ..datasets.errors import UsageError, unknown
 from .engine import Engine
 from .specs.entries import Entry
-from .specs.open import resolve
+from .specs.resolve import resolve
 from .specs.spec import IID, TRUTH, StudyEvaluation
 
 if TYPE_CHECKING:
