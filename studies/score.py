@@ -135,7 +135,10 @@ def _against_dataset(
         training=TrainingSpec(steps=0),
         evaluation=EvaluationSpec(samples=len(points), metrics=names),
     )
-    yield engine.measure(spec, points.numpy())
+    from ..bench.sampling import rounded
+
+    # As a run's points are.
+    yield engine.measure(spec, rounded(made, points).numpy())
     for replicate in range(floors):
         (outcome,) = engine.execute([spec.model_copy(update={"replicate": replicate})], False)
         if outcome.result.failure is not None:

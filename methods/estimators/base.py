@@ -58,10 +58,11 @@ class Estimator:
 
     def __init_subclass__(cls) -> None:
         """Derive ``gives`` from the methods that a subclass defines."""
-        defined = vars(cls)
+        if "gives" in vars(cls):
+            return
         kinds: tuple[Gives, ...] = ("points", "score", "energy")
         for kind in kinds:
-            if kind in defined and "gives" not in defined:
+            if kind in vars(cls):
                 cls.gives = kind
 
     def space(self, trial: BaseTrial) -> dict[str, Any]:  # noqa: ARG002 (part of the interface)

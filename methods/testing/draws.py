@@ -38,7 +38,8 @@ def draw_options(objective: type[ScoreMatching | Estimator], seed: int) -> Sugge
 
 def other_generators() -> tuple[object, ...]:
     """Return the states of NumPy's and of Python's global generator."""
-    return np.random.get_state()[1].tolist(), getstate()  # type: ignore[index]  # noqa: NPY002
+    _, words, *rest = np.random.get_state()  # noqa: NPY002
+    return np.asarray(words).tolist(), tuple(rest), getstate()
 
 
 def as_tensors(options: Options, members: int) -> Suggested:

@@ -108,6 +108,8 @@ class Template:
                 for option, leaf in self._sampler.settings.items()
                 if is_open(leaf)
             ]
+        if self.gives is not None:
+            return {f"{place.table}.{place.field}": place for place in places}
         rate: Leaf = training.learning_rate
         if self._method is not None:
             rate = self._method.settings.get(LEARNING_RATE, rate)
