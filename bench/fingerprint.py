@@ -24,7 +24,7 @@ from typing import Any
 from ..datasets import datasets, get_dataset
 from ..datasets.errors import UsageError
 from ..datasets.registry import Registry
-from ..methods import methods, references, samplers
+from ..methods import estimator, methods, references, samplers
 from .metrics import metrics
 from .plugins import module_of, registries
 from .spec import SPLIT_SAMPLER, RunSpec
@@ -107,11 +107,8 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
 
 def _content(spec: RunSpec) -> bytes:
     """What the numbers of a method depend on besides code and options, such as a file."""
-    method: Any = None if spec.phase == "reference" else methods.get(spec.method.name)
-    if not hasattr(method, "content"):
-        return b""
-    content: bytes = method().content(spec.method.options)
-    return content
+    method = None if spec.phase == "reference" else estimator(spec.method.name)
+    return b"" if method is None else method().content(spec.method.options)
 
 
 def parts_of(spec: RunSpec) -> dict[str, str]:

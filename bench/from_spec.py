@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..datasets import get_dataset
 from ..datasets.base import Dataset
-from ..methods import methods, references
+from ..methods import estimator, methods, references
 from ..methods.estimators.base import Estimator
 from ..methods.model import Model
 from ..methods.network_model import Network, NetworkModel
@@ -54,8 +54,8 @@ def is_reference(spec: RunSpec) -> bool:
 
 def estimator_of(spec: RunSpec) -> Estimator | None:
     """Make the method of a run if its model is made by the method itself; None otherwise."""
-    made = None if is_reference(spec) else methods.get(spec.method.name)()
-    return made if isinstance(made, Estimator) else None
+    found = None if is_reference(spec) else estimator(spec.method.name)
+    return None if found is None else found()
 
 
 def objective_of(spec: RunSpec) -> ScoreMatching:
@@ -88,11 +88,11 @@ def model_of(spec: RunSpec, network: Network, theta: Tensor) -> Model | None:
 
     ``theta`` are the parameters of the network, (1, network.size).
     """
-    estimator = estimator_of(spec)
-    if estimator is not None:
+    own = estimator_of(spec)
+    if own is not None:
         numbers = (spec.seed, spec.phase, spec.replicate, identity(spec.dataset), "fit")
         rng = np.random.default_rng(stream(*numbers))
-        return estimator.model(training_set(spec), rng, spec.method.options)
+        return own.model(training_set(spec), rng, spec.method.options)
     if not is_reference(spec):
         return NetworkModel(network, theta, target_of(spec))
     reference = references.get(spec.method.name)(**spec.method.options)

@@ -16,4 +16,18 @@ methods: "Registry[type[ScoreMatching | Estimator]]" = Registry(
 samplers: "Registry[type[Sampler]]" = Registry("sampler", f"{__name__}.sampling")
 references: "Registry[type[ReferenceMethod]]" = Registry("reference", f"{__name__}.reference")
 
-__all__ = ["methods", "references", "samplers"]
+__all__ = ["estimator", "methods", "references", "samplers"]
+
+
+def estimator(name: str) -> "type[Estimator] | None":
+    """Return the class of a method that makes its model itself; None if it trains a network.
+
+    Built-in methods that train are not imported: the progress of a study does without torch.
+    """
+    entry = methods.builtin.get(name)
+    if entry is not None and entry.module.startswith(f"{__name__}.objectives."):
+        return None
+    from .estimators.base import Estimator
+
+    found = methods.get(name)
+    return found if issubclass(found, Estimator) else None

@@ -83,15 +83,9 @@ class Engine:
 
     def estimator(self, method: str) -> "type[Estimator] | None":
         """Return the class of a method that makes its model itself; None if it trains a network."""
-        known = registries()["method"]
-        entry = known.builtin.get(method)
-        if entry is not None and ".objectives." in entry.module:
-            # Asked for the progress of a study, which should not import torch.
-            return None
-        from ..methods.estimators.base import Estimator
+        from ..methods import estimator
 
-        found = known.get(method)
-        return found if issubclass(found, Estimator) else None
+        return estimator(method)
 
     def options(self, kind: str, name: str) -> Mapping[str, inspect.Parameter]:
         """Return the options of a dataset, sampler or reference, with their defaults."""

@@ -35,7 +35,7 @@ class PointsFile(Estimator):
     def content(self, options: Mapping[str, Any]) -> bytes:
         """Return the bytes of the file; none if there is no file."""
         try:
-            return content_of(options["path"])
+            return content_of(str(options.get("path", "")))
         except UsageError:
             return b""
 
@@ -58,7 +58,7 @@ def _rows(options: Mapping[str, Any], dim: int, n: int) -> Array:
     Raises:
         UsageError: The file cannot be read, or it has other or too few points.
     """
-    path, part = str(options["path"]), int(options["part"])
+    path, part = str(options.get("path", "")), int(options.get("part", 0))
     if not path:
         raise UsageError('it needs a file: {name = "points", path = "theirs-{dataset}-{seed}.npy"}')
     points = _read(path, Path(path).stat().st_mtime_ns if Path(path).exists() else 0)

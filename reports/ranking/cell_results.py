@@ -28,7 +28,8 @@ def losses(rows: pd.DataFrame, objective: str, prefix: str = "") -> Array:
 
 def _method(spec: str) -> str:
     """Name of the method of a run in the registry."""
-    return str(json.loads(spec)["method"]["name"]) if spec.startswith("{") else ""
+    named = json.loads(spec).get("method", {}) if spec.startswith("{") else {}
+    return str(named.get("name", ""))
 
 
 @dataclass(frozen=True)
