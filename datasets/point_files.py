@@ -1,6 +1,7 @@
 """Read points from a file: CSV, NPY, NPZ or Parquet, by the end of its name."""
 
 import csv
+import hashlib
 import io
 import os
 import zipfile
@@ -72,7 +73,7 @@ def read_points(
             f"{name!r} is no file of points: its name must end in {', '.join(_FORMATS)}"
         )
     data = content_of(path) if content is None else content
-    if not data:
+    if not data.strip():
         raise UsageError(f"{name!r} is empty: it must hold at least one point")
     try:
         whole = _FORMATS[suffix](data, name)
@@ -111,7 +112,7 @@ def require_memory(size: float, name: str) -> None:
         return
     if _COPIES * size > there:
         raise UsageError(
-            f"{name!r} holds {size / 1e9:,.1f} GB of points, which needs {_COPIES * size / 1e9:,.0f}"
+            f"{name!r} holds {size / 1e9:,.1f} GB of points: they need {_COPIES * size / 1e9:,.0f}"
             f" GB of memory, and this machine has {there / 1e9:,.0f} GB: use a part of them"
         )
 
@@ -128,10 +129,12 @@ def _csv(data: bytes, name: str) -> "pd.DataFrame":
     separator = max(",;\t", key=first.count)
     head = [field.strip() for field in next(csv.reader([first], delimiter=separator), [])]
     named = not all(_is_number(field) for field in head)
+    if named and not any(line.strip() for line in text.splitlines()[1:]):
+        return pd.DataFrame(columns=pd.Index(head))
     # Fields are counted, so that no row is silently cut or moved.
     frame = pd.read_csv(
         io.StringIO(text), sep=separator, header=None, skiprows=int(named), index_col=False,
-        skip_blank_lines=True, skipinitialspace=True, float_precision="round_trip",
+        skip_blank_lines=True, skipinitialspace=True,
         low_memory=False,
     )  # fmt: skip
     if named and len(frame.columns) != len(head):
@@ -204,7 +207,9 @@ def _chosen(
     whole: "pd.DataFrame", name: str, columns: Sequence[str], split: str, drop_missing: bool
 ) -> PointTable:
     """Take the columns of numbers, and the rows without a missing one."""
-    known = list(map(str, whole.columns))
+    known = list(whole.columns)
+    if len(whole) == 0:
+        raise UsageError(f"{name!r} holds no points: it must have at least one row")
     for column in (*columns, *([split] if split else [])):
         if column not in known:
             raise unknown(f"column of {name!r} called", str(column), known)
@@ -213,9 +218,7 @@ def _chosen(
         raise UsageError(f"{name!r} has no columns of numbers: points need at least one")
     if len(set(used)) < len(used) or split in used:
         raise UsageError(f"columns = {used!r} names a column twice, or the one that splits")
-    numbers = np.stack([_numbers(whole[column], column, name, known) for column in used], axis=1)
-    if len(numbers) == 0:
-        raise UsageError(f"{name!r} holds no points: it must have at least one row")
+    numbers = np.stack([_numbers(whole, column, name) for column in used], axis=1)
     lost = ~np.isfinite(numbers).all(axis=1)
     if lost.any() and not drop_missing:
         rows = np.flatnonzero(lost)
@@ -224,8 +227,8 @@ def _chosen(
         where = used[int(np.flatnonzero(~np.isfinite(numbers[rows[0]]))[0])]
         raise UsageError(
             f"{name!r} has {len(rows)} of {len(numbers)} rows with a missing or infinite number: "
-            f"row {shown}{more} (first in column {where!r}): correct them, or leave them out by "
-            "drop_missing = true"
+            f"row {shown}{more} (the first in column {where!r}): correct them, or leave them out "
+            "by drop_missing = true"
         )
     if lost.all():
         raise UsageError(f"{name!r} has a missing or infinite number in each of its rows")
@@ -235,27 +238,48 @@ def _chosen(
     return PointTable(numbers[~lost], tuple(used), part, int(lost.sum()))
 
 
-def _numbers(column: "pd.Series[Any]", title: str, name: str, known: Sequence[str]) -> Numbers:
+def _numbers(whole: "pd.DataFrame", title: str, name: str) -> Numbers:
     """The numbers of a column; NaN where one is missing."""
     import pandas as pd
 
-    if pd.api.types.is_complex_dtype(column):
-        raise UsageError(f"{name!r}: column {title!r} holds complex numbers, points are real")
-    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
-        values: Numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        return values
+    column = whole[title]
+    if pd.api.types.is_complex_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+        raise UsageError(f"{name!r}: column {title!r} holds {column.dtype}, not real numbers")
     converted = pd.to_numeric(column, errors="coerce")
     wrong = np.flatnonzero((converted.isna() & column.notna()).to_numpy())
-    if len(wrong) == 0 and column.dtype == object and column.notna().any():
-        numbers: Numbers = converted.to_numpy(dtype=np.float64)
-        return numbers
-    if len(wrong) == 0:
-        if column.isna().all():
-            return np.full(len(column), np.nan)
-        raise UsageError(f"{name!r}: column {title!r} holds {column.dtype}, not numbers")
-    others = [other for other in known if other != title]
-    listed = ", ".join(f'"{other}"' for other in others[:4])
-    raise UsageError(
-        f"{name!r}: column {title!r} holds text, {column.iloc[wrong[0]]!r} in row {wrong[0] + 1} "
-        f"and {len(wrong) - 1} more: name the columns of numbers, columns = [{listed}]"
-    )
+    if len(wrong):
+        fine = [other for other in whole.columns if pd.api.types.is_numeric_dtype(whole[other])]
+        hint = ", ".join(f'"{other}"' for other in fine[:_SHOWN])
+        more = ", ..." if len(fine) > _SHOWN else ""
+        raise UsageError(
+            f"{name!r}: column {title!r} holds text ({str(column.iloc[wrong[0]])[:40]!r} in row "
+            f"{wrong[0] + 1}; {len(wrong)} in all): name the columns of numbers, columns = "
+            f"[{hint}{more}]"
+        )
+    numbers: Numbers = converted.to_numpy(dtype=np.float64, na_value=np.nan)
+    return numbers
+
+
+# Files that studies carry, or where they are, by the hash of their content.
+_known: dict[str, bytes | Path] = {}
+
+
+def carry(sha256: str, content: bytes | Path) -> None:
+    """Remember the content of a file of points, or where it is, by its hash."""
+    _known[sha256] = content
+
+
+def known_content(path: str, sha256: str) -> bytes:
+    """Return the content with a hash, from a study that carries it or from the file itself.
+
+    Raises:
+        UsageError: The file cannot be read, or its content has another hash.
+    """
+    found = _known.get(sha256, Path(path))
+    content = found if isinstance(found, bytes) else content_of(found)
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise UsageError(
+            f"{str(path)!r} was edited: its content is not that with the SHA-256 {sha256[:12]}... "
+            "of the study; put the old file back, or start a new study"
+        )
+    return content

@@ -2,12 +2,14 @@
 
 import copy
 import importlib.util
+import logging
 import tempfile
 import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch._decomp import core_aten_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..datasets.errors import UsageError, first_line
@@ -142,12 +144,19 @@ def onnx_of(module: ScoreModule) -> bytes:
     inputs = (torch.zeros(7, module.dim), torch.tensor(1.0))[: len(names)]
     shapes = ({0: torch.export.Dim("n")}, None)[: len(names)]
     outputs = ["score", *(["energy"] if module.is_energy else [])]
+    log = logging.getLogger("torch.onnx")
+    before = log.level
     try:
+        # It warns of packages that it can do without.
+        log.setLevel(logging.ERROR)
         with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
             warnings.simplefilter("ignore")
-            # The exporter knows no gradients; traced, they are ordinary operations.
+            # The exporter knows no gradients; traced and decomposed, they are plain operations.
             traced = make_fx(
-                _Outputs(module), tracing_mode="symbolic", _allow_non_fake_inputs=True
+                _Outputs(module),
+                dict(core_aten_decompositions()),
+                tracing_mode="symbolic",
+                _allow_non_fake_inputs=True,
             )(*inputs)
             program = torch.onnx.export(
                 traced, inputs, dynamo=True, dynamic_shapes=shapes, input_names=names,
@@ -158,3 +167,5 @@ def onnx_of(module: ScoreModule) -> bytes:
             return path.read_bytes()
     except Exception as error:
         raise UsageError(f"the network cannot be written as ONNX: {first_line(error)}") from error
+    finally:
+        log.setLevel(before)

@@ -114,7 +114,7 @@ def test_points_and_models_of_others_are_ranked(folder):
 
     before = results["key"]
     np.save("all.npy", np.load("all.npy") + 0.1)
-    with pytest.raises(sb.UsageError, match="or the file that it reads.*--discard 'parts-"):
+    with pytest.raises(sb.UsageError, match=r"or the file that it reads.*--discard 'parts-"):
         sb.run("quick", "out", workers=1, overrides=with_size(methods))
     assert list(study.results["key"]) == list(before)
 
@@ -122,7 +122,7 @@ def test_points_and_models_of_others_are_ranked(folder):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (['methods=[{name="points", path="none.npy"}]'], "none.npy.*cannot be read"),
+        (['methods=[{name="points", path="none.npy"}]'], r"none\.npy.*cannot be read"),
         (['methods=["points"]'], "it needs a file"),
         (['methods=[{name="points", path="all.npy"}]', "confirm.seeds=3"], "has 120 points, and"),
         (
