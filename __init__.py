@@ -8,6 +8,7 @@ The verbs of the command line, in Python::
     study.leaderboard()
     study.best("dsm", "rings")
     study.replay("dsm", "rings")
+    sb.score(points, "rings")
 """
 
 import sys
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     )
     from .reports.findings.api import finding
     from .reports.findings.catalog import registered
+    from .reports.scoring import score
     from .studies.foreign import trust
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "replay",
     "report",
     "run",
+    "score",
     "status",
     "trust",
 ]
@@ -64,6 +67,7 @@ _HOMES = {
     "load_study": "reports.findings.catalog",
     "registered": "reports.findings.catalog",
     "run": "reports.findings.catalog",
+    "score": "reports.scoring",
     "trust": "studies.foreign",
 }
 

@@ -212,8 +212,8 @@ def replay(
         raise UsageError(f"--all replays every method: leave out {method!r}, or --all")
     if not every and dataset is None and (method is not None or source.is_dir()):
         raise UsageError("nothing to replay: give METHOD DATASET, or --all")
-    from .reports.api import cores
     from .reports.pages.certificate import certificate_view, check_form, write_certificate
+    from .reports.session import cores
     from .studies.certificate import certify
 
     for path in certificate or ():

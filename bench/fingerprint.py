@@ -24,7 +24,7 @@ from typing import Any
 from ..datasets import datasets, get_dataset
 from ..datasets.errors import UsageError
 from ..datasets.registry import Registry
-from ..methods import methods, references, samplers
+from ..methods import estimator, methods, references, samplers
 from .metrics import metrics
 from .plugins import module_of, registries
 from .spec import SPLIT_SAMPLER, RunSpec
@@ -99,7 +99,16 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
 
         points = drawn(get_dataset(spec.dataset.name, **spec.dataset.options))
         parts["dataset"] = _digest([parts["dataset"], points])
+    content = _content(spec)
+    if content:
+        parts["method"] = _digest([parts["method"], hashlib.sha256(content).hexdigest()])
     return parts
+
+
+def _content(spec: RunSpec) -> bytes:
+    """What the numbers of a method depend on besides code and options, such as a file."""
+    method = None if spec.phase == "reference" else estimator(spec.method.name)
+    return b"" if method is None else method().content(spec.method.options)
 
 
 def parts_of(spec: RunSpec) -> dict[str, str]:

@@ -3,19 +3,22 @@
 import json
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..datasets import get_dataset
 from ..datasets.base import Dataset
-from ..methods import methods, references
+from ..methods import estimator, methods, references
+from ..methods.estimators.base import Estimator
 from ..methods.model import Model
 from ..methods.network_model import Network, NetworkModel
 from ..methods.networks import GaussianBase
+from ..methods.objectives.base import ScoreMatching
 from ..methods.random import MemberRandom
 from .own_networks import network_of
 from .spec import Plugin, RunSpec
-from .streams import generator
+from .streams import generator, stream
 
 # Points that the base of a network is fitted to: mean and spread are then within 2 %.
 _BASE_POINTS = 10_000
@@ -34,7 +37,7 @@ def dataset_of(spec: RunSpec) -> Dataset:
 def architecture(spec: RunSpec) -> Network:
     """Make the network of a run, without parameters."""
     dataset = dataset_of(spec)
-    if not is_reference(spec) and methods.get(spec.method.name).conditional:
+    if _is_learned(spec) and objective_of(spec).conditional:
         return network_of(spec.network, dataset.dim, conditional=True)
     base = None
     if spec.network.base == "gaussian":
@@ -46,12 +49,30 @@ def architecture(spec: RunSpec) -> Network:
 
 def is_reference(spec: RunSpec) -> bool:
     """Check whether the model of a run is known rather than learned."""
-    return spec.method.name in references.names()
+    return spec.phase == "reference" or spec.method.name not in methods.names()
+
+
+def estimator_of(spec: RunSpec) -> Estimator | None:
+    """Make the method of a run if its model is made by the method itself; None otherwise."""
+    found = None if is_reference(spec) else estimator(spec.method.name)
+    return None if found is None else found()
+
+
+def objective_of(spec: RunSpec) -> ScoreMatching:
+    """Make the method of a run that trains a network."""
+    made = methods.get(spec.method.name)()
+    if not isinstance(made, ScoreMatching):
+        raise TypeError(f"{spec.method.name} trains no network")
+    return made
 
 
 def is_trained(spec: RunSpec) -> bool:
     """Check whether a run trains its network."""
-    return not is_reference(spec) and spec.training.steps > 0
+    return _is_learned(spec) and spec.training.steps > 0
+
+
+def _is_learned(spec: RunSpec) -> bool:
+    return not is_reference(spec) and estimator_of(spec) is None
 
 
 def target_of(spec: RunSpec) -> float:
@@ -67,6 +88,11 @@ def model_of(spec: RunSpec, network: Network, theta: Tensor) -> Model | None:
 
     ``theta`` are the parameters of the network, (1, network.size).
     """
+    own = estimator_of(spec)
+    if own is not None:
+        numbers = (spec.seed, spec.phase, spec.replicate, identity(spec.dataset), "fit")
+        rng = np.random.default_rng(stream(*numbers))
+        return own.model(training_set(spec), rng, spec.method.options)
     if not is_reference(spec):
         return NetworkModel(network, theta, target_of(spec))
     reference = references.get(spec.method.name)(**spec.method.options)

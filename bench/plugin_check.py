@@ -15,6 +15,7 @@ from ..datasets.base import Dataset
 from ..datasets.errors import UsageError, told, unknown
 from ..datasets.registry import options_of
 from ..methods import methods
+from ..methods.estimators.base import Estimator
 from .metrics import metrics
 from .plugins import activate, permit, read_plugin, registered_by, registries
 from .spec import NetworkSpec, Plugin
@@ -92,14 +93,16 @@ def _found(name_or_path: str, dim: int | None) -> list[_Checked]:
 
 def _of_kind(kind: str, name: str, dim: int | None) -> _Checked:
     from ..datasets import testing
-    from ..methods.testing import objectives
+    from ..methods.testing import estimators, objectives
     from ..methods.testing import samplers as sampling
     from . import metric_checks
 
     title, factory = f"{kind} {name!r}", registries()[kind].get(name)
     module = factory.__module__
     if kind == "method":
-        return _Checked(title, module, objectives.CHECKS, (factory, {}))
+        own = issubclass(factory, Estimator)
+        checks = estimators.CHECKS if own else objectives.CHECKS
+        return _Checked(title, module, checks, (factory, {}))
     if kind == "metric":
         return _Checked(title, module, metric_checks.CHECKS, (factory, name))
     if kind == "sampler":
@@ -153,6 +156,8 @@ def network_complaint(spec: NetworkSpec, dim: int, method: Plugin) -> str | None
     from .own_networks import network_of
 
     objective = methods.get(method.name)
+    if issubclass(objective, Estimator):
+        return None
     network = network_of(spec, dim, conditional=objective.conditional)
     curved = spec.kind == "energy" and uses_curvature(objective, method.options)
     for check in CHECKS:
@@ -173,7 +178,7 @@ def complaint(kind: str, plugin: Plugin, dataset: Dataset) -> str | None:
         dataset: The dataset, itself what is tried if ``kind`` says so.
     """
     from ..datasets.testing import Expected, sampling
-    from ..methods.testing import objectives
+    from ..methods.testing import estimators, objectives
 
     checks: Sequence[Callable[..., object]]
     arguments: tuple[object, ...]
@@ -186,8 +191,9 @@ def complaint(kind: str, plugin: Plugin, dataset: Dataset) -> str | None:
         checks, module, arguments = [metric], metric.__module__, (dataset, truth)
     else:
         objective = methods.get(plugin.name)
-        checks, module = objectives.USABLE, objective.__module__
-        arguments = objective, plugin.options
+        own = issubclass(objective, Estimator)
+        checks = estimators.USABLE if own else objectives.USABLE
+        module, arguments = objective.__module__, (objective, plugin.options)
     problems = (_problem(check, module, arguments) for check in checks)
     return next((problem for problem in problems if problem is not None), None)
 

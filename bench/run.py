@@ -15,7 +15,7 @@ from torch import Tensor
 from ..datasets.base import Dataset
 from ..datasets.box import box_of
 from ..datasets.errors import in_one_line
-from ..methods import methods
+from ..methods.estimators.base import OwnPoints
 from ..methods.model import Model
 from ..methods.network_model import Network, NetworkModel
 from ..methods.objectives.base import ScoreMatching
@@ -26,13 +26,16 @@ from .fingerprint import run_key
 from .from_spec import (
     architecture,
     dataset_of,
+    estimator_of,
     is_trained,
     model_of,
+    objective_of,
     stream_of,
     streams_of,
     target_of,
     training_set,
 )
+from .own_models import own_samples, repeat_error
 from .process import one_thread
 from .sampling import Sampling, rounded
 from .spec import SPLIT_SAMPLER, Failure, Option, Plugin, RunResult, RunSpec, State
@@ -95,7 +98,7 @@ def _train(specs: Sequence[RunSpec]) -> tuple[Network, Fit, Checkpoints]:
     checkpoints = Checkpoints(specs, network)
     if not is_trained(spec):
         return network, Fit.untrained(theta), checkpoints
-    objective = methods.get(spec.method.name)()
+    objective = objective_of(spec)
     options = _member_options([s.method.options for s in specs], device)
     trained = fit(
         objective,
@@ -125,17 +128,24 @@ def _finish(
         return Outcome(
             RunResult(key=run_key(spec), state="diverged", failure=failure, compute=compute)
         )
-    stage = "sample"
+    fits = estimator_of(spec) is not None
+    stage = "train" if fits else "sample"
     try:
         started = time.perf_counter()
         # One network at a time: the activations of its chains then stay in the cache.
         model = model_of(spec, network, trained.theta[k : k + 1])
+        if fits:
+            compute["train_seconds"] = time.perf_counter() - started
+            stage, started = "sample", time.perf_counter()
         points, failure, acceptance = _sample(spec, model)
         compute["sample_seconds"] = time.perf_counter() - started
         if model is not None:
             compute["sample_evaluations"] = float(model.evaluations)
         if acceptance is not None:
             compute["acceptance"] = acceptance
+        if model is not None and fits and spec.phase == "confirm" and spec.replicate == 0:
+            again = model_of(spec, network, trained.theta[k : k + 1])
+            compute["repeat_error"] = repeat_error(spec, model, again, points)
         stage = "score"
         started = time.perf_counter()
         problems: dict[str, str] = {}
@@ -172,7 +182,8 @@ def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None,
     acceptance = None if samples.acceptance is None else float(samples.acceptance[0])
     if not lost:
         return points, None, acceptance
-    reason = f"{lost} of {n} chains left every bound"
+    what = "points are not finite" if isinstance(model, OwnPoints) else "chains left every bound"
+    reason = f"{lost} of {n} {what}"
     step = int(samples.step[0])
     failure = Failure(stage="sample", step=step if step >= 0 else None, reason=reason)
     return points, failure, acceptance
@@ -180,6 +191,8 @@ def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None,
 
 def _draw(spec: RunSpec, model: Model, plugin: Plugin, axis: str) -> Samples:
     """Sample one member with random numbers of a stream of its own."""
+    if isinstance(model, OwnPoints) and plugin == spec.sampler:
+        return own_samples(spec, model)
     dataset = dataset_of(spec)
     sampling = Sampling(dataset, plugin)
     n, rng = spec.evaluation.samples, streams_of([spec], axis, model.device)
@@ -222,7 +235,7 @@ def _further(spec: RunSpec) -> dict[str, Plugin]:
 
 def _learning(spec: RunSpec, k: int, trained: Fit, checkpoints: Checkpoints) -> Learning:
     names, scores = checkpoints.of(k)
-    method = methods.get(spec.method.name)()
+    method = objective_of(spec)
     # Where a density jumps there is no exact score to compare with.
     least = _optional(lambda: method.least(dataset_of(spec), spec.method.options))
     return Learning(trained.curves[k], math.nan if least is None else least, names, scores)

@@ -310,6 +310,8 @@ COLUMNS = {
     "train_seconds": "Time of training; of runs trained side by side each has its share.",
     "sample_seconds": "Time of sampling.",
     "score_seconds": "Time of scoring.",
+    "repeat_error": "Of models that code of others makes, and the first seed: difference of a "
+    "second run with equal seeds, relative to its size; 0 if bitwise identical.",
     "OTHER": "Further numbers of samplers, such as `acceptance` of `mala`.",
     "environment": "Name of the machine and packages, told in `environment.json`.",
     "spec": "Everything that determines the run, as JSON.",

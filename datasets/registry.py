@@ -31,14 +31,14 @@ class BuiltIn:
 
 
 class Registry(Generic[T]):
-    """Plug-ins of one kind, by name; the built-in ones are registered by modules of a package.
+    """Plug-ins of one kind, by name; the built-in ones are registered by modules of packages.
 
     The kind is in the singular, as ``"dataset"``.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, *packages: str) -> None:
         self.kind = kind
-        self.package = package
+        self.packages = packages
         self._catalogue = catalogue.create("scorebench", f"{kind}s", entry_points=True)
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -50,7 +50,8 @@ class Registry(Generic[T]):
 
         def decorate(plugin: T) -> T:
             home = str(getattr(plugin, "__module__", ""))
-            if not home.startswith(f"{self.package}.") and name in self.builtin:
+            own = any(home.startswith(f"{package}.") for package in self.packages)
+            if not own and name in self.builtin:
                 raise UsageError(f"{self.kind} {name!r} is built in already: choose another name")
             self._catalogue.register(name, func=plugin)
             return plugin
@@ -59,14 +60,15 @@ class Registry(Generic[T]):
 
     @cached_property
     def builtin(self) -> dict[str, BuiltIn]:
-        """The built-in plug-ins, read from the source of the package."""
+        """The built-in plug-ins, read from the source of the packages."""
         plugins: dict[str, BuiltIn] = {}
-        spec = importlib.util.find_spec(self.package)
-        folders = spec.submodule_search_locations if spec is not None else None
-        for folder in folders or ():
-            for path in sorted(Path(folder).glob("*.py")):
-                if path.name != "__init__.py":
-                    plugins.update(_scan(path, f"{self.package}.{path.stem}"))
+        for package in self.packages:
+            spec = importlib.util.find_spec(package)
+            folders = spec.submodule_search_locations if spec is not None else None
+            for folder in folders or ():
+                for path in sorted(Path(folder).glob("*.py")):
+                    if path.name != "__init__.py":
+                        plugins.update(_scan(path, f"{package}.{path.stem}"))
         return plugins
 
     def names(self) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """The Python API: the commands as functions and methods, tables as DataFrames."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..datasets.errors import UsageError
 from ..studies.specs.spec import StudySpec
-from .session import undisturbed
+from .session import cores, undisturbed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..studies.certificate import Certificate
     from ..studies.execution.events import Listener
+    from ..studies.stored_model import StoredModel
     from .source import Source
 
 
@@ -94,9 +94,13 @@ class Study:
         seed: int = 0,
     ) -> "npt.NDArray[np.float32]":
         """Draw points from the best stored model of a method, shape (n, d)."""
-        from ..studies.sample import sample
+        return self.model(method, dataset, sampler).sample(n, seed)
 
-        return sample(self.directory, method, dataset, sampler, n=n, seed=seed)
+    def model(self, method: str, dataset: str, sampler: str | None = None) -> "StoredModel":
+        """Return the best stored model: score, energy, density, samples, torch module, ONNX."""
+        from ..studies.sample import model_of
+
+        return model_of(self.directory, method, dataset, sampler)
 
     @property
     def results(self) -> "pd.DataFrame":
@@ -339,9 +343,3 @@ def certify(
 def export(directory: str | Path, out: str | Path | None = None) -> Path:
     """Export a run directory as one replayable archive; see ``Study.export``."""
     return Study(directory).export(out)
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    own = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if own else os.cpu_count() or 1

@@ -96,6 +96,42 @@ def report(directory: Directory) -> None:
     say(write_report(load(directory)))
 
 
+ScoreFormat = StrEnum("ScoreFormat", ["table", "csv", "markdown", "json"])
+
+
+@commands.command(epilog="Example: scorebench score mine.npy rings --metrics mmd,sw1")
+def score(
+    points: Annotated[Path, typer.Argument(metavar="POINTS", help="CSV, NPY, NPZ or Parquet.")],
+    dataset: Annotated[
+        str | None, typer.Argument(help="Dataset that the points should follow.")
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Metrics (default: mmd,sw1,sw2).")
+    ] = "",
+    against: Annotated[
+        Path | None, typer.Option(metavar="POINTS", help="File of points instead of a dataset.")
+    ] = None,
+    floors: Annotated[
+        int, typer.Option(help="Samples of the truth that are scored like the points.")
+    ] = 99,
+    seed: Annotated[int, typer.Option(help="Seed of the truth.")] = 0,
+    kind: Annotated[
+        ScoreFormat, typer.Option("--format", help="Format of the table.")
+    ] = ScoreFormat.table,
+) -> None:
+    """Score points from elsewhere: their distance from the truth, beside that of the truth."""
+    from .exports import written
+    from .scoring import score as scored
+    from .scoring import score_view
+
+    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    frame = scored(points, dataset, names, against=against, floors=floors, seed=seed)
+    if kind is ScoreFormat.table:
+        print_view(score_view(frame, floors))
+    else:
+        say(written(frame, kind.value).rstrip("\n"))
+
+
 @commands.command(epilog="Example: scorebench diff runs/before runs/after")
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="Run directory.")],

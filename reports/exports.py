@@ -167,15 +167,23 @@ def export(source: Source, name: str, kind: str, exact: bool = False) -> bytes:
     if exact and kind not in _READ_BY_PEOPLE:
         raise UsageError(f"{kind} always has all digits: leave out --exact")
     chosen = TABLES[name]
-    if kind in _READ_BY_PEOPLE:
-        shown = chosen.shown
-        filled = exactly(chosen.frame(source)) if exact or shown is None else shown(source)
+    if kind in _READ_BY_PEOPLE and chosen.shown is not None and not exact:
+        filled = chosen.shown(source)
         return (to_markdown(filled) if kind == "markdown" else to_latex(filled)).encode()
     frame = chosen.frame(source)
     if kind == "parquet":
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
         return buffer.getvalue()
-    if kind == "json":
-        return to_json(frame).encode()
-    return to_csv(frame).encode()
+    return written(frame, kind).encode()
+
+
+def written(frame: pd.DataFrame, kind: str) -> str:
+    """Write all columns and digits of a table as ``csv``, ``json``, ``markdown`` or ``latex``."""
+    forms: dict[str, Callable[[pd.DataFrame], str]] = {
+        "csv": to_csv,
+        "json": to_json,
+        "markdown": lambda frame: to_markdown(exactly(frame)),
+        "latex": lambda frame: to_latex(exactly(frame)),
+    }
+    return forms[kind](frame)

@@ -1,5 +1,6 @@
-"""Independence of a function from the settings of torch and NumPy in the user's session."""
+"""The user's session: its settings of torch and NumPy, and the cores that it may use."""
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -19,3 +20,9 @@ def undisturbed(function: Callable[Arguments, Result]) -> Callable[Arguments, Re
             return function(*arguments, **named)
 
     return call
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    own = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if own else os.cpu_count() or 1

@@ -1,5 +1,6 @@
 """The parts of a study: cells, the slots of their runs, and the jobs that fill the slots."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ..bench.spec import Option, Phase, RunSpec
@@ -57,6 +58,21 @@ def restart_seed(seed: int, restart: int) -> int:
         restart: Number of the restart.
     """
     return stream(seed, "restart", restart) if restart else seed
+
+
+def numbered(options: Mapping[str, Option], number: int) -> dict[str, Option]:
+    """Put the number of a run into options that name files, for methods that read them.
+
+    ``{seed}`` becomes the number. Without it runs share a file, and ``part`` counts its parts.
+    """
+    found = {
+        name: value.replace(SEED, str(number)) if isinstance(value, str) else value
+        for name, value in options.items()
+    }
+    return found | ({"part": number} if found == options and "part" in options else {})
+
+
+SEED = "{seed}"
 
 
 class Slot(NamedTuple):

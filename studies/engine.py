@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
     from ..bench.artifacts import Outcome
+    from ..methods.estimators.base import Estimator
+    from ..methods.setting import Setting
 
 
 class Engine:
@@ -67,15 +69,23 @@ class Engine:
         """
         from ..methods import methods
 
-        with _blaming(methods.get(method)):
-            suggested: object = methods.get(method)().space(trial)
+        learner: Any = methods.get(method)
+        fixed = {} if self.estimator(method) is None else _fixed(learner, trial)
+        with _blaming(learner):
+            suggested: object = learner().space(trial)
         if not isinstance(suggested, dict):
             kind = type(suggested).__name__
             raise UsageError(
                 f"`space` returned {kind}: return the suggestions by name, "
                 'as {"sigma": trial.suggest_float("sigma", 0.1, 1)}'
             )
-        return suggested
+        return {**fixed, **suggested}
+
+    def estimator(self, method: str) -> "type[Estimator] | None":
+        """Return the class of a method that makes its model itself; None if it trains a network."""
+        from ..methods import estimator
+
+        return estimator(method)
 
     def options(self, kind: str, name: str) -> Mapping[str, inspect.Parameter]:
         """Return the options of a dataset, sampler or reference, with their defaults."""
@@ -110,17 +120,30 @@ class Engine:
         from ..methods.setting import Setting
 
         learner = methods.get(method.name)
+        estimator = self.estimator(method.name)
+        if estimator is not None and estimator.gives == "points" and kind == "sampler":
+            return None  # there is nothing to sample
         with _blaming(learner):
             setting = Setting(
                 dataset=self.make("dataset", dataset),
-                energy=network.kind == "energy",
+                energy=network.kind == "energy" if estimator is None else True,
                 levels=learner.conditional,
                 target=learner().target(method.options),
             )
         judged = registries()[kind].get(name)
         with _blaming(judged):
             reason: str | None = judged.unfit(setting)
+            if reason is None and estimator is not None:
+                return _beyond(estimator, kind, judged, setting)
         return reason
+
+    def unusable(self, method: Plugin, dataset: Plugin, n: int) -> str | None:
+        """Say why a run of ``n`` points of a method that makes its model itself cannot succeed."""
+        estimator = self.estimator(method.name)
+        if estimator is None:
+            return None
+        with _blaming(estimator):
+            return estimator().complaint(self.make("dataset", dataset).dim, n, method.options)
 
     def diagnostic(self, metric: str) -> bool:
         """Whether a metric misses an important kind of error, so that it should not rank."""
@@ -209,7 +232,9 @@ class Engine:
 
         return execute(specs, keep)
 
-    def measure(self, spec: RunSpec, points: "NDArray[np.float32]") -> dict[str, float]:
+    def measure(
+        self, spec: RunSpec, points: "NDArray[np.float32] | NDArray[np.float64]"
+    ) -> dict[str, float]:
         """Score points of shape (n, d) as a run does, on the metrics that need no model."""
         self._activate()
         import torch
@@ -234,6 +259,38 @@ class Engine:
     def environment(self) -> tuple[str, dict[str, object]]:
         """Return the identity and description of the machine and software of this process."""
         return _environment()
+
+
+def _fixed(estimator: "type[Estimator]", trial: Any) -> dict[str, Option]:
+    """Options of ``fit`` with a default, which a study may set and no search changes."""
+    parameters = inspect.signature(estimator.fit).parameters.values()
+    plain = (bool, int, float, str)
+    return {
+        parameter.name: trial.fixed(parameter.name, parameter.default)
+        for parameter in parameters
+        if isinstance(parameter.default, plain)
+    }
+
+
+def _beyond(estimator: "type[Estimator]", kind: str, judged: Any, setting: "Setting") -> str | None:
+    """Say what a sampler or metric needs that the model of a method has not; None if nothing."""
+    if kind == "metric" and judged.needs not in _HAVE[estimator.gives]:
+        return f"it needs {_A[judged.needs]}, and the method gives {_A[estimator.gives]} alone"
+    if (
+        kind == "sampler"
+        and estimator.gives == "score"
+        and judged.unfit(setting._replace(energy=False))
+    ):
+        return "it needs an energy, and the method gives a score alone"
+    return None
+
+
+_HAVE = {
+    "points": ("samples",),
+    "score": ("samples", "score"),
+    "energy": ("samples", "score", "energy"),
+}
+_A = {"points": "points", "score": "a score", "energy": "an energy"}
 
 
 @contextmanager

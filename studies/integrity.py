@@ -19,6 +19,7 @@ COSTS = ("train_evaluations", "sample_evaluations", "acceptance")
 """Numbers beside the metrics that a run gives again."""
 
 _TIMES = ("train_seconds", "sample_seconds", "score_seconds")
+_REPEAT = "repeat_error"
 _BEYOND_NOISE = 10
 """A distance below minus this many times the largest noise floor is impossible."""
 
@@ -169,7 +170,7 @@ def _impossible(row: Row, study: StudySpec) -> Iterator[str]:
     for name, value in result.compute.items():
         whole = name not in COSTS[:2] or value == round(value, 0)
         most = 1 if name == "acceptance" else math.inf
-        if name not in (*COSTS, *_TIMES):
+        if name not in (*COSTS, *_TIMES, _REPEAT):
             yield f"no run has {name}"
         elif not (0 <= value <= most and value < math.inf and whole):
             yield f"{name} = {value:g} is impossible"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..bench.spec import Phase, RunSpec
 from .anytime import best_so_far, looks
-from .cell import Cell, Job, Slot
+from .cell import Cell, Job, Slot, numbered
 from .engine import Engine
 from .race import entrants, judged, rounds, survivors
 from .rundir.rows import Row
@@ -240,7 +240,12 @@ class Plan:
     ) -> Job:
         slot = Slot(cell, phase, trial, replicate)
         scored = self.template(cell).evaluation(phase)
-        update = {"phase": phase, "replicate": replicate, "evaluation": scored}
+        number = replicate + cell.restart * self.size(cell).confirm
+        options = numbered(spec.method.options, number) if "part" in spec.method.options else {}
+        method = spec.method.model_copy(update={"options": {**spec.method.options, **options}})
+        update = {
+            "phase": phase, "replicate": replicate, "evaluation": scored, "method": method
+        }  # fmt: skip
         return Job(slot, spec.model_copy(update=update))
 
     @cached_property

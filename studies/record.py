@@ -67,8 +67,8 @@ def record(
         if searcher.name in SPREAD:
             continue
         raise UsageError(
-            f"{str(folder)!r} was searched by {searcher.label}, whose trials crowd where losses are low: "
-            'record a search with search.sampler = "qmc" or "random"'
+            f"{str(folder)!r} was searched by {searcher.label}, whose trials crowd where losses "
+            'are low: record a search with search.sampler = "qmc" or "random"'
         )
     plan = Plan(study, engine or Engine())
     rows = by_cell(standing(plan, read_rows(folder)))

@@ -183,7 +183,9 @@ def replayed(
     for cell in found.unfinished:
         if _concerns(cell, cells, plan):
             found.unchecked(cell.stem, "it is not finished")
-    able = [row for row in of_cells if row.slot not in found.unfit and _repeatable(row, found)]
+    able = [
+        row for row in of_cells if row.slot not in found.unfit and _repeatable(row, plan, found)
+    ]
     chosen = _chosen(able, share)
     if share == 1:
         check_proposals(plan, able, found)
@@ -207,8 +209,13 @@ def _concerns(cell: Cell, cells: Iterable[Cell], plan: Plan) -> bool:
     )
 
 
-def _repeatable(row: Row, found: Findings) -> bool:
-    """Whether a run would end as it did: not if it was stopped or lost its worker."""
+def _repeatable(row: Row, plan: Plan, found: Findings) -> bool:
+    """Whether a run would end as it did: not if it was stopped, or takes points from a file."""
+    known = row.slot.phase != "reference"
+    estimator = plan.engine.estimator(row.run.method.name) if known else None
+    if estimator is not None and not estimator.replayable:
+        found.unchecked(row.name, "its points were made elsewhere, and are read from a file")
+        return False
     if lost(row.result) or row.result.state == "timeout":
         found.unchecked(row.name, "its worker was stopped or lost, which no replay repeats")
         return False

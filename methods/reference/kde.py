@@ -1,20 +1,16 @@
-"""Kernel density estimate of the training set."""
+"""Kernel density estimate of the training set, of a width that is given."""
 
 from dataclasses import dataclass
 
-import torch
-
 from ...datasets.errors import UsageError
 from .. import references
+from ..estimators.kde import KernelDensity
 from .base import Callable, Dataset, Model, NetworkModel, ReferenceMethod, Tensor
-
-# Distances of this many pairs at once stay in the cache.
-_PAIRS = 1 << 18
 
 
 @references.register("kde")
 @dataclass(frozen=True)
-class KDE(ReferenceMethod):
+class FixedKDE(ReferenceMethod):
     """Gaussian kernels on training points: the limit of denoising on a finite training set.
 
     The minimiser of denoising score matching over all functions is the score of the training set
@@ -41,39 +37,3 @@ class KDE(ReferenceMethod):
 
     def target(self, dataset: Dataset) -> float:
         return self.sigma
-
-
-class KernelDensity(Model):
-    """Equal Gaussians of standard deviation ``sigma`` at centres (m, d); one member."""
-
-    members = 1
-
-    def __init__(self, centres: Tensor, sigma: float) -> None:
-        self.centres = centres
-        self.dim = centres.shape[1]
-        self.level = sigma
-
-    def noise(self, sigma: float) -> float:
-        """Return ``sigma``, but at least the kernels' own: they can only be widened."""
-        return max(sigma, self.level)
-
-    def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Compute the mean shift to the centres, weighted by their kernels, over σ²."""
-        self.evaluations += x.shape[1]
-        variance = self.noise(sigma) ** 2
-        parts = []
-        for part in x[0].split(max(1, _PAIRS // len(self.centres))):
-            share = torch.softmax(self._logits(part, variance), 1)
-            parts.append((share @ self.centres - part) / variance)
-        return torch.cat(parts).unsqueeze(0)
-
-    def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Compute minus the log density up to a constant."""
-        variance = self.noise(sigma) ** 2
-        rows = x[0].split(max(1, _PAIRS // len(self.centres)))
-        parts = [torch.logsumexp(self._logits(part, variance), 1) for part in rows]
-        return torch.cat(parts).neg().unsqueeze(0)
-
-    def _logits(self, x: Tensor, variance: float) -> Tensor:
-        exact = "donot_use_mm_for_euclid_dist"
-        return torch.cdist(x, self.centres, compute_mode=exact).square() / (-2 * variance)

@@ -13,18 +13,22 @@ class TestMyNet(NetworkConformance):
 """
 
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
 from ...datasets.testing.conformance import Check, CheckFailedError, Conformance
 from .. import methods
 from .. import samplers as registered_samplers
+from ..estimators.base import Estimator
 from ..module_network import ModuleNetwork
 from ..objectives.base import Options
-from . import networks, objectives, samplers
+from . import estimators, networks, objectives, samplers
 from .draws import draw_options, streams
 from .samplers import Normal
+
+if TYPE_CHECKING:
+    import pytest
 
 __all__ = [
     "CheckFailedError",
@@ -38,7 +42,7 @@ __all__ = [
 
 
 class MethodConformance(Conformance):
-    """The checks of a training objective as tests.
+    """The checks of a training objective, or of a method that makes its model itself, as tests.
 
     Attributes:
         name: Name in the registry.
@@ -48,6 +52,12 @@ class MethodConformance(Conformance):
     checks = objectives.CHECKS
     name: ClassVar[str]
     options: ClassVar[Options] = {}
+
+    def pytest_generate_tests(self, metafunc: "pytest.Metafunc") -> None:
+        """Choose the checks by the kind of the method (pytest calls this hook)."""
+        if issubclass(methods.get(self.name), Estimator):
+            type(self).checks = estimators.CHECKS
+        super().pytest_generate_tests(metafunc)
 
     def test_passes(self, check: Check) -> None:
         """Run one check."""

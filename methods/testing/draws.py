@@ -9,6 +9,7 @@ import torch
 from ...datasets import get_dataset
 from ...datasets.base import Dataset
 from ...datasets.testing.conformance import seeded
+from ..estimators.base import Estimator
 from ..objectives.base import Options, ScoreMatching, Suggested
 from ..random import MemberRandom
 
@@ -26,8 +27,8 @@ def streams(
     return MemberRandom([seeded(seed + k) for k in numbers], "cpu", dtype)
 
 
-def draw_options(objective: type[ScoreMatching], seed: int) -> Suggested:
-    """Draw one configuration from an objective's search space."""
+def draw_options(objective: type[ScoreMatching | Estimator], seed: int) -> Suggested:
+    """Draw one configuration from a method's search space."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -37,7 +38,8 @@ def draw_options(objective: type[ScoreMatching], seed: int) -> Suggested:
 
 def other_generators() -> tuple[object, ...]:
     """Return the states of NumPy's and of Python's global generator."""
-    return np.random.get_state()[1].tolist(), getstate()  # type: ignore[index]  # noqa: NPY002
+    _, words, *rest = np.random.get_state()  # noqa: NPY002
+    return np.asarray(words).tolist(), tuple(rest), getstate()
 
 
 def as_tensors(options: Options, members: int) -> Suggested:

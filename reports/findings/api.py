@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..api import cores
+from ..session import cores
 from .page import write
 from .result import FindingResult
 from .run import PartListener, compute, load_finding

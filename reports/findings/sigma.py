@@ -13,10 +13,10 @@ from ...bench.streams import generator
 from ...datasets import get_dataset
 from ...datasets.base import Dataset
 from ...datasets.quadrature import grid
+from ...methods.estimators.kde import KernelDensity
 from ...methods.normal_model import NormalModel
 from ...methods.objectives.dsm import DSM
 from ...methods.reference.exact import ExactScore
-from ...methods.reference.kde import KernelDensity
 from . import findings
 from .base import (
     Claim,

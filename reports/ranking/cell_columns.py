@@ -128,6 +128,12 @@ cell_columns["failure_rate", "failures"] = Column(
     lambda row: failure_rate(failures([row])),
     lambda row: show_failures(failures([row])),
 )
+cell_columns["repeats", "repeats"] = Column(
+    "Of models that code of others makes: whether a second run with equal seeds is identical, "
+    "within tolerance, or differs; points from a file cannot be replayed.",
+    lambda row: row.repeats,
+    lambda row: row.repeats or text.MISSING,
+)
 cell_columns["trial", ""] = Column("Number of the trial that won the search.", _trial)
 cell_columns["train_evaluations", ""] = Column(
     "Network evaluations (points) in training, mean over the confirmed runs.",

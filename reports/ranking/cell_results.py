@@ -1,5 +1,6 @@
 """The results of one cell, a method with a sampler on a dataset, and its references."""
 
+import json
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +24,12 @@ def losses(rows: pd.DataFrame, objective: str, prefix: str = "") -> Array:
     """Return the values of a metric, shape (rows,); ``inf`` for every failed run."""
     values = rows[prefix + objective].to_numpy(dtype=np.float64)
     return np.where(failed(rows).to_numpy() | ~np.isfinite(values), math.inf, values)
+
+
+def _method(spec: str) -> str:
+    """Name of the method of a run in the registry."""
+    named = json.loads(spec).get("method", {}) if spec.startswith("{") else {}
+    return str(named.get("name", ""))
 
 
 @dataclass(frozen=True)
@@ -178,6 +185,22 @@ class CellResults:
     def normalised(self) -> Array:
         """``losses``, scaled: 0 is the floor, 1 an untrained network."""
         return (self.losses - self.floor) / self.scale
+
+    @property
+    def repeats(self) -> str:
+        """Whether a model of others' code gave the same when it was asked twice.
+
+        ``identical``, ``within tolerance`` (1e-5 of its size) or ``differs``; ``from a file`` for
+        points that nothing can make again; empty for networks that are trained here.
+        """
+        rows = self.confirm
+        if "spec" in rows and len(rows) and _method(str(rows["spec"].iloc[0])) == "points":
+            return "from a file"
+        errors = rows["repeat_error"].dropna() if "repeat_error" in rows else ()
+        if not len(errors):
+            return ""
+        worst = float(max(errors))
+        return "identical" if worst == 0 else "within tolerance" if worst <= 1e-5 else "differs"
 
     @property
     def trials(self) -> pd.DataFrame:

@@ -16,7 +16,8 @@ def remarks(evidence: Evidence) -> list[str]:
         return []
     by_dataset = _by_dataset(evidence) if len(evidence.compared) > 1 else []
     about = [*_about(evidence), *by_dataset]
-    return [*about, *_distance(evidence), *_limits(evidence), *_gaps(evidence)]
+    others = [*_limits(evidence), *_unrepeatable(evidence), *_gaps(evidence)]
+    return [*about, *_distance(evidence), *others]
 
 
 def _about(evidence: Evidence) -> list[str]:
@@ -116,6 +117,20 @@ def _limits(evidence: Evidence) -> list[str]:
         f"On {text.listed(datasets)} the best method scores better than the exact score does with "
         "the same sampler: there the sampler sets the limit, and ranks say little about learning."
     ]
+
+
+def _unrepeatable(evidence: Evidence) -> list[str]:
+    """Name the methods of others whose numbers do not come back, or only within tolerance."""
+    kinds = {
+        "from a file": "Not replayable: points of {} come from files that were made elsewhere.",
+        "differs": "Not repeatable: a second run of {} with equal seeds differs.",
+        "within tolerance": "A second run of {} with equal seeds is equal within tolerance only.",
+    }
+    found = {
+        kind: sorted({cell.label for cell in evidence.cells if cell.repeats == kind})
+        for kind in kinds
+    }
+    return [kinds[kind].format(text.listed(labels)) for kind, labels in found.items() if labels]
 
 
 def _gaps(evidence: Evidence) -> list[str]:

@@ -215,6 +215,9 @@ def changed_parts(before: CodeParts, now: CodeParts) -> list[str]:
 def _part_of(part: str, run: RunSpec) -> str:
     if part == "core":
         return "that all runs share"
+    if part == "method" and "path" in run.method.options:
+        # Its content counts as code.
+        return f"of method {run.method.name}, or the file that it reads,"
     return f"of {part} {getattr(run, part).name}" if part in _NAMED else f"of {part}"
 
 

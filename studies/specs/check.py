@@ -4,14 +4,15 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from ...bench.spec import SPLIT_SAMPLER, Option, Plugin, TrainingSpec, check_metric
+from ...bench.spec import SPLIT_SAMPLER, Option, Plugin, RunSpec, TrainingSpec, check_metric
 from ...datasets.errors import UsageError, unknown
 from ...methods.space import LEARNING_RATE, check_distinct, check_setting
-from ..cell import Cell
+from ..cell import Cell, numbered
 from ..engine import Engine
 from ..trust import require_trust
 from .entries import Choices, Entry, Leaf, ends, is_open, short
-from .open import Template, resolve
+from .open import Template
+from .resolve import resolve
 from .spec import COMPUTE, TRUTH, StudySpec
 from .trials import typed
 
@@ -40,9 +41,9 @@ def check_names(study: StudySpec, engine: Engine) -> None:
         known = engine.names(kind)
         if name not in known:
             raise unknown(kind, name, known)
-    known = engine.names("reference")
+    references = set(engine.names("reference")) - set(engine.names("method"))
     for entry in study.methods:
-        if entry.label in known:
+        if entry.label in references:
             raise UsageError(
                 f"the label {entry.label!r} belongs to the reference rows: "
                 f'give the method another, for example label = "{entry.label}_2"'
@@ -171,10 +172,29 @@ def check_fit(study: StudySpec, engine: Engine) -> None:
                     f"network {run.network.module!r} cannot be used with {entry.label!r} on "
                     f"{dataset.label!r}: {complaint}"
                 )
+            _check_own(template, run)
             for kind, name, complaint in _uses(study, entry):
                 reason = engine.unfit(kind, name, run.dataset, run.method, run.network)
                 if reason is not None:
                     raise UsageError(f"{complaint} on {dataset.label!r}: {reason}")
+
+
+def _check_own(template: Template, run: RunSpec) -> None:
+    """Raise ``UsageError`` unless a method that makes its model itself can do what is asked."""
+    study, label = template.study, template.cell.method
+    if template.gives == "points" and len(study.samplers) > 1:
+        raise UsageError(
+            f"method {label!r} gives points alone, which no sampler changes: leave one of the "
+            f"samplers {', '.join(entry.label for entry in study.samplers)} in such a study"
+        )
+    if template.gives is None:
+        return
+    for number in range(study.confirm.seeds * study.search.restarts):
+        options = numbered(run.method.options, number)
+        method = run.method.model_copy(update={"options": options})
+        why = template.engine.unusable(method, run.dataset, run.evaluation.samples)
+        if why is not None:
+            raise UsageError(f"method {label!r} on {template.cell.dataset!r}: {why}")
 
 
 def _try(engine: Engine, what: str, kind: str, plugin: Plugin, dataset: Plugin) -> None:

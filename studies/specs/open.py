@@ -5,7 +5,6 @@ has a range or a list instead of a value. Optuna and the tables call it ``traini
 ``network.width`` and so on; hyperparameters and the learning rate go by their bare names.
 """
 
-import inspect
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
@@ -22,19 +21,17 @@ from ...bench.spec import (
     RunSpec,
     TrainingSpec,
 )
-from ...datasets.errors import UsageError, unknown
+from ...datasets.errors import UsageError
 from ...methods.space import LEARNING_RATE, MiddleTrial, branches, survey
 from ..cell import Cell, restart_seed
 from ..engine import Engine
-from .entries import Choices, Entry, Leaf, is_open, reason
+from .entries import Entry, Leaf, is_open, reason
+from .resolve import BOX, resolve, with_lists
 from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
 from .trials import Beyond, NarrowedTrial, suggest
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
-
-BOX = "box"
-"""Option of samplers and methods: half the side of a box around the data."""
 
 FIELDS = frozenset(
     f"{table}.{name}"
@@ -45,8 +42,6 @@ FIELDS = frozenset(
 
 Values = dict[str, dict[str, Option]]
 """A value for each open place, by table (``method``, ``training``, ...) and name."""
-
-_NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 
 AnyTable = TypeVar("AnyTable", bound=Frozen)
 
@@ -73,7 +68,23 @@ class Template:
         self._method = _entry(study.methods, cell.method)
 
     @cached_property
+    def gives(self) -> str | None:
+        """What a method that makes its model itself gives; None if a network is trained."""
+        own = None if self._method is None else self.engine.estimator(self._method.name)
+        return None if own is None else own.gives
+
+    @cached_property
+    def _tables(self) -> tuple[Training, OpenNetwork]:
+        """How the networks of the cell are trained, and what they are; as good as not, if none."""
+        training = self.study.training
+        if self.gives is None:
+            return training, self.study.network
+        return Training(steps=0, learning_rate=1e-3, points=training.points), OpenNetwork()
+
+    @cached_property
     def _sampler(self) -> Entry | None:
+        if self.gives == "points":
+            return None
         sampler = _entry(self.study.samplers, self.cell.sampler)
         if sampler is None or not any(map(is_open, sampler.settings.values())):
             return sampler
@@ -82,7 +93,7 @@ class Template:
     @cached_property
     def places(self) -> dict[str, Place]:
         """The learning rate and all open fields, by name in Optuna; no hyperparameters."""
-        training, network = self.study.training, self.study.network
+        training, network = self._tables
         places = [
             Place(table, field, leaf, fields.leaves()[field])
             for table, fields in (("training", training), ("network", network))
@@ -97,6 +108,8 @@ class Template:
                 for option, leaf in self._sampler.settings.items()
                 if is_open(leaf)
             ]
+        if self.gives is not None:
+            return {f"{place.table}.{place.field}": place for place in places}
         rate: Leaf = training.learning_rate
         if self._method is not None:
             rate = self._method.settings.get(LEARNING_RATE, rate)
@@ -127,7 +140,8 @@ class Template:
     def hyperparameters(self) -> dict[str, Option]:
         """An example value of each hyperparameter, over all branches of the method's space."""
         suggested, constants = self._explore({})
-        return {LEARNING_RATE: 1e-3, **suggested, **constants}
+        rate = {LEARNING_RATE: 1e-3} if self.gives is None else {}
+        return {**rate, **suggested, **constants}
 
     def survey(self) -> Beyond:
         """Check what the method suggests; see ``methods.space.survey``.
@@ -189,6 +203,7 @@ class Template:
         study = self.study
         phase: Phase = "reference" if self._method is None else "search"
         dataset, sampler = self.dataset, self.sampler
+        training, network = self._tables
         try:
             return RunSpec(
                 phase=phase,
@@ -196,8 +211,8 @@ class Template:
                 method=self._learner(values["method"]),
                 dataset=dataset,
                 sampler=Plugin(name=sampler.name, options=sampler.options | values["sampler"]),
-                network=_closed(NetworkSpec, study.network, values["network"]),
-                training=_closed(TrainingSpec, study.training, values["training"]),
+                network=_closed(NetworkSpec, network, values["network"]),
+                training=_closed(TrainingSpec, training, values["training"]),
                 evaluation=self.evaluation(phase),
                 device=study.device,
             )
@@ -220,12 +235,12 @@ class Template:
     def evaluation(self, phase: Phase) -> EvaluationSpec:
         """Give the evaluation of the runs of a phase: searches do without what they do not see."""
         given, searches = self.study.evaluation, phase == "search"
-        entries = () if searches else given.also
+        entries = () if searches or self.gives == "points" else given.also
         return EvaluationSpec(
             samples=given.samples,
             metrics=given.metrics,
             checkpoints=given.checkpoints if phase == "confirm" else 0,
-            split=self.study.reference.split and not searches,
+            split=self.study.reference.split and not searches and self.gives != "points",
             also={
                 entry.label: resolve("sampler", entry, self.engine, self.dataset)
                 for entry in entries
@@ -234,7 +249,12 @@ class Template:
 
     def _learner(self, options: dict[str, Option]) -> Plugin:
         if self._method is not None:
-            return Plugin(name=self._method.name, options=options)
+            label = self.cell.dataset
+            named = {
+                name: value.replace("{dataset}", label) if isinstance(value, str) else value
+                for name, value in options.items()
+            }
+            return Plugin(name=self._method.name, options=named)
         if self.cell.method == TRUTH:
             return Plugin(name=TRUTH)
         return self._reference
@@ -292,52 +312,3 @@ def by_table(suggested: Mapping[str, Option]) -> Values:
             table, name = "training" if place == LEARNING_RATE else "method", place
         values[table][name] = value
     return values
-
-
-def with_lists(entry: Entry, parameters: Mapping[str, inspect.Parameter]) -> Entry:
-    """Take lists as values where an option is a list by its default or annotation."""
-    lists = {
-        name: leaf.choices
-        for name, leaf in entry.settings.items()
-        if isinstance(leaf, Choices) and name in parameters and _is_list(parameters[name])
-    }
-    return entry.model_copy(update={"settings": {**entry.settings, **lists}})
-
-
-def _is_list(parameter: inspect.Parameter) -> bool:
-    written = str(parameter.annotation).lower()
-    return isinstance(parameter.default, tuple | list) or any(
-        f"{kind}[" in written or written == kind for kind in ("sequence", "list", "tuple")
-    )
-
-
-def resolve(kind: str, entry: Entry, engine: Engine, dataset: Plugin | None = None) -> Plugin:
-    """Decide all options of a dataset, sampler or reference, open ones by their middle.
-
-    The default of an option ``box`` of a sampler grows and shrinks with the ``dataset``. Numbers
-    take the type of their default, so that 1 and 1.0 are the same run.
-
-    Raises:
-        UsageError: An option is unknown, of the wrong type, or has no value.
-    """
-    parameters = engine.options(kind, entry.name)
-    known = {name: option for name, option in parameters.items() if option.kind in _NAMED}
-    entry = with_lists(entry, known)
-    for name in entry.settings:
-        if name not in known:
-            if not known:
-                raise UsageError(f"{kind} {entry.name!r} takes no options, so {name} cannot be set")
-            raise unknown(f"option of {kind} {entry.name!r}", name, known)
-    middle = cast("BaseTrial", MiddleTrial())
-    options: dict[str, Option] = {}
-    for name, parameter in known.items():
-        if name in entry.settings:
-            leaf, form = entry.settings[name], type(parameter.default)
-            options[name] = suggest(middle, f"{entry.label}.{name}", leaf, form)
-        elif parameter.default is inspect.Parameter.empty:
-            raise UsageError(f"{kind} {entry.label!r} needs a value for {name}")
-        elif isinstance(parameter.default, bool | int | float | str):
-            options[name] = parameter.default
-            if name == BOX and dataset is not None:
-                options[name] = engine.scaled(parameter.default, dataset)
-    return Plugin(name=entry.name, options=options)

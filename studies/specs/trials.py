@@ -154,6 +154,16 @@ class NarrowedTrial:
                 self._note_beyond(name, [chosen], numbers)
                 return chosen
 
+    def fixed(self, name: str, default: Option) -> Option:
+        """Give an option that is not searched: its value in the study, or the default."""
+        leaf = self._settings.get(name, default)
+        if isinstance(leaf, Range | Choices):
+            raise UsageError(f"{name} is not searched: give it one value")
+        value = typed(name, leaf, type(default))
+        if name not in self._settings:
+            self.constants[name] = value
+        return value
+
     def _narrowed(
         self, name: str, low: float, high: float, step: float | None, form: object
     ) -> Leaf:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from scorebench.datasets import UsageError, get_dataset
 from scorebench.methods import references
+from scorebench.methods.estimators.kde import KernelDensity
 from scorebench.methods.reference.gaussian_fit import Gaussian
-from scorebench.methods.reference.kde import KernelDensity
 
 from ..metrics.normal import Normal
 

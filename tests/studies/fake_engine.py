@@ -86,6 +86,9 @@ class FakeEngine(Engine):
             options["width"] = trial.suggest_int("width", 1, 8)
         return options
 
+    def estimator(self, method):
+        return None
+
     def options(self, kind, name):
         return inspect.signature(ring if kind == "dataset" else walk).parameters
 

@@ -5,7 +5,8 @@ import pytest
 from scorebench.bench.from_spec import stream_of
 from scorebench.bench.spec import RunSpec
 from scorebench.datasets.errors import UsageError
-from scorebench.studies.sample import _draw, _read_model, sample
+from scorebench.studies.sample import _read_model, sample
+from scorebench.studies.stored_model import StoredModel
 
 
 def test_the_stored_model_repeats_the_stored_samples(tiny_run):
@@ -14,7 +15,8 @@ def test_the_stored_model_repeats_the_stored_samples(tiny_run):
     assert isinstance(spec, RunSpec)
     with np.load(tiny_run / "samples" / "dsm-rings-langevin.npz") as stored:
         best = stored["samples"][stored["replicate"] == spec.replicate]
-    points = _draw(spec, tensors, spec.evaluation.samples, stream_of(spec, "sampler"))
+    model = StoredModel(spec, tensors, "dsm-rings-langevin")
+    points = model.drawn(spec.evaluation.samples, stream_of(spec, "sampler"))
     assert np.array_equal(points, best)
 
 

@@ -1,0 +1,1 @@
+"""Methods that make their model themselves: kernel estimators, and models of any framework."""
