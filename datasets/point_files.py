@@ -1,6 +1,7 @@
 """Read points from a file: CSV, NPY, NPZ or Parquet, by the end of its name."""
 
 import csv
+import hashlib
 import io
 import os
 import zipfile
@@ -257,3 +258,28 @@ def _numbers(whole: "pd.DataFrame", title: str, name: str) -> Numbers:
         )
     numbers: Numbers = converted.to_numpy(dtype=np.float64, na_value=np.nan)
     return numbers
+
+
+# Files that studies carry, or where they are, by the hash of their content.
+_known: dict[str, bytes | Path] = {}
+
+
+def carry(sha256: str, content: bytes | Path) -> None:
+    """Remember the content of a file of points, or where it is, by its hash."""
+    _known[sha256] = content
+
+
+def known_content(path: str, sha256: str) -> bytes:
+    """Return the content with a hash, from a study that carries it or from the file itself.
+
+    Raises:
+        UsageError: The file cannot be read, or its content has another hash.
+    """
+    found = _known.get(sha256, Path(path))
+    content = found if isinstance(found, bytes) else content_of(found)
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise UsageError(
+            f"{str(path)!r} was edited: its content is not that with the SHA-256 {sha256[:12]}... "
+            "of the study; put the old file back, or start a new study"
+        )
+    return content

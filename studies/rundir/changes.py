@@ -31,8 +31,8 @@ BUDGETS = {
     "reference.seeds": _ANCHORS,
 }
 
-# Fields that no row depends on; the code of plug-ins is part of the keys of rows.
-FREE = ("name", "plugins", "limits", "decide")
+# Fields that no row depends on: the code of plug-ins and the hashes of data are in the rows' keys.
+FREE = ("name", "plugins", "data", "limits", "decide")
 
 # Reference rows are neither trained nor searched.
 _SEARCH_ONLY = ("objective", "search", "training.steps", "training.learning_rate")

@@ -1,5 +1,6 @@
 """The leaves of a study file, each a value, a range or a list, and the entries that hold them."""
 
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self, TypeGuard
@@ -268,3 +269,20 @@ def reason(error: ValueError) -> str:
         where = ".".join(str(part) for part in first["loc"])
         return f"{where}: {text}" if where and inner is None else text
     return str(error).split("\n")[0]
+
+
+def with_lists(entry: Entry, parameters: Mapping[str, inspect.Parameter]) -> Entry:
+    """Take lists as values where an option is a list by its default or annotation."""
+    lists = {
+        name: leaf.choices
+        for name, leaf in entry.settings.items()
+        if isinstance(leaf, Choices) and name in parameters and _is_list(parameters[name])
+    }
+    return entry.model_copy(update={"settings": {**entry.settings, **lists}})
+
+
+def _is_list(parameter: inspect.Parameter) -> bool:
+    written = str(parameter.annotation).lower()
+    return isinstance(parameter.default, tuple | list) or any(
+        f"{kind}[" in written or written == kind for kind in ("sequence", "list", "tuple")
+    )

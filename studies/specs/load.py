@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from ...bench.data_files import carry_points
 from ...bench.plugins import PluginFile, PluginSource, decoded, read_plugin
 from ...bench.spec import PERCEPTRON
 from ...datasets.errors import UsageError, unknown
 from ..engine import Engine
 from ..trust import trust
-from .check import check
+from .check import settled
 from .entries import reason, short
 from .spec import StudySpec
 
@@ -57,8 +58,7 @@ def load_study(
     """
     study, named = _composed(name_or_path, overrides)
     trust(named)
-    check(study, engine or Engine())
-    return study
+    return settled(study, engine or Engine())
 
 
 def read_study_file(name_or_path: str | Path, overrides: Sequence[str] = ()) -> StudySpec:
@@ -82,8 +82,7 @@ def checked(
     inside = _inside(data)
     study = _collected(data, source, folder)
     trust(code for code in study.code if code not in inside)
-    check(study, engine or Engine())
-    return study
+    return settled(study, engine or Engine())
 
 
 def _composed(
@@ -118,6 +117,7 @@ def _collected(data: dict[str, object], source: str, folder: Path) -> StudySpec:
     """Make a study that contains the text of its files."""
     data = dict(data)
     _carry_network(data)
+    carry_points(data, folder)
     if "plugins" in data:
         data["plugins"] = _carried(data["plugins"], folder)
     return parse(data, source)

@@ -26,7 +26,7 @@ from ...datasets.errors import UsageError, unknown
 from ...methods.space import LEARNING_RATE, MiddleTrial, branches, survey
 from ..cell import Cell, restart_seed
 from ..engine import Engine
-from .entries import Choices, Entry, Leaf, is_open, reason
+from .entries import Entry, Leaf, is_open, reason, with_lists
 from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
 from .trials import Beyond, NarrowedTrial, suggest
 
@@ -197,7 +197,7 @@ class Template:
                 dataset=dataset,
                 sampler=Plugin(name=sampler.name, options=sampler.options | values["sampler"]),
                 network=_closed(NetworkSpec, study.network, values["network"]),
-                training=_closed(TrainingSpec, study.training, values["training"]),
+                training=self._training(values["training"]),
                 evaluation=self.evaluation(phase),
                 device=study.device,
             )
@@ -221,8 +221,9 @@ class Template:
         """Give the evaluation of the runs of a phase: searches do without what they do not see."""
         given, searches = self.study.evaluation, phase == "search"
         entries = () if searches else given.also
+        most = given.samples if self._available is None else self._available[1]
         return EvaluationSpec(
-            samples=given.samples,
+            samples=min(given.samples, most),
             metrics=given.metrics,
             checkpoints=given.checkpoints if phase == "confirm" else 0,
             split=self.study.reference.split and not searches,
@@ -231,6 +232,19 @@ class Template:
                 for entry in entries
             },
         )
+
+    def _training(self, values: dict[str, Option]) -> TrainingSpec:
+        training = _closed(TrainingSpec, self.study.training, values)
+        if self._available is None or training.points <= self._available[0]:
+            return training
+        return training.model_copy(update={"points": self._available[0]})
+
+    @cached_property
+    def _available(self) -> tuple[int, int] | None:
+        """How many points a finite dataset has to train on, and to compare samples with."""
+        name = next(e.name for e in self.study.datasets if e.label == self.cell.dataset)
+        # Others need not be imported.
+        return self.engine.available(self.dataset) if self.engine.finite(name) else None
 
     def _learner(self, options: dict[str, Option]) -> Plugin:
         if self._method is not None:
@@ -292,23 +306,6 @@ def by_table(suggested: Mapping[str, Option]) -> Values:
             table, name = "training" if place == LEARNING_RATE else "method", place
         values[table][name] = value
     return values
-
-
-def with_lists(entry: Entry, parameters: Mapping[str, inspect.Parameter]) -> Entry:
-    """Take lists as values where an option is a list by its default or annotation."""
-    lists = {
-        name: leaf.choices
-        for name, leaf in entry.settings.items()
-        if isinstance(leaf, Choices) and name in parameters and _is_list(parameters[name])
-    }
-    return entry.model_copy(update={"settings": {**entry.settings, **lists}})
-
-
-def _is_list(parameter: inspect.Parameter) -> bool:
-    written = str(parameter.annotation).lower()
-    return isinstance(parameter.default, tuple | list) or any(
-        f"{kind}[" in written or written == kind for kind in ("sequence", "list", "tuple")
-    )
 
 
 def resolve(kind: str, entry: Entry, engine: Engine, dataset: Plugin | None = None) -> Plugin:

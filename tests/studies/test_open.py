@@ -16,9 +16,9 @@ from scorebench.studies.replay import replay
 from scorebench.studies.results import read_results
 from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.specs.check import check, check_fit, check_options
-from scorebench.studies.specs.entries import Choices, Range, read_leaf
+from scorebench.studies.specs.entries import Choices, Range, read_leaf, with_lists
 from scorebench.studies.specs.load import load_study
-from scorebench.studies.specs.open import FIELDS, value_in, with_lists
+from scorebench.studies.specs.open import FIELDS, value_in
 from scorebench.studies.specs.spec import StudySpec
 from scorebench.studies.specs.trials import NarrowedTrial
 from scorebench.studies.study import run
