@@ -71,7 +71,7 @@ def test_generated_pages_are_current():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/tutorial.md", "docs/faq.md", "docs/findings.md"]
+    "page", ["README.md", "docs/tutorial.md", "docs/faq.md", "docs/findings.md", "docs/your-own.md"]
 )
 def test_commands_and_snippets_work(page, tmp_path):
     tools = tmp_path / "tools"
