@@ -43,7 +43,7 @@ def architecture(spec: RunSpec) -> Network:
     if spec.network.base == "gaussian":
         # The same for every run on a dataset.
         draws = generator(0, "base", identity(spec.dataset))
-        base = GaussianBase.fitted(dataset.sample(_BASE_POINTS, draws))
+        base = GaussianBase.fitted(dataset.upto(_BASE_POINTS, draws))
     return network_of(spec.network, dataset.dim, conditional=False, base=base)
 
 
@@ -103,7 +103,12 @@ def model_of(spec: RunSpec, network: Network, theta: Tensor) -> Model | None:
 
 def training_set(spec: RunSpec) -> Tensor:
     """Draw the points that a run is trained on, shape (N, d)."""
-    return dataset_of(spec).sample(spec.training.points, stream_of(spec, "data")).float()
+    return (
+        dataset_of(spec)
+        .part("training")
+        .sample(spec.training.points, stream_of(spec, "data"))
+        .float()
+    )
 
 
 def stream_of(spec: RunSpec, axis: str) -> torch.Generator:

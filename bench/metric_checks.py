@@ -5,10 +5,10 @@ from unittest import SkipTest
 
 import torch
 
-from ..datasets.base import Dataset
+from ..datasets.base import Density
 from ..datasets.testing.conformance import Check, require, seeded
 from ..methods.reference.exact import ExactScore
-from ..methods.setting import Setting
+from ..methods.setting import Setting, why_unfit
 from ..methods.testing.draws import other_generators, plain_dataset
 from ..methods.testing.samplers import Normal
 from .metrics.base import Measure, Subject
@@ -89,10 +89,10 @@ CHECKS: tuple[Check, ...] = (
 """All checks, each called with the metric's class and its name."""
 
 
-def _setting(metric: type[Measure], dim: int) -> tuple[Dataset, torch.Tensor]:
+def _setting(metric: type[Measure], dim: int) -> tuple[Density, torch.Tensor]:
     """A dataset that the metric suits, and points of it."""
     dataset = plain_dataset(dim)
-    reason = metric.unfit(Setting(dataset, target=0.0))
+    reason = why_unfit(metric, Setting(dataset, target=0.0))
     if reason is not None:
         raise SkipTest(reason)
     return dataset, dataset.sample(_POINTS, seeded(1))

@@ -111,7 +111,7 @@ def _of_kind(kind: str, name: str, dim: int | None) -> _Checked:
     dataset = get_dataset(name)
     if dim not in (None, dataset.dim):
         dataset = get_dataset(name, dim=dim)
-    return _Checked(title, module, testing.CHECKS, (dataset, testing.Expected()))
+    return _Checked(title, module, testing.checks_of(dataset), (dataset, testing.Expected()))
 
 
 def _of_network(name: str, dim: int | None) -> _Checked:
@@ -187,7 +187,7 @@ def complaint(kind: str, plugin: Plugin, dataset: Dataset) -> str | None:
         module, arguments = type(dataset).__module__, (dataset, Expected())
     elif kind == "metric":
         metric = metrics.get(plugin.name)
-        truth = dataset.sample(100, torch.Generator().manual_seed(0))
+        truth = dataset.upto(100, torch.Generator().manual_seed(0))
         checks, module, arguments = [metric], metric.__module__, (dataset, truth)
     else:
         objective = methods.get(plugin.name)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.base import Dataset
+from ..datasets.base import Dataset, density_of
 from ..datasets.box import box_of
 from ..datasets.errors import in_one_line
 from ..methods.estimators.base import OwnPoints
@@ -40,7 +40,7 @@ from .process import one_thread
 from .sampling import Sampling, rounded
 from .spec import SPLIT_SAMPLER, Failure, Option, Plugin, RunResult, RunSpec, State
 from .training import Fit, fit
-from .truth import judge_of
+from .truth import floor_of, judge_of
 
 T = TypeVar("T")
 Array = NDArray[np.float32]
@@ -173,8 +173,7 @@ def _sample(spec: RunSpec, model: Model | None) -> tuple[Tensor, Failure | None,
     """Sample one member: points (n, d), a failure if chains were lost, the acceptance rate."""
     n = spec.evaluation.samples
     if model is None:
-        dataset = dataset_of(spec)
-        return rounded(dataset, dataset.sample(n, stream_of(spec, "sampler"))), None, None
+        return rounded(dataset_of(spec), floor_of(spec)[0]), None, None
     samples = _draw(spec, model, spec.sampler, "sampler")
     points = samples.points[0]
     # Counted here as well: a user's sampler may not have counted.
@@ -237,7 +236,7 @@ def _learning(spec: RunSpec, k: int, trained: Fit, checkpoints: Checkpoints) -> 
     names, scores = checkpoints.of(k)
     method = objective_of(spec)
     # Where a density jumps there is no exact score to compare with.
-    least = _optional(lambda: method.least(dataset_of(spec), spec.method.options))
+    least = _optional(lambda: method.least(density_of(dataset_of(spec)), spec.method.options))
     return Learning(trained.curves[k], math.nan if least is None else least, names, scores)
 
 

@@ -3,19 +3,62 @@
 import functools
 import math
 from collections.abc import Iterable
-from typing import Literal
 
 from torch import Tensor
 
-from ..datasets.base import Dataset
+from ..datasets.base import Dataset, Split
 from ..datasets.errors import in_one_line
-from .from_spec import dataset_of, identity
+from .from_spec import dataset_of, identity, stream_of
 from .metrics import metrics
 from .metrics.base import Measure, Model, Subject
 from .spec import RunSpec
 from .streams import generator
 
-Split = Literal["validation", "test"]
+FLOOR = "truth"
+"""Name of the reference method whose samples are points of the truth."""
+
+
+def most_samples(dataset: Dataset) -> int | None:
+    """Return the most points that can be compared with as many of the truth; None if any number.
+
+    Of a finite number of points they are as many as one half of the test part, so that the other
+    half can be scored like samples, and no more than either other part.
+    """
+    test, *others = (dataset.part(p).available for p in ("test", "validation", "training"))
+    return None if test is None else min(test // 2, *(size for size in others if size is not None))
+
+
+def words_on(dataset: Dataset, training: float, samples: int) -> list[str]:
+    """Say what a reader should know of a finite number of points, one sentence each.
+
+    ``training`` and ``samples`` are the points that a study asks for, to train on and to compare.
+    """
+    sentences = list(getattr(dataset, "notes", ()))
+    most, train = most_samples(dataset), dataset.part("training").available
+    if most is not None and train is not None:
+        n = min(samples, most)
+        use = "all" if training >= train else f"{training:,.0f}"
+        sentences.append(
+            f"runs train on {use} of the training points, and {n:,} samples are compared with {n:,}"
+            " points: half of the test part at most, so that the other half can show the noise "
+            "floor"
+        )
+    return sentences
+
+
+def floor_of(spec: RunSpec) -> tuple[Tensor, Tensor | None]:
+    """Draw points of the truth for a run of the reference ``truth``: two tensors (n, d).
+
+    Returns:
+        Points that stand for samples, and those that they are compared with: of a finite number of
+        points a random half of the test part and the other one. Else None, for the same truth as
+        of all runs.
+    """
+    dataset, n = dataset_of(spec).part("test"), spec.evaluation.samples
+    if dataset.available is None:
+        return dataset.sample(n, stream_of(spec, "sampler")), None
+    both = dataset.sample(2 * n, stream_of(spec, "sampler"))
+    return both[:n], both[n:]
 
 
 def split_of(spec: RunSpec) -> Split:
@@ -85,7 +128,14 @@ class Judge:
 
 
 def judge_of(spec: RunSpec) -> Judge:
-    """Return the judge of a run, the same for all runs of a study on one dataset and split."""
+    """Return the judge of a run, the same for all runs of a study on one dataset and split.
+
+    Only floors of a finite number of points have one of their own.
+    """
+    if spec.method.name == FLOOR:
+        _, truth = floor_of(spec)
+        if truth is not None:
+            return Judge(dataset_of(spec), truth, spec.evaluation.metrics)
     return _judge(
         dataset_of(spec),
         identity(spec.dataset),
@@ -100,4 +150,5 @@ def judge_of(spec: RunSpec) -> Judge:
 def _judge(
     dataset: Dataset, plugin: str, seed: int, split: Split, n: int, names: tuple[str, ...]
 ) -> Judge:
-    return Judge(dataset, dataset.sample(n, generator(seed, split, plugin, "truth")), names)
+    truth = dataset.part(split).sample(n, generator(seed, split, plugin, "truth"))
+    return Judge(dataset, truth, names)

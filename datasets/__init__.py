@@ -6,9 +6,9 @@ from .errors import UsageError
 from .registry import Registry, options_of
 
 if TYPE_CHECKING:
-    from .base import Dataset
+    from .base import Dataset, Density
 
-__all__ = ["UsageError", "datasets", "get_dataset"]
+__all__ = ["UsageError", "datasets", "get_dataset", "get_density"]
 
 datasets: "Registry[type[Dataset]]" = Registry("dataset", "scorebench.datasets")
 
@@ -27,6 +27,8 @@ def get_dataset(name: str, **options: object) -> "Dataset":
         UsageError: The dataset is unknown, or does not take these options.
     """
     plugin = datasets.get(name)
+    # What follows from a file that may be edited is known by its content.
+    options = getattr(plugin, "settled", dict)(options)
     key = (plugin, repr(sorted(options.items())))
     if found := _instances.get(key):
         dataset, mark = found
@@ -38,6 +40,17 @@ def get_dataset(name: str, **options: object) -> "Dataset":
         made: Dataset = options_of(plugin, "dataset", name, options)
     _instances[key] = made, _mark(name, made)
     return made
+
+
+def get_density(name: str, **options: object) -> "Density":
+    """Return the dataset called ``name``, as ``get_dataset``; it must have a log density.
+
+    Raises:
+        UsageError: As ``get_dataset``; or the dataset can only be drawn from.
+    """
+    from .base import density_of
+
+    return density_of(get_dataset(name, **options))
 
 
 def forget() -> None:

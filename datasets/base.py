@@ -1,10 +1,10 @@
-"""Base class of toy distributions: iid samples, exact densities at every noise level, modes."""
+"""Base classes of distributions: what can be drawn from, and what also has an exact density."""
 
 import math
 import operator
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from functools import lru_cache
-from typing import ClassVar, cast
+from typing import Any, ClassVar, Literal, TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -14,19 +14,27 @@ from .cache import cached
 from .errors import UsageError
 from .quadrature import grid, midpoints, monte_carlo, require_mass
 
+Split = Literal["training", "validation", "test"]
 
-class Dataset(ABC):
-    """A distribution p on R^d whose truth is known exactly.
 
-    Users call ``sample``, ``log_prob`` and ``score``, which check their arguments; a plug-in
-    defines ``draw`` and ``log_density`` (and ``gradient`` where autograd is too slow or fails),
-    whose arguments are checked already.
+class _Kinds(ABCMeta):
+    """Makes every subclass that defines ``log_density`` a ``Density``, whatever it derives from."""
 
-    Everything is computed and returned in float64 on the CPU; points given in another floating
-    precision are converted first. ``sigma`` is the standard deviation of added Gaussian noise:
-    every density and score is that of p_sigma = p * N(0, sigma² I); ``sigma = 0`` is the data
-    itself. Rows are independent: the value at a point is bitwise independent of the other points,
-    and a row with NaN affects no other.
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
+    ) -> "_Kinds":
+        # The classes of this file are what they say.
+        own = "log_density" in namespace and namespace.get("__module__") != __name__
+        if own and not any(issubclass(base, Density) for base in bases):
+            bases = (*(base for base in bases if base is not Dataset), Density)
+        return super().__new__(mcs, name, bases, namespace, **kwargs)
+
+
+class Dataset(metaclass=_Kinds):
+    """A distribution p on R^d that points can be drawn from.
+
+    Users call ``sample``, which checks its arguments; a plug-in defines ``draw``. One that also
+    defines ``log_density`` is a ``Density``. Points are in float64 on the CPU.
 
     Attributes:
         dim: Dimension d of the space.
@@ -40,6 +48,7 @@ class Dataset(ABC):
         score_from: Smallest sigma at which the score exists (0 for smooth densities).
         reference_sigma: Noise level whose exact score stands for the truth where a sampler needs
             one: 0, or the smallest that Langevin steps of ordinary size can follow.
+        available: Number of points that there are to draw; None for a distribution.
     """
 
     dim: int = 2
@@ -48,9 +57,12 @@ class Dataset(ABC):
     noise: float = 0.0
     score_from: ClassVar[float] = 0.0
     reference_sigma: ClassVar[float] = 0.0
+    available: int | None = None
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw ``n`` >= 0 independent points, shape (n, d), from ``generator`` alone.
+        """Draw ``n`` >= 0 points, shape (n, d), from ``generator`` alone: independent ones.
+
+        From a finite number of points they are drawn without replacement.
 
         Raises:
             UsageError: ``n`` is negative or not an integer, or ``generator`` is not a generator.
@@ -65,7 +77,53 @@ class Dataset(ABC):
             raise UsageError(
                 f"cannot sample from {generator!r}: generator must be a torch.Generator"
             )
+        if count == 0:
+            return torch.zeros(0, self.dim, dtype=torch.float64)
         return self.draw(count, generator)
+
+    def upto(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw ``n`` points, or all that there are if these are fewer."""
+        return self.sample(n if self.available is None else min(n, self.available), generator)
+
+    def part(self, split: Split) -> "Dataset":  # noqa: ARG002 (there are enough points for all)
+        """Return what points for training, validation or test are drawn from.
+
+        Points of different parts are independent. Of a finite number of points the parts are
+        disjoint, and the dataset itself is the training part.
+        """
+        return self
+
+    @abstractmethod
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw ``n`` >= 1 points, as ``sample`` does; ``n`` is checked already."""
+
+    def outline(self) -> tuple[Tensor, Tensor]:
+        """Find the ends of each coordinate, without far tails: two tensors of shape (d,)."""
+        return outline_of(probe(self))
+
+    def _points(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise UsageError(f"points must be a tensor of floats, not {kind}")
+        if x.ndim != 2 or x.shape[1] != self.dim:
+            raise UsageError(f"points must have shape (n, {self.dim}), not {tuple(x.shape)}")
+        # Sums over strided memory run in another order; the layout must not change any bit.
+        return x.double().contiguous()
+
+
+class Density(Dataset):
+    """A distribution on R^d whose truth is known exactly.
+
+    Users call ``sample``, ``log_prob`` and ``score``, which check their arguments; a plug-in
+    defines ``draw`` and ``log_density`` (and ``gradient`` where autograd is too slow or fails),
+    whose arguments are checked already.
+
+    Everything is computed and returned in float64 on the CPU; points given in another floating
+    precision are converted first. ``sigma`` is the standard deviation of added Gaussian noise:
+    every density and score is that of p_sigma = p * N(0, sigma² I); ``sigma = 0`` is the data
+    itself. Rows are independent: the value at a point is bitwise independent of the other points,
+    and a row with NaN affects no other.
+    """
 
     def log_prob(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """Compute the log density of p_sigma at ``x`` of shape (n, d): shape (n,), in nats.
@@ -108,10 +166,6 @@ class Dataset(ABC):
         return _information(self, self._smooth_level(sigma))[1]
 
     @abstractmethod
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw ``n`` >= 0 points, as ``sample`` does; ``n`` is checked already."""
-
-    @abstractmethod
     def log_density(self, x: Tensor, sigma: float) -> Tensor:
         """Compute ``log_prob`` at checked float64 points, differentiable in ``x``."""
 
@@ -121,10 +175,6 @@ class Dataset(ABC):
             x = x.detach().requires_grad_()
             (slope,) = torch.autograd.grad(self.log_density(x, sigma).sum(), x)
         return slope
-
-    def outline(self) -> tuple[Tensor, Tensor]:
-        """Find the ends of each coordinate, without far tails: two tensors of shape (d,)."""
-        return outline_of(probe(self))
 
     def information(self, sigma: float) -> tuple[float, float]:
         """Compute entropy and Fisher information for a checked ``sigma``; the result is cached.
@@ -172,18 +222,25 @@ class Dataset(ABC):
             )
         return level
 
-    def _points(self, x: Tensor) -> Tensor:
-        if not isinstance(x, Tensor) or not x.is_floating_point():
-            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise UsageError(f"points must be a tensor of floats, not {kind}")
-        if x.ndim != 2 or x.shape[1] != self.dim:
-            raise UsageError(f"points must have shape (n, {self.dim}), not {tuple(x.shape)}")
-        # Sums over strided memory run in another order; the layout must not change any bit.
-        return x.double().contiguous()
+
+def has_density(dataset: Dataset) -> TypeGuard[Density]:
+    """Tell whether a dataset has a log density; a plug-in need not derive from ``Density``."""
+    return hasattr(dataset, "log_prob")
+
+
+def density_of(dataset: Dataset) -> Density:
+    """Return a dataset as a density.
+
+    Raises:
+        UsageError: It can only be drawn from.
+    """
+    if not has_density(dataset):
+        raise UsageError(f"{type(dataset).__name__} has no log density: it can only be drawn from")
+    return dataset
 
 
 @lru_cache(maxsize=1024)
-def _information(dataset: Dataset, sigma: float) -> tuple[float, float]:
+def _information(dataset: Density, sigma: float) -> tuple[float, float]:
     def make() -> dict[str, Tensor]:
         return {"both": torch.tensor(dataset.information(sigma), dtype=torch.float64)}
 

@@ -42,8 +42,8 @@ class Located(Protocol):
     def __hash__(self) -> int:
         """Identity of the dataset."""
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Independent points, shape (n, dim)."""
+    def upto(self, n: int, generator: torch.Generator) -> Tensor:
+        """Independent points, shape (n, dim), or all that there are if these are fewer."""
 
     def outline(self) -> tuple[Tensor, Tensor]:
         """Lower and upper ends of the data, two tensors of shape (d,)."""
@@ -149,7 +149,7 @@ def probe(dataset: Located) -> Tensor:
     Raises:
         UsageError: None is finite.
     """
-    points = dataset.sample(_PROBE, torch.Generator().manual_seed(_SEED)).double()
+    points = dataset.upto(_PROBE, torch.Generator().manual_seed(_SEED)).double()
     finite = points[points.isfinite().all(1)]
     if len(finite) == 0:
         raise UsageError(f"{type(dataset).__name__} draws no finite points: correct `draw`")

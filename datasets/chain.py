@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .base import Dataset
+from .base import Density
 
 _LOG_2PI = math.log(2 * math.pi)
 # An integrand more than this many nats below its peak is treated as 0.
@@ -24,7 +24,7 @@ _NODES = 128
 _ROWS = 4096
 
 
-class Chain(Dataset):
+class Chain(Density):
     """x1 from any density on the line, then x2 ~ N(mean(x1), variance(x1)).
 
     With v = x1 + sigma·t the integral is ∫ φ(t) p(v) N(x2; …) dt, φ the normal

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .base import Dataset
+from .base import Density
 from .errors import UsageError
 from .kernel import log_bump
 
@@ -16,7 +16,7 @@ _BLOCK = 2**20
 _MARGIN = 3.5
 
 
-class Mixture(Dataset):
+class Mixture(Density):
     """p(x) = Σ_k w_k Π_j f(x_j - c_kj), f the density of ``U[-width/2, width/2] + N(0, noise²)``.
 
     Smoothing only widens the Gaussian: p_sigma has sqrt(noise² + sigma²) in place of noise.

@@ -23,8 +23,11 @@ _MOST_CELLS = 6000
 _LOST = 1e-3
 
 
-class Density(Located, Protocol):
+class Integrable(Located, Protocol):
     """The part of a ``Dataset`` that this file integrates."""
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Independent points, shape (n, dim)."""
 
     def log_prob(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """Log density, (n, dim) -> (n,)."""
@@ -49,7 +52,7 @@ class DensityGrid:
         area: Area that each point represents, shape (m,).
     """
 
-    dataset: Density
+    dataset: Integrable
     sigma: float
     x: Tensor
     area: Tensor
@@ -84,7 +87,7 @@ class DensityGrid:
         return float((values.where(p > 0, 0.0) * p * self.area).sum())
 
 
-def grid(dataset: Density, sigma: float, step: float = _FINE) -> DensityGrid:
+def grid(dataset: Integrable, sigma: float, step: float = _FINE) -> DensityGrid:
     """Evaluate p_sigma in the plane on the dataset's own quadrature rule (default: midpoints).
 
     ``step`` is the side of a cell in standard deviations of the blur.
@@ -92,7 +95,7 @@ def grid(dataset: Density, sigma: float, step: float = _FINE) -> DensityGrid:
     return DensityGrid(dataset, sigma, *dataset.mesh(sigma, step))
 
 
-def require_mass(dataset: Density, sigma: float, mass: float, lost: float = _LOST) -> None:
+def require_mass(dataset: Integrable, sigma: float, mass: float, lost: float = _LOST) -> None:
     """Check that a rule integrates a density to 1: elsewhere its numbers would be wrong.
 
     Raises:
@@ -168,7 +171,7 @@ def panels(edges: Tensor, order: int) -> tuple[Tensor, Tensor]:
     return (edges[:-1, None] + half * (node + 1)).flatten(), (half * weight).flatten()
 
 
-def monte_carlo(dataset: Density, sigma: float) -> tuple[float, float]:
+def monte_carlo(dataset: Integrable, sigma: float) -> tuple[float, float]:
     """Estimate entropy and Fisher information in any dimension, from fixed random points.
 
     Points are drawn until both standard errors are at most 1e-3 (1 + |value|).
@@ -194,7 +197,7 @@ def monte_carlo(dataset: Density, sigma: float) -> tuple[float, float]:
     )
 
 
-def cell_masses(dataset: Density, sigma: float, side: float = 0.25) -> tuple[Tensor, Tensor]:
+def cell_masses(dataset: Integrable, sigma: float, side: float = 0.25) -> tuple[Tensor, Tensor]:
     """Integrate a density over square cells, by a Gauss–Legendre rule in each.
 
     ``side`` is that of a cell, in the unit of the dataset's box.

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from . import datasets
-from .base import Dataset
+from .base import Density
 
 
-class Circles(Dataset):
+class Circles(Density):
     """Equally likely circles of the given radii around the origin, blurred by N(0, noise² I).
 
     With t² = noise² + sigma² and r = |x|, a circle of radius R has

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor
 
-from .base import Dataset
+from .base import Density
 from .box import box_of
 from .cache import cached
 from .curve import BlurredCurve
@@ -35,10 +35,10 @@ _TOLERANCE = 4e-7
 _FAINT = -620.0
 
 Score = Callable[[Tensor], Tensor]
-Density = Callable[[Tensor], tuple[Tensor, Tensor]]
+DensityAndScore = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
-def fast_score(dataset: Dataset, sigma: float = 0.0) -> Score:
+def fast_score(dataset: Density, sigma: float = 0.0) -> Score:
     """Return a fast version of ``dataset.score(x, sigma)``, a function of points (n, d).
 
     For datasets whose score is cheap it is exact. For blurred curves it is a table, unless that
@@ -56,7 +56,7 @@ def fast_score(dataset: Dataset, sigma: float = 0.0) -> Score:
     return partial(dataset.score, sigma=sigma)
 
 
-def fast_density(dataset: Dataset, sigma: float = 0.0) -> Density:
+def fast_density(dataset: Density, sigma: float = 0.0) -> DensityAndScore:
     """Return a fast function of points (n, d) to log densities (n,) and scores (n, d).
 
     As ``fast_score``; the table's error of the log density is below 1e-5.

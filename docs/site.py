@@ -31,6 +31,7 @@ The verbs of the command line are functions of the package, `sb.run`, `sb.replay
 ::: scorebench.reports.findings.result.FindingResult
 ::: scorebench.datasets.get_dataset
 ::: scorebench.datasets.base.Dataset
+::: scorebench.datasets.base.Density
 ::: scorebench.methods.objectives.base.ScoreMatching
 ::: scorebench.methods.random.MemberRandom
 ::: scorebench.methods.sampling.base.Sampler

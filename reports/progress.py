@@ -121,6 +121,8 @@ class ProgressListener(ProgressBar):
         )
         for sentence in event.warnings:
             self._say(f"WARNING: {sentence}")
+        for sentence in event.notes:
+            self._say(sentence)
         self._open("starting", event.done, event.total)
 
     def _runs(self, event: RunsFinished) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..datasets.errors import UsageError
 from ..studies.cell import Cell
+from ..studies.engine import Engine
 from ..studies.results import read_results
 from ..studies.rundir.artifacts import read_artifact
 from ..studies.rundir.read import (
@@ -22,6 +23,7 @@ from ..studies.rundir.read import (
     read_study,
 )
 from ..studies.rundir.rows import Row
+from ..studies.specs.entries import Choices, ends
 from ..studies.specs.spec import StudySpec
 from .ranking.budget import budget_sentences, budgets
 from .ranking.cell_results import CellResults
@@ -202,19 +204,18 @@ class Source:
         Returns:
             ``None`` if the data are not two-dimensional, or the cell has no samples yet.
         """
-        name = f"{results.cell.stem}.npz"
-        samples = _arrays(self.directory / "samples" / name).get("samples")
-        fields = _arrays(self.directory / "fields" / name)
+        samples = self.samples(results)
+        fields = _arrays(self.directory / "fields" / f"{results.cell.stem}.npz")
         if samples is None or samples.ndim != 2 or samples.shape[1] != 2:
             return None
         from ..datasets.box import box_of
 
-        dataset = self._dataset(results.dataset)
+        dataset = self.dataset(results.dataset)
         extent, centre = fields.get("extent"), fields.get("centre", np.zeros(2))
         if extent is None:
             extent = np.asarray(4.0 if dataset is None else dataset.extent)
             centre = np.zeros(2) if dataset is None else box_of(dataset).centre.numpy()
-        truth = self._truth(dataset, min(len(samples), _MOST_POINTS))
+        truth = self.truth(dataset, len(samples))
 
         def near(points: Points | None) -> Points | None:
             return points - centre if points is not None and centre.any() else points
@@ -228,6 +229,11 @@ class Source:
             float(extent),
             tuple(centre.tolist()),
         )
+
+    def samples(self, results: CellResults) -> Points | None:
+        """Load the samples of the confirmation runs of a cell, shape (n, d); None without any."""
+        path = self.directory / "samples" / f"{results.cell.stem}.npz"
+        return _arrays(path).get("samples")
 
     @property
     def independent(self) -> bool:
@@ -256,24 +262,46 @@ class Source:
                 )
         return learned
 
-    def _dataset(self, label: str) -> "Dataset | None":
+    def dataset(self, label: str) -> "Dataset | None":
         """Return a dataset of the study; ``None`` if its plug-in is not available."""
+        from ..bench.data_files import provide
         from ..datasets import get_dataset
 
+        provide(self.study.data)
         entry = next((e for e in self.study.datasets if e.label == label), None)
         try:
-            options = {} if entry is None else dict(entry.settings)
+            settings = {} if entry is None else entry.settings
+            options = {
+                name: leaf.choices if isinstance(leaf, Choices) else leaf
+                for name, leaf in settings.items()
+            }
             return get_dataset(label if entry is None else entry.name, **options)
         except UsageError:
             return None
 
-    def _truth(self, dataset: "Dataset | None", points: int) -> Points | None:
-        """Draw a sample of a dataset of the plane; none if its plug-in is missing."""
+    @cached_property
+    def notes_on_data(self) -> list[str]:
+        """What a reader should know of finite datasets, one sentence each."""
+        from ..bench.truth import words_on
+
+        notes = []
+        for entry in self.study.datasets:
+            # Others are distributions, which need not be imported.
+            dataset = self.dataset(entry.label) if Engine().finite(entry.name) else None
+            if dataset is not None:
+                asked = max(map(int, ends(self.study.training.points)))  # type: ignore[arg-type]
+                words = words_on(dataset, asked, self.study.evaluation.samples)
+                notes += [f"{entry.label}: {sentence}." for sentence in words]
+        return notes
+
+    def truth(self, dataset: "Dataset | None", points: int) -> Points | None:
+        """Draw a sample of a dataset, of its test part; none if its plug-in is missing."""
         import torch
 
-        if dataset is None or dataset.dim != 2:
+        if dataset is None:
             return None
-        return dataset.sample(points, torch.Generator().manual_seed(_TRUTH_SEED)).numpy()
+        generator = torch.Generator().manual_seed(_TRUTH_SEED)
+        return dataset.part("test").upto(min(points, _MOST_POINTS), generator).numpy()
 
 
 def load(directory: str | Path) -> Source:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ..bench.data_files import DATASET, DataFile, provide
 from ..bench.plugins import PluginSource, activate, permit, registries
 from ..bench.spec import Device, NetworkSpec, Option, Plugin, RunSpec
 from ..datasets import forget
@@ -33,13 +34,20 @@ class Engine:
     Attributes:
         plugins: Plug-ins of the study, which are pickled with the engine for its workers.
         modules: Modules of packages that its network may be taken from.
+        data: Files of points of the study, which are pickled too.
     """
 
     plugins: tuple[PluginSource, ...] = ()
     modules: tuple[str, ...] = ()
+    data: tuple[DataFile, ...] = ()
 
-    def equip(self, plugins: Sequence[PluginSource], module: str | None = None) -> None:
-        """Register the plug-ins of a study, in this process and in workers.
+    def equip(
+        self,
+        plugins: Sequence[PluginSource],
+        module: str | None = None,
+        data: Sequence[DataFile] = (),
+    ) -> None:
+        """Register the plug-ins of a study, in this process and in workers, and its ``data``.
 
         ``module`` is that of the study's network; only a trusted one can be imported later.
         Datasets of plug-ins are made anew.
@@ -50,12 +58,14 @@ class Engine:
         require_trust(plugins)
         self.plugins = tuple(plugins)
         self.modules = () if module is None or untrusted([module]) else (module,)
+        self.data = tuple(data)
         self._activate()
         forget()
 
     def _activate(self) -> None:
         activate(self.plugins)
         permit(self.modules)
+        provide(self.data)
 
     def names(self, kind: str) -> Sequence[str]:
         """List the registered names of a kind: ``method``, ``reference``, ``dataset``, ..."""
@@ -112,12 +122,12 @@ class Engine:
     def unfit(
         self, kind: str, name: str, dataset: Plugin, method: Plugin, network: NetworkSpec
     ) -> str | None:
-        """Say why a method, sampler or metric cannot be used in a study; None if it can.
+        """Say why a method, sampler, metric or reference cannot be used in a study; None if it can.
 
         ``method`` trains the models, and has the hyperparameters that the study fixes.
         """
         from ..methods import methods
-        from ..methods.setting import Setting
+        from ..methods.setting import Setting, why_unfit
 
         learner = methods.get(method.name)
         estimator = self.estimator(method.name)
@@ -132,10 +142,34 @@ class Engine:
             )
         judged = registries()[kind].get(name)
         with _blaming(judged):
-            reason: str | None = judged.unfit(setting)
+            reason = why_unfit(judged, setting)
             if reason is None and estimator is not None:
                 return _beyond(estimator, kind, judged, setting)
         return reason
+
+    def finite(self, name: str) -> bool:
+        """Whether a dataset may consist of finitely many points."""
+        return name == DATASET or name not in registries()["dataset"].builtin
+
+    def available(self, dataset: Plugin) -> tuple[int, int] | None:
+        """Return how many points a finite dataset has to train on, and to compare samples with.
+
+        None for a distribution.
+        """
+        from ..bench.truth import most_samples
+        from ..datasets.base import Dataset
+
+        made = self.make("dataset", dataset)
+        if not isinstance(made, Dataset):
+            return None
+        training, compared = made.part("training").available, most_samples(made)
+        return None if training is None or compared is None else (training, compared)
+
+    def words_on(self, dataset: Plugin, training: float, samples: int) -> list[str]:
+        """Say what a reader should know of a finite dataset; see ``bench.truth.words_on``."""
+        from ..bench.truth import words_on
+
+        return words_on(self.make("dataset", dataset), training, samples)
 
     def unusable(self, method: Plugin, dataset: Plugin, n: int) -> str | None:
         """Say why a run of ``n`` points of a method that makes its model itself cannot succeed."""

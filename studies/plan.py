@@ -48,7 +48,7 @@ class Plan:
     engine: Engine
 
     def __post_init__(self) -> None:
-        self.engine.equip(self.study.plugins, self.study.network.package)
+        self.engine.equip(self.study.plugins, self.study.network.package, self.study.data)
 
     @cached_property
     def references(self) -> list[Cell]:

@@ -59,12 +59,14 @@ class StoredModel:
         """Compute the log density, normalised on a grid around the data, shape (n,).
 
         Raises:
-            UsageError: The data are not in the plane, or the model has no energy.
+            UsageError: The data are not in the plane or have no density, which the grid is checked
+                with; or the model has no energy.
         """
         from ..bench.from_spec import dataset_of
         from ..bench.metrics.density import normalise
+        from ..datasets.base import density_of
 
-        dataset = dataset_of(self.spec)
+        dataset = density_of(dataset_of(self.spec))
         if dataset.dim != 2:
             raise UsageError(
                 f"a density needs a grid over the plane, but the data have d = {dataset.dim}"

@@ -17,7 +17,7 @@ from .execution.events import (
     StudyFinished,
     StudyStarted,
 )
-from .execution.forecast import warnings
+from .execution.forecast import notes_on_data, warnings
 from .execution.interrupt import Interrupt
 from .execution.scheduler import Environment, Finished, Scheduler, ready
 from .execution.where import Where, open_pool
@@ -141,6 +141,7 @@ class _Session:
                 {cell: sum(plan.size(cell)) - self._counts[cell] for cell in plan.cells},
                 plan.tuned,
                 warnings(plan, workers) if where.backend == "local" else (),
+                notes_on_data(plan),
             )
         )
         limits = plan.study.limits

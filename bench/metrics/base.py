@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ...datasets.base import Dataset
+from ...datasets.base import Dataset, Density, density_of
 from ...datasets.errors import UsageError
 from ...methods.model import Model
 from ...methods.setting import Setting
@@ -49,12 +49,15 @@ class Measure(ABC):
             of its model.
         cost: Computing cost, in words.
         diagnostic: Whether it misses an important kind of error, so that it should not rank.
+        needs_density: Whether it uses the log density of the data, ``density``; samples of data
+            that can only be drawn from then have no value.
     """
 
     worst: ClassVar[float] = math.inf
     needs: ClassVar[Literal["samples", "score", "energy"]] = "samples"
     cost: ClassVar[str] = "linear in the number of samples"
     diagnostic: ClassVar[bool] = False
+    needs_density: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Raise ``UsageError`` for ``direction="max"``: smaller values must be better."""
@@ -69,6 +72,11 @@ class Measure(ABC):
     def __init__(self, dataset: Dataset, reference: Tensor) -> None:
         self.dataset = dataset
         self.reference = _points(reference, dataset.dim, "the reference points")
+
+    @property
+    def density(self) -> Density:
+        """The dataset, whose log density is known."""
+        return density_of(self.dataset)
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:

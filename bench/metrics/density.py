@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from ...datasets.base import Dataset
+from ...datasets.base import Density
 from ...datasets.box import box_of
 from ...datasets.cache import cached
 from ...datasets.quadrature import require_mass
@@ -56,7 +56,7 @@ class Normalised(NamedTuple):
 _grids: "WeakKeyDictionary[Model, Normalised]" = WeakKeyDictionary()
 
 
-def normalise(model: Model, dataset: Dataset) -> Normalised:
+def normalise(model: Model, dataset: Density) -> Normalised:
     """Integrate exp(-E) over the square of half side 1.5 · extent, once per model.
 
     Raises:
@@ -77,7 +77,7 @@ def _axis(half: float) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _mass_on(dataset: Dataset, half: float) -> float:
+def _mass_on(dataset: Density, half: float) -> float:
     """Integrate the density of the data over the grid."""
 
     def make() -> dict[str, Tensor]:
@@ -99,6 +99,7 @@ def energy_at(model: Model, x: Tensor) -> Tensor:
 
 
 class _Density(ModelMetric):
+    needs_density: ClassVar[bool] = True
     needs: ClassVar[Literal["samples", "score", "energy"]] = "energy"
     cost: ClassVar[str] = "the energy at 360,000 points, once for all metrics of this kind"
 
@@ -116,8 +117,8 @@ class KL(_Density):
     """Kullback-Leibler divergence of the model from the data, KL(p, model), in nats."""
 
     def of_model(self, model: Model, target: float) -> float:
-        x, mass, log_prob, _ = nodes(self.dataset, 0.0)
-        log_model = -energy_at(model, x) - normalise(model, self.dataset).log_z
+        x, mass, log_prob, _ = nodes(self.density, 0.0)
+        log_model = -energy_at(model, x) - normalise(model, self.density).log_z
         return float(((log_prob - log_model) * mass).sum())
 
 
@@ -129,7 +130,7 @@ class NLL(KL):
         return super().of_model(model, target) + self.of_truth()
 
     def of_truth(self) -> float:
-        return self.dataset.entropy()
+        return self.density.entropy()
 
 
 @metrics.register("kl_reverse")
@@ -146,9 +147,9 @@ class ReverseKL(_Density):
         return super().unfit(setting)
 
     def of_model(self, model: Model, target: float) -> float:
-        grid = normalise(model, self.dataset)
+        grid = normalise(model, self.density)
         q = grid.log_density.exp() * grid.cell
-        exact = log_prob_on(self.dataset, grid.axis).clamp(min=_FAINT)
+        exact = log_prob_on(self.density, grid.axis).clamp(min=_FAINT)
         return float((q * (grid.log_density - exact)).sum())
 
 
@@ -159,6 +160,6 @@ class EdgeMass(_Density):
     diagnostic: ClassVar[bool] = True
 
     def of_model(self, model: Model, target: float) -> float:
-        grid = normalise(model, self.dataset)
+        grid = normalise(model, self.density)
         q = grid.log_density.exp() * grid.cell
         return float(q.sum() - q[1:-1, 1:-1].sum())

@@ -17,7 +17,7 @@ import torch
 from scipy.interpolate import RectBivariateSpline
 from torch import Tensor
 
-from ...datasets.base import Dataset
+from ...datasets.base import Density
 from ...datasets.box import box_of
 from ...datasets.cache import cached
 from ...datasets.curve import BlurredCurve
@@ -53,7 +53,7 @@ class Embedding(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def embeddings(dataset: Dataset) -> tuple[Embedding, ...]:
+def embeddings(dataset: Density) -> tuple[Embedding, ...]:
     """Embed a dataset at the bandwidths of ``mmd``, from wide to narrow.
 
     Raises:
@@ -63,12 +63,12 @@ def embeddings(dataset: Dataset) -> tuple[Embedding, ...]:
     return tuple(embed(dataset, widest * 0.5**k) for k in range(LEVELS))
 
 
-def known(dataset: Dataset) -> bool:
+def known(dataset: Density) -> bool:
     """Check whether ``embeddings`` supports a dataset."""
     return dataset.dim == 2 or isinstance(dataset, GaussianMixture)
 
 
-def embed(dataset: Dataset, ell: float) -> Embedding:
+def embed(dataset: Density, ell: float) -> Embedding:
     """Embed a dataset at bandwidth ``ell``; raises as ``embeddings``."""
     if not known(dataset):
         raise UsageError(
@@ -88,7 +88,7 @@ def embed(dataset: Dataset, ell: float) -> Embedding:
     return Embedding(ell, mean, constant, spread)
 
 
-def _constant(dataset: Dataset, ell: float) -> float:
+def _constant(dataset: Density, ell: float) -> float:
     """Compute c, the mean of the kernel over independent pairs of points."""
     if isinstance(dataset, GaussianMixture):
         width = ell**2 + 2 * dataset.noise**2
@@ -100,7 +100,7 @@ def _constant(dataset: Dataset, ell: float) -> float:
     return 2 * math.pi * ell**2 * float((rule.mass * rule.log_prob.exp()).sum())
 
 
-def _square(dataset: Dataset, ell: float, mean: Callable[[Tensor], Tensor]) -> float:
+def _square(dataset: Density, ell: float, mean: Callable[[Tensor], Tensor]) -> float:
     """Compute E μ², by quadrature in the plane; elsewhere random points would miss its digits."""
     if dataset.dim == 2 or not isinstance(dataset, GaussianMixture):
         rule = nodes(dataset, 0.0)
@@ -117,7 +117,7 @@ def _square(dataset: Dataset, ell: float, mean: Callable[[Tensor], Tensor]) -> f
 
 
 @lru_cache(maxsize=32)
-def kernel_mean(dataset: Dataset, ell: float) -> Callable[[Tensor], Tensor]:
+def kernel_mean(dataset: Density, ell: float) -> Callable[[Tensor], Tensor]:
     """Make μ of a Gaussian kernel of width ``ell``: a fast function from points (n, d) to (n,)."""
     log_norm = dataset.dim / 2 * math.log(2 * math.pi * ell**2)
 

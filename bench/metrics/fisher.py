@@ -13,12 +13,13 @@ _ROWS = 8192
 
 
 class _Fisher(ModelMetric):
+    needs_density: ClassVar[bool] = True
     needs: ClassVar[Literal["samples", "score", "energy"]] = "score"
     cost: ClassVar[str] = "the model's score at about 50,000 points"
 
     def divergence(self, model: Model, sigma: float) -> float:
         """Integrate ½ E |s(x) - ∇log p_sigma(x)|², x ~ p_sigma, s the model's score at sigma."""
-        x, mass, _, exact = nodes(self.dataset, sigma)
+        x, mass, _, exact = nodes(self.density, sigma)
         return 0.5 * float(((score_at(model, x, sigma) - exact).square().sum(1) * mass).sum())
 
 

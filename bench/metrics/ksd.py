@@ -26,6 +26,7 @@ class KSD(Metric):
 
     cost: ClassVar[str] = "square of the number of samples: about 5 s for 10,000"
     diagnostic: ClassVar[bool] = True
+    needs_density: ClassVar[bool] = True
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
@@ -35,7 +36,7 @@ class KSD(Metric):
 
     @cached_property
     def _score(self) -> Callable[[Tensor], Tensor]:
-        return fast_score(self.dataset, 0.0)
+        return fast_score(self.density, 0.0)
 
     def value(self, samples: Tensor) -> float:
         # In larger units: of data far wider than the kernel, rounding would leave nothing.

@@ -82,7 +82,7 @@ def median_distance(dataset: Dataset) -> float:
     Raises:
         UsageError: The dataset has no spread.
     """
-    probe = dataset.sample(_PROBE_POINTS, torch.Generator().manual_seed(_PROBE_SEED))
+    probe = dataset.upto(_PROBE_POINTS, torch.Generator().manual_seed(_PROBE_SEED))
     median = float(torch.nn.functional.pdist(probe.double()).median())
     if not 0 < median < float("inf"):
         raise UsageError(

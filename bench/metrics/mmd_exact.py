@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...datasets.base import Dataset
+from ...datasets.base import Dataset, density_of
 from . import metrics
 from .base import Metric, Setting, origin
 from .embedding import embeddings, known
@@ -24,18 +24,19 @@ class _Exact(Metric):
     """MMD² at some bandwidths: numbers ``first`` to ``last``, each half the bandwidth before."""
 
     cost: ClassVar[str] = "square of the number of samples: about 1 s for 10,000"
+    needs_density: ClassVar[bool] = True
     first: ClassVar[int] = 0
     last: ClassVar[int] = 5
 
     def __init__(self, dataset: Dataset, reference: Tensor) -> None:
         super().__init__(dataset, reference)
-        self.embeddings = embeddings(dataset)[self.first : self.last + 1]
+        self.embeddings = embeddings(self.density)[self.first : self.last + 1]
         self._origin = origin(self.reference)
         self.bandwidths = torch.tensor([e.bandwidth for e in self.embeddings], dtype=torch.float64)
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
-        if not known(setting.dataset):
+        if not known(density_of(setting.dataset)):
             return "the kernel means of the truth are known for d = 2 and Gaussian mixtures only"
         return None
 

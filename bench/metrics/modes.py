@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import lru_cache, partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...datasets.base import Dataset
+from ...datasets.base import Density
 from ...datasets.box import box_of
 from ...datasets.cache import cached
 from . import metrics
@@ -24,17 +25,21 @@ _SEED = 20_170_331
 class ModeError(Metric):
     """Mass in the wrong mode: total variation between true and sampled mode weights."""
 
+    needs_density: ClassVar[bool] = True
+
     def value(self, samples: Tensor) -> float:
-        return 0.5 * float((shares(self.dataset, samples) - self.dataset.weights).abs().sum())
+        return 0.5 * float((shares(self.density, samples) - self.density.weights).abs().sum())
 
 
 @metrics.register("missed_mass")
 class MissedMass(Metric):
     """True mass of the modes with less than a quarter of their expected points."""
 
+    needs_density: ClassVar[bool] = True
+
     def value(self, samples: Tensor) -> float:
-        weights = self.dataset.weights
-        return float(weights[shares(self.dataset, samples) < _PRESENT * weights].sum())
+        weights = self.density.weights
+        return float(weights[shares(self.density, samples) < _PRESENT * weights].sum())
 
 
 @metrics.register("junk_mass")
@@ -45,19 +50,21 @@ class JunkMass(Metric):
     than usual); the truth itself has the value 0.001.
     """
 
+    needs_density: ClassVar[bool] = True
+
     def value(self, samples: Tensor) -> float:
-        low = _height(self.dataset)(samples) < threshold(self.dataset)
+        low = _height(self.density)(samples) < threshold(self.density)
         return float(low.double().mean())
 
 
-def shares(dataset: Dataset, samples: Tensor) -> Tensor:
+def shares(dataset: Density, samples: Tensor) -> Tensor:
     """Compute the share of the points that is nearest to each mode, shape (modes,)."""
     counts = torch.bincount(dataset.assign(samples), minlength=len(dataset.weights))
     return counts.double() / len(samples)
 
 
 @lru_cache(maxsize=64)
-def threshold(dataset: Dataset) -> float:
+def threshold(dataset: Density) -> float:
     """Estimate the 0.001 quantile of ``_height`` at true points."""
 
     def make() -> dict[str, Tensor]:
@@ -67,7 +74,7 @@ def threshold(dataset: Dataset) -> float:
     return float(cached("junk threshold", dataset, make=make)["height"])
 
 
-def _height(dataset: Dataset) -> Callable[[Tensor], Tensor]:
+def _height(dataset: Density) -> Callable[[Tensor], Tensor]:
     """Make a function that grows with the smoothed density, from points (n, d) to (n,)."""
     blur = _BLUR * box_of(dataset).size
     # In many dimensions the density itself is too small for floating-point numbers.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...datasets.base import Dataset
+from ...datasets.base import Density
 from ...datasets.box import box_of
 from ...datasets.cache import cached
 from ...datasets.curve import BlurredCurve
@@ -43,7 +43,7 @@ class Nodes(NamedTuple):
 
 
 @lru_cache(maxsize=12)
-def nodes(dataset: Dataset, sigma: float) -> Nodes:
+def nodes(dataset: Density, sigma: float) -> Nodes:
     """Make points and weights for expectations under p_sigma.
 
     Outside the plane, 20,000 fixed random points replace the quadrature.
@@ -54,7 +54,7 @@ def nodes(dataset: Dataset, sigma: float) -> Nodes:
     return Nodes(**cached("nodes", dataset, sigma, make=lambda: _nodes(dataset, sigma)._asdict()))
 
 
-def _nodes(dataset: Dataset, sigma: float) -> Nodes:
+def _nodes(dataset: Density, sigma: float) -> Nodes:
     if dataset.dim != 2:
         generator = torch.Generator().manual_seed(_SEED)
         x = dataset.sample(_PROBE, generator)
@@ -86,7 +86,7 @@ def _nodes(dataset: Dataset, sigma: float) -> Nodes:
     return Nodes(x[near], mass[near], log_prob[near], _score(dataset, x[near], sigma))
 
 
-def log_prob_on(dataset: Dataset, axis: Tensor) -> Tensor:
+def log_prob_on(dataset: Density, axis: Tensor) -> Tensor:
     """Evaluate the log density of the data at axis × axis, (g, g); inexact below -600.
 
     Both axes are relative to the middle of the box.
@@ -102,5 +102,5 @@ def curve_log_prob(dataset: BlurredCurve, sigma: float, axis: Tensor) -> Tensor:
     return dataset.on_grid(axis, dataset.tau(sigma))[..., 0].logsumexp(0)
 
 
-def _score(dataset: Dataset, x: Tensor, sigma: float) -> Tensor:
+def _score(dataset: Density, x: Tensor, sigma: float) -> Tensor:
     return dataset.score(x, sigma) if sigma >= dataset.score_from else x[:0]

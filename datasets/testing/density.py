@@ -12,7 +12,7 @@ from unittest import SkipTest
 import torch
 from torch import Tensor
 
-from ..base import Dataset
+from ..base import Density
 from ..box import box_of
 from ..errors import UsageError
 from ..quadrature import DensityGrid, grid
@@ -24,7 +24,7 @@ _SEED = 20_240_101
 _UNSMOOTHED = "`log_density` at sigma is not the density of the data smoothed by N(0, sigma²)"
 
 
-def density_integrates_to_one(dataset: Dataset, expected: Expected) -> None:
+def density_integrates_to_one(dataset: Density, expected: Expected) -> None:
     """The density integrates to one at every sigma."""
     for level in expected.levels:
         sigma = level * box_of(dataset).unit
@@ -36,7 +36,7 @@ def density_integrates_to_one(dataset: Dataset, expected: Expected) -> None:
         )
 
 
-def smoothing_composes(dataset: Dataset, _: Expected) -> None:
+def smoothing_composes(dataset: Density, _: Expected) -> None:
     """Smoothing twice is smoothing once with the sum of the variances."""
     # p_0.5, at a few points, is p_0.3 convolved with N(0, 0.4²) by quadrature.
     low, more, high = (level * box_of(dataset).unit for level in (0.3, 0.4, 0.5))
@@ -52,7 +52,7 @@ def smoothing_composes(dataset: Dataset, _: Expected) -> None:
     )
 
 
-def constants_are_as_stated(dataset: Dataset, expected: Expected) -> None:
+def constants_are_as_stated(dataset: Density, expected: Expected) -> None:
     """Entropy, Fisher information and KL divergence are as stated."""
     constants: list[tuple[str, dict[float, float], Callable[[float], float]]] = [
         ("entropy", expected.entropy, dataset.entropy),
@@ -68,7 +68,7 @@ def constants_are_as_stated(dataset: Dataset, expected: Expected) -> None:
             )
 
 
-def entropy_and_fisher_information_are_means(dataset: Dataset, _: Expected) -> None:
+def entropy_and_fisher_information_are_means(dataset: Density, _: Expected) -> None:
     """Entropy and Fisher information are means over the points."""
     n, sigma, generator = 4000, 0.3 * box_of(dataset).unit, seeded(_SEED)
     x = dataset.sample(n, generator)
@@ -87,10 +87,10 @@ def entropy_and_fisher_information_are_means(dataset: Dataset, _: Expected) -> N
         )
 
 
-def noise_raises_the_entropy_by_half_the_fisher_information(dataset: Dataset, _: Expected) -> None:
+def noise_raises_the_entropy_by_half_the_fisher_information(dataset: Density, _: Expected) -> None:
     """Noise raises the entropy by half the Fisher information."""
     # De Bruijn's identity dH/dsigma² = I/2, from sigma² = 0.08 to 0.1 by Simpson's rule.
-    if dataset.dim != 2 and type(dataset).information is Dataset.information:
+    if dataset.dim != 2 and type(dataset).information is Density.information:
         raise SkipTest("random means are not precise enough")
     unit = box_of(dataset).unit
     low, middle, high = (math.sqrt(v) * unit for v in (0.08, 0.09, 0.1))
@@ -104,7 +104,7 @@ def noise_raises_the_entropy_by_half_the_fisher_information(dataset: Dataset, _:
     )
 
 
-def score_is_the_gradient_of_the_log_density(dataset: Dataset, _: Expected) -> None:
+def score_is_the_gradient_of_the_log_density(dataset: Density, _: Expected) -> None:
     """The score is the gradient of the log density, anywhere."""
     generator, unit = seeded(_SEED), box_of(dataset).unit
     for sigma in _levels(dataset, (0.02, 0.1, 0.5, 2.0, 5.0)):
@@ -118,14 +118,14 @@ def score_is_the_gradient_of_the_log_density(dataset: Dataset, _: Expected) -> N
             _check_score(dataset, place, sigma, 1e-8)
 
 
-def score_is_the_gradient_on_the_data(dataset: Dataset, _: Expected) -> None:
+def score_is_the_gradient_on_the_data(dataset: Density, _: Expected) -> None:
     """The score is the gradient of the log density, on the data."""
     x = dataset.sample(200, seeded(_SEED))
     for sigma in _levels(dataset, (0.1, 1.0)):
         _check_score(dataset, x, sigma, 1e-10)
 
 
-def no_score_below_where_it_begins(dataset: Dataset, _: Expected) -> None:
+def no_score_below_where_it_begins(dataset: Density, _: Expected) -> None:
     """There is no score below `score_from`."""
     if dataset.score_from == 0:
         raise SkipTest("the score exists at every sigma")
@@ -140,7 +140,7 @@ def no_score_below_where_it_begins(dataset: Dataset, _: Expected) -> None:
         )
 
 
-def far_away_all_is_finite(dataset: Dataset, expected: Expected) -> None:
+def far_away_all_is_finite(dataset: Density, expected: Expected) -> None:
     """Everything is finite far away."""
     underflow = "densities become zero before their logarithm is taken: use logsumexp"
     direction = torch.randn(20, dataset.dim, dtype=torch.float64, generator=seeded(_SEED))
@@ -161,7 +161,7 @@ def far_away_all_is_finite(dataset: Dataset, expected: Expected) -> None:
             )
 
 
-def rows_do_not_affect_each_other(dataset: Dataset, _: Expected) -> None:
+def rows_do_not_affect_each_other(dataset: Density, _: Expected) -> None:
     """The value at a point does not depend on the other points."""
     x = dataset.sample(60, seeded(_SEED)) + 0.3
     bad = x.clone()
@@ -188,7 +188,7 @@ def rows_do_not_affect_each_other(dataset: Dataset, _: Expected) -> None:
         )
 
 
-def points_are_left_alone_and_converted(dataset: Dataset, _: Expected) -> None:
+def points_are_left_alone_and_converted(dataset: Density, _: Expected) -> None:
     """The points passed in are not changed."""
     x = dataset.sample(5, seeded(_SEED)).float()
     original = x.clone()
@@ -206,7 +206,7 @@ def points_are_left_alone_and_converted(dataset: Dataset, _: Expected) -> None:
     )
 
 
-def bad_input_is_refused(dataset: Dataset, _: Expected) -> None:
+def bad_input_is_refused(dataset: Density, _: Expected) -> None:
     """Bad input is refused in one line."""
     good, generator = torch.zeros(2, dataset.dim), seeded(_SEED)
     sample, assign = dataset.sample, dataset.assign
@@ -248,13 +248,13 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def _levels(dataset: Dataset, levels: Iterable[float]) -> list[float]:
+def _levels(dataset: Density, levels: Iterable[float]) -> list[float]:
     """The lowest level that has a score, and those of ``levels``, for unit data, above it."""
     sigmas = (level * box_of(dataset).unit for level in levels)
     return [dataset.score_from, *(sigma for sigma in sigmas if sigma > dataset.score_from)]
 
 
-def _check_score(dataset: Dataset, x: Tensor, sigma: float, tolerance: float) -> None:
+def _check_score(dataset: Density, x: Tensor, sigma: float, tolerance: float) -> None:
     """Compare the score at ``x`` with autograd's gradient of the log density."""
     x = x.clone().requires_grad_()
     value = dataset.log_prob(x, sigma)
@@ -285,7 +285,7 @@ def _check_refused(call: Callable[[], object], *words: str, problem: str) -> Non
 
 
 @lru_cache(maxsize=8)
-def _grid(dataset: Dataset, sigma: float, step: float = 0.8) -> DensityGrid:
+def _grid(dataset: Density, sigma: float, step: float = 0.8) -> DensityGrid:
     if dataset.dim != 2:
         raise SkipTest("quadrature needs d = 2")
     return grid(dataset, sigma, step)

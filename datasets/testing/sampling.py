@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from ..base import Dataset
+from ..base import Dataset, Density, has_density
 from ..box import box_of
 from ..quadrature import cell_masses
 from .conformance import Check, require, seeded
@@ -32,36 +32,43 @@ def samples_any_number(dataset: Dataset, _: Expected) -> None:
     """`draw` gives any number of points, float64 of shape (n, dim)."""
     dim = dataset.dim
     require(isinstance(dim, int) and dim > 0, f"dim = {dim!r}: it must be a whole number >= 1")
-    for n in (0, 1, 2, 7, 1000):
+    for n in (0, 1, 2, 7, 1000 if dataset.available is None else dataset.available):
         x = dataset.sample(n, seeded(_SEED))
         _require_tensor("draw", x)
         require(
             x.shape == (n, dim) and x.dtype == torch.float64,
             f"`draw` returned shape {tuple(x.shape)}, {x.dtype} for n = {n}: return "
-            f"({n}, {dim}) in torch.float64; n may be 0",
+            f"({n}, {dim}) in torch.float64",
         )
         require(x.isfinite().all(), "`draw` returned a number that is not finite")
         require(not x.requires_grad, "`draw` returned points with a gradient: add .detach()")
-        values = dataset.log_prob(x)
-        _require_shape("log_density", values, (n,))
+        if has_density(dataset):
+            _require_density(dataset, x)
+
+
+def _require_density(dataset: Density, x: Tensor) -> None:
+    """Require usable values of everything that follows from the density, at points (n, dim)."""
+    n, dim = x.shape
+    values = dataset.log_prob(x)
+    _require_shape("log_density", values, (n,))
+    require(
+        values.dtype == torch.float64,
+        f"`log_density` returned {values.dtype}: compute it in torch.float64, as x is",
+    )
+    require(not values.isnan().any(), "`log_density` is NaN at a point that `draw` returned")
+    if getattr(type(dataset), "gradient", None) is Density.gradient:
         require(
-            values.dtype == torch.float64,
-            f"`log_density` returned {values.dtype}: compute it in torch.float64, as x is",
+            dataset.log_density(x.clone().requires_grad_(), 1.0).requires_grad,
+            "`log_density` has no derivative: compute it from x by functions of torch, without "
+            ".detach() and NumPy, or define `gradient`",
         )
-        require(not values.isnan().any(), "`log_density` is NaN at a point that `draw` returned")
-        if getattr(type(dataset), "gradient", None) is Dataset.gradient:
-            require(
-                dataset.log_density(x.clone().requires_grad_(), 1.0).requires_grad,
-                "`log_density` has no derivative: compute it from x by functions of torch, without "
-                ".detach() and NumPy, or define `gradient`",
-            )
-        _require_shape("gradient", dataset.score(x, 1.0), (n, dim))
-        modes = dataset.assign(x)
-        _require_shape("assign", modes, (n,))
-        require(
-            not modes.is_floating_point(),
-            f"`assign` returned {modes.dtype}: return integers, for example with .long()",
-        )
+    _require_shape("gradient", dataset.score(x, 1.0), (n, dim))
+    modes = dataset.assign(x)
+    _require_shape("assign", modes, (n,))
+    require(
+        not modes.is_floating_point(),
+        f"`assign` returned {modes.dtype}: return integers, for example with .long()",
+    )
 
 
 def _require_tensor(name: str, values: object) -> None:
@@ -162,6 +169,7 @@ def histogram_of_noisy_samples_is_the_density(dataset: Dataset, _: Expected) -> 
 
 def modes_have_their_weights(dataset: Dataset, expected: Expected) -> None:
     """Modes have the probabilities in `weights`."""
+    dataset = _with_density(dataset)
     weights = dataset.weights
     total = weights.sum().item()
     require(
@@ -213,7 +221,7 @@ def fits(dataset: Dataset, x: Tensor, sigma: float) -> float:
     """
     if dataset.dim != 2:
         raise SkipTest("the histogram needs d = 2")
-    edges, mass = _masses(dataset, sigma)
+    edges, mass = _masses(_with_density(dataset), sigma)
     place = torch.bucketize(x - box_of(dataset).centre, edges, right=True) - 1
     cells = len(edges) - 1
     inside = ((place >= 0) & (place < cells)).all(1)
@@ -226,6 +234,12 @@ def fits(dataset: Dataset, x: Tensor, sigma: float) -> float:
     if rest > 5:
         chi2 += (rest_seen - rest).square() / rest
     return float(stats.chi2.sf(chi2.item(), int(full.sum())))
+
+
+def _with_density(dataset: Dataset) -> Density:
+    if not has_density(dataset):
+        raise SkipTest("the data can only be drawn from")
+    return dataset
 
 
 _masses = lru_cache(maxsize=8)(cell_masses)

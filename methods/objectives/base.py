@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from optuna.trial import BaseTrial
 from torch import Tensor, autograd, enable_grad
 
-from ...datasets.base import Dataset
+from ...datasets.base import Dataset, Density
 from ..network_model import NetworkModel
 from ..random import MemberRandom, SliceKind
 from ..setting import Setting
@@ -19,6 +19,7 @@ __all__ = [
     "BaseTrial",
     "ClassVar",
     "Dataset",
+    "Density",
     "Mapping",
     "MemberRandom",
     "NetworkModel",
@@ -65,7 +66,7 @@ class ScoreMatching(ABC):
         """
         return 0.0
 
-    def least(self, dataset: Dataset, options: Options) -> float:
+    def least(self, dataset: Density, options: Options) -> float:
         """Compute the loss of the exact score, the floor of training curves; NaN if unknown.
 
         Args:

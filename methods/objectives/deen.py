@@ -5,7 +5,7 @@ from torch import addcmul
 from .. import methods
 from .base import (
     BaseTrial,
-    Dataset,
+    Density,
     MemberRandom,
     NetworkModel,
     Options,
@@ -29,7 +29,7 @@ class DEEN(ScoreMatching):
     def target(self, options: Options) -> float:
         return float(options["sigma"])
 
-    def least(self, dataset: Dataset, options: Options) -> float:
+    def least(self, dataset: Density, options: Options) -> float:
         """Compute σ⁴ times that of denoising score matching."""
         sigma = float(options["sigma"])
         return sigma**2 * (dataset.dim - sigma**2 * dataset.fisher_information(sigma)) / 2

@@ -5,7 +5,7 @@ from torch import addcdiv, addcmul
 from .. import methods
 from .base import (
     BaseTrial,
-    Dataset,
+    Density,
     MemberRandom,
     NetworkModel,
     Options,
@@ -28,7 +28,7 @@ class DSM(ScoreMatching):
     def target(self, options: Options) -> float:
         return float(options["sigma"])
 
-    def least(self, dataset: Dataset, options: Options) -> float:
+    def least(self, dataset: Density, options: Options) -> float:
         """Compute (d/σ² - I)/2 with I = E|∇log p_σ|² (Vincent 2011, section 4)."""
         sigma = float(options["sigma"])
         return (dataset.dim / sigma**2 - dataset.fisher_information(sigma)) / 2

@@ -5,7 +5,7 @@ import math
 from torch import cat
 
 from .. import methods
-from .base import BaseTrial, Dataset, MemberRandom, NetworkModel, Options, Suggested, Tensor
+from .base import BaseTrial, Density, MemberRandom, NetworkModel, Options, Suggested, Tensor
 from .implicit import Implicit
 
 
@@ -22,7 +22,7 @@ class FDSSM(Implicit):
     def space(self, trial: BaseTrial) -> Suggested:
         return {"radius": trial.suggest_float("radius", 0.03, 0.2, log=True)} | self.noise(trial)
 
-    def least(self, dataset: Dataset, options: Options) -> float:
+    def least(self, dataset: Density, options: Options) -> float:
         """Return NaN: the loss is known up to O(r²) only."""
         return math.nan
 

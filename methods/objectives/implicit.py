@@ -1,6 +1,6 @@
 """Base class of objectives without a noisy target, with optional noise on the data."""
 
-from .base import BaseTrial, Dataset, MemberRandom, Options, ScoreMatching, Suggested, Tensor
+from .base import BaseTrial, Density, MemberRandom, Options, ScoreMatching, Suggested, Tensor
 
 
 class Implicit(ScoreMatching):
@@ -23,6 +23,6 @@ class Implicit(ScoreMatching):
     def target(self, options: Options) -> float:
         return float(options.get("data_noise", 0.0))
 
-    def least(self, dataset: Dataset, options: Options) -> float:
+    def least(self, dataset: Density, options: Options) -> float:
         """Compute -I/2 with I = E|∇log p|² of the target (Hyvärinen 2005, theorem 1)."""
         return -dataset.fisher_information(self.target(options)) / 2

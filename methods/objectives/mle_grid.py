@@ -5,7 +5,7 @@ from torch import Tensor, arange, cartesian_prod, cat, logsumexp
 from .. import methods
 from .base import (
     BaseTrial,
-    Dataset,
+    Density,
     MemberRandom,
     NetworkModel,
     Options,
@@ -39,7 +39,7 @@ class GridLikelihood(ScoreMatching):
             return 'it fits an energy: network.kind = "energy"'
         return None
 
-    def least(self, dataset: Dataset, options: Options) -> float:
+    def least(self, dataset: Density, options: Options) -> float:
         """Return the entropy of the data, exact if the grid covers them."""
         return dataset.entropy()
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -17,7 +18,12 @@ class ReferenceMethod(ABC):
     """Makes a model without training, or stands for the data themselves.
 
     Options are the constructor's keyword arguments.
+
+    Attributes:
+        needs_density: Whether it uses the log density of the data.
     """
+
+    needs_density: ClassVar[bool] = False
 
     @abstractmethod
     def model(

@@ -1,9 +1,11 @@
 """The true score."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import float64
 
+from ...datasets.base import Density, density_of
 from ...datasets.errors import UsageError
 from ...datasets.tabulate import fast_density, fast_score
 from .. import references
@@ -14,10 +16,12 @@ from .base import Callable, Dataset, Model, NetworkModel, ReferenceMethod, Tenso
 class Exact(ReferenceMethod):
     """The exact score with the same sampler: an upper limit for every method."""
 
+    needs_density: ClassVar[bool] = True
+
     def model(
         self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
     ) -> Model:
-        return ExactScore(dataset)
+        return ExactScore(density_of(dataset))
 
 
 @references.register("exact_smoothed")
@@ -29,6 +33,8 @@ class ExactSmoothed(ReferenceMethod):
         sigma: Noise level.
     """
 
+    needs_density: ClassVar[bool] = True
+
     sigma: float = 0.1
 
     def __post_init__(self) -> None:
@@ -38,7 +44,7 @@ class ExactSmoothed(ReferenceMethod):
     def model(
         self, dataset: Dataset, network: Callable[[], NetworkModel], data: Callable[[], Tensor]
     ) -> Model:
-        return ExactScore(dataset, self.sigma)
+        return ExactScore(density_of(dataset), self.sigma)
 
     def target(self, dataset: Dataset) -> float:
         return self.sigma
@@ -52,7 +58,7 @@ class ExactScore(Model):
 
     members = 1
 
-    def __init__(self, dataset: Dataset, level: float | None = None) -> None:
+    def __init__(self, dataset: Density, level: float | None = None) -> None:
         self.dataset = dataset
         self.dim = dataset.dim
         self.level = dataset.reference_sigma if level is None else level

@@ -6,17 +6,17 @@ from random import getstate
 import numpy as np
 import torch
 
-from ...datasets import get_dataset
-from ...datasets.base import Dataset
+from ...datasets import get_density
+from ...datasets.base import Density
 from ...datasets.testing.conformance import seeded
 from ..estimators.base import Estimator
 from ..objectives.base import Options, ScoreMatching, Suggested
 from ..random import MemberRandom
 
 
-def plain_dataset(dim: int = 2) -> Dataset:
+def plain_dataset(dim: int = 2) -> Density:
     """Make a dataset that every plug-in should be able to handle."""
-    return get_dataset("8gaussians") if dim == 2 else get_dataset("gaussian_ring", dim=dim)
+    return get_density("8gaussians") if dim == 2 else get_density("gaussian_ring", dim=dim)
 
 
 def streams(

@@ -14,6 +14,7 @@ from ..ranking.sensitivity import slices
 from ..ranking.split import splits
 from ..source import Source
 from .budget import budget_curves
+from .clouds import cloud, cloud_figure
 from .critical import critical_diagram
 from .front import front_figure
 from .overview import overview
@@ -43,8 +44,9 @@ def figure(source: Source, name: str, width: float | None = None) -> Figure:
         source: The run directory.
         name: ``overview``, ``gallery``, ``critical-difference``, ``searchers``, ``budget-DATASET``,
             ``training-DATASET``, ``errors-DATASET``, ``front-DATASET``,
-            ``METHOD-DATASET-SAMPLER`` for the four panels of a cell, or with ``slices-`` or
-            ``parallel-`` before it for the trials of its search.
+            ``METHOD-DATASET-SAMPLER`` for the four panels of a cell (outside of the plane a matrix
+            of pairs, histograms or images), or with ``slices-`` or ``parallel-`` before it for the
+            trials of its search.
         width: Width in inches (default: that of the report).
 
     Raises:
@@ -92,3 +94,6 @@ def _of_cell(source: Source, cell: CellResults) -> Iterator[tuple[str, Maker]]:
     if not cell.missing and (portrait := source.portrait(cell)) is not None:
         title = f"{cell.method} on {cell.dataset}, {cell.sampler}"
         yield cell.cell.stem, partial(four_panels, portrait, title)
+    elif not cell.missing and (points_of := cloud(source, cell)) is not None:
+        title = f"{cell.method} on {cell.dataset}, {cell.sampler}"
+        yield cell.cell.stem, partial(cloud_figure, points_of, title)

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ...datasets import get_dataset
+from ...datasets import get_density
 from ...datasets.box import box_of
 from ...methods.network_model import NetworkModel
 from ...methods.networks import GaussianBase
@@ -99,7 +99,7 @@ class Empty(Finding):
         }
 
     def _train(self, name: str, rate: float, base: str) -> list[TableRow]:
-        dataset = get_dataset(name)
+        dataset = get_density(name)
         trained = train(
             DSM(), {"sigma": self.sigma}, dataset, seed=self.seed, seeds=self.seeds,
             steps=self.steps, width=self.width, points=10_000, learning_rate=rate,

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ...bench.metrics.fisher import score_at
 from ...bench.streams import generator
-from ...datasets import get_dataset
+from ...datasets import get_density
 from ...methods.objectives.ism import ISM
 from ...methods.objectives.ssm import SSM
 from . import findings
@@ -102,7 +102,7 @@ class IllPosed(Finding):
         }
 
     def _train(self, method: str, name: str, noise: float) -> list[TableRow]:
-        dataset = get_dataset(name)
+        dataset = get_density(name)
         options: TableRow = {"data_noise": noise} if noise else {}
         if method == "ssm":
             options |= {"n_slices": 1, "slice_kind": "gaussian"}

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ...bench.streams import generator
-from ...datasets import get_dataset
+from ...datasets import get_density
 from ...methods.normal_model import NormalModel
 from ...methods.reference.exact import ExactScore
 from ...methods.sampling.langevin import Langevin
@@ -157,7 +157,7 @@ class LangevinBias(Finding):
         ]  # fmt: skip
 
     def _modes(self, name: str, epsilon: float) -> list[TableRow]:
-        dataset = get_dataset(name)
+        dataset = get_density(name)
         rate = 1 / dataset.noise**2
         truth = dataset.sample(20 * self.chains, generator(self.seed, name, "truth"))
         true_variance, _ = mean_error(_squares_within(name, truth))
@@ -174,7 +174,7 @@ class LangevinBias(Finding):
         return rows
 
     def _limit(self, experiment: str, epsilon: float, steps: int) -> list[TableRow]:
-        dataset = get_dataset("8gaussians")
+        dataset = get_density("8gaussians")
         sampler = Langevin(step_size=epsilon, steps=steps)
         x = draw(sampler, ExactScore(dataset), self.points, self.seed, experiment)
         return scored(
@@ -267,7 +267,7 @@ class LangevinBias(Finding):
 
 def _squares_within(name: str, x: Tensor) -> Tensor:
     """Squared distances of points from their modes; the mean is the variance within modes."""
-    dataset = get_dataset(name)
+    dataset = get_density(name)
     x = x.double()
     if name == "rings":
         radii: Tensor = dataset.radii  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...bench.metrics.modes import shares
 from ...bench.streams import generator
-from ...datasets import get_dataset
+from ...datasets import get_density
 from ...datasets.mixture import GaussianMixture
 from ...methods.model import Model
 from ...methods.random import MemberRandom
@@ -196,7 +196,7 @@ class Mixing(Finding):
         }
 
     def _two_modes(self, name: str) -> list[TableRow]:
-        dataset = get_dataset("two_modes")
+        dataset = get_density("two_modes")
         rng = streams(self.seed, "two_modes", name)
         x = _SAMPLERS[name](ExactScore(dataset), self.chains * self.repeats, rng).points[0]
         return [
@@ -206,7 +206,7 @@ class Mixing(Finding):
         ]  # fmt: skip
 
     def _basins(self, name: str) -> list[TableRow]:
-        dataset = get_dataset(name)
+        dataset = get_density(name)
         n = self.points * self.repeats
         x = draw(Langevin(), ExactScore(dataset), n, self.seed, "basins", name)
         return [
@@ -216,7 +216,7 @@ class Mixing(Finding):
         ]  # fmt: skip
 
     def _masked(self, name: str) -> list[TableRow]:
-        dataset = get_dataset("rings")
+        dataset = get_density("rings")
         rows = []
         for k in range(self.repeats):
             if name == "floor":
@@ -232,7 +232,7 @@ class Mixing(Finding):
         return rows
 
     def _blind(self) -> list[TableRow]:
-        dataset = get_dataset("two_modes")
+        dataset = get_density("two_modes")
         rows = []
         for weights, weight in ((_TRUTH, 0.8), ("0.5, 0.5", 0.5), ("1, 0", 1.0)):
             for k in range(self.repeats):
@@ -246,7 +246,7 @@ class Mixing(Finding):
 
     def _ranking(self) -> list[TableRow]:
         """Score two models: one has wrong weights, the other is slightly too wide."""
-        dataset = get_dataset("two_modes")
+        dataset = get_density("two_modes")
         centres: Tensor = dataset.centres  # type: ignore[attr-defined]
         equal = GaussianMixture(centres, 1.0, weights=(0.5, 0.5))
         models = {"equal weights": ExactScore(equal), "smoothed": ExactScore(dataset, 0.3)}

@@ -13,7 +13,7 @@ from ...bench.metrics.embedding import embeddings
 from ...bench.metrics.mmd_exact import ExactMMD
 from ...bench.metrics.sliced_wasserstein import SW1
 from ...bench.streams import generator
-from ...datasets import get_dataset
+from ...datasets import get_density
 from ...methods.reference.exact import ExactScore
 from ...methods.sampling.grid import GridSampler
 from . import findings
@@ -93,7 +93,7 @@ class SelfTest(Finding):
         return {name: partial(self._score, name) for name in _DATASETS}
 
     def _score(self, name: str) -> list[TableRow]:
-        dataset = get_dataset(name)
+        dataset = get_density(name)
         sampler, n = GridSampler(box=1.5 * dataset.extent), self.points * self.repeats
         exact = draw(sampler, ExactScore(dataset, 0.0), n, self.seed, name).double()
         truth = dataset.sample(n, generator(self.seed, name, "truth"))

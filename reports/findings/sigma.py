@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...bench.metrics.fisher import score_at
 from ...bench.streams import generator
-from ...datasets import get_dataset
+from ...datasets import get_density
 from ...datasets.base import Dataset
 from ...datasets.quadrature import grid
 from ...methods.estimators.kde import KernelDensity
@@ -139,7 +139,7 @@ class Sigma(Finding):
 
     def _bias(self) -> list[TableRow]:
         return [
-            row("bias", "kl", grid(get_dataset(name), 0.0).kl_to(s), dataset=name, sigma=s)
+            row("bias", "kl", grid(get_density(name), 0.0).kl_to(s), dataset=name, sigma=s)
             for name in _BIASED
             for s in sorted({*self.sigmas, 0.05, 0.1, 0.2, 0.3})
         ]
@@ -166,7 +166,7 @@ class Sigma(Finding):
         return rows
 
     def _sweep(self, name: str, sigma: float) -> list[TableRow]:
-        dataset = get_dataset(name)
+        dataset = get_density(name)
         x = dataset.sample(2, generator(self.seed))
         rows = []
         for k, model in enumerate(self._train(dataset, sigma).models):
@@ -175,7 +175,7 @@ class Sigma(Finding):
         return rows
 
     def _floor(self, name: str) -> list[TableRow]:
-        dataset, sigma = get_dataset(name), self.level
+        dataset, sigma = get_density(name), self.level
         (model,) = self._train(dataset, sigma, seeds=1).models
         floor = dataset.dim / (2 * sigma**2) - 0.5 * dataset.fisher_information(sigma)
         x = dataset.sample(_HELD_OUT, generator(self.seed, name, "held out"))
@@ -198,7 +198,7 @@ class Sigma(Finding):
 
     def _where(self, model: Any, name: str) -> list[TableRow]:
         """Measure errors of the score on a grid over the box, by density."""
-        dataset, sigma = get_dataset(name), self.level
+        dataset, sigma = get_density(name), self.level
         axis = torch.linspace(-dataset.extent, dataset.extent, 200, dtype=torch.float64)
         x = torch.cartesian_prod(axis, axis)
         log_density = dataset.log_prob(x, sigma)
@@ -212,7 +212,7 @@ class Sigma(Finding):
         return rows
 
     def _kde(self) -> list[TableRow]:
-        dataset, sigma = get_dataset("8gaussians"), 2 * self.level
+        dataset, sigma = get_density("8gaussians"), 2 * self.level
         x = dataset.sample(max(self.kernels), generator(self.seed, "kde")).float()
         rows = []
         for points in self.kernels:
@@ -223,7 +223,7 @@ class Sigma(Finding):
         return rows
 
     def _memorise(self, steps: int) -> list[TableRow]:
-        dataset, sigma = get_dataset("8gaussians"), 2 * self.level
+        dataset, sigma = get_density("8gaussians"), 2 * self.level
         trained = self._train(dataset, sigma, steps=steps, points=self.few)
         rows = []
         for k, model in enumerate(trained.models):

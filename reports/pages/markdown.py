@@ -50,8 +50,8 @@ def markdown(source: Source) -> str:
         f"Failed runs: {show_failures(failures(list(evidence.cells)))}.",
         _listed([f"Run again after a failure: {sentence}" for sentence in run_again(source)]),
         "## Protocol",
-        *map(inactive, protocol(study)),
-        _fenced(study.to_toml()),
+        *map(inactive, protocol(study, source.notes_on_data)),
+        _fenced(study.without_content.to_toml()),
         "To run every ranked and reference row again and compare: `scorebench replay . --all`.",
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"

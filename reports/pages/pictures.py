@@ -2,10 +2,11 @@
 
 import base64
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from .. import text
+from ..figures.clouds import cloud
 from ..figures.named import figures
 from ..figures.overview import overview
 from ..figures.panels import panel
@@ -145,7 +146,15 @@ class Plots:
             self._plot(f"training-{dataset}", "Training of the winners", self._learned(dataset),
                        "Losses and gradient norms by training step, a row of panels per method."),
         ]  # fmt: skip
-        return [plot for plot in plots if plot is not None]
+        return [plot for plot in [*self._clouds(dataset), *plots] if plot is not None]
+
+    def _clouds(self, dataset: str) -> Iterator[dict[str, str] | None]:
+        """Samples and truth of the cells of a dataset that is not of the plane."""
+        for cell in self._source.evidence.on(dataset):
+            shown = None if cell.missing else cloud(self._source, cell)
+            if shown is not None:
+                alt = f"Samples of {cell.label} beside points of {dataset}."
+                yield self._plot(cell.cell.stem, f"{cell.label}: samples", shown.caption, alt)
 
     def slices(self, dataset: str) -> list[dict[str, str]]:
         """Return the trials of every cell of a dataset by hyperparameter."""

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,8 +16,8 @@ from ..ranking.searchers import of_first
 from ..source import Source
 
 
-def protocol(study: StudySpec) -> list[str]:
-    """Describe how the numbers were made, one paragraph per step."""
+def protocol(study: StudySpec, notes: Sequence[str] = ()) -> list[str]:
+    """Describe how the numbers were made, one paragraph per step; ``notes`` are on the data."""
     training, network = study.training, study.network
     layers = (
         f"of {_among(network.depth)} hidden layers of {_among(network.width)} units "
@@ -39,6 +40,7 @@ def protocol(study: StudySpec) -> list[str]:
         f"The winner of each cell was trained {_times(study.confirm.seeds)} on seeds that no "
         "search used and scored on a test sample that no search saw. Only these confirmation runs "
         f"are ranked{_paired(study)}",
+        *notes,
         f"References: the noise floor, {text.plural(study.reference.floors, 'further sample')} of "
         "the truth scored like a model's; the exact score and an untrained network with the same "
         f"sampler, {text.plural(study.reference.seeds, 'seed')} each. A failed run counts as the "

@@ -15,7 +15,7 @@ class StudyStarted:
 
     The directory holds ``done`` of the ``total`` runs that the study has if every cell finds a
     winner; ``left`` are missing, by cell. ``cells`` counts references too, ``trained`` lists the
-    others. ``warnings`` say in what the study exceeds this machine.
+    others. ``warnings`` say in what the study exceeds this machine, ``notes`` what its data are.
     """
 
     study: StudySpec
@@ -27,6 +27,7 @@ class StudyStarted:
     left: Mapping[Cell, int]
     trained: Collection[Cell]
     warnings: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

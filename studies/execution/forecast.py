@@ -94,6 +94,19 @@ def warnings(plan: Plan, workers: int = 1) -> list[str]:
     return sentences
 
 
+def notes_on_data(plan: Plan) -> list[str]:
+    """Say what the finite datasets of a study are, and how much of them runs can use."""
+    notes = []
+    for entry in plan.study.datasets:
+        if plan.engine.finite(entry.name):
+            cell = next(cell for cell in plan.tuned if cell.dataset == entry.label)
+            dataset, asked = plan.template(cell).dataset, _largest(plan.study.training.points)
+            samples = plan.study.evaluation.samples
+            words = plan.engine.words_on(dataset, asked, samples)
+            notes += [f"{entry.label}: {sentence}" for sentence in words]
+    return notes
+
+
 def _dimension(plan: Plan, label: str) -> int:
     dataset = plan.template(next(c for c in plan.cells if c.dataset == label)).dataset
     return int(getattr(plan.engine.make("dataset", dataset), "dim", 2))

@@ -33,9 +33,9 @@ BUDGETS = {
     "reference.seeds": _ANCHORS,
 }
 
-# Fields that no row depends on; the code of plug-ins is part of the keys of rows, and a race only
-# chooses which configurations are repeated.
-FREE = ("name", "plugins", "limits", "decide", "search.race")
+# Fields that no row depends on: the code of plug-ins and the hashes of data are in the rows' keys,
+# and a race only chooses which configurations are repeated.
+FREE = ("name", "plugins", "data", "limits", "decide", "search.race")
 
 # Reference rows are neither trained nor searched.
 _SEARCH_ONLY = ("objective", "search", "training.steps", "training.learning_rate")

@@ -27,6 +27,23 @@ def check(study: StudySpec, engine: Engine) -> None:
     check_fit(study, engine)
 
 
+def settled(study: StudySpec, engine: Engine) -> StudySpec:
+    """Check a study, and leave out default reference rows that its data do not allow.
+
+    Raises:
+        UsageError: The study cannot be run; one line says why.
+    """
+    check_names(study, engine)
+    check_options(study, engine)
+    if "methods" not in study.reference.model_fields_set:
+        unfit = {entry.label for entry, *_ in _unfit_references(study, engine)}
+        fit = tuple(entry for entry in study.reference.methods if entry.label not in unfit)
+        reference = study.reference.model_copy(update={"methods": fit})
+        study = study.model_copy(update={"reference": reference}) if unfit else study
+    check_fit(study, engine)
+    return study
+
+
 def check_names(study: StudySpec, engine: Engine) -> None:
     """Look names up without importing the plug-ins.
 
@@ -35,7 +52,7 @@ def check_names(study: StudySpec, engine: Engine) -> None:
             Or a plug-in of the study cannot be loaded, or its code is not trusted on this machine.
     """
     require_trust(study.code)
-    engine.equip(study.plugins, study.network.package)
+    engine.equip(study.plugins, study.network.package, study.data)
     check_device(study, engine)
     for kind, name in used(study):
         known = engine.names(kind)
@@ -177,6 +194,23 @@ def check_fit(study: StudySpec, engine: Engine) -> None:
                 reason = engine.unfit(kind, name, run.dataset, run.method, run.network)
                 if reason is not None:
                     raise UsageError(f"{complaint} on {dataset.label!r}: {reason}")
+
+    for entry, label, reason in _unfit_references(study, engine):
+        raise UsageError(
+            f"reference.methods: {entry.label!r} is impossible on {label!r}: {reason}: leave it out"
+        )
+
+
+def _unfit_references(study: StudySpec, engine: Engine) -> Iterator[tuple[Entry, str, str]]:
+    """Yield the reference methods that a dataset does not allow, its label, and why."""
+    for dataset in study.datasets if study.reference.seeds else ():
+        cell = Cell(study.methods[0].label, dataset.label, study.samplers[0].label)
+        template = Template(engine, study, cell)
+        run = template.close(template.middle())
+        for entry in study.reference.methods:
+            reason = engine.unfit("reference", entry.name, run.dataset, run.method, run.network)
+            if reason is not None:
+                yield entry, dataset.label, reason
 
 
 def _check_own(template: Template, run: RunSpec) -> None:

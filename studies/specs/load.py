@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from ...bench.data_files import carry_points
 from ...bench.plugins import PluginFile, PluginSource, decoded
 from ...bench.spec import PERCEPTRON
 from ...datasets.errors import UsageError, unknown
 from ..engine import Engine
 from ..trust import trust
 from .carry import carry
-from .check import check
+from .check import settled
 from .entries import reason, short
 from .spec import StudySpec
 
@@ -58,8 +59,7 @@ def load_study(
     """
     study, named = _composed(name_or_path, overrides)
     trust(named)
-    check(study, engine or Engine())
-    return study
+    return settled(study, engine or Engine())
 
 
 def read_study_file(name_or_path: str | Path, overrides: Sequence[str] = ()) -> StudySpec:
@@ -83,8 +83,7 @@ def checked(
     inside = _inside(data)
     study = _collected(data, source, folder)
     trust(code for code in study.code if code not in inside)
-    check(study, engine or Engine())
-    return study
+    return settled(study, engine or Engine())
 
 
 def _composed(
@@ -117,7 +116,9 @@ def _inside(data: dict[str, object]) -> list[PluginSource]:
 
 def _collected(data: dict[str, object], source: str, folder: Path) -> StudySpec:
     """Make a study that contains the text of its files."""
-    return parse(carry(data, folder), source)
+    data = carry(data, folder)
+    carry_points(data, folder)
+    return parse(data, source)
 
 
 def parse(data: Mapping[str, object], source: str) -> StudySpec:

@@ -212,7 +212,7 @@ class Template:
                 dataset=dataset,
                 sampler=Plugin(name=sampler.name, options=sampler.options | values["sampler"]),
                 network=_closed(NetworkSpec, network, values["network"]),
-                training=_closed(TrainingSpec, training, values["training"]),
+                training=self._training(_closed(TrainingSpec, training, values["training"])),
                 evaluation=self.evaluation(phase),
                 device=study.device,
             )
@@ -236,8 +236,9 @@ class Template:
         """Give the evaluation of the runs of a phase: searches do without what they do not see."""
         given, searches = self.study.evaluation, phase == "search"
         entries = () if searches or self.gives == "points" else given.also
+        most = given.samples if self._available is None else self._available[1]
         return EvaluationSpec(
-            samples=given.samples,
+            samples=min(given.samples, most),
             metrics=given.metrics,
             checkpoints=given.checkpoints if phase == "confirm" else 0,
             split=self.study.reference.split and not searches and self.gives != "points",
@@ -246,6 +247,19 @@ class Template:
                 for entry in entries
             },
         )
+
+    def _training(self, training: TrainingSpec) -> TrainingSpec:
+        """Lower the number of points to those that a finite dataset has."""
+        if self._available is None or training.points <= self._available[0]:
+            return training
+        return training.model_copy(update={"points": self._available[0]})
+
+    @cached_property
+    def _available(self) -> tuple[int, int] | None:
+        """How many points a finite dataset has to train on, and to compare samples with."""
+        name = next(e.name for e in self.study.datasets if e.label == self.cell.dataset)
+        # Others need not be imported.
+        return self.engine.available(self.dataset) if self.engine.finite(name) else None
 
     def _learner(self, options: dict[str, Option]) -> Plugin:
         if self._method is not None:

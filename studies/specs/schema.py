@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ...bench.data_files import DataFile
 from ...bench.plugins import PluginFile
 from .entries import Choices, Entry, Range
 from .spec import (
@@ -29,7 +30,7 @@ SCHEMA = Path(__file__).parents[1] / "schema.json"
 
 _TABLES: tuple[type[BaseModel], ...] = (
     Training, Search, Confirm, Decide, ReferenceRows, StudyEvaluation, Limits, OpenNetwork,
-    PluginFile, Range, Choices,
+    PluginFile, DataFile, Range, Choices,
 )  # fmt: skip
 
 _PUBLISHED: dict[type[BaseModel], str] = {

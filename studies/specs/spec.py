@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from ...bench.data_files import DataFile
 from ...bench.plugins import PluginSource
 from ...bench.spec import Device, Evaluation, Frozen, NetworkSpec, TrainingSpec
 from ...datasets.errors import UsageError
@@ -43,6 +44,7 @@ Searchers = Annotated[
     Unsearched, BeforeValidator(one_or_list), WrapSerializer(one_as_such, return_type=object)
 ]
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
+DataFiles = Annotated[tuple[DataFile, ...], BeforeValidator(as_tuple)]
 Plugins = Annotated[tuple[PluginSource, ...], BeforeValidator(as_tuple)]
 
 # Any, because type checkers know the leaves of a run, which are values.
@@ -216,6 +218,8 @@ class StudySpec(Frozen):
         limits: How long things may take; not part of what results depend on.
         decide: When ``run --until-decided`` stops to add restarts, and with what error.
         costs: What the list of ``objective`` holds after its first name.
+        data: Files of points that its datasets name, with their content, or with its hash if they
+            are large; added when the study is read.
     """
 
     name: str = Field(max_length=100)
@@ -235,6 +239,7 @@ class StudySpec(Frozen):
     limits: Limits = Limits()
     decide: Decide | None = None
     costs: Names = ()
+    data: DataFiles = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -245,6 +250,8 @@ class StudySpec(Frozen):
     def _join_objectives(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         data = handler(self)
         costs = data.pop("costs", ())
+        if not self.data:
+            data.pop("data", None)
         return {**data, "objective": [self.objective, *costs]} if costs else data
 
     @field_validator("name")
@@ -301,6 +308,12 @@ class StudySpec(Frozen):
         """All code that runs execute and that is not scorebench's own."""
         module = self.network.package
         return self.plugins if module is None else (*self.plugins, module)
+
+    @property
+    def without_content(self) -> Self:
+        """The study for readers: its files of points have hashes only."""
+        files = tuple(file.model_copy(update={"content": ""}) for file in self.data)
+        return self.model_copy(update={"data": files})
 
     def to_toml(self) -> str:
         """Write the study with every default; ``from_toml`` reads it back equal."""

@@ -20,10 +20,11 @@ from scorebench.bench.spec import (
     RunSpec,
     TrainingSpec,
 )
-from scorebench.datasets import _instances
+from scorebench.datasets import _instances, get_dataset
 from scorebench.methods import estimator, methods, references
 from scorebench.methods.objectives.base import ScoreMatching
 from scorebench.methods.sampling.langevin import Langevin
+from scorebench.methods.setting import Setting
 
 SLICED = {"n_slices": 1, "slice_kind": "gaussian"}
 OPTIONS = {
@@ -276,7 +277,9 @@ def test_the_split_has_no_error_of_a_sampler():
 
 
 def test_every_metric_has_a_value_on_every_reference_row():
-    names = tuple(sorted(metrics.builtin))
+    planar = Setting(get_dataset("8gaussians"))
+    names = tuple(name for name in sorted(metrics.builtin) if not metrics.get(name).unfit(planar))
+    assert len(names) > 20
     evaluation = EvaluationSpec(samples=200, metrics=names)
     for method in sorted(references.builtin):
         result = execute([spec(method, evaluation=evaluation)])[0].result

@@ -3,7 +3,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from scorebench.datasets.base import Dataset
+from scorebench.datasets.base import Density
 from scorebench.datasets.curve import BlurredCurve
 from scorebench.datasets.quadrature import grid
 from scorebench.datasets.rings import Circles
@@ -29,7 +29,7 @@ CIRCLE = Circle()
 
 class TestCircle(DatasetConformance):
     @pytest.fixture
-    def dataset(self) -> Dataset:
+    def dataset(self) -> Density:
         return CIRCLE
 
 
@@ -59,7 +59,7 @@ def test_separable_integrals_are_those_of_the_exact_density(sigma):
 class Autograd(Circles):
     """Without a gradient of its own, a dataset has autograd's."""
 
-    gradient = Dataset.gradient
+    gradient = Density.gradient
 
 
 def test_default_score():

@@ -104,6 +104,9 @@ class FakeEngine(Engine):
     def complaint(self, kind, plugin, dataset):
         return None
 
+    def finite(self, name):
+        return False
+
     def unfit(self, kind, name, dataset, method, network):
         return None
 
