@@ -41,7 +41,7 @@ MODEL = ("fisher", "fisher_target", "kl", "mmd_exact")
 
 def spec(method="dsm", options=None, *, rate=3e-3, sampler=None, kind="energy", steps=40, **fields):
     defaults = OPTIONS.get(method, SLICED)
-    if estimator(method) is not None:
+    if method in methods.names() and estimator(method) is not None:
         defaults = {"kernel": "imq", "bandwidth": 1.0, "strength": 1e-3}
     if method in references.names():
         defaults = {}
