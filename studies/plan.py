@@ -46,7 +46,8 @@ class Plan:
     engine: Engine
 
     def __post_init__(self) -> None:
-        self.engine.equip(self.study.plugins, self.study.network.package)
+        study = self.study
+        self.engine.equip(study.plugins, study.network.package, study.recorded)
 
     @cached_property
     def references(self) -> list[Cell]:

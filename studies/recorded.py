@@ -128,8 +128,8 @@ class RecordedProblem:
         seed: Number of the seed that the problem has; another seed is another problem.
 
     Attributes:
-        floor: Mean loss of fresh samples of the truth, which no configuration can beat; NaN if it was
-            not recorded.
+        floor: Mean loss of fresh samples of the truth, which no configuration can beat; NaN if
+            it was not recorded.
         best: Smallest true loss of the recorded configurations.
     """
 

@@ -120,6 +120,9 @@ def _collected(data: dict[str, object], source: str, folder: Path) -> StudySpec:
     _carry_network(data)
     if "plugins" in data:
         data["plugins"] = _carried(data["plugins"], folder)
+    recorded = data.get("recorded")
+    if isinstance(recorded, str) and recorded.endswith(".json"):
+        data["recorded"] = str((folder / recorded).resolve())
     return parse(data, source)
 
 

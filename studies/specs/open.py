@@ -26,6 +26,7 @@ from ...datasets.errors import UsageError, unknown
 from ...methods.space import LEARNING_RATE, MiddleTrial, branches, survey
 from ..cell import Cell, restart_seed
 from ..engine import Engine
+from ..lookup import place
 from .entries import Choices, Entry, Leaf, is_open, reason
 from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
 from .trials import Beyond, NarrowedTrial, suggest
@@ -286,10 +287,8 @@ def value_in(run: RunSpec, place: str) -> Option | None:
 def by_table(suggested: Mapping[str, Option]) -> Values:
     """Sort Optuna's parameters, by name of the place, by the tables that they belong to."""
     values: Values = {"method": {}, "training": {}, "network": {}, "sampler": {}}
-    for place, value in suggested.items():
-        table, _, name = place.rpartition(".")
-        if table not in values:
-            table, name = "training" if place == LEARNING_RATE else "method", place
+    for parameter, value in suggested.items():
+        table, name = place(parameter)
         values[table][name] = value
     return values
 

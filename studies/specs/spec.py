@@ -190,6 +190,9 @@ class StudySpec(Frozen):
         limits: How long things may take; not part of what results depend on.
         decide: When ``run --until-decided`` stops to add restarts, and with what error.
         costs: What the list of ``objective`` holds after its first name.
+        recorded: Table of recorded runs, which are looked up in place of training: ``recorded``,
+            which is packaged, or a file that ``scorebench record`` wrote. The study is the one
+            that was recorded, with other searches and seeds.
     """
 
     name: str = Field(max_length=100)
@@ -209,6 +212,7 @@ class StudySpec(Frozen):
     limits: Limits = Limits()
     decide: Decide | None = None
     costs: Names = ()
+    recorded: str | None = None
 
     @model_validator(mode="before")
     @classmethod
