@@ -48,7 +48,8 @@ class Plan:
     engine: Engine
 
     def __post_init__(self) -> None:
-        self.engine.equip(self.study.plugins, self.study.network.package, self.study.data)
+        study = self.study
+        self.engine.equip(study.plugins, study.network.package, study.data, study.recorded)
 
     @cached_property
     def references(self) -> list[Cell]:

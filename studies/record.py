@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..bench.spec import RunSpec
 from ..datasets.errors import UsageError
 from .cell import Cell
 from .engine import Engine
+from .lookup import frame, value_at
 from .plan import Plan
 from .progress import by_cell, standing
 from .rundir.files import refusing, write_output
 from .rundir.read import read_rows, read_study
 from .rundir.rows import Row
-from .specs.open import Template, by_table
+from .specs.open import Template
 from .specs.spec import IID, TRUTH
 
 TABLE, PROBLEM = "recorded.json", "recorded.py"
@@ -122,7 +122,9 @@ def _recorded(
         frozen = trial_of(template, row, [0.0] * (1 + len(study.costs)))[1]
         spaces.append(frozen.distributions)
         params.append(dict(frozen.params))
-        if wrong := [name for name, value in params[-1].items() if _at(row.run, name) != value]:
+        if wrong := [
+            name for name, value in params[-1].items() if value_at(row.run, name) != value
+        ]:
             raise UsageError(f"{row.name}: the method does not use {wrong[0]} as it was suggested")
     if any(space != spaces[0] for space in spaces):
         raise UsageError(
@@ -181,29 +183,6 @@ def _number(row: Row | None, name: str) -> float | None:
     """Return a loss with a few digits; None if the run failed or there is none."""
     loss = row.loss(name) if row is not None else math.inf
     return float(f"{loss:.{_DIGITS}g}") if math.isfinite(loss) else None
-
-
-def _at(run: RunSpec, name: str) -> object:
-    """Return the value of a run at the place of a parameter."""
-    ((table, values),) = ((t, v) for t, v in by_table({name: None}).items() if v)
-    (field,) = values
-    part = getattr(run, table)
-    return part.options.get(field) if table in ("method", "sampler") else getattr(part, field)
-
-
-def frame(run: RunSpec, params: Iterable[str]) -> dict[str, Any]:
-    """Return the settings of a run without those that are searched, its seed and how it is scored.
-
-    Runs of one cell are equal in it.
-    """
-    data: dict[str, Any] = json.loads(run.canonical())
-    for name in ("phase", "seed", "replicate", "evaluation"):
-        del data[name]
-    for table, fields in by_table(dict.fromkeys(params)).items():
-        part = data[table].get("options", {}) if table in ("method", "sampler") else data[table]
-        for field in fields:
-            part.pop(field, None)
-    return data
 
 
 def _references(

@@ -59,6 +59,11 @@ def check_directory(directory: Path, plan: Plan) -> Findings:
     rows = standing(plan, rows)
     check_table(directory, plan, rows, found)
     rows = [row for row in rows if row.slot not in found.unfit]
+    if plan.study.recorded is not None:
+        for row in rows:
+            if plan.engine.execute([row.run], False)[0].result.metrics != row.result.metrics:
+                found.problem(row.name, "its metrics are not those that were recorded")
+        return found
     meter = _Meter(plan, found)
     floors = meter.floors([row for row in rows if row.slot.cell.method == TRUTH])
     check_distances(rows, floors, found)

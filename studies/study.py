@@ -186,7 +186,8 @@ class _Session:
                 f"{str(self._store.directory)!r} was made with other settings than this study "
                 "has: give another --out"
             )
-        has_artifacts = job.slot.phase == "confirm" and row.ok
+        recorded = self._plan.study.recorded is not None
+        has_artifacts = job.slot.phase == "confirm" and row.ok and not recorded
         return None if has_artifacts and not self._store.artifacts.holds(row) else row
 
     def _restored(self, job: Job) -> Row | None:
@@ -238,7 +239,7 @@ class _Session:
         # A cell whose trials failed takes fewer runs than expected.
         self._runs_total -= sum(plan.size(cell)) - len(rows)
         ranked = confirmed(rows, cell, objective)
-        if ranked:
+        if ranked and plan.study.recorded is None:
             view = plan.engine.view(ranked[0].run.dataset)
             self._store.artifacts.assemble(cell, ranked, view)
         self._cells_finished += 1

@@ -1,6 +1,8 @@
 """Check that everything a study names exists, and takes what the study gives it."""
 
+import itertools
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,7 +15,7 @@ from ..trust import require_trust
 from .entries import Choices, Entry, Leaf, ends, is_open, short
 from .open import Template
 from .resolve import resolve
-from .spec import COMPUTE, TRUTH, StudySpec
+from .spec import COMPUTE, IID, TRUTH, StudySpec
 from .trials import typed
 
 _LONGEST_STEM = 179
@@ -25,6 +27,7 @@ def check(study: StudySpec, engine: Engine) -> None:
     check_names(study, engine)
     check_options(study, engine)
     check_fit(study, engine)
+    check_recorded(study, engine)
 
 
 def settled(study: StudySpec, engine: Engine) -> StudySpec:
@@ -41,6 +44,7 @@ def settled(study: StudySpec, engine: Engine) -> StudySpec:
         reference = study.reference.model_copy(update={"methods": fit})
         study = study.model_copy(update={"reference": reference}) if unfit else study
     check_fit(study, engine)
+    check_recorded(study, engine)
     return study
 
 
@@ -52,7 +56,7 @@ def check_names(study: StudySpec, engine: Engine) -> None:
             Or a plug-in of the study cannot be loaded, or its code is not trusted on this machine.
     """
     require_trust(study.code)
-    engine.equip(study.plugins, study.network.package, study.data)
+    engine.equip(study.plugins, study.network.package, study.data, study.recorded)
     check_device(study, engine)
     for kind, name in used(study):
         known = engine.names(kind)
@@ -231,6 +235,28 @@ def _check_own(template: Template, run: RunSpec) -> None:
             raise UsageError(f"method {label!r} on {template.cell.dataset!r}: {why}")
 
 
+def check_recorded(study: StudySpec, engine: Engine) -> None:
+    """Raise ``UsageError`` unless all runs of a study that trains nothing were recorded."""
+    if engine.lookup is None:
+        return
+    search, reference = study.search, study.reference
+    repeated = search.race is not None or min(search.finalists, search.trials) > 1
+    seeds = 1 + search.repeats * repeated + study.confirm.seeds
+    grid = list(itertools.product(study.datasets, study.samplers))
+    methods = [(entry, seeds) for entry in study.methods]
+    methods += [(entry, reference.seeds) for entry in reference.methods]
+    runs = [
+        (Cell(method.label, dataset.label, sampler.label), count)
+        for method, count in methods
+        for dataset, sampler in grid
+    ]
+    runs += [(Cell(TRUTH, dataset.label, IID), reference.floors) for dataset in study.datasets]
+    for cell, count in runs:
+        run, space = _proposal(Template(engine, study, cell))
+        if count and (complaint := engine.lookup.complaint(run, space, count)):
+            raise UsageError(f"recorded = {study.recorded!r}: {complaint}")
+
+
 def _try(engine: Engine, what: str, kind: str, plugin: Plugin, dataset: Plugin) -> None:
     complaint = engine.complaint(kind, plugin, dataset)
     if complaint is not None:
@@ -296,6 +322,15 @@ def _example(entry: Entry, searched: list[str], hyperparameters: dict[str, Optio
             return f'{{name = "{entry.name}", {name} = {_toml(hyperparameters[name])}}}'
     fields = [name for name in searched if "." in name]
     return f"give {fields[0]} one value" if fields else "training.learning_rate = 0.001"
+
+
+def _proposal(template: Template) -> tuple[RunSpec, dict[str, Any]]:
+    """Propose a run at random; return it and Optuna's distributions of its parameters."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    return template.close(template.suggest(trial)), trial.distributions
 
 
 def _check_searchers(template: Template) -> None:

@@ -118,6 +118,9 @@ def _collected(data: dict[str, object], source: str, folder: Path) -> StudySpec:
     """Make a study that contains the text of its files."""
     data = carry(data, folder)
     carry_points(data, folder)
+    recorded = data.get("recorded")
+    if isinstance(recorded, str) and recorded.endswith(".json"):
+        data["recorded"] = str((folder / recorded).resolve())
     return parse(data, source)
 
 

@@ -25,6 +25,7 @@ from ...datasets.errors import UsageError
 from ...methods.space import LEARNING_RATE, MiddleTrial, branches, survey
 from ..cell import Cell, restart_seed
 from ..engine import Engine
+from ..lookup import place
 from .entries import Entry, Leaf, is_open, reason
 from .resolve import BOX, resolve, with_lists
 from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
@@ -320,9 +321,7 @@ def value_in(run: RunSpec, place: str) -> Option | None:
 def by_table(suggested: Mapping[str, Option]) -> Values:
     """Sort Optuna's parameters, by name of the place, by the tables that they belong to."""
     values: Values = {"method": {}, "training": {}, "network": {}, "sampler": {}}
-    for place, value in suggested.items():
-        table, _, name = place.rpartition(".")
-        if table not in values:
-            table, name = "training" if place == LEARNING_RATE else "method", place
+    for parameter, value in suggested.items():
+        table, name = place(parameter)
         values[table][name] = value
     return values

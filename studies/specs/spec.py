@@ -220,6 +220,9 @@ class StudySpec(Frozen):
         costs: What the list of ``objective`` holds after its first name.
         data: Files of points that its datasets name, with their content, or with its hash if they
             are large; added when the study is read.
+        recorded: Table of recorded runs, which are looked up in place of training: ``recorded``,
+            which is packaged, or a file that ``scorebench record`` wrote. The study is the one
+            that was recorded, with other searches and seeds.
     """
 
     name: str = Field(max_length=100)
@@ -240,6 +243,7 @@ class StudySpec(Frozen):
     decide: Decide | None = None
     costs: Names = ()
     data: DataFiles = ()
+    recorded: str | None = None
 
     @model_validator(mode="before")
     @classmethod
