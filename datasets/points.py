@@ -206,17 +206,17 @@ def _notes(
     parts = ", ".join(f"{len(rows)} for {part}" for part, rows in index.items())
     notes = [f"{name} has {n} points of {d} coordinates: {parts}"]
     if table.dropped:
-        notes.append(f"{table.dropped} rows with a missing or infinite number were left out")
+        notes.append(f"rows left out for a missing or infinite number: {table.dropped}")
     constant = [table.columns[i] for i in torch.nonzero(_constant(train)).flatten().tolist()]
     if constant:
         more = ", ..." if len(constant) > 3 else ""
-        notes.append(f"{len(constant)} constant columns are kept ({', '.join(constant[:3])}{more})")
+        notes.append(f"constant columns, which are kept: {', '.join(constant[:3])}{more}")
     kinds, kind = points.unique(dim=0, return_inverse=True)
     if len(kinds) < n:
         leaks = int(torch.isin(kind[index["test"]], kind[index["training"]]).sum())
         notes.append(
-            f"{n - len(kinds)} rows repeat another one, and {leaks} points of the test part equal "
-            "one of the training part"
+            f"rows that repeat another one: {n - len(kinds)}; test points that equal a training "
+            f"point: {leaks}"
         )
     spread = _spread(train)[~_constant(train)]
     low, high = (float(spread.min()), float(spread.max())) if len(spread) else (1.0, 1.0)

@@ -116,7 +116,9 @@ def _means(evidence: Evidence, datasets: list[str]) -> RichTable:
     for contestant in evidence.contestants:
         shown.add_row(contestant.label, *(_short(contestant, name) for name in datasets))
     for name, kind in (("exact score", "oracle"), ("untrained", "untrained"), ("floor", "truth")):
-        shown.add_row(name, *(_reference(evidence.on(d), kind) for d in datasets), style="dim")
+        # Data that can only be drawn from have no exact score.
+        if any(len(getattr(cell, kind)) for d in datasets for cell in evidence.on(d)):
+            shown.add_row(name, *(_reference(evidence.on(d), kind) for d in datasets), style="dim")
     return shown
 
 

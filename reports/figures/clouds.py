@@ -90,11 +90,12 @@ def cloud(source: Source, cell: CellResults) -> Cloud | None:
     if truth is None or truth.shape[1] != samples.shape[1]:
         return None
     finite = np.isfinite(samples).all(axis=1)
+    names = getattr(dataset, "columns", map(str, range(1, truth.shape[1] + 1)))
     return Cloud(
         truth.astype(np.float64),
         samples[finite].astype(np.float64),
         int((~finite).sum()),
-        tuple(getattr(dataset, "columns", map(str, range(1, truth.shape[1] + 1)))),
+        tuple(f"coordinate {name}" if name.isdecimal() else name for name in names),
         getattr(dataset, "image", None),
         _density(dataset, truth) if truth.shape[1] == 1 else None,
     )

@@ -42,10 +42,15 @@ def protocol(study: StudySpec, notes: Sequence[str] = ()) -> list[str]:
         f"are ranked{_paired(study)}",
         *notes,
         f"References: the noise floor, {text.plural(study.reference.floors, 'further sample')} of "
-        "the truth scored like a model's; the exact score and an untrained network with the same "
-        f"sampler, {text.plural(study.reference.seeds, 'seed')} each. A failed run counts as the "
-        f"worst value. {_intervals(study)}",
+        f"the truth scored like a model's; {_anchors(study)} with the same sampler, "
+        f"{text.plural(study.reference.seeds, 'seed')} each. A failed run counts as the worst "
+        f"value. {_intervals(study)}",
     ]
+
+
+def _anchors(study: StudySpec) -> str:
+    known = {"exact": "the exact score", "untrained": "an untrained network"}
+    return text.listed([known.get(label, label) for label in study.reference.labels])
 
 
 def _paired(study: StudySpec) -> str:

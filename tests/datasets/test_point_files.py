@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scorebench.datasets import point_files
 from scorebench.datasets.errors import UsageError
-from scorebench.datasets.point_files import read_points
+from scorebench.datasets.point_files import content_of, read_points
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=64)
 PART = b"a,b,part\n1,2,training\n3,4,test\n"
@@ -107,6 +107,9 @@ def test_unknown_columns_get_the_nearest():
 def test_missing_files(tmp_path):
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         read_points(tmp_path / "x.csv")
+    for path in ("/dev/zero", tmp_path):
+        with pytest.raises(UsageError, match="is not a file"):
+            content_of(path)
 
 
 def test_more_than_memory_is_refused(tmp_path, monkeypatch):

@@ -182,10 +182,10 @@ def test_oddities_are_counted_and_told(tmp_path):
     points[50:60] = points[:10]
     notes = " ".join(Points(write(tmp_path, points, "x.csv")).notes)
     assert "x.csv has 100 points of 3 coordinates: 50 for training, 20 for validation, 30" in notes
-    assert "1 constant columns are kept (c1)" in notes
-    assert "10 rows repeat another one" in notes
+    assert "constant columns, which are kept: c1" in notes
+    assert "rows that repeat another one: 10;" in notes
     assert "standardise" not in notes
     assert "standardise = true" in " ".join(Points(write(tmp_path, 1e3 * normal())).notes)
     points[3, 0] = np.nan
     dropped = Points(write(tmp_path, points), drop_missing=True)
-    assert "1 rows with a missing" in " ".join(dropped.notes)
+    assert "missing or infinite number: 1" in " ".join(dropped.notes)
