@@ -135,7 +135,7 @@ def _finish(
         # One network at a time: the activations of its chains then stay in the cache.
         model = model_of(spec, network, trained.theta[k : k + 1])
         if fits:
-            compute["train_seconds"] = time.perf_counter() - started
+            compute |= {"train_seconds": time.perf_counter() - started, "train_evaluations": 0.0}
             stage, started = "sample", time.perf_counter()
         points, failure, acceptance = _sample(spec, model)
         compute["sample_seconds"] = time.perf_counter() - started

@@ -14,29 +14,12 @@ from scorebench.methods.estimators.kernel_scores import (
     median_distance,
 )
 from scorebench.methods.estimators.kernels import KERNELS, CurlFree, Diagonal
-from scorebench.methods.testing import MethodConformance
 from sklearn.neighbors import KernelDensity as SklearnKDE
 
 DATA = sb.get_dataset("moons").sample(30, torch.Generator().manual_seed(0)).double()
 X = torch.randn(6, 2, generator=torch.Generator().manual_seed(1)).double()
 OPTIONS = {"bandwidth": 0.7, "strength": 0.01}
 LENGTH = 0.7 * median_distance(DATA)
-
-
-class TestKDE(MethodConformance):
-    name = "kde"
-
-
-class TestStein(MethodConformance):
-    name = "stein"
-
-
-class TestSSGE(MethodConformance):
-    name = "ssge"
-
-
-class TestKEF(MethodConformance):
-    name = "kef"
 
 
 def plain_kernel(name, x, y):

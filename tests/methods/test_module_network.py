@@ -16,6 +16,8 @@ from scorebench.methods.testing import CheckFailedError, draw_options
 from scorebench.methods.testing.networks import CHECKS, energies_are_smooth, uses_curvature
 from torch import nn
 
+TRAINED = sorted(name for name in methods.builtin if estimator(name) is None)
+
 
 class Perceptron(nn.Module):
     """What ``MLP`` describes, written the usual way."""
@@ -72,7 +74,7 @@ def packed_alike(module, mlp, gradient):
 
 
 @pytest.mark.parametrize("kind", ["energy", "score"])
-@pytest.mark.parametrize("name", sorted(name for name in methods.builtin if not estimator(name)))
+@pytest.mark.parametrize("name", TRAINED)
 def test_every_loss_and_its_gradient_equal_the_closed_form(name, kind):
     objective = methods.get(name)
     if objective.unfit(Setting(get_dataset("8gaussians"), kind == "energy", True)) is not None:
@@ -299,7 +301,7 @@ def test_sound_modules_pass_all_checks(make, kind, conditional):
 
 def test_relu_is_refused_only_where_curvature_is_asked_for():
     asking = {
-        name for name in methods.builtin if not estimator(name)
+        name for name in TRAINED
         if uses_curvature(methods.get(name), draw_options(methods.get(name), 0))
     }  # fmt: skip
     assert asking == {"ism", "ssm", "ssm_vr"}
