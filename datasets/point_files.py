@@ -93,12 +93,19 @@ def content_of(path: str | Path) -> bytes:
     Raises:
         UsageError: It cannot be read, or memory is too small for its points.
     """
+    file, name = Path(path), str(path)
     try:
-        require_memory(Path(path).stat().st_size, str(path))
-        return Path(path).read_bytes()
+        size, regular = file.stat().st_size, file.is_file()
+        if regular:
+            require_memory(size, name)
+            return file.read_bytes()
+    except UsageError:
+        raise
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"the file of points {str(path)!r} cannot be read: {why}") from error
+        raise UsageError(f"the file of points {name!r} cannot be read: {why}") from error
+    # A device or a pipe may have no end.
+    raise UsageError(f"{name!r} is not a file of points")
 
 
 def require_memory(size: float, name: str) -> None:
