@@ -243,7 +243,7 @@ def run(
 def _rounds(spec: StudySpec, directory: Path) -> list[StudySpec]:
     """Give the study with more and more restarts, from where its run directory is."""
     from ..studies.rundir.read import STUDY, read_study
-    from ..studies.specs.spec import Decide
+    from ..studies.specs.tables import Decide
     from .ranking.until_decided import rounds
 
     rule = spec.decide or Decide()

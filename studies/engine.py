@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
     from ..methods.estimators.base import Estimator
-    from ..methods.setting import Setting
 
 
 class Engine:
@@ -86,7 +85,7 @@ class Engine:
         from ..methods import methods
 
         learner: Any = methods.get(method)
-        fixed = {} if self.estimator(method) is None else _fixed(learner, trial)
+        fixed = {} if self.estimator(method) is None else learner.fixed(trial)
         with _blaming(learner):
             suggested: object = learner().space(trial)
         if not isinstance(suggested, dict):
@@ -150,7 +149,7 @@ class Engine:
         with _blaming(judged):
             reason = why_unfit(judged, setting)
             if reason is None and estimator is not None:
-                return _beyond(estimator, kind, judged, setting)
+                reason = estimator.lacks(kind, judged, setting)
         return reason
 
     def finite(self, name: str) -> bool:
@@ -308,38 +307,6 @@ class Engine:
     def environment(self) -> tuple[str, dict[str, object]]:
         """Return the identity and description of the machine and software of this process."""
         return _environment()
-
-
-def _fixed(estimator: "type[Estimator]", trial: Any) -> dict[str, Option]:
-    """Options of ``fit`` with a default, which a study may set and no search changes."""
-    parameters = inspect.signature(estimator.fit).parameters.values()
-    plain = (bool, int, float, str)
-    return {
-        parameter.name: trial.fixed(parameter.name, parameter.default)
-        for parameter in parameters
-        if isinstance(parameter.default, plain)
-    }
-
-
-def _beyond(estimator: "type[Estimator]", kind: str, judged: Any, setting: "Setting") -> str | None:
-    """Say what a sampler or metric needs that the model of a method has not; None if nothing."""
-    if kind == "metric" and judged.needs not in _HAVE[estimator.gives]:
-        return f"it needs {_A[judged.needs]}, and the method gives {_A[estimator.gives]} alone"
-    if (
-        kind == "sampler"
-        and estimator.gives == "score"
-        and judged.unfit(setting._replace(energy=False))
-    ):
-        return "it needs an energy, and the method gives a score alone"
-    return None
-
-
-_HAVE = {
-    "points": ("samples",),
-    "score": ("samples", "score"),
-    "energy": ("samples", "score", "energy"),
-}
-_A = {"points": "points", "score": "a score", "energy": "an energy"}
 
 
 @contextmanager

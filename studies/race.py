@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from .front import front, spread
 from .rundir.rows import Row
-from .specs.spec import Search
+from .specs.tables import Search
 
 
 class Round(NamedTuple):

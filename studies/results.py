@@ -19,7 +19,7 @@ from .rundir.files import refusing, write_atomically, write_if_changed
 from .rundir.read import read_rows, read_study
 from .rundir.rows import Row
 from .specs.open import value_in
-from .specs.spec import Search
+from .specs.tables import Search
 
 _PHASES = ("reference", "search", "confirm")
 

@@ -12,7 +12,8 @@ from ..datasets.errors import UsageError, unknown
 from .engine import Engine
 from .specs.entries import Entry
 from .specs.resolve import resolve
-from .specs.spec import IID, TRUTH, StudyEvaluation
+from .specs.spec import IID, TRUTH
+from .specs.tables import StudyEvaluation
 
 if TYPE_CHECKING:
     import torch

@@ -12,6 +12,7 @@ There are three doors, each a class of about six lines:
         def fit(self, points, rng, *, bandwidth): ...
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -32,6 +33,13 @@ __all__ = ["Any", "Array", "BaseTrial", "ClassVar", "Estimator", "Generator", "M
 Array = NDArray[np.float64]
 Generator = np.random.Generator
 Gives = Literal["points", "score", "energy"]
+
+_HAVE = {
+    "points": ("samples",),
+    "score": ("samples", "score"),
+    "energy": ("samples", "score", "energy"),
+}
+_A = {"points": "points", "score": "a score", "energy": "an energy"}
 
 IDENTICAL = 0.0
 _APART = 1e9
@@ -77,6 +85,31 @@ class Estimator:
     def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003
         """Return the reason why the method cannot be used in this setting; None if it can."""
         return None
+
+    @classmethod
+    def lacks(cls, kind: str, judged: Any, setting: Setting) -> str | None:
+        """Say what a sampler or metric needs that the model has not; None if nothing.
+
+        Args:
+            kind: ``sampler`` or ``metric``.
+            judged: Its class.
+            setting: Where it is used.
+        """
+        if kind == "metric" and judged.needs not in _HAVE[cls.gives]:
+            return f"it needs {_A[judged.needs]}, and the method gives {_A[cls.gives]} alone"
+        without = setting._replace(energy=False)
+        if kind == "sampler" and cls.gives == "score" and judged.unfit(without):
+            return "it needs an energy, and the method gives a score alone"
+        return None
+
+    @classmethod
+    def fixed(cls, trial: Any) -> dict[str, Any]:
+        """Return options of ``fit`` with a default, which a study may set and no search changes."""
+        return {
+            parameter.name: trial.fixed(parameter.name, parameter.default)
+            for parameter in inspect.signature(cls.fit).parameters.values()
+            if isinstance(parameter.default, (bool, int, float, str))
+        }
 
     def complaint(self, dim: int, n: int, options: Mapping[str, Any]) -> str | None:  # noqa: ARG002
         """Return why no run of ``n`` points of dimension ``dim`` can succeed; None if it may."""

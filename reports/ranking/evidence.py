@@ -15,7 +15,7 @@ import pandas as pd
 
 from ...datasets.errors import UsageError
 from ...studies.cell import Cell
-from ...studies.specs.spec import Decide
+from ...studies.specs.tables import Decide
 from ..text import listed
 from .cell_results import STAGES, CellResults, losses
 from .pooled import Comparisons, pooled_cells, pooled_contestants

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...studies.specs.spec import Decide
+from ...studies.specs.tables import Decide
 from . import restarts
 from .cell_results import CellResults
 from .moderated import Means

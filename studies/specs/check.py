@@ -1,8 +1,6 @@
 """Check that everything a study names exists, and takes what the study gives it."""
 
-import itertools
 from collections.abc import Iterator
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,10 +10,11 @@ from ...methods.space import LEARNING_RATE, check_distinct, check_setting
 from ..cell import Cell, numbered
 from ..engine import Engine
 from ..trust import require_trust
+from .check_search import check_recorded, check_searchers
 from .entries import Choices, Entry, Leaf, ends, is_open, short
 from .open import Template
 from .resolve import resolve
-from .spec import COMPUTE, IID, TRUTH, StudySpec
+from .spec import COMPUTE, TRUTH, StudySpec
 from .trials import typed
 
 _LONGEST_STEM = 179
@@ -235,28 +234,6 @@ def _check_own(template: Template, run: RunSpec) -> None:
             raise UsageError(f"method {label!r} on {template.cell.dataset!r}: {why}")
 
 
-def check_recorded(study: StudySpec, engine: Engine) -> None:
-    """Raise ``UsageError`` unless all runs of a study that trains nothing were recorded."""
-    if engine.lookup is None:
-        return
-    search, reference = study.search, study.reference
-    repeated = search.race is not None or min(search.finalists, search.trials) > 1
-    seeds = 1 + search.repeats * repeated + study.confirm.seeds
-    grid = list(itertools.product(study.datasets, study.samplers))
-    methods = [(entry, seeds) for entry in study.methods]
-    methods += [(entry, reference.seeds) for entry in reference.methods]
-    runs = [
-        (Cell(method.label, dataset.label, sampler.label), count)
-        for method, count in methods
-        for dataset, sampler in grid
-    ]
-    runs += [(Cell(TRUTH, dataset.label, IID), reference.floors) for dataset in study.datasets]
-    for cell, count in runs:
-        run, space = _proposal(Template(engine, study, cell))
-        if count and (complaint := engine.lookup.complaint(run, space, count)):
-            raise UsageError(f"recorded = {study.recorded!r}: {complaint}")
-
-
 def _try(engine: Engine, what: str, kind: str, plugin: Plugin, dataset: Plugin) -> None:
     complaint = engine.complaint(kind, plugin, dataset)
     if complaint is not None:
@@ -291,7 +268,7 @@ def _check_method(template: Template, entry: Entry) -> None:
         if LEARNING_RATE in entry.settings:
             _check_rate(entry.settings[LEARNING_RATE])
         if trials > 0 and searched:
-            _check_searchers(template)
+            check_searchers(template)
     except UsageError as error:
         raise UsageError(f"method {entry.label!r}: {error}") from error
     for name in entry.settings:
@@ -322,39 +299,6 @@ def _example(entry: Entry, searched: list[str], hyperparameters: dict[str, Optio
             return f'{{name = "{entry.name}", {name} = {_toml(hyperparameters[name])}}}'
     fields = [name for name in searched if "." in name]
     return f"give {fields[0]} one value" if fields else "training.learning_rate = 0.001"
-
-
-def _proposal(template: Template) -> tuple[RunSpec, dict[str, Any]]:
-    """Propose a run at random; return it and Optuna's distributions of its parameters."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
-    return template.close(template.suggest(trial)), trial.distributions
-
-
-def _check_searchers(template: Template) -> None:
-    """Raise ``UsageError`` unless the searchers of the study can search a cell."""
-    # Imported on first use: it loads Optuna.
-    import optuna
-
-    from .optuna_samplers import GridSearcher, grid_size
-    from .searchers import Searcher
-
-    search, objectives = template.study.search, 1 + len(template.study.costs)
-    for entry in search.sampler:
-        searcher = Searcher(entry, search.startup)
-        grid = entry.name == "grid"
-        proposer = GridSearcher() if grid else optuna.samplers.RandomSampler(seed=0)
-        trial = optuna.create_study(sampler=proposer).ask()
-        template.suggest(trial)
-        searcher.check_space(trial.distributions, objectives)
-        size = grid_size(trial.distributions) if grid else search.trials
-        if size != search.trials:
-            raise UsageError(
-                f"its grid has {size} combinations, and search.trials = {search.trials}: "
-                f"set it to {size}"
-            )
 
 
 def _toml(value: object) -> str:

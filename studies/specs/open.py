@@ -28,7 +28,8 @@ from ..engine import Engine
 from ..lookup import place
 from .entries import Entry, Leaf, is_open, reason
 from .resolve import BOX, resolve, with_lists
-from .spec import IID, TRUTH, OpenNetwork, StudySpec, Training
+from .spec import IID, TRUTH, StudySpec
+from .tables import OpenNetwork, Training
 from .trials import Beyond, NarrowedTrial, suggest
 
 if TYPE_CHECKING:

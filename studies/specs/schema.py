@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from ...bench.data_files import DataFile
 from ...bench.plugins import PluginFile
 from .entries import Choices, Entry, Range
-from .spec import (
+from .spec import StudySpec
+from .tables import (
     Confirm,
     Decide,
     Limits,
@@ -22,7 +23,6 @@ from .spec import (
     ReferenceRows,
     Search,
     StudyEvaluation,
-    StudySpec,
     Training,
 )
 

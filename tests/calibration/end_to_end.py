@@ -29,7 +29,7 @@ from scorebench.studies.cell import Slot
 from scorebench.studies.plan import Plan
 from scorebench.studies.results import frame
 from scorebench.studies.rundir.rows import Row
-from scorebench.studies.specs.spec import Decide
+from scorebench.studies.specs.tables import Decide
 
 from ..studies.conftest import make_study
 from ..studies.fake_engine import FakeArtifacts, FakeEngine, FakeOutcome

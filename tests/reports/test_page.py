@@ -13,7 +13,8 @@ from scorebench.reports.pages.protocol import protocol
 from scorebench.reports.source import load
 from scorebench.reports.write import leaderboard_table, write_report
 from scorebench.studies.specs.searchers import SEARCHERS
-from scorebench.studies.specs.spec import Search, StudySpec
+from scorebench.studies.specs.spec import StudySpec
+from scorebench.studies.specs.tables import Search
 
 from .conftest import DATASETS, METHODS, fail, study
 

@@ -21,7 +21,7 @@ from scorebench.studies.results import read_results
 from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.rundir.rows import Row
 from scorebench.studies.specs.load import load_study
-from scorebench.studies.specs.spec import Search
+from scorebench.studies.specs.tables import Search
 from scorebench.studies.study import run
 
 from ..calibration import racing

@@ -4,7 +4,8 @@ import pytest
 from scorebench.reports import api
 from scorebench.reports.api import Study
 from scorebench.studies.results import read_results
-from scorebench.studies.specs.spec import Decide, StudySpec
+from scorebench.studies.specs.spec import StudySpec
+from scorebench.studies.specs.tables import Decide
 from scorebench.studies.study import run as run_study
 
 from ..calibration.end_to_end import NoisyEngine, null_study, results

@@ -1,0 +1,174 @@
+"""The tables of a study file: what each of them may hold, and its defaults."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    WithJsonSchema,
+    WrapSerializer,
+    model_validator,
+)
+
+from ...bench.data_files import DataFile
+from ...bench.plugins import PluginSource
+from ...bench.spec import Evaluation, Frozen, NetworkSpec, TrainingSpec
+from ...datasets.errors import UsageError
+from .entries import Entry, OpenTable, Range, as_tuple, one_as_such, one_or_list
+
+Entries = Annotated[tuple[Entry, ...], BeforeValidator(as_tuple)]
+Unsearched = Annotated[Entries, AfterValidator(lambda entries: tuple(e.closed for e in entries))]
+Searchers = Annotated[
+    Unsearched, BeforeValidator(one_or_list), WrapSerializer(one_as_such, return_type=object)
+]
+Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
+DataFiles = Annotated[tuple[DataFile, ...], BeforeValidator(as_tuple)]
+Plugins = Annotated[tuple[PluginSource, ...], BeforeValidator(as_tuple)]
+
+# Any, because type checkers know the leaves of a run, which are values.
+_RATES: Any = Range(low=1e-4, high=1e-2, log=True)
+
+
+class Training(OpenTable, TrainingSpec):
+    """How every network of the study is fitted; see ``bench.spec.TrainingSpec``.
+
+    Attributes:
+        learning_rate: A number, or a range or list that is searched together with the method.
+    """
+
+    # The published schema has no bounds for it; a study is checked against them when it is read.
+    learning_rate: Annotated[float, Field(gt=0, le=10), WithJsonSchema({"type": "number"})] = _RATES
+
+
+class OpenNetwork(OpenTable, NetworkSpec):
+    """The network that is trained: a multilayer perceptron, or a module of your own."""
+
+    # Metrics and samplers depend on the kind, and a module of your own has options instead.
+    FIXED = frozenset({"kind", "module", "options"})
+
+
+class Search(Frozen):
+    """How each cell is tuned.
+
+    Attributes:
+        trials: Configurations tried in a cell, in total; 0 for no tuning at all.
+        batch: Configurations proposed at a time; part of the study because it decides what the
+            proposals can know of.
+        sampler: The search algorithm, alone or in a table with its options: one of Optuna 5's,
+            ``tpe``, ``gp`` (Gaussian processes), ``cmaes``, ``nsga2``, ``nsga3``, ``qmc`` (a
+            scrambled Sobol sequence), ``random``, ``brute_force``; ``grid``, every combination of
+            the choices; one of your own, ``"mine.py:MySampler"``; or a package in a folder of
+            OptunaHub's registry, ``"hub:PATH"``. Or a list, whose members are compared; the
+            leaderboard is that of the first.
+        startup: Random configurations before ``tpe`` and ``gp`` begin to learn.
+        finalists: Best configurations that are trained again before the winner is chosen.
+        repeats: Fresh validation runs of each finalist.
+        race: Race of all trials instead of repeats of the finalists only: before every repeat run
+            the best 1 of ``race`` configurations continue, by the mean of all their runs, until
+            the finalists are left; 3 takes 40 trials to 14, 8, 8 and 8 for 8 finalists.
+        restarts: Independent repetitions of search and confirmation in each cell, each with its
+            own proposals, training seeds and truth. What a study says of methods rests on them:
+            one restart speaks of its configurations only.
+    """
+
+    trials: int = Field(20, ge=0, le=100_000)
+    batch: int = Field(4, ge=1, le=8)
+    sampler: Searchers = (Entry.named("tpe"),)
+    startup: int = Field(10, ge=1, le=100_000)
+    finalists: int = Field(2, ge=1, le=100)
+    repeats: int = Field(2, ge=0, le=100)
+    race: int | None = Field(None, ge=2, le=100)
+    restarts: int = Field(1, ge=1, le=1000)
+
+    @property
+    def axis(self) -> tuple[str, ...]:
+        """Labels of the searchers in cells; that of the first is empty."""
+        return ("", *(entry.label for entry in self.sampler[1:]))
+
+    def searcher(self, label: str) -> Entry:
+        """Return the searcher of a cell; ``label`` is empty for the first."""
+        return self.sampler[self.axis.index(label)]
+
+    @model_validator(mode="after")
+    def _race_has_seeds(self) -> Self:
+        if self.race is not None and not self.repeats and self.trials:
+            raise UsageError(
+                f"search.race = {self.race} with search.repeats = 0 is a race with one seed, which "
+                "luck decides: set search.repeats to 1 or more (4 for five seeds)"
+            )
+        return self
+
+
+class Confirm(Frozen):
+    """The runs that are ranked.
+
+    Attributes:
+        seeds: Fresh runs of each cell's winner, scored on the test truth.
+    """
+
+    seeds: int = Field(5, ge=1, le=10_000)
+
+
+class ReferenceRows(Frozen):
+    """Rows that say what the numbers mean.
+
+    Attributes:
+        methods: Reference methods that are run besides the truth itself, with their options.
+        floors: Fresh samples of the truth per dataset, scored like a model's (the noise floor).
+        seeds: Runs of each reference method per dataset and sampler.
+        split: Score confirm and reference runs once more on points drawn from the model's energy
+            exactly, in columns ``split.<metric>``: what is left then is the error of learning.
+    """
+
+    methods: Unsearched = (Entry.named("exact"), Entry.named("untrained"))
+    floors: int = Field(20, ge=0, le=10_000)
+    seeds: int = Field(3, ge=0, le=10_000)
+    split: bool = False
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the reference methods in results."""
+        return tuple(entry.label for entry in self.methods)
+
+
+class StudyEvaluation(Evaluation):
+    """How samples are scored.
+
+    Attributes:
+        also: Further samplers that every trained model is sampled by, with their options. Their
+            points are scored in columns ``<label>.<metric>``; the search and the ranking do not
+            see them. One that starts from the data (``start = "data"``) asks whether the model
+            keeps them, one that starts from the box whether it finds them, one that weighs
+            (``smc_langevin``) whether it weighs far regions rightly.
+    """
+
+    also: Unsearched = ()
+
+
+class Decide(Frozen):
+    """When ``run --until-decided`` stops to add restarts.
+
+    Attributes:
+        restarts: Most restarts.
+        difference: Smallest difference of scores that matters: a pair that is shown to differ by
+            less is settled. Without it only a decided pair is.
+        error: Chance of a false claim, over all looks at the results together.
+    """
+
+    restarts: int = Field(12, ge=2, le=1000)
+    difference: float | None = Field(None, gt=0)
+    error: float = Field(0.05, gt=0, lt=0.5)
+
+
+class Limits(Frozen):
+    """How long things may take. No result depends on it, other than those that took too long.
+
+    Attributes:
+        run_seconds: Time for one run, after which its process is stopped and the run is a
+            ``timeout`` row.
+        study_seconds: Time for one call, after which it stops; calling again continues.
+    """
+
+    run_seconds: float | None = Field(None, gt=0)
+    study_seconds: float | None = Field(None, gt=0)
