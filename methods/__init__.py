@@ -25,7 +25,9 @@ def estimator(name: str) -> "type[Estimator] | None":
     Built-in methods that train are not imported: the progress of a study does without torch.
     """
     entry = methods.builtin.get(name)
-    if entry is not None and entry.module.startswith(f"{__name__}.objectives."):
+    trains = entry is not None and entry.module.startswith(f"{__name__}.objectives.")
+    # Results of a plug-in that is missing can still be read.
+    if trains or name not in methods.names():
         return None
     from .estimators.base import Estimator
 

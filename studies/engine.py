@@ -154,7 +154,9 @@ class Engine:
 
     def finite(self, name: str) -> bool:
         """Whether a dataset may consist of finitely many points."""
-        return name == DATASET or name not in registries()["dataset"].builtin
+        known = registries()["dataset"]
+        # Results of a plug-in that is missing can still be read.
+        return name == DATASET or (name in known.names() and name not in known.builtin)
 
     def available(self, dataset: Plugin) -> tuple[int, int] | None:
         """Return how many points a finite dataset has to train on, and to compare samples with.

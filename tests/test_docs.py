@@ -77,6 +77,7 @@ def test_commands_and_snippets_work(page, tmp_path):
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "scorebench").write_text(SHIM.format(python=sys.executable))
+    (tools / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (tools / "pytest").write_text(f'#!/bin/sh\nexec {sys.executable} -m pytest "$@"\n')
     for tool in tools.iterdir():
         tool.chmod(0o755)

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 from optuna.samplers import BaseSampler
+from scorebench.reports.exports import FORMATS, export
+from scorebench.reports.pages.page import page
 from scorebench.reports.ranking.searchers import (
     ALL,
     contest,
@@ -21,6 +23,7 @@ from scorebench.studies.study import run
 from ..calibration.end_to_end import NoisyEngine, results
 from ..calibration.searchers import winners
 from ..studies.conftest import make_study
+from .test_exports import reads_back
 
 
 class Stubborn(BaseSampler):
@@ -139,9 +142,6 @@ def test_an_unfinished_search_is_left_out(decided):
 
 
 def test_the_run_directory_the_page_and_the_table(tmp_path):
-    from scorebench.reports.exports import export
-    from scorebench.reports.pages.page import page
-
     study = contested("random", "qmc", {"name": "random", "label": "again"}, restarts=3)
     # Readers do not have the engine that knows of methods, so all of them are searched.
     study = study.model_copy(update={"methods": study.methods[:1]})
@@ -152,6 +152,8 @@ def test_the_run_directory_the_page_and_the_table(tmp_path):
     text = export(source, "searchers", "csv").decode()
     assert text.splitlines()[0].split(",") == list(searcher_columns.meanings)
     assert "alpha on ring" in text
+    for kind in FORMATS:
+        reads_back(source, "searchers", kind)
     html = page(source)
     assert 'id="searchers"' in html
     assert "Which search algorithm on which cells" in html

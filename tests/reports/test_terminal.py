@@ -76,7 +76,11 @@ def test_figures_can_be_had_one_by_one(directory: Path):
     cells = {f"{m}-{d}-langevin" for m in METHODS for d in DATASETS}
     by_dataset = {f"{kind}-{d}" for kind in ("budget", "errors", "training") for d in DATASETS}
     assert (
-        names == {"overview", "gallery"} | cells | {f"slices-{cell}" for cell in cells} | by_dataset
+        names
+        == {"overview", "gallery"}
+        | cells
+        | {f"{kind}-{cell}" for kind in ("slices", "parallel") for cell in cells}
+        | by_dataset
     )
     for name in (
         "overview",

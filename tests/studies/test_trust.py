@@ -102,7 +102,7 @@ def test_no_pickle_is_read_and_nothing_is_unpickled_by_readers():
         for path in (root / room).rglob("*.py")
         for word in ("pickle.load", "torch.load", "allow_pickle=True", "joblib.load", "yaml.load",
                      "eval(", "shell=True")
-        if f"{word}" in path.read_text().replace("retrieval(", "")
+        if f"{word}" in path.read_text().replace("retrieval(", "").replace(".eval()", "")
     }  # fmt: skip
     assert found <= {"studies/execution/dask_pool.py: pickle.load"}
 
