@@ -34,7 +34,7 @@ class Engine:
     Attributes:
         plugins: Plug-ins of the study, which are pickled with the engine for its workers.
         modules: Modules of packages that its network may be taken from.
-        data: Files of points of the study, which are pickled too.
+        data: Data files of the study, which are pickled too.
         lookup: Recorded runs that answer in place of runs; None if runs are executed.
     """
 
@@ -59,12 +59,12 @@ class Engine:
             UsageError: A plug-in cannot be imported, or is not trusted on this machine; or there is
                 no such table.
         """
-        self.lookup = None if recorded is None else Lookup(recorded)
         require_trust(plugins)
         self.plugins = tuple(plugins)
         self.modules = () if module is None or untrusted([module]) else (module,)
         self.data = tuple(data)
         self._activate()
+        self.lookup = None if recorded is None else Lookup(recorded, self.data)
         forget()
 
     def _activate(self) -> None:
@@ -264,8 +264,6 @@ class Engine:
 
     def shape(self, spec: RunSpec) -> Hashable:
         """Return a value that is equal for runs that can be executed as one task."""
-        if self.lookup is not None:
-            return self.lookup.digest
         from ..bench.run import shape
 
         return shape(spec)
@@ -295,8 +293,7 @@ class Engine:
     def prepare(self) -> None:
         """Import what runs need, so that no run's time includes it, and register the plug-ins."""
         activate(self.plugins)
-        if self.lookup is None:
-            from ..bench import run  # noqa: F401
+        from ..bench import run  # noqa: F401
 
     def identity(self, description: Mapping[str, object]) -> str:
         """Return the identity of an environment that is described so."""
