@@ -62,8 +62,8 @@ class Rows(Dataset):
 class Points(Rows):
     """Points of a file (CSV, NPY, NPZ, Parquet), split into training, validation and test parts.
 
-    Whatever draws from the dataset draws from the training part, ``part`` gives the others. Box,
-    lengths and standardisation follow from the training part alone.
+    Draws are from the training part; ``part`` gives the other parts. Box, lengths and
+    standardisation follow from the training part alone.
 
     Args:
         path: The file.
