@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,19 +72,7 @@ def carry_files(data: dict[str, Any], folder: Path) -> None:
     known = data.get("data", [])
     if not isinstance(known, list) or not all(isinstance(file, dict) for file in known):
         return  # refused when the study is parsed
-    files = {}
-    entries = data.get("datasets")
-    for i, entry in enumerate(entries if isinstance(entries, list) else ()):
-        if not isinstance(entry, dict) or entry.get("name") != DATASET or "sha256" in entry:
-            continue
-        path = entry.get("path")
-        if not isinstance(path, str) or not path:
-            continue
-        place = _found(path, folder)
-        file = _read(place)
-        files[file.sha256] = file
-        label = {"label": place.stem} if _WORD.fullmatch(place.stem) else {}
-        entries[i] = {**label, **entry, "path": file.file, "sha256": file.sha256}
+    files = {file.sha256: file for file in _carry_points(data.get("datasets"), folder)}
     table = data.get("recorded")
     carried = [file.get("file") for file in known]
     if isinstance(table, str) and table.endswith(".json") and table not in carried:
@@ -98,6 +86,23 @@ def carry_files(data: dict[str, Any], folder: Path) -> None:
     if files:
         kept = [file for file in known if file.get("sha256") not in files]
         data["data"] = kept + [file.model_dump() for file in files.values()]
+
+
+def _carry_points(entries: object, folder: Path) -> Iterator[DataFile]:
+    """Yield the files of datasets of points, whose entries get their names and hashes."""
+    if not isinstance(entries, list):
+        return
+    for i, entry in enumerate(entries):
+        if not isinstance(entry, dict) or entry.get("name") != DATASET or "sha256" in entry:
+            continue
+        path = entry.get("path")
+        if not isinstance(path, str) or not path:
+            continue
+        place = _found(path, folder)
+        file = _read(place)
+        label = {"label": place.stem} if _WORD.fullmatch(place.stem) else {}
+        entries[i] = {**label, **entry, "path": file.file, "sha256": file.sha256}
+        yield file
 
 
 def _found(path: str, folder: Path) -> Path:

@@ -139,7 +139,7 @@ def test_a_large_table_is_known_by_its_hash(tmp_path, monkeypatch):
     assert [file.content for file in study.data] == [""]
     Path("mine.json").write_text("{}")
     with pytest.raises(UsageError, match=r"'mine\.json' was edited"):
-        Engine().equip((), data=study.data, recorded=study.recorded)
+        Engine().equip(study)
 
 
 @pytest.mark.parametrize(
