@@ -106,7 +106,7 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
 
 
 def _content(spec: RunSpec) -> bytes:
-    """What the numbers of a method depend on besides code and options, such as a file."""
+    """Return further input of a method, beside code and options: the content of its files."""
     method = None if spec.phase == "reference" else estimator(spec.method.name)
     return b"" if method is None else method().content(spec.method.options)
 

@@ -1,4 +1,4 @@
-"""Runs of models that the code of others made: their points, and whether they come back."""
+"""Runs of models made by a user's own code: their points, and whether these are reproducible."""
 
 import math
 

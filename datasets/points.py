@@ -30,21 +30,30 @@ _SMALL, _LARGE = 0.05, 50.0
 
 
 class Rows(Dataset):
-    """A finite number of points, shape (n, d), float64: drawn without replacement."""
+    """Given points.
 
-    def __init__(self, points: Tensor, name: str = "the data") -> None:
+    Args:
+        points: Shape (n, d), float64.
+        name: Name of the points in errors.
+        endless: Whether they stand for a distribution: they are drawn with replacement, any number
+            of them. Otherwise a point is drawn once.
+    """
+
+    def __init__(self, points: Tensor, name: str = "the data", *, endless: bool = False) -> None:
         self.points = points
         self.dim = points.shape[1]
-        self.available = len(points)
+        self.available = None if endless else len(points)
         self.name = name
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw ``n`` different rows.
+        """Draw ``n`` rows.
 
         Raises:
             UsageError: There are fewer.
         """
-        if n > len(self.points):
+        if self.available is None:
+            return self.points[torch.randint(len(self.points), (n,), generator=generator)]
+        if n > self.available:
             raise UsageError(f"{self.name} has {len(self.points)} points: {n} cannot be drawn")
         return self.points[torch.randperm(len(self.points), generator=generator)[:n]]
 
@@ -53,8 +62,8 @@ class Rows(Dataset):
 class Points(Rows):
     """Points of a file (CSV, NPY, NPZ, Parquet), split into training, validation and test parts.
 
-    Whatever draws from the dataset draws from the training part, ``part`` gives the others. Box,
-    lengths and standardisation follow from the training part alone.
+    Draws are from the training part; ``part`` gives the other parts. Box, lengths and
+    standardisation follow from the training part alone.
 
     Args:
         path: The file.

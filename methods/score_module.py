@@ -123,7 +123,7 @@ class _Outputs(nn.Module):
         self.module = module
 
     def forward(self, x: Tensor, sigma: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Compute what an ONNX file returns."""
+        """Compute the outputs of an ONNX file."""
         score = self.module(x, sigma)
         return (score, self.module.energy(x, sigma)) if self.module.is_energy else (score,)
 

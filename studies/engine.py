@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
     from ..methods.estimators.base import Estimator
+    from .specs.spec import StudySpec
 
 
 class Engine:
@@ -34,7 +35,7 @@ class Engine:
     Attributes:
         plugins: Plug-ins of the study, which are pickled with the engine for its workers.
         modules: Modules of packages that its network may be taken from.
-        data: Files of points of the study, which are pickled too.
+        data: Data files of the study, which are pickled too.
         lookup: Recorded runs that answer in place of runs; None if runs are executed.
     """
 
@@ -43,28 +44,23 @@ class Engine:
     data: tuple[DataFile, ...] = ()
     lookup: Lookup | None = None
 
-    def equip(
-        self,
-        plugins: Sequence[PluginSource],
-        module: str | None = None,
-        data: Sequence[DataFile] = (),
-        recorded: str | None = None,
-    ) -> None:
-        """Register the plug-ins of a study, in this process and in workers, and its ``data``.
+    def equip(self, study: "StudySpec") -> None:
+        """Register what a study brings, in this process and in workers: plug-ins and data files.
 
-        ``module`` is that of the study's network; only a trusted one can be imported later.
-        ``recorded`` is its table of recorded runs. Datasets of plug-ins are made anew.
+        Its recorded runs, if it names a table, answer in place of runs. The module of its network
+        can be imported later only if it is trusted. Datasets of plug-ins are made anew.
 
         Raises:
             UsageError: A plug-in cannot be imported, or is not trusted on this machine; or there is
                 no such table.
         """
-        self.lookup = None if recorded is None else Lookup(recorded)
-        require_trust(plugins)
-        self.plugins = tuple(plugins)
+        require_trust(study.plugins)
+        module = study.network.package
+        self.plugins = study.plugins
         self.modules = () if module is None or untrusted([module]) else (module,)
-        self.data = tuple(data)
+        self.data = study.data
         self._activate()
+        self.lookup = None if study.recorded is None else Lookup(study.recorded, study.data)
         forget()
 
     def _activate(self) -> None:
@@ -266,8 +262,6 @@ class Engine:
 
     def shape(self, spec: RunSpec) -> Hashable:
         """Return a value that is equal for runs that can be executed as one task."""
-        if self.lookup is not None:
-            return self.lookup.digest
         from ..bench.run import shape
 
         return shape(spec)
@@ -297,8 +291,7 @@ class Engine:
     def prepare(self) -> None:
         """Import what runs need, so that no run's time includes it, and register the plug-ins."""
         activate(self.plugins)
-        if self.lookup is None:
-            from ..bench import run  # noqa: F401
+        from ..bench import run  # noqa: F401
 
     def identity(self, description: Mapping[str, object]) -> str:
         """Return the identity of an environment that is described so."""

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ..bench.data_files import DataFile
 from ..bench.spec import Failure, RunResult, RunSpec
 from ..bench.streams import stream
 from ..datasets.errors import UsageError, unknown
+from ..datasets.point_files import known_content
 from ..methods.space import LEARNING_RATE
 
 TABLES = Path(__file__).parent / "presets"
@@ -23,20 +25,6 @@ _COSTS = ("train_evaluations", "sample_evaluations")
 def tables() -> list[str]:
     """List the packaged tables."""
     return sorted(path.stem for path in TABLES.glob("*.json"))
-
-
-def table_path(name: str) -> Path:
-    """Return the path of a packaged table, or of the user's own.
-
-    Raises:
-        UsageError: There is no such table.
-    """
-    path = Path(name) if name.endswith(".json") else TABLES / f"{name}.json"
-    if not path.is_file():
-        if name.endswith(".json"):
-            raise UsageError(f"recorded = {name!r}: there is no such file")
-        raise unknown("table of recorded searches", name, tables())
-    return path
 
 
 def place(parameter: str) -> tuple[str, str]:
@@ -78,15 +66,15 @@ class Lookup:
     run from the back. So confirmation runs are on other seeds than the search.
 
     Args:
-        name: Name of a packaged table, or path of a file of ``scorebench record``.
+        name: Name of a packaged table, or of one of ``files``.
+        files: Files of the study, which were provided: what ``scorebench record`` wrote.
 
     Raises:
         UsageError: There is no such table, or it is damaged.
     """
 
-    def __init__(self, name: str) -> None:
-        path = table_path(name)
-        self._content = path.read_bytes()
+    def __init__(self, name: str, files: Iterable[DataFile] = ()) -> None:
+        self._content = _content(name, files)
         self.digest = hashlib.sha256(self._content).hexdigest()
         try:
             data = json.loads(self._content)
@@ -196,6 +184,16 @@ class Lookup:
         if differences:
             raise ValueError(f"{name} was recorded with other settings: {differences[0]}")
         raise ValueError(f"{name} was not recorded")
+
+
+def _content(name: str, files: Iterable[DataFile]) -> bytes:
+    for file in files:
+        if file.file == name:
+            return known_content(name, file.sha256)
+    packaged = TABLES / f"{name}.json"
+    if not packaged.is_file():
+        raise unknown("table of recorded searches", name, tables())
+    return packaged.read_bytes()
 
 
 def _outside(name: str, wanted: Any, recorded: Any) -> str | None:

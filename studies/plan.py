@@ -48,8 +48,7 @@ class Plan:
     engine: Engine
 
     def __post_init__(self) -> None:
-        study = self.study
-        self.engine.equip(study.plugins, study.network.package, study.data, study.recorded)
+        self.engine.equip(self.study)
 
     @cached_property
     def references(self) -> list[Cell]:

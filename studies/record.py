@@ -27,7 +27,7 @@ _DIGITS = 7
 
 
 class Recorded(NamedTuple):
-    """What ``record`` wrote.
+    """The files that ``record`` wrote.
 
     Attributes:
         directory: The folder of the table and of the problem for Optuna.

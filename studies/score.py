@@ -18,6 +18,8 @@ from .specs.tables import StudyEvaluation
 if TYPE_CHECKING:
     import torch
 
+    from ..datasets.base import Dataset
+
 FLOORS = 99
 LEVEL = 0.05
 """Largest p-value at which points differ from the truth."""
@@ -159,14 +161,14 @@ def _against(
 
     from ..bench.process import one_thread
     from ..bench.truth import Judge
-    from ..datasets.given import Given
+    from ..datasets.points import Rows
 
     if points.shape[1] != reference.shape[1]:
         raise UsageError(
             f"the points have {points.shape[1]} coordinates, and those they are scored against "
             f"have {reference.shape[1]}"
         )
-    dataset = Given(reference)
+    dataset = Rows(reference, endless=True)
     _require_measures(names, dataset)
     pooled, n = torch.cat([points, reference]), len(points)
     with one_thread():
@@ -185,10 +187,10 @@ def _against(
             yield values
 
 
-def _require_measures(names: Sequence[str], dataset: object) -> None:
+def _require_measures(names: Sequence[str], dataset: "Dataset") -> None:
     """Raise ``UsageError`` for metrics that need a model, or have no value on the dataset."""
     from ..bench.metrics import metrics
-    from ..methods.setting import Setting
+    from ..methods.setting import Setting, why_unfit
 
     usable = [name for name in metrics.builtin if metrics.get(name).needs == "samples"]
     for name in names:
@@ -198,7 +200,7 @@ def _require_measures(names: Sequence[str], dataset: object) -> None:
                 f"metric {name!r} needs the {metric.needs} of a model, and points have none: "
                 f"choose among {', '.join(usable)}"
             )
-        reason = metric.unfit(Setting(dataset))  # type: ignore[arg-type]
+        reason = why_unfit(metric, Setting(dataset))
         if reason is not None:
             raise UsageError(f"metric {name!r} has no value here: {reason}")
 

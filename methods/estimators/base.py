@@ -116,7 +116,7 @@ class Estimator:
         return None
 
     def content(self, options: Mapping[str, Any]) -> bytes:  # noqa: ARG002
-        """Return what numbers depend on besides code and options, such as the bytes of a file."""
+        """Return further input, beside code and options: the content of files, or its digest."""
         return b""
 
     def fit(self, points: Array, rng: Generator, *args: Any, **options: Any) -> object:  # noqa: ARG002

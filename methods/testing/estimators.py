@@ -1,7 +1,6 @@
 """Checks of methods that make their model themselves; whether it is good needs tests of its own."""
 
 import copy
-import inspect
 
 import numpy as np
 import torch
@@ -9,36 +8,17 @@ import torch
 from ...datasets.testing.conformance import CheckFailedError, require, seeded
 from ..estimators.base import WITHIN, Estimator, Model, OwnPoints, difference
 from ..objectives.base import Options
-from ..space import survey
 from .draws import draw_options, other_generators, plain_dataset
+from .spaces import require_names, space_is_the_same_in_every_call
 
 Method = type[Estimator]
 
 _POINTS, _ASKED = 200, 40
 
 
-def space_is_the_same_in_every_call(method: Method, _: Options) -> None:
-    """`space` suggests each hyperparameter from one range or list, by a name of its own."""
-    survey(lambda trial: method().space(trial))
-
-
 def space_and_fit_agree(method: Method, _: Options) -> None:
     """`fit` takes by name what `space` suggests."""
-    suggested = _own_options(method, {})
-    parameters = list(inspect.signature(method().fit).parameters.values())[2:]
-    named = {p.name: p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    for name in suggested:
-        require(
-            name in named or takes_any,
-            f"`space` suggests {name!r}, which `fit` does not take: add it behind the `*`",
-        )
-    for name, parameter in named.items():
-        require(
-            name in suggested or parameter.default is not parameter.empty,
-            f"`fit` needs {name!r}, which `space` does not suggest: return it there, or give it a "
-            "default",
-        )
+    require_names(method().fit, 2, _own_options(method, {}))
 
 
 def what_it_gives_has_the_right_shape(method: Method, options: Options, dim: int = 2) -> None:

@@ -3,7 +3,6 @@
 Whether a loss is the intended one needs tests of its own: a closed form, a derivation.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Literal, NamedTuple
@@ -20,8 +19,8 @@ from ..normal_model import NormalModel
 from ..objectives.base import Options, ScoreMatching, Suggested
 from ..random import MemberRandom
 from ..setting import Setting
-from ..space import survey
 from .draws import as_tensors, draw_options, other_generators, plain_dataset, streams
+from .spaces import require_names, space_is_the_same_in_every_call
 
 Objective = type[ScoreMatching]
 Kind = Literal["energy", "score"]
@@ -33,30 +32,10 @@ _SIZES = (32, 50, 7)
 _SPREAD_SEEDS = (0, 4, 7)
 
 
-def space_is_the_same_in_every_call(objective: Objective, _: Options) -> None:
-    """`space` suggests each hyperparameter from one range or list, by a name of its own."""
-    survey(lambda trial: objective().space(trial))
-
-
 def space_and_loss_agree(objective: Objective, _: Options) -> None:
     """`loss` takes by name what `space` suggests."""
-    options = draw_options(objective, 1)
-    # Behind the networks, the points and the random numbers.
-    parameters = list(inspect.signature(objective().loss).parameters.values())[3:]
-    named = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    accepted = {parameter.name: parameter for parameter in named}
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    for name in options:
-        require(
-            name in accepted or takes_any,
-            f"`space` suggests {name!r}, which `loss` does not take: add it behind the `*`",
-        )
-    for name, parameter in accepted.items():
-        require(
-            name in options or parameter.default is not parameter.empty,
-            f"`loss` needs {name!r}, which `space` does not suggest: return it there, or give it "
-            "a default",
-        )
+    # The networks, the points and the random numbers come first.
+    require_names(objective().loss, 3, draw_options(objective, 1))
 
 
 def target_is_a_level(objective: Objective, options: Options) -> None:

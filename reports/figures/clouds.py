@@ -50,7 +50,7 @@ class Cloud:
 
     @cached_property
     def shown(self) -> tuple[Numbers, Numbers, list[str]]:
-        """What a matrix of pairs shows of truth and samples, (m, k) and (n, k), and its names.
+        """Columns of a matrix of pairs: truth (m, k), samples (n, k), and their names.
 
         The coordinates, or if there are more than four the principal components of the truth.
         """
@@ -67,7 +67,7 @@ class Cloud:
 
     @property
     def caption(self) -> str:
-        """What the figure shows, in one sentence."""
+        """Description of the figure, one sentence."""
         lost = f"; {self.lost} samples are not finite" if self.lost else ""
         if self.image:
             return f"Images of the data above, images that were sampled below{lost}."

@@ -95,7 +95,7 @@ def warnings(plan: Plan, workers: int = 1) -> list[str]:
 
 
 def notes_on_data(plan: Plan) -> list[str]:
-    """Say what the finite datasets of a study are, and how much of them runs can use."""
+    """Describe the finite datasets of a study, and how many of their points runs can use."""
     notes = []
     for entry in plan.study.datasets:
         if plan.engine.finite(entry.name):

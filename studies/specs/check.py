@@ -55,7 +55,7 @@ def check_names(study: StudySpec, engine: Engine) -> None:
             Or a plug-in of the study cannot be loaded, or its code is not trusted on this machine.
     """
     require_trust(study.code)
-    engine.equip(study.plugins, study.network.package, study.data, study.recorded)
+    engine.equip(study)
     check_device(study, engine)
     for kind, name in used(study):
         known = engine.names(kind)

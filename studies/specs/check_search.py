@@ -1,4 +1,4 @@
-"""Whether the searchers of a study can search its cells, and a table of runs answer its runs."""
+"""Check that searchers can search the cells of a study, and that its recorded runs exist."""
 
 import itertools
 from typing import Any

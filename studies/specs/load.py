@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from ...bench.data_files import carry_points
+from ...bench.data_files import carry_files
 from ...bench.plugins import PluginFile, PluginSource, decoded
 from ...bench.spec import PERCEPTRON
 from ...datasets.errors import UsageError, unknown
@@ -117,10 +117,7 @@ def _inside(data: dict[str, object]) -> list[PluginSource]:
 def _collected(data: dict[str, object], source: str, folder: Path) -> StudySpec:
     """Make a study that contains the text of its files."""
     data = carry(data, folder)
-    carry_points(data, folder)
-    recorded = data.get("recorded")
-    if isinstance(recorded, str) and recorded.endswith(".json"):
-        data["recorded"] = str((folder / recorded).resolve())
+    carry_files(data, folder)
     return parse(data, source)
 
 

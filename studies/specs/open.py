@@ -71,13 +71,13 @@ class Template:
 
     @cached_property
     def gives(self) -> str | None:
-        """What a method that makes its model itself gives; None if a network is trained."""
+        """Kind of model that the method makes itself; None if a network is trained."""
         own = None if self._method is None else self.engine.estimator(self._method.name)
         return None if own is None else own.gives
 
     @cached_property
     def _tables(self) -> tuple[Training, OpenNetwork]:
-        """How the networks of the cell are trained, and what they are; as good as not, if none."""
+        """Training and network of the cell; the least of both if the method trains none."""
         training = self.study.training
         if self.gives is None:
             return training, self.study.network

@@ -61,8 +61,8 @@ class StudySpec(Frozen):
         limits: How long things may take; not part of what results depend on.
         decide: When ``run --until-decided`` stops to add restarts, and with what error.
         costs: What the list of ``objective`` holds after its first name.
-        data: Files of points that its datasets name, with their content, or with its hash if they
-            are large; added when the study is read.
+        data: Files that its datasets and ``recorded`` name, with their content, or with its hash if
+            they are large; added when the study is read.
         recorded: Table of recorded runs, which are looked up in place of training: ``recorded``,
             which is packaged, or a file that ``scorebench record`` wrote. The study is the one
             that was recorded, with other searches and seeds.
@@ -158,7 +158,7 @@ class StudySpec(Frozen):
 
     @property
     def without_content(self) -> Self:
-        """The study for readers: its files of points have hashes only."""
+        """The study for readers: its data files have hashes only."""
         files = tuple(file.model_copy(update={"content": ""}) for file in self.data)
         return self.model_copy(update={"data": files})
 

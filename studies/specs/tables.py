@@ -1,4 +1,4 @@
-"""The tables of a study file: what each of them may hold, and its defaults."""
+"""The tables of a study file: their fields and defaults."""
 
 from typing import Annotated, Any, Self
 

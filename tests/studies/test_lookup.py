@@ -2,16 +2,20 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import scorebench as sb
+from scorebench.bench import data_files
 from scorebench.bench.streams import stream
+from scorebench.datasets import point_files
 from scorebench.datasets.errors import UsageError
 from scorebench.reports.source import load
 from scorebench.reports.write import write_report
 from scorebench.studies.cell import restart_seed
 from scorebench.studies.engine import Engine
-from scorebench.studies.lookup import table_path
+from scorebench.studies.lookup import TABLES
 from scorebench.studies.plan import Plan
 from scorebench.studies.replay import replayed
 from scorebench.studies.results import read_results
@@ -40,7 +44,7 @@ def looked_up(study, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table():
-    return json.loads(table_path("recorded").read_text())
+    return json.loads((TABLES / "recorded.json").read_text())
 
 
 @pytest.mark.parametrize("method", ["dsm", "ssm_vr"])
@@ -106,16 +110,36 @@ def test_it_has_a_page(looked_up, tmp_path):
     assert write_report(load(tmp_path / "run")).exists()
 
 
-def test_a_table_of_ones_own(tmp_path):
-    shutil.copy(table_path("recorded"), tmp_path / "mine.json")
-    text = (table_path("recorded").parent / "recording.toml").read_text()
-    (tmp_path / "mine.toml").write_text(f'recorded = "mine.json"\n{text}')
-    spec = load_study(tmp_path / "mine.toml", SMALL[1:])
-    run(spec, tmp_path / "run")
+def test_a_table_of_ones_own_travels_with_the_study(tmp_path, monkeypatch):
+    monkeypatch.setattr(point_files, "_known", {})
+    own = tmp_path / "own"
+    own.mkdir()
+    shutil.copy(TABLES / "recorded.json", own / "mine.json")
+    text = (TABLES / "recording.toml").read_text()
+    (own / "mine.toml").write_text(f'recorded = "mine.json"\n{text}')
+    sb.run(own / "mine.toml", overrides=SMALL[1:], out=tmp_path / "run", workers=1)
     assert all(row.ok for row in read_rows(tmp_path / "run"))
-    (tmp_path / "mine.json").write_text("{}")
+    assert str(tmp_path) not in (tmp_path / "run" / "study.toml").read_text()
+    sb.export(tmp_path / "run", tmp_path / "mine.zip")
+    (own / "mine.json").write_text("{}")
     with pytest.raises(UsageError, match="is not a table that `scorebench record` wrote"):
-        load_study(tmp_path / "mine.toml", SMALL[1:])
+        load_study(own / "mine.toml", SMALL[1:])
+    shutil.rmtree(own)
+    point_files._known.clear()
+    again = sb.replay(tmp_path / "mine.zip", "dsm", "rings")
+    assert (again["stored"] == again["replayed"]).all()
+
+
+def test_a_large_table_is_known_by_its_hash(tmp_path, monkeypatch):
+    monkeypatch.setattr(point_files, "_known", {})
+    monkeypatch.setattr(data_files, "MOST", 100)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(TABLES / "recorded.json", "mine.json")
+    study = load_study("recording", ['recorded="mine.json"', *SMALL[1:]])
+    assert [file.content for file in study.data] == [""]
+    Path("mine.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"'mine\.json' was edited"):
+        Engine().equip(study)
 
 
 @pytest.mark.parametrize(

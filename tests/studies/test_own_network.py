@@ -1,8 +1,5 @@
 """A network of one's own in a study: read, checked, run, replayed, sampled, carried along."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from scorebench.bench.fingerprint import fingerprints
@@ -13,6 +10,8 @@ from scorebench.studies.engine import Engine
 from scorebench.studies.plan import Plan
 from scorebench.studies.specs.load import load_study
 from scorebench.studies.specs.spec import StudySpec
+
+from ..commands import scorebench
 
 NETWORK = '''\
 import torch
@@ -83,13 +82,6 @@ def folder(tmp_path):
     (tmp_path / "nets" / "mine.py").write_text(NETWORK)
     (tmp_path / "own.toml").write_text(STUDY)
     return tmp_path
-
-
-def scorebench(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "scorebench", *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, timeout=300,
-    )  # fmt: skip
 
 
 def test_a_study_carries_the_text_of_its_network(folder):

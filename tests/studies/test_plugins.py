@@ -90,7 +90,7 @@ def keys(folder, seed=0, dataset="rings"):
 
     study = load_study(folder / "my.toml")
     engine = Engine()
-    engine.equip(study.plugins)
+    engine.equip(study)
     spec = RunSpec(
         phase="search", seed=seed, method=Plugin(name="mine", options={"sigma": 0.2}),
         dataset=Plugin(name=dataset), sampler=Plugin(name="langevin"), network=NetworkSpec(),

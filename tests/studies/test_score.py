@@ -95,7 +95,7 @@ def test_the_order_of_points_and_their_library_do_not_matter():
         ({"dataset": "rings", "against": np.zeros((3, 2))}, "both was given"),
         ({"against": np.zeros((3, 3))}, "have 2 coordinates, and .* have 3"),
         ({"against": np.zeros((3, 2)) + 1j}, "complex"),
-        ({"against": np.eye(9, 2), "metrics": ["mode_error"]}, "needs a density"),
+        ({"against": np.eye(9, 2), "metrics": ["mode_error"]}, "needs the log density"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(arguments, message):
