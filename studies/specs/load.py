@@ -18,6 +18,7 @@ from ..trust import trust
 from .carry import carry
 from .check import settled
 from .entries import reason, short
+from .first import carry_winners
 from .spec import StudySpec
 
 STUDY = "study.toml"
@@ -121,7 +122,7 @@ def _collected(data: dict[str, object], source: str, folder: Path) -> StudySpec:
     recorded = data.get("recorded")
     if isinstance(recorded, str) and recorded.endswith(".json"):
         data["recorded"] = str((folder / recorded).resolve())
-    return parse(data, source)
+    return carry_winners(parse(data, source), folder)
 
 
 def parse(data: Mapping[str, object], source: str) -> StudySpec:
