@@ -360,6 +360,26 @@ and drops in 0.2 % of 400 searches the best at all, in none (at most 0.7 %) wher
 with three repeats have a regret of 2.5 %, two with two (the default) 4.5 %. With twice the noise the race drops the best in 4.2 %
 of the searches, and in 0.2 % (at most 1.2 %) where all seeds would have chosen it; its regret is that of all seeds (7.1 %).
 
+## Known configurations first
+
+```toml
+[search]
+first = ["default", { sigma = 0.1 }, { for = "dsm-rings-*", sigma = 0.2, learning_rate = 1e-3 }, "runs/quick"]
+```
+
+Every search tries these before its algorithm proposes, in this order; the algorithm learns from them, and places that they leave open
+are proposed by it.
+
+- **`"default"`** is the setting that a method publishes: the attribute `published` of its class (`ssm` and `ssm_vr` have one). A method
+  without one is refused.
+- **A table of your own** is for the cells that search all of its places, or have the same value fixed; `for` names fewer, by a
+  pattern as in `--discard`. Hyperparameters and the learning rate go by their names, fields by `network.width` and so on.
+- **A finished run directory** stands for the winners of its cells that are in the study too, of all restarts. Their values become part
+  of the study when it is read, so the directory is not needed later, and archives and replays are complete.
+
+A value outside of its range, a table that is for no cell, and more configurations than trials are refused before anything runs, and
+so are `grid` and `brute_force`, which try every combination anyway.
+
 ## Which search algorithm is best?
 
 A list makes search algorithms contestants:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..bench.artifacts import Outcome
 from ..bench.data_files import DATASET, DataFile, provide
 from ..bench.plugins import PluginSource, activate, permit, registries
-from ..bench.spec import Device, NetworkSpec, Option, Plugin, RunSpec
+from ..bench.spec import Device, NetworkSpec, Option, Plugin, RunSpec, Scalar
 from ..datasets import forget
 from ..datasets.errors import UsageError, told
 from ..datasets.registry import options_of
@@ -97,6 +97,13 @@ class Engine:
         from ..methods import estimator
 
         return estimator(method)
+
+    def published(self, method: str) -> Mapping[str, Scalar]:
+        """Return the setting that a method's class names as ``published``; empty if none."""
+        from ..methods import methods
+
+        setting: Mapping[str, Scalar] = getattr(methods.get(method), "published", {})
+        return setting
 
     def options(self, kind: str, name: str) -> Mapping[str, inspect.Parameter]:
         """Return the options of a dataset, sampler or reference, with their defaults."""

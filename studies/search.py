@@ -27,6 +27,7 @@ from ..datasets.errors import UsageError
 from .cell import Slot, restart_seed
 from .rundir.optuna_storage import PATIENCE, Database
 from .rundir.rows import Row
+from .specs.first import configurations
 from .specs.open import Template
 from .specs.searchers import STORAGE_ERRORS, Searcher
 from .specs.spec import StudySpec
@@ -104,6 +105,7 @@ class CellSearch:
         self._searcher = Searcher(
             study.search.searcher(template.cell.searcher), study.search.startup
         )
+        self._first = configurations(template)
         # The object that has proposed so far, if it is to propose everything.
         self._living: optuna.samplers.BaseSampler | None = None
         self._optuna: optuna.Study | None = None
@@ -141,6 +143,9 @@ class CellSearch:
         suggestions = []
         with _threads_for(self._searcher), self._searcher.blamed():
             for number in range(start, start + count):
+                if number < len(self._first):
+                    # The only one that waits, so that it is the next that is asked for.
+                    study.enqueue_trial(self._first[number])
                 trial = study.ask()
                 if trial.number != number:
                     raise StorageInternalError("another process wrote to the storage")

@@ -256,6 +256,9 @@ class _Session:
 
     @cached_property
     def _storage(self) -> "BaseStorage":
-        from .rundir.optuna_storage import open_storage
+        from .rundir.optuna_storage import open_memory, open_storage
 
+        if self._plan.study.recorded is not None and self._storage_url is None:
+            # Trials take no time, so that a journal of them would take most of it.
+            return open_memory()
         return open_storage(self._store.directory, self._storage_url)

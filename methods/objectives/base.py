@@ -50,6 +50,8 @@ class ScoreMatching(ABC):
 
     Attributes:
         conditional: Whether the noise level is an input of the network, ``model.score(x, sigma)``.
+        published: The setting of the method's publication, by name, if there is one: what
+            ``search.first = ["default"]`` tries. Places that it leaves out are searched.
     """
 
     conditional: ClassVar[bool] = False

@@ -3,9 +3,9 @@
 from torch import full_like
 
 from .. import methods
-from .base import BaseTrial, MemberRandom, NetworkModel, SliceKind, Suggested, Tensor
+from .base import BaseTrial, ClassVar, MemberRandom, NetworkModel, SliceKind, Suggested, Tensor
 from .implicit import Implicit
-from .slices import suggest_slices
+from .slices import PUBLISHED, suggest_slices
 
 
 @methods.register("ssm")
@@ -14,6 +14,8 @@ class SSM(Implicit):
 
     E [v·∇s·v + ½ (v·s)²] with E[vvᵀ] = I (Song et al. 2019, equation 7).
     """
+
+    published: ClassVar[Suggested] = PUBLISHED
 
     def space(self, trial: BaseTrial) -> Suggested:
         return suggest_slices(trial) | self.noise(trial)

@@ -162,6 +162,8 @@ def _searched(study: StudySpec) -> str:
         f"{text.plural(search.trials, 'configuration')}, {search.batch} at a time, scored on a "
         "validation sample."
     )
+    if search.first:
+        sentence += " Known configurations came first."
     if search.race is not None:
         raced = [stage for stage in rounds(search) if stage.runs]
         counts = [str(stage.configurations) for stage in raced for _ in stage.replicates]

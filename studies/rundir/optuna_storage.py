@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
@@ -61,6 +61,11 @@ def _hide(message: str, url: str) -> str:
 def open_storage(directory: Path, url: str | None) -> BaseStorage:
     """Open the database at ``url``; without one, the journal of the run directory."""
     return open_journal(directory / JOURNAL) if url is None else open_database(url, directory)
+
+
+def open_memory() -> BaseStorage:
+    """Open a storage that ends with this process."""
+    return InMemoryStorage()
 
 
 def check_url(url: str) -> str:

@@ -12,6 +12,7 @@ from ..engine import Engine
 from ..trust import require_trust
 from .check_search import check_recorded, check_searchers
 from .entries import Choices, Entry, Leaf, ends, is_open, short
+from .first import check_first
 from .open import Template
 from .resolve import resolve
 from .spec import COMPUTE, TRUTH, StudySpec
@@ -152,6 +153,7 @@ def check_options(study: StudySpec, engine: Engine) -> None:
         for sampler in study.samplers:
             cell = Cell(entry.label, dataset, sampler.label)
             _check_method(Template(engine, study, cell), entry)
+    check_first(study, engine)
 
 
 def _ends(entry: Entry, plugin: Plugin) -> Iterator[Plugin]:

@@ -40,7 +40,8 @@ def check_recorded(study: StudySpec, engine: Engine) -> None:
     if engine.lookup is None:
         return
     search, reference = study.search, study.reference
-    repeated = search.race is not None or min(search.finalists, search.trials) > 1
+    several = min(search.finalists, search.trials) > 1 or len(search.sampler) > 1
+    repeated = search.race is not None or several
     seeds = 1 + search.repeats * repeated + study.confirm.seeds
     grid = list(itertools.product(study.datasets, study.samplers))
     methods = [(entry, seeds) for entry in study.methods]

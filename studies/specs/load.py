@@ -18,6 +18,7 @@ from ..trust import trust
 from .carry import carry
 from .check import settled
 from .entries import reason, short
+from .first import carry_winners
 from .spec import StudySpec
 
 STUDY = "study.toml"
@@ -118,7 +119,7 @@ def _collected(data: dict[str, object], source: str, folder: Path) -> StudySpec:
     """Make a study that contains the text of its files."""
     data = carry(data, folder)
     carry_files(data, folder)
-    return parse(data, source)
+    return carry_winners(parse(data, source), folder)
 
 
 def parse(data: Mapping[str, object], source: str) -> StudySpec:

@@ -6,14 +6,16 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    SerializerFunctionWrapHandler,
     WithJsonSchema,
     WrapSerializer,
+    model_serializer,
     model_validator,
 )
 
 from ...bench.data_files import DataFile
 from ...bench.plugins import PluginSource
-from ...bench.spec import Evaluation, Frozen, NetworkSpec, TrainingSpec
+from ...bench.spec import Evaluation, Frozen, NetworkSpec, Scalar, TrainingSpec
 from ...datasets.errors import UsageError
 from .entries import Entry, OpenTable, Range, as_tuple, one_as_such, one_or_list
 
@@ -25,6 +27,40 @@ Searchers = Annotated[
 Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 DataFiles = Annotated[tuple[DataFile, ...], BeforeValidator(as_tuple)]
 Plugins = Annotated[tuple[PluginSource, ...], BeforeValidator(as_tuple)]
+
+DEFAULT = "default"
+"""The known configuration that a method publishes."""
+
+CELLS = "for"
+"""What a known configuration is for: a pattern of cells. No hyperparameter can be called so."""
+
+Known = str | dict[str, Scalar]
+"""A known configuration: ``default``, or values by place; a run directory until it is read."""
+
+
+def _known(given: object) -> object:
+    """Write the tables of a known configuration, ``{training = {steps = 1}}``, as one."""
+    items = as_tuple(given)
+    if not isinstance(items, tuple):
+        return items
+    for item in items:
+        if not isinstance(item, str | dict):
+            raise UsageError(
+                f"search.first: {item!r} is neither {DEFAULT!r}, a run directory, nor a table such "
+                "as {sigma = 0.1}"
+            )
+    return tuple(_flat(item) if isinstance(item, dict) else item for item in items)
+
+
+def _flat(table: dict[str, object]) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in table.items():
+        inner = _flat(value) if isinstance(value, dict) else None
+        flat |= {f"{name}.{k}": v for k, v in inner.items()} if inner else {name: value}
+    return flat
+
+
+FirstOnes = Annotated[tuple[Known, ...], BeforeValidator(_known)]
 
 # Any, because type checkers know the leaves of a run, which are values.
 _RATES: Any = Range(low=1e-4, high=1e-2, log=True)
@@ -67,6 +103,11 @@ class Search(Frozen):
         race: Race of all trials instead of repeats of the finalists only: before every repeat run
             the best 1 of ``race`` configurations continue, by the mean of all their runs, until
             the finalists are left; 3 takes 40 trials to 14, 8, 8 and 8 for 8 finalists.
+        first: Known configurations, which every search tries before its algorithm proposes:
+            ``"default"``, the setting that a method publishes; a table of one's own,
+            ``{sigma = 0.1}``, for the cells that search these places, or that ``for`` names
+            (``{for = "dsm-*", sigma = 0.1}``); a run directory, whose winners become part of the
+            study. Places that they leave open are proposed.
         restarts: Independent repetitions of search and confirmation in each cell, each with its
             own proposals, training seeds and truth. What a study says of methods rests on them:
             one restart speaks of its configurations only.
@@ -79,7 +120,15 @@ class Search(Frozen):
     finalists: int = Field(2, ge=1, le=100)
     repeats: int = Field(2, ge=0, le=100)
     race: int | None = Field(None, ge=2, le=100)
+    first: FirstOnes = ()
     restarts: int = Field(1, ge=1, le=1000)
+
+    @model_serializer(mode="wrap")
+    def _without_nothing_first(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        data: dict[str, object] = handler(self)
+        if not self.first:
+            data.pop("first", None)
+        return data
 
     @property
     def axis(self) -> tuple[str, ...]:

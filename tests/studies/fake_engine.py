@@ -86,6 +86,9 @@ class FakeEngine(Engine):
             options["width"] = trial.suggest_int("width", 1, 8)
         return options
 
+    def published(self, method):
+        return {"kind": "steep", "count": 2} if method == "beta" else {}
+
     def estimator(self, method):
         return None
 
