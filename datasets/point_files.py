@@ -175,6 +175,9 @@ def _parquet(data: bytes, name: str) -> "pd.DataFrame":
 
 
 def _npy(data: bytes, name: str) -> "pd.DataFrame":
+    # NumPy would take anything else for a pickle, and advise to trust it.
+    if not data.startswith(b"\x93NUMPY"):
+        raise UsageError(f"{name!r} cannot be read as NPY: numpy.save writes such files")
     return _of_array(np.load(io.BytesIO(data), allow_pickle=False), name)
 
 
@@ -220,10 +223,16 @@ def _chosen(
     for column in (*columns, *([split] if split else [])):
         if column not in known:
             raise unknown(f"column of {name!r} called", str(column), known)
-    used = list(columns) or [column for column in known if column != split]
+    used = list(columns) or [column for column in known if not split or column != split]
+    if not columns and len(used) > 1 and used[0] == "" and _counts_rows(whole[used[0]]):
+        raise UsageError(
+            f"{name!r}: its first column has no name and counts the rows: it is no coordinate; "
+            "write the file without it (pandas: index=False), or name the others (of a dataset: "
+            f"columns = {_listed(used[1:])})"
+        )
     if not used:
         raise UsageError(f"{name!r} has no columns of numbers: points need at least one")
-    if len(set(used)) < len(used) or split in used:
+    if len(set(used)) < len(used) or (split and split in used):
         raise UsageError(f"columns = {used!r} names a column twice, or the one that splits")
     numbers = np.stack([_numbers(whole, column, name) for column in used], axis=1)
     lost = ~np.isfinite(numbers).all(axis=1)
@@ -235,7 +244,7 @@ def _chosen(
         raise UsageError(
             f"{name!r} has {len(rows)} of {len(numbers)} rows with a missing or infinite number: "
             f"row {shown}{more} (the first in column {where!r}): correct them, or leave them out "
-            "by drop_missing = true"
+            "(of a dataset: drop_missing = true)"
         )
     if lost.all():
         raise UsageError(f"{name!r} has a missing or infinite number in each of its rows")
@@ -256,15 +265,28 @@ def _numbers(whole: "pd.DataFrame", title: str, name: str) -> Numbers:
     wrong = np.flatnonzero((converted.isna() & column.notna()).to_numpy())
     if len(wrong):
         fine = [other for other in whole.columns if pd.api.types.is_numeric_dtype(whole[other])]
-        hint = ", ".join(f'"{other}"' for other in fine[:_SHOWN])
-        more = ", ..." if len(fine) > _SHOWN else ""
+        hint = (
+            f"keep the columns of numbers (of a dataset: columns = {_listed(fine)})"
+            if fine
+            else "numbers are written as 1.5, and separated by commas, semicolons or tabs"
+        )
         raise UsageError(
-            f"{name!r}: column {title!r} holds text ({str(column.iloc[wrong[0]])[:40]!r} in row "
-            f"{wrong[0] + 1}; {len(wrong)} in all): name the columns of numbers, columns = "
-            f"[{hint}{more}]"
+            f"{name!r}: column {title[:40]!r} holds text ({str(column.iloc[wrong[0]])[:40]!r} in "
+            f"row {wrong[0] + 1}; {len(wrong)} in all): {hint}"
         )
     numbers: Numbers = converted.to_numpy(dtype=np.float64, na_value=np.nan)
     return numbers
+
+
+def _counts_rows(column: "pd.Series[Any]") -> bool:
+    """Say whether a column is 0, 1, 2, ... or 1, 2, 3, ..., as tables number their rows."""
+    return column.tolist() in (list(range(len(column))), list(range(1, len(column) + 1)))
+
+
+def _listed(columns: Sequence[str]) -> str:
+    """Write the first names of columns as a list of a study file."""
+    shown = ", ".join(f'"{column}"' for column in columns[:_SHOWN])
+    return f"[{shown}{', ...' if len(columns) > _SHOWN else ''}]"
 
 
 # Files that studies carry, or where they are, by the hash of their content.

@@ -107,6 +107,7 @@ class Points(Rows):
         _require_enough(index, name)
         points = torch.from_numpy(table.points)
         train = points[index["training"]]
+        _require_squares(train, table.columns, name)
         if standardise:
             points = (points - train.mean(0)) / _spread(train)
             train = points[index["training"]]
@@ -180,6 +181,18 @@ def _require_enough(index: Mapping[Split, Tensor], name: str) -> None:
                 f"{name!r} has {sum(sizes.values())} points, {counts}: {part} needs at least "
                 f"{_FEWEST[part]}; give more points, or other shares"
             )
+
+
+def _require_squares(train: Tensor, columns: Sequence[str], name: str) -> None:
+    """Refuse coordinates whose squares double precision loses, standardised or not."""
+    far, spread = train.abs().amax(0), train.amax(0) - train.amin(0)
+    lost = (far > 1e150) | (~_constant(train) & (spread < 1e-150))
+    for i in torch.nonzero(lost).flatten().tolist():
+        raise UsageError(
+            f"{name!r}: column {columns[i]!r} spreads over {float(spread[i]):.2g} and lies as far "
+            f"as {float(far[i]):.2g} from 0: squares of such numbers cannot be computed; give it "
+            "in another unit"
+        )
 
 
 def _require_digits(train: Tensor, columns: Sequence[str], name: str) -> None:

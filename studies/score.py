@@ -81,8 +81,8 @@ def score(
         UsageError: The points or names are not usable; one line says why.
     """
     if (dataset is None) == (against is None):
-        given = "neither" if dataset is None else "both"
-        raise UsageError(f"the points are scored against a dataset or a file: {given} was given")
+        given = "neither was" if dataset is None else "both were"
+        raise UsageError(f"the points are scored against a dataset or a file: {given} given")
     if not 1 <= floors <= 100_000:
         raise UsageError(f"floors = {floors}: must be from 1 to 100,000")
     if not 0 <= seed < 2**63:
@@ -192,17 +192,17 @@ def _require_measures(names: Sequence[str], dataset: "Dataset") -> None:
     from ..bench.metrics import metrics
     from ..methods.setting import Setting, why_unfit
 
-    usable = [name for name in metrics.builtin if metrics.get(name).needs == "samples"]
-    for name in names:
+    def why_not(name: str) -> str | None:
         metric = metrics.get(name)
         if metric.needs != "samples":
-            raise UsageError(
-                f"metric {name!r} needs the {metric.needs} of a model, and points have none: "
-                f"choose among {', '.join(usable)}"
-            )
+            return f"needs the {metric.needs} of a model, and points have none"
         reason = why_unfit(metric, Setting(dataset))
-        if reason is not None:
-            raise UsageError(f"metric {name!r} has no value here: {reason}")
+        return reason and f"has no value here: {reason}"
+
+    for name in names:
+        if (reason := why_not(name)) is not None:
+            usable = [other for other in metrics.builtin if why_not(other) is None]
+            raise UsageError(f"metric {name!r} {reason}: choose among {', '.join(usable)}")
 
 
 def _scored(name: str, value: float, floors: Sequence[float]) -> Scored:

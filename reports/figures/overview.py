@@ -51,7 +51,7 @@ def overview(
             color=theme.faint,
         )
         figure.legend(
-            handles=_legend(theme, evidence.restarts > 1),
+            handles=_legend(theme, evidence),
             loc="outside upper left",
             fontsize=8,
             ncols=2 if width < 4 else 3 if columns < 2 else 5,
@@ -199,8 +199,11 @@ def _linear_end(cells: Sequence[CellResults]) -> float | None:
     return max([high, *(value for value in untrained if value < 1.6 * high)])
 
 
-def _legend(theme: Theme, several: bool) -> list[Line2D | Patch]:
-    ink, faint = theme.ink, theme.faint
+def _legend(theme: Theme, evidence: Evidence) -> list[Line2D | Patch]:
+    ink, faint, several = theme.ink, theme.faint, evidence.restarts > 1
+    cells = [cell for contestant in evidence.contestants for cell in contestant.cells.values()]
+    exact = [Line2D([], [], color=ink, linestyle=(0, (4, 2)), label="exact score")]
+    untrained = [Line2D([], [], color=ink, linestyle=(0, (1, 1.6)), label="untrained")]
     seeds = [Line2D([], [], color=ink, marker=".", linestyle="", markersize=3, label="seeds")]
     unit = "restarts" if several else "seeds"
     return [
@@ -208,6 +211,6 @@ def _legend(theme: Theme, several: bool) -> list[Line2D | Patch]:
         Line2D([], [], color=ink, marker="|", linestyle="", markersize=6, label=unit),
         *(seeds if several else []),
         Patch(facecolor=theme.shade, edgecolor=faint, linewidth=1, label="floor (truth vs truth)"),
-        Line2D([], [], color=ink, linestyle=(0, (4, 2)), label="exact score"),
-        Line2D([], [], color=ink, linestyle=(0, (1, 1.6)), label="untrained"),
+        *(exact if any(len(cell.oracle) for cell in cells) else []),
+        *(untrained if any(len(cell.untrained) for cell in cells) else []),
     ]

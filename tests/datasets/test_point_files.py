@@ -80,7 +80,10 @@ def test_rows_without_a_number_are_named_and_counted():
         ("x.csv", b"a,b\n1,2,3\n3,4,5\n", "names 2 columns in its first line"),
         ("x.csv", b"a,a\n1,2\n", "two columns called 'a'"),
         ("x.csv", b"a,b\n1,u\n2,v\n", "'b' holds text .'u' in row 1; 2 in all.*columns = ..a.."),
-        ("x.npy", b"abc", "cannot be read as NPY"),
+        ("x.csv", b"a b\n1 2\n3 4\n", "separated by commas, semicolons or tabs$"),
+        ("x.csv", b"a;b\n1,5;2,5\n", "numbers are written as 1.5"),
+        ("x.csv", b",a,b\n0,1,2\n1,3,5\n", "no name and counts the rows.*columns = ..a., .b.."),
+        ("x.npy", b"abc", "cannot be read as NPY: numpy.save"),
         ("x.npz", b"abc", "cannot be read as NPZ"),
         ("x.parquet", b"abc", "cannot be read as PARQUET"),
     ],
@@ -89,6 +92,11 @@ def test_bad_files_are_refused_in_one_line(name, data, words):
     with pytest.raises(UsageError, match=words) as refused:
         read_points(name, data)
     assert "\n" not in str(refused.value)
+
+
+def test_a_column_without_a_name_may_be_a_coordinate():
+    assert read_points("x.csv", b",a\n0,1\n2,3\n").columns == ("", "a")
+    assert read_points("x.csv", b",a\n0,1\n1,3\n", columns=["a"]).points.tolist() == [[1], [3]]
 
 
 def test_pickles_are_not_loaded():

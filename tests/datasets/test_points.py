@@ -158,6 +158,8 @@ def test_an_edited_file_is_read_again_without_a_hash_and_refused_with_one(tmp_pa
         (1e6 + normal(), {}, "column '0' spreads by .* standardise = true"),
         (1e20 * normal(), {}, "single precision cannot resolve"),
         (1e-20 * normal(), {}, "single precision cannot resolve"),
+        (1e300 * normal(), {"standardise": True}, "squares of such numbers"),
+        (1e-300 * normal(), {"standardise": True}, "squares of such numbers"),
     ],
 )
 def test_bad_points_are_refused_in_one_line(tmp_path, points, options, words):

@@ -40,3 +40,11 @@ def test_the_legend_fits(width: float):
     encode(figure, "png")
     legend = figure.legends[0].get_window_extent()
     assert legend.x1 <= figure.bbox.x1
+
+
+def test_the_legend_names_what_is_drawn():
+    """Data that can only be drawn from have no exact score."""
+    whole = study()
+    for table, named in ((whole, True), (whole[whole.method != "exact"], False)):
+        legend = overview(gather(table, "sw1")).legends[0]
+        assert ("exact score" in [text.get_text() for text in legend.get_texts()]) == named

@@ -92,10 +92,14 @@ def test_the_order_of_points_and_their_library_do_not_matter():
         ({"dataset": "rings", "floors": 0}, "floors = 0"),
         ({"dataset": "rings", "seed": -1}, "seed = -1"),
         ({}, "neither was given"),
-        ({"dataset": "rings", "against": np.zeros((3, 2))}, "both was given"),
+        ({"dataset": "rings", "against": np.zeros((3, 2))}, "both were given"),
         ({"against": np.zeros((3, 3))}, "have 2 coordinates, and .* have 3"),
         ({"against": np.zeros((3, 2)) + 1j}, "complex"),
         ({"against": np.eye(9, 2), "metrics": ["mode_error"]}, "needs the log density"),
+        (
+            {"against": np.eye(9, 2), "metrics": ["ksd"]},
+            r"choose among (?!.*(ksd|copies|mode_err))",
+        ),
     ],
 )
 def test_what_cannot_be_scored_is_refused(arguments, message):
