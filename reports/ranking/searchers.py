@@ -25,6 +25,9 @@ from .statistics import Estimate, estimate
 ALL = "all"
 """Stands for all cells together."""
 
+# Slices of the table are copies, most of which these texts would be.
+_UNREAD = ("spec", "failure", "key", "environment")
+
 _CELL = ["method", "dataset", "sampler"]
 _SEARCH = [*_CELL, "restart", "searcher"]
 
@@ -71,6 +74,8 @@ def contest(results: pd.DataFrame, study: StudySpec) -> dict[int, Evidence]:
     if "searcher" not in results:
         return {}
     rows = results if "restart" in results else results.assign(restart=0)
+    read = [name for name in rows if not name.startswith("params.") and name not in _UNREAD]
+    rows = rows[read]
     trials = study.search.trials
     after = {n: _after(rows, study.objective, n) for n in looks(trials)}
     after[trials] = rows[rows["phase"] != "reference"]
@@ -88,15 +93,16 @@ def _after(results: pd.DataFrame, objective: str, trials: int) -> pd.DataFrame:
     """Return the first trials, with the repeat runs of the best of each search as confirmed."""
     search = results[results["phase"] == "search"]
     first = search[(search["replicate"] == 0) & (search["trial"] < trials)]
+    repeats = search[search["replicate"] > 0]
+    of_search = dict(iter(repeats.groupby(_SEARCH, sort=False)))
     parts = [first]
     for name, rows in first.groupby(_SEARCH, sort=False):
         if len(rows) < trials:
             continue
         ordered = rows.sort_values("trial")
         best = ordered.iloc[[best_so_far(losses(ordered, objective).tolist())]]
-        of_search = search[_SEARCH].eq(list(name)).all(axis=1)
-        again = search[of_search & (search["trial"] == best["trial"].item())]
-        again = again[again["replicate"] > 0]
+        again = of_search.get(name, repeats.iloc[:0])
+        again = again[again["trial"] == best["trial"].item()]
         # Where every trial failed, there is nothing to run again.
         failed = not np.isfinite(losses(best, objective)).all()
         parts.append((best if failed else again).assign(phase="confirm"))
