@@ -97,7 +97,6 @@ def test_the_order_of_points_and_their_library_do_not_matter():
         ({"against": np.zeros((3, 2)) + 1j}, "complex"),
         ({"against": np.eye(9, 2), "metrics": ["mode_error"]}, "needs a density"),
         ({"dataset": "rings", "metrics": ["kl"]}, "choose among (?!.*copies)"),
-        ({"against": np.eye(9, 2), "metrics": ["ksd"]},),
     ],
 )
 def test_what_cannot_be_scored_is_refused(arguments, message):
