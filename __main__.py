@@ -261,9 +261,9 @@ def show(
     from .reports.listings import estimate_text
     from .studies.engine import Engine
     from .studies.execution.estimate import estimate
-    from .studies.specs.check import check as check_study
+    from .studies.specs.check import settled
 
-    check_study(spec, Engine())
+    spec = settled(spec, Engine())
     say(spec.to_toml())
     say(estimate_text(estimate(spec)))
 

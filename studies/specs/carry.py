@@ -68,7 +68,7 @@ def carry(data: dict[str, object], folder: Path) -> dict[str, object]:
     plugins = list(plugins)
     network, search = data.get("network"), data.get("search")
     if isinstance(network, dict) and isinstance(network.get("module"), str):
-        data["network"] = {**network, "module": _class(network["module"], plugins)}
+        data["network"] = {**network, "module": _class(network["module"], plugins, folder)}
     if isinstance(search, dict) and "sampler" in search:
         given = search["sampler"]
         several = isinstance(given, list)
@@ -92,7 +92,7 @@ def _found(path: str, folder: Path) -> Path:
     return inside if inside.exists() else Path(path)
 
 
-def _class(name: str, plugins: list[object]) -> str:
+def _class(name: str, plugins: list[object], folder: Path) -> str:
     """Add the file of ``nets/mine.py:MyNet`` to the plug-ins; return ``mine.py:MyNet``."""
     path, colon, attribute = name.rpartition(":")
     if not path.endswith(".py"):
@@ -100,12 +100,29 @@ def _class(name: str, plugins: list[object]) -> str:
     file = Path(path).name
     if file not in _names(plugins):
         plugins.append(path)
+    there = _found(path, folder)
+    for plugin in plugins if there.exists() else ():
+        # Text that a run directory carries stands for the file; another file does not.
+        other = isinstance(plugin, str) and _found(plugin, folder).resolve() != there.resolve()
+        if Path(_name(plugin)).name == file and (other or isinstance(plugin, _Bundle)):
+            raise _taken(file)
     return f"{file}{colon}{attribute}"
 
 
+class _Bundle(dict[str, str]):
+    """Name and text of a plug-in file that was made of a folder."""
+
+
+def _taken(file: str) -> UsageError:
+    return UsageError(f"two files or folders of the study become {file!r}: rename one of them")
+
+
+def _name(plugin: object) -> str:
+    return str(plugin["file"] if isinstance(plugin, dict) else plugin)
+
+
 def _names(plugins: list[object]) -> Iterator[str]:
-    for plugin in plugins:
-        yield Path(str(plugin["file"] if isinstance(plugin, dict) else plugin)).name
+    return (Path(_name(plugin)).name for plugin in plugins)
 
 
 def _searcher(given: object, plugins: list[object], folder: Path) -> object:
@@ -122,7 +139,7 @@ def _searcher(given: object, plugins: list[object], folder: Path) -> object:
             f'"{given}:MySampler"'
         )
     if not given.startswith(_HUB):
-        return _class(given, plugins)
+        return _class(given, plugins, folder)
     path, _, attribute = given.removeprefix(_HUB).rpartition(":")
     if not path or not attribute.isidentifier():
         path, attribute = given.removeprefix(_HUB), ""
@@ -135,8 +152,11 @@ def _searcher(given: object, plugins: list[object], folder: Path) -> object:
             'package, for example "hub:optunahub-registry/package/samplers/auto_sampler"'
         )
     name = package.resolve().name
+    bundle = _Bundle(file=f"{name}.py", code=_bundled(package, name))
     if f"{name}.py" not in _names(plugins):
-        plugins.append({"file": f"{name}.py", "code": _bundled(package, name)})
+        plugins.append(bundle)
+    elif bundle not in plugins:
+        raise _taken(f"{name}.py")
     return f"{name}.py:{attribute or _only_class(given, code)}"
 
 

@@ -257,3 +257,25 @@ def test_code_in_a_study_of_others_is_not_run_untrusted(folder, monkeypatch):
     monkeypatch.setattr("scorebench.studies.trust._trusted", {})
     with pytest.raises(UsageError, match="not yet trusted"):
         load_study(folder / "theirs.toml", engine=FakeEngine())
+
+
+def test_two_files_of_one_name_are_refused(tmp_path, monkeypatch):
+    """The text of one would stand for the other."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b", "hub/mine"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("a/mine.py", "b/mine.py", "hub/mine/__init__.py"):
+        (tmp_path / file).write_text(CLIMBER.replace("Climber", "MineSampler"))
+    mine = ["a/mine.py:MineSampler", "b/mine.py:MineSampler", "hub:hub/mine:MineSampler"]
+    for one in mine:
+        for other in mine:
+            named = f'search.sampler=["{one}", {{name="{other}", label="other"}}]'
+            if one == other:
+                read_study_file("quick", [named])
+                continue
+            with pytest.raises(UsageError, match=r"become 'mine\.py': rename one"):
+                read_study_file("quick", [named])
+    with pytest.raises(UsageError, match=r"become 'mine\.py': rename one"):
+        read_study_file(
+            "quick", ['plugins=["a/mine.py"]', 'search.sampler="b/mine.py:MineSampler"']
+        )

@@ -300,3 +300,14 @@ def test_missing_and_damaged_files_are_refused(folder):
     (folder / "bad.toml").write_text(text)
     with pytest.raises(UsageError, match="damaged"):
         load_study(folder / "bad.toml")
+
+
+def test_show_leaves_out_the_reference_rows_that_run_leaves_out(folder, monkeypatch):
+    from scorebench.__main__ import app
+    from scorebench.studies.execution import estimate
+    from typer.testing import CliRunner
+
+    monkeypatch.setattr(estimate, "estimate", lambda study: estimate.StudyEstimate({}, 0, 0.0, 0.0))
+    words = ["show", str(folder / "mine.toml")]
+    shown = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert (shown.exit_code, "exact" in shown.output, "untrained" in shown.output) == (0, 0, 1)
