@@ -74,7 +74,7 @@ def contest(results: pd.DataFrame, study: StudySpec) -> dict[int, Evidence]:
     if "searcher" not in results:
         return {}
     rows = results if "restart" in results else results.assign(restart=0)
-    read = [name for name in rows if not name.startswith("params.") and name not in _UNREAD]
+    read = [name for name in map(str, rows) if name[:7] != "params." and name not in _UNREAD]
     rows = rows[read]
     trials = study.search.trials
     after = {n: _after(rows, study.objective, n) for n in looks(trials)}
