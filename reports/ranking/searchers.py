@@ -74,8 +74,8 @@ def contest(results: pd.DataFrame, study: StudySpec) -> dict[int, Evidence]:
     if "searcher" not in results:
         return {}
     rows = results if "restart" in results else results.assign(restart=0)
-    read = [name for name in map(str, rows) if name[:7] != "params." and name not in _UNREAD]
-    rows = rows[read]
+    names = map(str, rows)
+    rows = rows[[n for n in names if not n.startswith("params.") and n not in _UNREAD]]
     trials = study.search.trials
     after = {n: _after(rows, study.objective, n) for n in looks(trials)}
     after[trials] = rows[rows["phase"] != "reference"]
