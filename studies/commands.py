@@ -102,7 +102,7 @@ def record(
 
     made = record_of(directory, out)
     say(
-        f"{made.cells} searches, {made.configurations} configurations on {made.seeds} seeds: "
+        f"searches: {made.cells}, configurations: {made.configurations}, seeds: {made.seeds}; "
         f"{made.directory / TABLE}, read by {made.directory / PROBLEM}"
     )
 

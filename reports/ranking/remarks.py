@@ -39,9 +39,11 @@ def _about(evidence: Evidence) -> list[str]:
     needed = outcome.needed
     if not math.isfinite(needed):
         return []
-    cost = text.seconds(needed * evidence.restart_seconds)
+    seconds = needed * evidence.restart_seconds
+    # Recorded runs that are looked up take no time.
+    cost = f", {text.seconds(seconds)} of one core," if seconds >= 1 else ""
     return [
-        f"About {text.plural(int(needed), 'more restart')}, {cost} of one core, would tell "
+        f"About {text.plural(int(needed), 'more restart')}{cost} would tell "
         f"{front[0].label} from {front[-1].label}, if the difference stays as it is."
     ]
 

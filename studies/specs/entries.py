@@ -204,7 +204,7 @@ class Entry(Frozen):
         if not isinstance(value, dict):
             raise UsageError(f"{value!r} is neither a name nor a table with a name")
         if "name" not in value or not isinstance(value["name"], str):
-            raise UsageError(f'the table {short(value)} needs a name, for example name = "dsm"')
+            raise UsageError(f'the table {short(value)} needs a name: name = "..."')
         if isinstance(value.get("settings"), dict):
             return value
         settings: dict[str, Leaf] = {}
@@ -238,9 +238,10 @@ class Entry(Frozen):
     @classmethod
     def _file_name(cls, label: str) -> str:
         if not WORD.fullmatch(label):
+            plain = re.sub(r"\W", "", label) or "mine"
             raise UsageError(
-                f"the label {label!r} becomes part of file names: "
-                "only letters, digits and _ can be used"
+                f"the name or label {label!r} becomes part of file names: only letters, digits and "
+                f"_ can be used, as in {plain!r}"
             )
         return label
 

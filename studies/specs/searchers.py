@@ -191,6 +191,8 @@ class Searcher:
         written = annotation if isinstance(annotation, str) else annotation.__name__
         form, words = next(_TYPES[word] for word in written.split(" | ") if word in _TYPES)
         fits = isinstance(value, (int, float) if form is float else form)
+        if form is int and option != "startup":
+            fits, words = isinstance(value, int) and value >= 1, "a whole number from 1"
         if not fits or (isinstance(value, bool) and form is not bool):
             raise UsageError(
                 f"search algorithm {self.name!r}: {option} = {value!r} should be {words}"
