@@ -100,6 +100,13 @@ def count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def further(value: float) -> str:
+    """Return a number of further restarts or seeds; infinite if more than a thousand."""
+    if math.isnan(value):
+        return MISSING
+    return "over 1000" if math.isinf(value) else f"{value:.0f}"
+
+
 def plural(count: int, noun: str) -> str:
     """Return ``1 dataset`` or ``4 datasets``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

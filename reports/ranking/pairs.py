@@ -93,13 +93,6 @@ def _show_improvement(pair: Pair) -> str:
     return f"{text.percent(pair.outcome.improvement)} ({100 * low:.0f}–{100 * high:.0f})"
 
 
-def _show_more_seeds(pair: Pair) -> str:
-    more = pair.more_seeds
-    if math.isnan(more):
-        return text.MISSING
-    return "over 1000" if math.isinf(more) else f"{more:.0f}"
-
-
 pair_columns: Columns[Pair] = Columns()
 pair_columns["first", "first"] = Column(
     "Method with the smaller score.", lambda pair: pair.first.label
@@ -139,7 +132,7 @@ pair_columns["more_seeds", "more needed"] = Column(
     "It assumes that the difference stays as it is; empty if the pair is decided or no estimate "
     "is possible.",
     lambda pair: pair.more_seeds,
-    _show_more_seeds,
+    form=text.further,
 )
 pair_columns["better", "better"] = Column(
     "Method that was shown to be better (joint 95 %).",

@@ -238,5 +238,5 @@ searcher_columns["needed", "restarts needed"] = Column(
     "Further restarts that would tell it from the leader (the leader from the second) with a "
     "probability of 80 %, if the difference stays as it is.",
     lambda row: row.needed,
-    form=lambda value: text.number(value, 3),
+    form=text.further,
 )

@@ -67,3 +67,9 @@ def test_words():
     assert text.seconds(7200) == "2.0 h"
     assert text.count(800_000) == "800 k"
     assert text.count(2_500_000) == "2.5 M"
+
+
+def test_numbers_of_further_restarts():
+    assert text.further(math.nan) == text.MISSING
+    assert text.further(math.inf) == "over 1000"
+    assert text.further(41.6) == "42"
