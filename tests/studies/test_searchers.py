@@ -98,6 +98,15 @@ def test_a_search_ends_the_same_however_often_it_is_disturbed(name, tmp_path):
         assert contents(grown) == contents(tmp_path / "whole")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_a_search_does_not_depend_on_workers(name, tmp_path):
+    study = suited(name)
+    for workers in (1, 4):
+        run(study, tmp_path / str(workers), engine=FakeEngine(), workers=workers)
+    assert contents(tmp_path / "1") == contents(tmp_path / "4")
+
+
 def test_a_grid_tries_everything_once(tmp_path, engine):
     study = searching("grid", 6, methods=GRID, training={"learning_rate": 0.1})
     check_options(study, engine)
