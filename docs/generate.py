@@ -99,7 +99,7 @@ def values(field: dict[str, Any]) -> str:
 
 
 def searching_page() -> str:
-    """Describe every search algorithm, and what the tests show of each."""
+    """Renew the tables of every search algorithm, and of what the tests show of each."""
     about = [
         "| `sampler` | what it is | options | several objectives | lists |",
         "|---|---|---|---|---|",
@@ -114,11 +114,12 @@ def searching_page() -> str:
         about.append(f"| `{name}` | {kind.about} | {options} | {yes[0]} | {yes[1]} |")
         later = "refused" if name == "grid" else "equal"
         proven.append(f"| `{name}` | equal | equal | equal | {later} |")
-    tables = {"ABOUT": "\n".join(about), "PROVEN": "\n".join(proven)}
-    page = SEARCHING.strip()
-    for mark, table in tables.items():
-        page = page.replace(mark, table)
-    return f"{page}\n\n{NOTE}\n"
+    page = (ROOT / "docs" / "searching.md").read_text()
+    for name, table in (("about", about), ("proven", proven)):
+        start, end = f"<!-- generated: {name} -->\n", "<!-- end -->"
+        head, _, rest = page.partition(start)
+        page = head + start + "\n".join(table) + "\n" + end + rest.partition(end)[2]
+    return page
 
 
 def commands_page() -> str:
@@ -276,233 +277,6 @@ The packaged studies are the config group `study`. Add studies as YAML files (fi
 `scorebench run`, in `runs/NAME`, or in `runs/NAME-<hash>` if fields other than budgets are overridden. The same study uses the
 same directory again: existing runs are reused, and budgets are totals. Hydra itself writes no files and does not change the working
 folder. A range is `training.steps={low:10,high:99,log:true}`, a list `network.width=[32,64]`, and `null` the default.
-"""
-
-
-SEARCHING = """
-# Searching
-
-`search.sampler` names the algorithm that proposes the configurations of each cell, with its options in a table if it has any:
-
-```toml
-[search]
-sampler = { name = "tpe", n_ei_candidates = 48, startup = 6 }
-```
-
-ABOUT
-
-Options have Optuna's names, but `startup` is `n_startup_trials`; for `tpe` and `gp` its default is `search.startup`. The other
-defaults are those of Optuna 5. Seeds are not options: they follow from the study. An unknown option, a value of the wrong type, and a space
-or objectives that an algorithm cannot search are refused before anything is trained.
-
-## Your own, and OptunaHub's
-
-`sampler = "mine.py:MySampler"` names a subclass of `optuna.samplers.BaseSampler` in a file beside the study. If its `__init__` has an
-argument `seed`, it receives one; its other arguments are options. The file's text becomes part of the study, like any
-[plug-in](studies.md#plug-ins-of-your-own), and needs trust like one ([security](security.md)).
-
-`sampler = "hub:optunahub-registry/package/samplers/NAME"` takes a package from a folder of a copy of OptunaHub's registry: the text of
-all its files becomes part of the study. The class is the one in `__all__`, or named after the folder (`"hub:FOLDER:MySampler"`).
-Nothing is downloaded, so `auto` (OptunaHub's AutoSampler) must be given by its folder.
-
-## Racing
-
-A single run of a configuration is noisy, so the best value of a search is optimistic, and the best configuration is often
-another. `finalists` and `repeats` run the best few again. A race spends these runs better:
-
-```toml
-[search]
-trials = 40
-race = 3        # before each repeat run the best third continues,
-finalists = 8   # but never fewer than these
-repeats = 4     # five seeds for those that reach the end
-```
-
-All 40 trials have one run; the best 14 run again, then the best 8 three times: 78 runs, where five seeds for every trial are 200.
-Configurations are ordered by the mean of all their runs, and the winner is the best of those that are left. Run k of every
-configuration shares data, noise and validation sample (common random numbers), so most of a seed's luck cancels.
-
-- **Finished runs are compared, never learning curves.** Pruning on learning curves favours configurations that start fast.
-- **A schedule, not a test.** Few paired runs reject nothing: a signed-rank test of four pairs has p ≥ 1/16. The number of runs
-  is known before the study starts (`scorebench show`), and the errors of the schedule are measured below.
-- **Several objectives.** Configurations on the Pareto front of the means continue first, then the front of the others, and so
-  on. The winner is the remaining configuration with the best mean of the first objective.
-- **Failures.** A configuration with a failed run comes after those without.
-- **Repeats of finalists are the race that drops at once.** Without `race`, the finalists take part in all repeats, and the
-  value of the trial does not count, because it alone selected them. In a race it counts: all that remain have the same seeds.
-- `race`, `trials` and `repeats` can be changed in a finished run directory; runs that exist are not executed again.
-- `repeats = 0` makes a race with one seed, which luck decides; it is refused.
-
-
-### Figures
-
-`python -m tests.calibration.racing DIRECTORY` draws searches from real runs: 32 random configurations of `dsm` and `ssm_vr` on
-`8gaussians` and `2spirals` (settings of `quick`), each on five seeds; 300 draws of trials and order of seeds per cell. *Regret* is
-the excess of the choice over the configuration with the best mean of all seeds; *wrong* is how often that one was dropped, with
-the upper 95 % limit. `1/5` finalists are a fifth of the trials.
-
-| 32 trials | runs, % of all on 5 seeds | regret, % | wrong, % |
-|---|---|---|---|
-| the best value | 20.0 | 67 | 50.7 (53.2) |
-| 2 finalists, 2 repeats (default) | 22.5 | 27 | 50.7 (53.2) |
-| 4 finalists, 3 repeats | 27.5 | 6.5 | 36.5 (38.9) |
-| 1/5 finalists, 4 repeats | 37.5 | 1.7 | 10.6 (12.2) |
-| race = 2 to 2 finalists | 38.7 | 0.6 | 10.2 (11.7) |
-| race = 2 to 1/8 | 40.0 | 0.3 | 3.8 (4.9) |
-| **race = 3 to 1/5** | 40.0 | **0.1** | **2.4 (3.3)** |
-
-With 16 trials the same race takes 42.5 % of the runs, and drops the best in 3.8 % (4.8). Real cells have near ties at the noise
-floor, so a race down to two finalists drops the best too often; its choice is then nearly as good.
-
-On arithmetic runs (`python -m tests.calibration.racing 400`: 40 configurations of log-normal quality, standard deviation 0.5, and
-25 % noise, half of it common) the true best is known: the race takes 39 % of the runs, has the regret of five seeds for all (1.6 %),
-and drops in 0.2 % of 400 searches the best at all, in none (at most 0.7 %) where all seeds would have chosen it; four finalists
-with three repeats have a regret of 2.5 %, two with two (the default) 4.5 %. With twice the noise the race drops the best in 4.2 %
-of the searches, and in 0.2 % (at most 1.2 %) where all seeds would have chosen it; its regret is that of all seeds (7.1 %).
-
-## Known configurations first
-
-```toml
-[search]
-first = ["default", { sigma = 0.1 }, { for = "dsm-rings-*", sigma = 0.2, learning_rate = 1e-3 }, "runs/quick"]
-```
-
-Every search tries these before its algorithm proposes, in this order; the algorithm learns from them, and places that they leave open
-are proposed by it.
-
-- **`"default"`** is the setting that a method publishes: the attribute `published` of its class (`ssm` and `ssm_vr` have one). A method
-  without one is refused.
-- **A table of your own** is for the cells that search all of its places, or have the same value fixed; `for` names fewer, by a
-  pattern as in `--discard`. Hyperparameters and the learning rate go by their names, fields by `network.width` and so on.
-- **A finished run directory** stands for the winners of its cells that are in the study too, of all restarts. Their values become part
-  of the study when it is read, so the directory is not needed later, and archives and replays are complete.
-
-A value outside of its range, a table that is for no cell, and more configurations than trials are refused before anything runs, and
-so are `grid` and `brute_force`, which try every combination anyway.
-
-## Which search algorithm is best?
-
-A list makes search algorithms contestants:
-
-```toml
-[search]
-trials = 40
-restarts = 5
-sampler = ["tpe", "cmaes", "random", { name = "tpe", startup = 4, label = "tpe4" }]
-```
-
-Every one tunes every cell that has something to search, in every restart on the same data and noise. The results table has a column `searcher`. The
-first is the search algorithm of the study: the leaderboard of methods is the one of a study with it alone, so further ones can be
-added to a finished study. `scorebench leaderboard DIR --table searchers` and a section of the report compare all of them: ranks,
-Pr(best), and the restarts that would decide. The statistics are [those of methods](statistics.md#comparing-methods-over-restarts), with search
-algorithms in the place of methods, cells in the place of datasets, and restarts as the unit; one restart ranks none.
-
-**After how many trials?** The best value so far is no honest answer: among noisy values the smallest is lucky, and the more so
-the more similar configurations an algorithm tries. So the best configuration after 5, 10, 20, … trials is trained again
-`search.repeats` times, on validation seeds that did not choose it, and these runs are what the table shows for those numbers of trials.
-After the last trial it shows the confirmation runs of the winner. The column `optimism` has the difference to the value that
-chose. Each number of trials is tested for itself: 5 % is the probability of any false claim at that number.
-
-## A recorded benchmark
-
-`scorebench record` makes problems for Optuna of searches whose every trial has several seeds. They replay in microseconds, with
-the losses of real runs, so searchers can be compared without training:
-
-```sh
-scorebench run quick --out runs/wide -o search.sampler=qmc -o search.trials=64 -o search.finalists=64 -o search.repeats=4 \\
-  -o search.restarts=1
-scorebench record runs/wide --out recorded
-```
-
-The folder `recorded` has a table and one Python file that needs NumPy and Optuna only. The problems have the interface of
-OptunaHub's benchmarks (`search_space`, `directions`, `problem(trial)`, `evaluate(params)`):
-
-```python
-import optuna
-from recorded import RecordedProblem
-
-problem = RecordedProblem("recorded.json", "dsm-rings-data", seed=3)
-study = optuna.create_study(directions=problem.directions)
-study.optimize(problem, n_trials=100)
-print(problem.true_loss(study.best_params), problem.best, problem.floor)
-```
-
-- **Noise.** A problem has one of the recorded seeds: all its configurations share data and noise, as in a search of scorebench.
-  Another `seed` is another problem. `true_loss` is the mean over seeds.
-- **Between recorded configurations** the nearest one answers, in the unit cube of the search space (logarithms where the range is
-  logarithmic, categories one-hot). A fitted surrogate would be smooth, and smooth the noise away. So a landscape of 64
-  configurations has 64 plateaus: the problem asks how fast a searcher comes near the best ones, not how it polishes.
-- **Failed runs** are NaN, which Optuna counts as a failed trial.
-- `best` is the smallest true loss that was recorded, `floor` the mean loss of fresh samples of the truth.
-- Only searches that cover the space are recorded: `qmc`, `random` or `grid`, one restart, and a space that does not branch.
-
-### As a study
-
-`recorded` in a study file names a table, and runs are looked up in it in place of training; everything else (proposals, races,
-confirmation, leaderboard, page, replay) is as in any study. The packaged table `recorded` has twelve cells: `dsm`, `deen` and
-`ssm_vr` on four datasets, with 48 configurations on five seeds each (17 minutes on one core: `scorebench run recording` and
-`scorebench record runs/recording` make it). The study is the recorded one with other searches and seeds:
-
-```sh
-scorebench run recording -o recorded=recorded -o search.sampler=tpe -o search.trials=40 -o search.finalists=1 \\
-  -o search.repeats=0 -o search.restarts=10 -o confirm.seeds=4 --out runs/looked-up
-```
-
-A restart has the five seeds in an order of its own: the search has the first, repeat runs the next, and confirmation runs those at
-the other end, so the winner is confirmed on seeds that its search did not see. Settings that were not recorded, wider ranges,
-other metrics and more seeds than there are, are refused before anything runs. Runs of recorded studies have keys of their own,
-which depend on the table; they store no samples or models.
-
-### Ten algorithms on it
-
-`scorebench run searchers` compares ten algorithms on the twelve cells, with 100 trials and 8 restarts: 103,000 runs that are looked
-up, in 14 minutes of processor time, the report included. CMA-ES cannot choose from lists, and takes part on the cells of two methods:
-
-```sh
-scorebench run searchers -o 'methods=["dsm", "deen"]' -o 'search.sampler=["tpe", "cmaes", "random"]' --out runs/cmaes
-```
-
-Scores after so many trials, over all cells, from three restarts (0: noise floor, 1: untrained):
-
-| search algorithm | 5 | 10 | 20 | 40 | 80 | 100 |
-|---|---|---|---|---|---|---|
-| `tpe_96_candidates` | 0.282 | 0.294 | 0.189 | 0.176 | 0.174 | 0.179 |
-| `tpe_startup_4` | 0.277 | 0.224 | 0.191 | 0.186 | 0.183 | 0.190 |
-| `tpe_univariate` | 0.258 | 0.213 | 0.190 | 0.189 | 0.186 | 0.191 |
-| `nsga2_10` | 0.253 | 0.220 | 0.187 | 0.177 | 0.188 | 0.192 |
-| `tpe` | 0.305 | 0.212 | 0.189 | 0.193 | 0.191 | 0.198 |
-| `tpe_startup_25` | 0.266 | 0.224 | 0.203 | 0.194 | 0.205 | 0.202 |
-| `qmc` | 0.371 | 0.245 | 0.215 | 0.211 | 0.208 | 0.225 |
-| `nsga2` | 0.273 | 0.224 | 0.207 | 0.199 | 0.211 | 0.226 |
-| `random` | 0.309 | 0.233 | 0.204 | 0.185 | 0.207 | 0.233 |
-| `nsga3_10` | 0.290 | 0.224 | 0.193 | 0.209 | 0.214 | 0.233 |
-
-**Which one, after how many trials?** Three restarts tell none from the others: all ranks are 1 to 10, and no leader's Pr(best) exceeds 27 %; nor do eight (40 %).
-What shows is the number of trials: 20 of them bring most of the gain, and more than 40 nearly nothing on these tables, which have 48
-configurations each. After 100 trials TPE in every form is ahead of random search, within the error.
-
-False winners (`python -m tests.calibration.searchers`): with three restarts, none of 140 studies of four copies of
-TPE named a winner after 5, 10 or 12 trials (at most 2.1 %, upper 95 % limit).
-
-## Why a search can be resumed
-
-The proposals of a batch depend on the rows of the earlier batches alone. Optuna's storage is a working copy. If it is lost or
-disagrees with the rows, it is rebuilt:
-
-- Where the finished trials are all that an algorithm knows (`tpe`, `gp`, `qmc`, `random`, `grid`, `brute_force`), they are added.
-- CMA-ES and NSGA keep a state in the storage besides. It is restored by asking for every earlier batch again, with the same
-  seeds, and telling the stored values.
-- One of your own may keep a state in its object. So one object proposes all batches of a cell, and when a search is resumed
-  a new object is asked for all earlier batches again.
-
-An algorithm that proposes otherwise when it is asked again is refused, with the name of the trial. It may draw from a global generator, read
-a clock, or keep a memory outside of itself and the storage. One of your own is tried twice with invented values before the first
-run, so most are refused before anything is trained.
-
-Tests run a study in each of these ways and compare all its files bit by bit with those of an undisturbed run
-(`tests/studies/test_searchers.py`; the journal file and PostgreSQL in `tests/faults`):
-
-PROVEN
 """
 
 

@@ -73,16 +73,16 @@ class Estimator:
             if kind in vars(cls):
                 cls.gives = kind
 
-    def space(self, trial: BaseTrial) -> dict[str, Any]:  # noqa: ARG002 (part of the interface)
+    def space(self, trial: BaseTrial) -> dict[str, Any]:
         """Suggest the hyperparameters to Optuna: what ``fit`` takes by name."""
         return {}
 
-    def target(self, options: Mapping[str, Any]) -> float:  # noqa: ARG002
+    def target(self, options: Mapping[str, Any]) -> float:
         """Return the noise level of the density whose score is estimated."""
         return 0.0
 
     @classmethod
-    def unfit(cls, setting: Setting) -> str | None:  # noqa: ARG003
+    def unfit(cls, setting: Setting) -> str | None:
         """Return the reason why the method cannot be used in this setting; None if it can."""
         return None
 
@@ -111,15 +111,15 @@ class Estimator:
             if isinstance(parameter.default, (bool, int, float, str))
         }
 
-    def complaint(self, dim: int, n: int, options: Mapping[str, Any]) -> str | None:  # noqa: ARG002
+    def complaint(self, dim: int, n: int, options: Mapping[str, Any]) -> str | None:
         """Return why no run of ``n`` points of dimension ``dim`` can succeed; None if it may."""
         return None
 
-    def content(self, options: Mapping[str, Any]) -> bytes:  # noqa: ARG002
+    def content(self, options: Mapping[str, Any]) -> bytes:
         """Return further input, beside code and options: the content of files, or its digest."""
         return b""
 
-    def fit(self, points: Array, rng: Generator, *args: Any, **options: Any) -> object:  # noqa: ARG002
+    def fit(self, points: Array, rng: Generator, *args: Any, **options: Any) -> object:
         """Fit a model to the training set, float64 of shape (N, d).
 
         Args:
@@ -182,7 +182,7 @@ class OwnPoints(Model):
             raise UsageError(f"{what} are {len(points)} in number, where n = {n} were asked for")
         return points
 
-    def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:  # noqa: ARG002
+    def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """Raise ``UsageError``: there is none."""
         raise UsageError("the method gives points alone, so it has no score")
 

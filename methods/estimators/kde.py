@@ -33,7 +33,7 @@ class KDE(Estimator):
     def fit(
         self,
         points: Array,
-        rng: Generator,  # noqa: ARG002
+        rng: Generator,
         *,
         bandwidth: float,
         limit: int = 2000,

@@ -70,7 +70,7 @@ class KernelScore(Model):
         self._origin = centres.mean(0)
         self._centres = (centres - self._origin) / bandwidth
 
-    def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:  # noqa: ARG002
+    def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """Compute the score, the same at every level."""
         self.evaluations += x.shape[1]
         c, a = self._solution
@@ -82,7 +82,7 @@ class KernelScore(Model):
             parts.append(value / self._bandwidth)
         return torch.cat(parts).to(x.dtype).unsqueeze(0)
 
-    def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor | None:  # noqa: ARG002
+    def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor | None:
         """Compute minus the log density up to a constant; None if the score is no gradient."""
         parts = []
         for part in self._parts(x):
@@ -121,7 +121,7 @@ class KernelMethod(Estimator):
     def fit(
         self,
         points: Array,
-        rng: Generator,  # noqa: ARG002
+        rng: Generator,
         *,
         kernel: str,
         bandwidth: float,

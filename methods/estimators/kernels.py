@@ -73,7 +73,7 @@ class MatrixKernel(ABC):
     def divergence(self, x: Tensor, y: Tensor) -> Tensor:
         """Compute ζ(x), the mean over j of the divergence of Γ(x, y_j) in y_j: shape (B, d)."""
 
-    def potential(self, x: Tensor, y: Tensor, c: Tensor, a: float) -> Tensor | None:  # noqa: ARG002
+    def potential(self, x: Tensor, y: Tensor, c: Tensor, a: float) -> Tensor | None:
         """Compute a function with the gradient Σ_j Γ(x, y_j) c_j + a·ζ(x), (B,); None without."""
         return None
 

@@ -44,7 +44,7 @@ class PointsFile(Estimator):
     def fit(
         self,
         points: Array,
-        rng: Generator,  # noqa: ARG002
+        rng: Generator,
         *,
         path: str = "",
         part: int = 0,

@@ -199,7 +199,7 @@ def _outcome(leading: Sequence[Contestant], ranked: Sequence[Contestant]) -> str
     if len(leading) == 1:
         return f"{first.label} is best ({chance})"
     if len(leading) == len(ranked):
-        return f"no searcher is told from the others ({first.label} looks best, {chance})"
+        return f"none is better than all others for certain ({first.label} looks best, {chance})"
     return f"{text.listed([c.label for c in leading])} are tied for the lead"
 
 
