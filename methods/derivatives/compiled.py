@@ -24,6 +24,11 @@ def compiled(function: Function) -> Any:
 
     Products and sums may fuse, as in every matrix library; nothing is reordered.
     """
+    return _compile(function, {"contract"}, callable_from_python=True)
+
+
+def compiled_part(function: Function) -> Any:
+    """Compile a function that only compiled functions call, as those below, in less time."""
     return _compile(function, {"contract"})
 
 
@@ -41,8 +46,11 @@ def compiled_quotients(function: Function) -> Any:
     return _compile(function, {"contract", "arcp", "ninf"})
 
 
-def _compile(function: Function, freedom: set[str]) -> Any:
+def _compile(function: Function, freedom: set[str], *, callable_from_python: bool = False) -> Any:
     options: dict[str, Any] = {"fastmath": freedom, "error_model": "numpy", "nogil": True}
+    if not callable_from_python:
+        # Wrappers take as long to compile as a short function.
+        options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     home = _home()
     with _settings(home):
         try:

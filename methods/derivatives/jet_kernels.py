@@ -13,9 +13,9 @@ inputs as rows [x | v₁…v_M | σ], with the score's cotangent σ. Values that
 overwritten, so that as much as possible stays in a core's own cache.
 """
 
-from .compiled import compiled, compiled_sums
+from .compiled import compiled, compiled_part, compiled_sums
 from .layer_kernels import activate, matrix, push
-from .products import block, column_sums, dot, times, times_transposed, transposed_times
+from .products import block, column_sums, copy, dot, fill, times, times_transposed, transposed_times
 from .vector_math import wide
 
 
@@ -25,7 +25,7 @@ def length(depth: int, directions: int, points: int, width: int, inputs: int) ->
     return blocks * points * width + (2 + directions) * points * inputs
 
 
-@compiled
+@compiled_part
 def _blocks(directions):
     """Number of blocks of a layer."""
     return 3 * directions + 7
@@ -40,7 +40,7 @@ def _bend(bent, da):
     return total
 
 
-@compiled
+@compiled_part
 def _layer(memory, i, m, points, width):
     """Views of the blocks of hidden layer i: pushed, rows, bars, second and third."""
     size = points * width
@@ -54,7 +54,7 @@ def _layer(memory, i, m, points, width):
     return pushed, rows, bars, second, third
 
 
-@compiled
+@compiled_part
 def _ends(memory, depth, m, points, width, dim):
     """Views of the buffer for products, and of the inputs."""
     start = depth * _blocks(m) * points * width
@@ -62,7 +62,7 @@ def _ends(memory, depth, m, points, width, dim):
     return product, block(memory, start + product.size, (2 + m) * points, dim)
 
 
-@compiled
+@compiled_part
 def _through(n, pushed, bars, second, third, m):
     """Compute φ'n, φ''n and φ'''n; n may be one row for all points."""
     wide()
@@ -105,9 +105,9 @@ def evaluate(kind, sizes, used, theta, at, work, x, v, energy, score, first, sec
     for k in range(theta.shape[0]):
         own, memory = theta[k], work[k]
         product, inputs = _ends(memory, depth, m, points, width, dim)
-        inputs[:points] = x[k]
+        copy(x[k], inputs[:points])
         for q in range(m):
-            inputs[(1 + q) * points : (2 + q) * points] = v[k, q]
+            copy(v[k, q], inputs[(1 + q) * points : (2 + q) * points])
         below = inputs[:end]
         for i in range(depth):
             pushed, rows, _, bend, third = _layer(memory, i, m, points, width)
@@ -123,7 +123,7 @@ def evaluate(kind, sizes, used, theta, at, work, x, v, energy, score, first, sec
         top = own[at[2 * depth] : at[2 * depth] + width]
         for i in range(energy.shape[1]):
             energy[k, i] = dot(below[i], top) + own[at[2 * depth + 1]]
-        second[k] = 0
+        fill(second[k], 0)
         n = product[:1]
         for j in range(width):
             n[0, j] = -top[j]
@@ -143,7 +143,7 @@ def evaluate(kind, sizes, used, theta, at, work, x, v, energy, score, first, sec
                 first[k, q, b] = dot(v[k, q, b], score[k, b])
 
 
-@compiled
+@compiled_part
 def _along(t, pushed, u, bars, second, third, weights):
     """Compute the rows u, and ā and ǡ without the contributions of layers above.
 
@@ -181,7 +181,7 @@ def _along(t, pushed, u, bars, second, third, weights):
                 a_bar[j] = t_[j] * a_bar[j] + d_[j] * square
 
 
-@compiled
+@compiled_part
 def _adjoint(down, pushed, bars, second, m):
     """Add to ā and ǡ the contributions of the adjoints [h̄ | ḣ̄₁…ḣ̄_M] of the layer's outputs."""
     wide()

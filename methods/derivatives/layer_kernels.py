@@ -1,11 +1,11 @@
 """Shared steps of the compiled recursions, for one member's hidden layer."""
 
-from .compiled import compiled, compiled_quotients
+from .compiled import compiled_part, compiled_quotients
 from .products import block
 from .vector_math import curve, wide
 
 
-@compiled
+@compiled_part
 def matrix(own, at, place, rows, columns):
     """View a weight or bias of a member, the place-th of its tensors."""
     return block(own, at[place], rows, columns)
@@ -28,7 +28,7 @@ def activate(kind, used, bias, pushed, h, second, third, m):
             h_[j] = 0
 
 
-@compiled
+@compiled_part
 def push(pushed, rows, m):
     """Compute ḣ = φ'ȧ of every direction."""
     wide()

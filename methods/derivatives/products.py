@@ -7,7 +7,7 @@ C-contiguous matrices of one floating-point type.
 
 import numpy as np
 
-from .compiled import compiled, compiled_sums
+from .compiled import compiled_part, compiled_sums
 from .gemm import gemm
 from .vector_math import wide
 
@@ -16,7 +16,7 @@ from .vector_math import wide
 _FEW = 8
 
 
-@compiled
+@compiled_part
 def _few_times(left, right, out):
     """Compute out = left · right, row by row."""
     wide()
@@ -30,7 +30,7 @@ def _few_times(left, right, out):
                 row[j] += c * weight[j]
 
 
-@compiled
+@compiled_part
 def times(left, right, out):
     """Compute out = left · right, of shapes (m, k), (k, n) and (m, n)."""
     if left.shape[1] <= _FEW:
@@ -41,7 +41,7 @@ def times(left, right, out):
         gemm(False, False, out.shape[0], out.shape[1], left.shape[1], left, right, out)
 
 
-@compiled
+@compiled_part
 def times_transposed(left, right, out):
     """Compute out = left · rightᵀ, of shapes (m, k), (n, k) and (m, n)."""
     if right.shape[0] <= _FEW:
@@ -54,11 +54,11 @@ def times_transposed(left, right, out):
         gemm(True, False, out.shape[0], out.shape[1], left.shape[1], left, right, out)
 
 
-@compiled
+@compiled_part
 def _outer(left, right, out):
     """Compute out = leftᵀ · right, row by row."""
     wide()
-    out[:] = 0
+    fill(out, 0)
     for i in range(left.shape[0]):
         row = right[i]
         for q in range(left.shape[1]):
@@ -67,7 +67,7 @@ def _outer(left, right, out):
                 sums[j] += c * row[j]
 
 
-@compiled
+@compiled_part
 def transposed_times(left, right, out):
     """Compute out = leftᵀ · right, of shapes (k, m), (k, n) and (m, n)."""
     if left.shape[1] <= _FEW:
@@ -75,7 +75,7 @@ def transposed_times(left, right, out):
     elif right.shape[1] <= _FEW:
         flipped = np.empty((out.shape[1], out.shape[0]), out.dtype)
         _outer(right, left, flipped)
-        out[:] = flipped.T
+        copy(flipped.T, out)
     else:
         gemm(False, True, out.shape[0], out.shape[1], left.shape[0], left, right, out)
 
@@ -90,17 +90,34 @@ def dot(left, right):
     return total
 
 
-@compiled
+@compiled_part
 def block(memory, start, rows, columns):
     """View a part of a vector as a matrix."""
     return memory[start : start + rows * columns].reshape(rows, columns)
 
 
-@compiled
+@compiled_part
+def fill(rows, number):
+    """Set all elements of a matrix."""
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            rows[i, j] = number
+
+
+@compiled_part
+def copy(rows, out):
+    """Copy a matrix."""
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            out[i, j] = rows[i, j]
+
+
+@compiled_part
 def column_sums(rows, out):
     """Sum all rows."""
     wide()
-    out[:] = 0
+    for j in range(out.shape[0]):
+        out[j] = 0
     for i in range(rows.shape[0]):
         row = rows[i]
         for j in range(row.shape[0]):

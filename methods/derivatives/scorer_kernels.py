@@ -1,6 +1,6 @@
 """Compiled outputs and scores of perceptrons for samplers: tile by tile, without gradients."""
 
-from .compiled import compiled, compiled_quotients
+from .compiled import compiled, compiled_part, compiled_quotients
 from .layer_kernels import matrix
 from .products import block, times, times_transposed
 from .vector_math import curve, wide
@@ -77,7 +77,7 @@ def _last(kind, bias, top, h):
             h_[j] = -top[j] * slope
 
 
-@compiled
+@compiled_part
 def _bend(n, slope):
     wide()
     for i in range(n.shape[0]):

@@ -9,9 +9,9 @@ The memory of a member is laid out as in ``jet_kernels``; for each hidden layer 
 then two buffers for products, which become adjoints in place, and the inputs [x | v₁…v_M].
 """
 
-from .compiled import compiled
+from .compiled import compiled, compiled_part
 from .layer_kernels import activate, matrix, push
-from .products import block, column_sums, times, times_transposed, transposed_times
+from .products import block, column_sums, copy, times, times_transposed, transposed_times
 from .vector_math import wide
 
 
@@ -21,7 +21,7 @@ def length(depth: int, directions: int, points: int, width: int, inputs: int) ->
     return blocks * points * width + (1 + directions) * points * inputs
 
 
-@compiled
+@compiled_part
 def _layer(memory, i, m, points, width):
     """Views of the blocks of hidden layer i: pushed, rows and φ''."""
     size = points * width
@@ -31,7 +31,7 @@ def _layer(memory, i, m, points, width):
     return pushed, rows, block(memory, start + (2 + 2 * m) * size, points, width)
 
 
-@compiled
+@compiled_part
 def _ends(memory, depth, m, points, width, dim):
     """Views of two buffers for products, and of the inputs."""
     start = depth * (2 * m + 3) * points * width
@@ -51,9 +51,9 @@ def evaluate(kind, sizes, used, theta, at, work, x, v, out):
     for k in range(theta.shape[0]):
         own, memory = theta[k], work[k]
         spare, _, below = _ends(memory, depth, m, points, width, dim)
-        below[:points] = x[k]
+        copy(x[k], below[:points])
         for q in range(m):
-            below[(1 + q) * points : (2 + q) * points] = v[k, q]
+            copy(v[k, q], below[(1 + q) * points : (2 + q) * points])
         for i in range(depth):
             pushed, rows, second = _layer(memory, i, m, points, width)
             times(below, matrix(own, at, 2 * i, below.shape[1], width), pushed)
@@ -69,7 +69,7 @@ def evaluate(kind, sizes, used, theta, at, work, x, v, out):
                 out[k, i, j] += own[at[2 * depth + 1] + j]
 
 
-@compiled
+@compiled_part
 def _adjoint(down, pushed, second, m):
     """Replace adjoints [h̄ | ḣ̄₁…ḣ̄_M] by [ā | ǡ₁…ǡ_M]."""
     wide()
