@@ -8,7 +8,7 @@ STUDY ?= quick
 # One thread per process: parallelism is across runs, and sums keep their order.
 export OMP_NUM_THREADS := 1
 
-.PHONY: leaderboard test lint types tests docs faults browser postgres benchmarks clean
+.PHONY: leaderboard test lint types tests docs faults browser postgres benchmarks gpu clean
 
 leaderboard: $(VENV)/.installed
 	@$(BIN)/scorebench run $(STUDY)
@@ -37,6 +37,10 @@ docs: $(VENV)/.installed-test
 # The table of docs/performance.md: a quarter of an hour on an idle machine.
 benchmarks: $(VENV)/.installed-test
 	env -u OMP_NUM_THREADS $(BIN)/python -m tests.benchmarks
+
+# The same for a CUDA device, with the tests that need one: eight minutes at most.
+gpu: $(VENV)/.installed-test
+	$(BIN)/python -m tests.benchmarks.gpu
 
 # Kills, torn files, full disks, lost workers: the long form, which ends in a table of what was
 # found. Half an hour; ONLY=kills runs a piece (any expression of pytest's -k), and the table keeps

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from scorebench.bench.environment import environment
 
-from . import metrics, quality, sampling, studies, training
+from . import in_jax, metrics, quality, sampling, studies, training
 from .timing import Row
 
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
@@ -34,6 +34,8 @@ def main() -> None:
         f"{machine['cpu']['model']}, {machine['cpu']['cores']} cores, {platform.system()}; ", end=""
     )
     print(f"torch {machine['torch']['version']}, {machine['torch']['vector_instructions']}\n")
+    if not in_jax.INSTALLED:
+        print("JAX is not installed: its times are left out.\n")
     print("| what | ours | goal | found |\n|---|---|---|---|")
     for part in chosen:
         for row in PARTS[part]():

@@ -1,5 +1,6 @@
 """The fastest alternative: the same steps in JAX, compiled as a whole, K members by ``vmap``."""
 
+import importlib.util
 import os
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 os.environ.setdefault("NPROC", "1")
 
-import jax
-import jax.numpy as jnp
+INSTALLED = importlib.util.find_spec("jax") is not None
+if INSTALLED:
+    import jax
+    import jax.numpy as jnp
 
 STEP_SIZE, TILE = 0.01, 1000
 

@@ -70,15 +70,22 @@ class Trainer:
     """One step after another with torch.optim.Adam and clipping."""
 
     def __init__(
-        self, name: str, width: int, batch: int, *, kind: str = "energy", points: int = 10_000
+        self,
+        name: str,
+        width: int,
+        batch: int,
+        *,
+        kind: str = "energy",
+        points: int = 10_000,
+        device: str = "cpu",
     ) -> None:
-        self.name, self.batch = name, batch
-        self.model = Energy(width) if kind == "energy" else Score(width)
+        self.name, self.batch, self.device = name, batch, device
+        self.model = (Energy(width) if kind == "energy" else Score(width)).to(device)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=1e-3)
-        self.data = torch.randn(points, 2)
+        self.data = torch.randn(points, 2, device=device)
 
     def step(self) -> None:
-        x = self.data[torch.randint(len(self.data), (self.batch,))]
+        x = self.data[torch.randint(len(self.data), (self.batch,), device=self.device)]
         self.optimiser.zero_grad()
         loss(self.name, self.model, x).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 100.0)
@@ -87,7 +94,8 @@ class Trainer:
 
 def langevin(model: Energy, chains: int, steps: int, step_size: float = 0.01) -> Tensor:
     """The seeds' sampler, with the graph cut at each step so that memory stays bounded."""
-    x = torch.rand(chains, 2) * 8 - 4
+    device = next(model.parameters()).device
+    x = torch.rand(chains, 2, device=device) * 8 - 4
     for _ in range(steps):
         noise = torch.randn_like(x)
         x = (x + 0.5 * step_size * model.score(x) + step_size**0.5 * noise).detach()
@@ -97,7 +105,7 @@ def langevin(model: Energy, chains: int, steps: int, step_size: float = 0.01) ->
 def mmd(x: Tensor, y: Tensor, bandwidths: list[float]) -> Tensor:
     """Unbiased MMD² from full distance matrices, one exponential per bandwidth."""
     n, m = len(x), len(y)
-    total = torch.zeros(())
+    total = x.new_zeros(())
     xx, yy, xy = torch.cdist(x, x), torch.cdist(y, y), torch.cdist(x, y)
     for width in bandwidths:
         scale = -1 / (2 * width**2)

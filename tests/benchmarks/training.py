@@ -10,6 +10,7 @@ from scorebench.methods import methods
 from scorebench.methods.networks import MLP
 from scorebench.methods.random import MemberRandom
 
+from . import in_jax
 from .plain import Trainer
 from .timing import Row, alternate
 
@@ -29,26 +30,41 @@ PRODUCTS = {
     "score": {"dsm": 3, "ssm": 6},
 }
 
+# Losses that are written in JAX, too.
+JITTED = ("dsm", "ssm") if in_jax.INSTALLED else ()
+
 STEPS = 400
 
 
-def trainer(name: str, width: int, members: int, batch: int, kind: str = "energy"):
-    """A function that makes ``STEPS`` steps of ``members`` networks."""
+def trainer(
+    name: str,
+    width: int,
+    members: int,
+    batch: int,
+    kind: str = "energy",
+    *,
+    steps: int = STEPS,
+    device: str = "cpu",
+):
+    """A function that makes ``steps`` steps of ``members`` networks."""
     mlp = MLP(2, kind, width, 2, "swish")
     generators = [torch.Generator().manual_seed(k) for k in range(members)]
-    theta, data = mlp.init(generators), torch.randn(members, 10_000, 2)
+    theta = mlp.init(generators).to(device)
+    data = torch.randn(members, 10_000, 2, device=device)
     options = {
-        key: torch.full((members, 1, 1), value) if isinstance(value, float) else value
+        key: torch.full((members, 1, 1), value, device=device)
+        if isinstance(value, float)
+        else value
         for key, value in OPTIONS[name].items()
     }
-    batches = MemberRandom(generators)
-    noise = MemberRandom([torch.Generator().manual_seed(100 + k) for k in range(members)])
+    batches = MemberRandom(generators, device)
+    noise = MemberRandom([torch.Generator().manual_seed(100 + k) for k in range(members)], device)
+    rates = torch.full((members, 1), 1e-3, device=device)
 
     def run() -> None:
         fit(
             methods.get(name)(), mlp, theta, data, options,
-            TrainingSpec(steps=STEPS, batch_size=batch), torch.full((members, 1), 1e-3),
-            batches=batches, noise=noise,
+            TrainingSpec(steps=steps, batch_size=batch), rates, batches=batches, noise=noise,
         )  # fmt: skip
 
     return run
@@ -84,11 +100,15 @@ def _row(name: str, width: int, members: int, batch: int, goal: float, kind: str
     with one_thread():
         side = alternate(ours, plain.step, rounds=5, repeats=(1, STEPS))
         bound = alternate(ours, products(PRODUCTS[kind][name], width, members, batch), rounds=5)
+        jitted = (
+            in_jax.trainer(name, width, members, batch, STEPS, kind) if name in JITTED else None
+        )
+        jax = f", {alternate(ours, jitted, rounds=5).ratio:.1f} × JAX" if jitted else ""
     each = side.ours / STEPS / members
     network = "" if kind == "energy" else ", score network"
     return Row(
         f"training step {name}{network}, width {width}, K = {members}",
         f"{each * 1e6:.0f} µs a member",
         f"≥ {goal} × plain",
-        f"{side.other / each:.1f} × plain, {100 * bound.ratio:.0f} % of the products' rate",
+        f"{side.other / each:.1f} × plain{jax}, {100 * bound.ratio:.0f} % of the products' rate",
     )
