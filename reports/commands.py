@@ -132,6 +132,47 @@ def score(
         say(written(frame, kind.value).rstrip("\n"))
 
 
+@commands.command(epilog="Example: scorebench cite runs/quick > references.bib")
+def cite(directory: Directory) -> None:
+    """Print the works behind a study as BibTeX: methods, data, samplers, metrics, statistics."""
+    from ..studies.rundir.read import read_study
+    from .publishing.citing import bibtex, uncited
+
+    study = read_study(directory)
+    say(bibtex(study).rstrip("\n"))
+    if without := uncited(study):
+        say(f"scorebench: no publication is known of {', '.join(without)}", err=True)
+
+
+@commands.command(epilog="Example: scorebench publish runs/quick --author 'Ada Lovelace'")
+def publish(
+    directory: Directory,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder, new or empty (default: DIR/publish).")
+    ] = None,
+    license: Annotated[  # noqa: A002
+        str, typer.Option(metavar="SPDX", help="Licence of results and reference samples.")
+    ] = "CC-BY-4.0",
+    author: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="An author; may be repeated.")
+    ] = None,
+    data_license: Annotated[
+        str, typer.Option(metavar="SPDX", help="Licence of files of points that the study uses.")
+    ] = "",
+) -> None:
+    """Write a folder to attach to a paper: results, samples, figures, metadata, works cited."""
+    from .progress import StepProgress
+    from .publishing.publish import publish as write
+    from .source import load
+
+    with StepProgress() as progress:
+        target = write(
+            load(directory), out, license=license, authors=author or (),
+            data_license=data_license, progress=progress,
+        )  # fmt: skip
+    say(target)
+
+
 @commands.command(epilog="Example: scorebench diff runs/before runs/after")
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="Run directory.")],
