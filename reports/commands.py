@@ -132,6 +132,44 @@ def score(
         say(written(frame, kind.value).rstrip("\n"))
 
 
+@commands.command(
+    epilog="Example: scorebench plan quick --pilot runs/quick --difference 0.1 > planned.toml"
+)
+def plan(
+    study: Annotated[str, typer.Argument(help="Name of a packaged study, or path of a file.")],
+    difference: Annotated[
+        float, typer.Option(help="Smallest difference of scores to detect (0 truth, 1 untrained).")
+    ],
+    pilot: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Run directory that shows the spread.")
+    ] = None,
+    spread: Annotated[
+        float | None,
+        typer.Option(metavar="SD", help="Or the spread of a score between restarts."),
+    ] = None,
+    power: Annotated[float, typer.Option(help="Chance to detect the difference.")] = 0.8,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(metavar="'A < B'", help="A claim to test: A is better than B [on DATASET]."),
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--override", "-o", metavar="KEY=VALUE", help="Override a field of it."),
+    ] = None,
+) -> None:
+    """Choose restarts and seeds for a power; print the study with its registration."""
+    from .progress import StepProgress
+    from .publishing.planning import planned, planned_view
+
+    with StepProgress() as progress:
+        study_planned, found = planned(
+            study, difference, power=power, pilot=pilot, spread=spread, claims=claim or (),
+            overrides=override or (), progress=progress,
+        )  # fmt: skip
+    say(study_planned.to_toml())
+    say(planned_view(study_planned, found))
+
+
 @commands.command(epilog="Example: scorebench cite runs/quick > references.bib")
 def cite(directory: Directory) -> None:
     """Print the works behind a study as BibTeX: methods, data, samplers, metrics, statistics."""
