@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ... import __version__
 from ...bench.metrics import metrics
@@ -105,7 +105,7 @@ def credits_of(study: StudySpec) -> list[Credit]:
 
 def _of_plugins(study: StudySpec) -> Iterator[Credit]:
     further = [entry.name for entry in study.evaluation.also]
-    used: tuple[tuple[Registry[object], list[str]], ...] = (
+    used: tuple[tuple[Registry[Any], list[str]], ...] = (
         (methods, [entry.name for entry in study.methods if entry.name in methods.names()]),
         (references, [entry.name for entry in study.methods if entry.name in references.names()]),
         (datasets, [entry.name for entry in study.datasets]),

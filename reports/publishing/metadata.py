@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -131,7 +132,7 @@ def _records(path: str, table: pd.DataFrame, meaning: str) -> dict[str, object]:
     }
 
 
-def _data_type(column: "pd.Series[object]") -> str:
+def _data_type(column: "pd.Series[Any]") -> str:
     if pd.api.types.is_bool_dtype(column):
         return "sc:Boolean"
     # A column of whole numbers with gaps is read as one of floats.
@@ -142,7 +143,9 @@ def _data_type(column: "pd.Series[object]") -> str:
 
 def crate(about: About, files: Mapping[str, bytes]) -> str:
     """Describe files as an RO-Crate, which archives and repositories of papers read."""
-    people = [{"@id": f"#{name}", "@type": "Person", "name": name} for name in about.authors]
+    people: list[dict[str, object]] = [
+        {"@id": f"#{name}", "@type": "Person", "name": name} for name in about.authors
+    ]
     graph: list[dict[str, object]] = [
         {
             "@id": CRATE,
@@ -162,16 +165,16 @@ def crate(about: About, files: Mapping[str, bytes]) -> str:
         },
         {"@id": about.license, "@type": "CreativeWork", "name": about.license},
         *people,
-        *(
-            {
-                "@id": path,
-                "@type": "File",
-                "name": path,
-                "encodingFormat": TYPES["." + path.rsplit(".", 1)[-1]],
-                "contentSize": str(len(content)),
-            }
-            for path, content in sorted(files.items())
-        ),
+    ]
+    graph += [
+        {
+            "@id": path,
+            "@type": "File",
+            "name": path,
+            "encodingFormat": TYPES["." + path.rsplit(".", 1)[-1]],
+            "contentSize": str(len(content)),
+        }
+        for path, content in sorted(files.items())
     ]
     return _json({"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph})
 
