@@ -40,8 +40,8 @@ def leaderboard(
     table: Annotated[
         str,
         typer.Option(
-            help="board, cells, pairs, questions, errors, front, budgets, sensitivity, failures "
-            "or results."
+            help="board, cells, pairs, claims, questions, errors, front, budgets, sensitivity, "
+            "failures or results."
         ),
     ] = "board",
     exact: Annotated[

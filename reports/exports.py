@@ -15,7 +15,7 @@ from .ranking import sensitivity as hyperparameters
 from .ranking.board_columns import board_columns
 from .ranking.cell_columns import cell_columns
 from .ranking.cell_results import failed
-from .ranking.claims import Claim, claim_columns, claims
+from .ranking.claims import PlannedClaim, claim_columns, claims
 from .ranking.leaderboard import PER_DATASET, board_frame, cell_frame
 from .ranking.pairs import pair_columns, pairs
 from .ranking.pareto import Point, front_columns, front_frame, points
@@ -61,7 +61,7 @@ def _questions(source: Source) -> list[Question]:
     return [asked for dataset in evidence.datasets for asked in questions(evidence, dataset)]
 
 
-def _claims(source: Source) -> list[Claim]:
+def _claims(source: Source) -> list[PlannedClaim]:
     plan = source.study.plan
     return [] if plan is None else claims(source.evidence, plan)
 

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ... import __version__
+from ...bench.environment import version_of
 from ...bench.metrics import metrics
 from ...bench.plugins import PluginFile
 from ...datasets import datasets
@@ -30,7 +30,7 @@ _FIELD = r"\b{} = \{{(.*?)\}}(?=[,}}])"
 
 SOFTWARE = (
     "@software{scorebench, title = {scorebench: tune, compare and reproduce score-matching methods "
-    f"on toys with exact truth}}, version = {{{__version__}}}}}"
+    f"on toys with exact truth}}, version = {{{version_of('scorebench')}}}}}"
 )
 """BibTeX entry of this package."""
 

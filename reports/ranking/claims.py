@@ -9,7 +9,7 @@ from .columns import Column, Columns
 from .evidence import Contestant, Evidence
 
 
-class Claim(NamedTuple):
+class PlannedClaim(NamedTuple):
     """A planned claim and its outcome.
 
     Attributes:
@@ -26,12 +26,14 @@ class Claim(NamedTuple):
     outcome: str
 
 
-def claims(evidence: Evidence, plan: Registration) -> list[Claim]:
+def claims(evidence: Evidence, plan: Registration) -> list[PlannedClaim]:
     """Hold every planned claim against the comparisons, under each sampler."""
     return [claim for test in plan.tests for claim in _claims(evidence, *test)]
 
 
-def _claims(evidence: Evidence, better: str, worse: str, dataset: str | None) -> Iterator[Claim]:
+def _claims(
+    evidence: Evidence, better: str, worse: str, dataset: str | None
+) -> Iterator[PlannedClaim]:
     for sampler in sorted({contestant.sampler for contestant in evidence.contestants}):
         first, second = (_label(evidence, method, sampler) for method in (better, worse))
         found = evidence.comparisons.get((dataset, first, second))
@@ -41,7 +43,7 @@ def _claims(evidence: Evidence, better: str, worse: str, dataset: str | None) ->
             outcome = "confirmed" if found.decided < 0 else "contradicted"
         else:
             outcome = "equal" if found.small else "open"
-        yield Claim(first or better, second or worse, dataset or "all", outcome)
+        yield PlannedClaim(first or better, second or worse, dataset or "all", outcome)
 
 
 def _label(evidence: Evidence, method: str, sampler: str) -> str:
@@ -49,7 +51,7 @@ def _label(evidence: Evidence, method: str, sampler: str) -> str:
     return next((c.label for c in labels if c.sampler == sampler), "")
 
 
-claim_columns: Columns[Claim] = Columns()
+claim_columns: Columns[PlannedClaim] = Columns()
 claim_columns["better", "better"] = Column("Method that should be better.", lambda c: c.better)
 claim_columns["worse", "worse"] = Column("The other method.", lambda c: c.worse)
 claim_columns["dataset", "dataset"] = Column("Dataset; `all` across them.", lambda c: c.dataset)
