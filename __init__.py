@@ -25,19 +25,20 @@ if TYPE_CHECKING:
     from .reports.api import (
         Study,
         best,
-        certify,
         export,
         leaderboard,
         load_study,
-        replay,
         report,
         run,
         status,
     )
     from .reports.findings.api import finding
     from .reports.findings.catalog import registered
+    from .reports.publishing.planning import planned
     from .reports.scoring import score
+    from .studies.certificate import certify
     from .studies.foreign import trust
+    from .studies.replay import replay
 
 __all__ = [
     "Study",
@@ -49,6 +50,7 @@ __all__ = [
     "get_dataset",
     "leaderboard",
     "load_study",
+    "planned",
     "registered",
     "replay",
     "report",
@@ -62,10 +64,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "UsageError": "datasets.errors",
+    "certify": "studies.certificate",
     "finding": "reports.findings.api",
     "get_dataset": "datasets",
+    "planned": "reports.publishing.planning",
     "load_study": "reports.findings.catalog",
     "registered": "reports.findings.catalog",
+    "replay": "studies.replay",
     "run": "reports.findings.catalog",
     "score": "reports.scoring",
     "trust": "studies.foreign",

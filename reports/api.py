@@ -153,6 +153,29 @@ class Study:
 
         return export(self.directory, out)
 
+    def cite(self) -> str:
+        """Return the works behind the study as BibTeX."""
+        from .publishing.citing import bibtex
+
+        return bibtex(self.spec)
+
+    @undisturbed
+    def publish(
+        self,
+        out: str | Path | None = None,
+        *,
+        license: str = "CC-BY-4.0",  # noqa: A002
+        authors: Sequence[str] = (),
+        data_license: str = "",
+    ) -> Path:
+        """Write a folder to attach to a paper: see ``reports.publishing.publish``."""
+        from .publishing.publish import publish
+
+        target = None if out is None else Path(out)
+        return publish(
+            self.source, target, license=license, authors=authors, data_license=data_license
+        )
+
     def certify(
         self,
         method: str | None = None,
@@ -163,6 +186,8 @@ class Study:
         workers: int = 1,
     ) -> "Certificate":
         """Replay rows: what reproduced, what did not, and what explains the difference."""
+        from ..studies.certificate import certify
+
         return certify(self.directory, method, dataset, sampler, rows=rows, workers=workers)
 
     def replay(
@@ -175,6 +200,8 @@ class Study:
         workers: int = 1,
     ) -> "pd.DataFrame":
         """Run rows again; each metric is identical, within tolerance or differs."""
+        from ..studies.replay import replay
+
         return replay(self.directory, method, dataset, sampler, rows=rows, workers=workers)
 
 
@@ -292,52 +319,6 @@ def report(directory: str | Path) -> Path:
 def best(directory: str | Path, method: str, dataset: str, sampler: str | None = None) -> StudySpec:
     """Return the winner of a cell of a run directory; see ``Study.best``."""
     return Study(directory).best(method, dataset, sampler)
-
-
-def replay(
-    source: str | Path,
-    method: str | None = None,
-    dataset: str | None = None,
-    sampler: str | None = None,
-    *,
-    rows: float | None = None,
-    workers: int = 1,
-    trust: bool = False,
-) -> "pd.DataFrame":
-    """Run rows of a run directory or archive again and compare the numbers.
-
-    Args:
-        source: A run directory, or an archive.
-        method: Label of the method (default: all).
-        dataset: Label of the dataset (default: all).
-        sampler: Label of the sampler (default: all).
-        rows: Share of all rows to run again, searches too (default: every confirmation run and
-            every reference row).
-        workers: Number of processes.
-        trust: Run code bundled with the archive.
-
-    Returns:
-        Stored value, replayed value and verdict, per metric of each run.
-    """
-    from ..studies.replay import replay
-
-    return replay(source, method, dataset, sampler, rows=rows, workers=workers, trust=trust)
-
-
-def certify(
-    source: str | Path,
-    method: str | None = None,
-    dataset: str | None = None,
-    sampler: str | None = None,
-    *,
-    rows: float | None = None,
-    workers: int = 1,
-    trust: bool = False,
-) -> "Certificate":
-    """Return the result of ``replay`` as a certificate, which also explains differences."""
-    from ..studies.certificate import certify
-
-    return certify(source, method, dataset, sampler, rows=rows, workers=workers, trust=trust)
 
 
 def export(directory: str | Path, out: str | Path | None = None) -> Path:

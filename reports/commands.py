@@ -40,8 +40,8 @@ def leaderboard(
     table: Annotated[
         str,
         typer.Option(
-            help="board, cells, pairs, questions, errors, front, budgets, sensitivity, failures "
-            "or results."
+            help="board, cells, pairs, claims, questions, errors, front, budgets, sensitivity, "
+            "failures or results."
         ),
     ] = "board",
     exact: Annotated[
@@ -130,6 +130,85 @@ def score(
         print_view(score_view(frame, floors))
     else:
         say(written(frame, kind.value).rstrip("\n"))
+
+
+@commands.command(
+    epilog="Example: scorebench plan quick --pilot runs/quick --difference 0.1 > planned.toml"
+)
+def plan(
+    study: Annotated[str, typer.Argument(help="Name of a packaged study, or path of a file.")],
+    difference: Annotated[
+        float, typer.Option(help="Smallest difference of scores to detect (0 truth, 1 untrained).")
+    ],
+    pilot: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Run directory that shows the spread.")
+    ] = None,
+    spread: Annotated[
+        float | None,
+        typer.Option(metavar="SD", help="Or the spread of a score between restarts."),
+    ] = None,
+    power: Annotated[float, typer.Option(help="Chance to detect the difference.")] = 0.8,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(metavar="'A < B'", help="A claim to test: A is better than B [on DATASET]."),
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--override", "-o", metavar="KEY=VALUE", help="Override a field of it."),
+    ] = None,
+) -> None:
+    """Choose restarts and seeds for a power; print the study with its registration."""
+    from .progress import StepProgress
+    from .publishing.planning import planned, planned_view
+
+    with StepProgress() as progress:
+        study_planned, found = planned(
+            study, difference, power=power, pilot=pilot, spread=spread, claims=claim or (),
+            overrides=override or (), progress=progress,
+        )  # fmt: skip
+    say(study_planned.to_toml())
+    say(planned_view(study_planned, found))
+
+
+@commands.command(epilog="Example: scorebench cite runs/quick > references.bib")
+def cite(directory: Directory) -> None:
+    """Print the works behind a study as BibTeX: methods, data, samplers, metrics, statistics."""
+    from ..studies.rundir.read import read_study
+    from .publishing.citing import bibtex, uncited
+
+    study = read_study(directory)
+    say(bibtex(study).rstrip("\n"))
+    if without := uncited(study):
+        say(f"scorebench: no publication is known of {', '.join(without)}", err=True)
+
+
+@commands.command(epilog="Example: scorebench publish runs/quick --author 'Ada Lovelace'")
+def publish(
+    directory: Directory,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder, new or empty (default: DIR/publish).")
+    ] = None,
+    license: Annotated[  # noqa: A002
+        str, typer.Option(metavar="SPDX", help="Licence of results and reference samples.")
+    ] = "CC-BY-4.0",
+    author: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="An author; may be repeated.")
+    ] = None,
+    data_license: Annotated[
+        str, typer.Option(metavar="SPDX", help="Licence of files of points that the study uses.")
+    ] = "",
+) -> None:
+    """Write a folder to attach to a paper: results, samples, figures, metadata, works cited."""
+    from .progress import StepProgress
+    from .publishing.publish import publish as write
+    from .source import load
+
+    with StepProgress() as progress:
+        target = write(
+            load(directory), out, license=license, authors=author or (),
+            data_license=data_license, progress=progress,
+        )  # fmt: skip
+    say(target)
 
 
 @commands.command(epilog="Example: scorebench diff runs/before runs/after")

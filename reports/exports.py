@@ -15,6 +15,7 @@ from .ranking import sensitivity as hyperparameters
 from .ranking.board_columns import board_columns
 from .ranking.cell_columns import cell_columns
 from .ranking.cell_results import failed
+from .ranking.claims import PlannedClaim, claim_columns, claims
 from .ranking.leaderboard import PER_DATASET, board_frame, cell_frame
 from .ranking.pairs import pair_columns, pairs
 from .ranking.pareto import Point, front_columns, front_frame, points
@@ -60,6 +61,11 @@ def _questions(source: Source) -> list[Question]:
     return [asked for dataset in evidence.datasets for asked in questions(evidence, dataset)]
 
 
+def _claims(source: Source) -> list[PlannedClaim]:
+    plan = source.study.plan
+    return [] if plan is None else claims(source.evidence, plan)
+
+
 def _points(source: Source) -> list[Point]:
     evidence, costs = source.evidence, source.study.costs
     return [point for dataset in evidence.datasets for point in points(evidence, costs, dataset)]
@@ -89,6 +95,14 @@ TABLES: dict[str, Export] = {
         lambda source: table(pair_columns, pairs(source.evidence)),
         "one row per pair of methods",
         pair_columns.meanings,
+    ),
+    "claims": Export(
+        lambda source: pd.DataFrame(
+            map(claim_columns.values, _claims(source)), columns=list(claim_columns.meanings)
+        ),
+        lambda source: table(claim_columns, _claims(source), labelled=("dataset",)),
+        "what the study was registered to test, and the outcome",
+        claim_columns.meanings,
     ),
     "errors": Export(
         lambda source: pd.DataFrame(

@@ -76,6 +76,18 @@ class ProgressBar:
             console.print(escape(visible(line)), soft_wrap=True, highlight=False)
 
 
+class StepProgress(ProgressBar):
+    """Progress of something whose steps take about equally long."""
+
+    def __call__(self, doing: str, done: int, total: int) -> None:
+        """Show the step that begins, after ``done`` of ``total``."""
+        if self._bar is None:
+            self._open(doing, done, total)
+        pace = (time.monotonic() - self._started) / max(done, 1)
+        left = f"{text.seconds(pace * (total - done))} left" if done else ""
+        self._update(doing, done, total, left)
+
+
 class ProgressListener(ProgressBar):
     """Listener that shows the progress of a study."""
 

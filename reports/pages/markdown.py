@@ -5,6 +5,7 @@ import re
 from ...datasets.errors import visible
 from ..ranking.board_columns import board_columns
 from ..ranking.cell_columns import cell_columns, failures, show_failures
+from ..ranking.claims import planned_sentences
 from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns
 from ..ranking.questions import question_columns, question_sentence, questions
@@ -27,6 +28,7 @@ def markdown(source: Source) -> str:
         f"**{inactive(headline(evidence))}.**",
         inactive(" ".join([answer(evidence), *remarks(evidence)])),
         _listed([*missing(source), *evidence.notes]),
+        _listed(list(map(inactive, planned_sentences(evidence, study)))),
         "## Leaderboard",
         to_markdown(table(board_columns, evidence.contestants, hidden)),
         inactive(rank_sentence(evidence)),

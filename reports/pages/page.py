@@ -11,6 +11,7 @@ from .. import text
 from ..ranking.board_columns import board_columns
 from ..ranking.cell_columns import cell_columns
 from ..ranking.cell_results import CellResults
+from ..ranking.claims import planned_sentences
 from ..ranking.evidence import Evidence
 from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns
@@ -41,6 +42,7 @@ def page(source: Source) -> str:
         doubts=source.doubts,
         missing=missing(source),
         notes=list(evidence.notes),
+        planned=planned_sentences(evidence, source.study),
         overview=overview_pictures(evidence),
         questions=table(question_columns, best_models(evidence), labelled=["dataset"]),
         board=table(board_columns, evidence.contestants, hidden_columns(evidence)),

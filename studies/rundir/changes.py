@@ -35,7 +35,7 @@ BUDGETS = {
 
 # Fields that no row depends on: the code of plug-ins and the hashes of data are in the rows' keys,
 # and a race only chooses which configurations are repeated.
-FREE = ("name", "plugins", "data", "limits", "decide", "search.race")
+FREE = ("name", "plugins", "data", "limits", "decide", "plan", "search.race")
 
 # Reference rows are neither trained nor searched.
 _SEARCH_ONLY = ("objective", "search", "training.steps", "training.learning_rate")

@@ -21,6 +21,7 @@ from .tables import (
     Limits,
     OpenNetwork,
     ReferenceRows,
+    Registration,
     Search,
     StudyEvaluation,
     Training,
@@ -29,8 +30,8 @@ from .tables import (
 SCHEMA = Path(__file__).parents[1] / "schema.json"
 
 _TABLES: tuple[type[BaseModel], ...] = (
-    Training, Search, Confirm, Decide, ReferenceRows, StudyEvaluation, Limits, OpenNetwork,
-    PluginFile, DataFile, Range, Choices,
+    Training, Search, Confirm, Decide, Registration, ReferenceRows, StudyEvaluation, Limits,
+    OpenNetwork, PluginFile, DataFile, Range, Choices,
 )  # fmt: skip
 
 _PUBLISHED: dict[type[BaseModel], str] = {
@@ -54,6 +55,7 @@ def study_schema() -> dict[str, object]:
         fields = tables[open_table.__name__]["properties"]
         fields |= {name: _or_open(fields[name]) for name in open_table.leaves()}
     schema["properties"]["decide"] = {"$ref": "#/$defs/Decide"}
+    schema["properties"]["plan"] = {"$ref": "#/$defs/Registration"}
     searcher = tables["Search"]["properties"]["sampler"]
     several = {"type": "array", "items": searcher.pop("items"), "minItems": 1}
     del searcher["type"]

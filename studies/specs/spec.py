@@ -1,5 +1,6 @@
 """``StudySpec``: a study as a value, written as TOML, compared field by field."""
 
+import hashlib
 import re
 import tomllib
 from typing import Any, Self
@@ -14,7 +15,7 @@ from pydantic import (
 
 from ...bench.plugins import PluginSource
 from ...bench.spec import Device, Frozen
-from ...datasets.errors import UsageError
+from ...datasets.errors import UsageError, unknown
 from .entries import Range, check_labels, ends, short
 from .tables import (
     Confirm,
@@ -26,6 +27,7 @@ from .tables import (
     OpenNetwork,
     Plugins,
     ReferenceRows,
+    Registration,
     Search,
     StudyEvaluation,
     Training,
@@ -60,6 +62,7 @@ class StudySpec(Frozen):
             to the bit, or ``cuda``, where it comes back within tolerance.
         limits: How long things may take; not part of what results depend on.
         decide: When ``run --until-decided`` stops to add restarts, and with what error.
+        plan: What the study was registered to test; the report holds its claims against it.
         costs: What the list of ``objective`` holds after its first name.
         data: Files that its datasets and ``recorded`` name, with their content, or with its hash if
             they are large; added when the study is read.
@@ -84,6 +87,7 @@ class StudySpec(Frozen):
     device: Device = "cpu"
     limits: Limits = Limits()
     decide: Decide | None = None
+    plan: Registration | None = None
     costs: Names = ()
     data: DataFiles = ()
     recorded: str | None = None
@@ -150,6 +154,19 @@ class StudySpec(Frozen):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _claims_name_what_is_compared(self) -> Self:
+        methods = [entry.label for entry in self.methods]
+        sets = [entry.label for entry in self.datasets]
+        for better, worse, dataset in () if self.plan is None else self.plan.tests:
+            for kind, label, known in (
+                ("method", better, methods), ("method", worse, methods),
+                ("dataset", dataset, [*sets, None]),
+            ):  # fmt: skip
+                if label not in known:
+                    raise unknown(f"{kind} in plan.claims", str(label), filter(None, known))
+        return self
+
     @property
     def code(self) -> tuple[PluginSource, ...]:
         """All code that runs execute and that is not scorebench's own."""
@@ -161,6 +178,19 @@ class StudySpec(Frozen):
         """The study for readers: its data files have hashes only."""
         files = tuple(file.model_copy(update={"content": ""}) for file in self.data)
         return self.model_copy(update={"data": files})
+
+    def registered(self) -> Self:
+        """Return the study with the hash of everything else in its registration."""
+        if self.plan is None:
+            return self
+        bare = self.model_copy(update={"plan": self.plan.model_copy(update={"hash": ""})})
+        digest = hashlib.sha256(bare.to_toml().encode()).hexdigest()
+        return self.model_copy(update={"plan": self.plan.model_copy(update={"hash": digest})})
+
+    @property
+    def as_planned(self) -> bool:
+        """Whether the study is the one that was registered; False without a registration."""
+        return self.plan is not None and self.registered() == self
 
     def to_toml(self) -> str:
         """Write the study with every default; ``from_toml`` reads it back equal."""

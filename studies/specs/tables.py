@@ -1,5 +1,6 @@
 """The tables of a study file: their fields and defaults."""
 
+import re
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -208,6 +209,44 @@ class Decide(Frozen):
     restarts: int = Field(12, ge=2, le=1000)
     difference: float | None = Field(None, gt=0)
     error: float = Field(0.05, gt=0, lt=0.5)
+
+
+def _claim(text: str) -> tuple[str, str, str | None]:
+    match = re.fullmatch(r"\s*(\w+)\s*<\s*(\w+)(?:\s+on\s+(\w+))?\s*", text)
+    if match is None:
+        raise UsageError(
+            f'plan.claims: {text!r} is not of the form "A < B" or "A < B on DATASET", '
+            "A being the better method"
+        )
+    return match[1], match[2], match[3]
+
+
+class Registration(Frozen):
+    """What a study set out to test, before it ran; written by ``scorebench plan``.
+
+    Attributes:
+        difference: Smallest difference of scores that it was to detect.
+        power: Chance to detect it.
+        claims: What is to be tested: ``"ssm_vr < dsm"`` says that the score of ``ssm_vr`` across
+            the datasets is smaller, hence better; ``"ssm_vr < dsm on rings"`` its loss there.
+            Without any, all pairs.
+        hash: SHA-256 of the study as it was planned, so that a later change shows.
+    """
+
+    difference: float = Field(gt=0)
+    power: float = Field(0.8, gt=0, lt=1)
+    claims: Names = ()
+    hash: str = ""
+
+    @property
+    def tests(self) -> tuple[tuple[str, str, str | None], ...]:
+        """Label of the better method, of the worse, and of the dataset (None: across all)."""
+        return tuple(_claim(claim) for claim in self.claims)
+
+    @model_validator(mode="after")
+    def _claims_can_be_read(self) -> Self:
+        _ = self.tests
+        return self
 
 
 class Limits(Frozen):

@@ -1,0 +1,1 @@
+"""What others need to use, cite and check the results of a study."""
