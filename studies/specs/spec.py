@@ -14,7 +14,7 @@ from pydantic import (
 
 from ...bench.plugins import PluginSource
 from ...bench.spec import Device, Frozen
-from ...datasets.errors import UsageError
+from ...datasets.errors import UsageError, unknown
 from .entries import Range, check_labels, ends, short
 from .tables import (
     Confirm,
@@ -121,6 +121,11 @@ class StudySpec(Frozen):
                 )
         if len(set(names)) < len(names):
             raise UsageError(f"evaluation.metrics = {list(names)!r} names a metric twice")
+        for requirement in self.search.requirements:
+            if requirement.name not in (*names, *COMPUTE):
+                raise unknown("number in search.require", requirement.name, [*names, *COMPUTE])
+        if len(set(self.search.require)) < len(self.search.require):
+            raise UsageError(f"search.require = {list(self.search.require)!r} has a limit twice")
         return self
 
     @model_validator(mode="after")

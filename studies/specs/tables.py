@@ -18,6 +18,7 @@ from ...bench.plugins import PluginSource
 from ...bench.spec import Evaluation, Frozen, NetworkSpec, Scalar, TrainingSpec
 from ...datasets.errors import UsageError
 from .entries import Entry, OpenTable, Range, as_tuple, one_as_such, one_or_list
+from .require import Requirement
 
 Entries = Annotated[tuple[Entry, ...], BeforeValidator(as_tuple)]
 Unsearched = Annotated[Entries, AfterValidator(lambda entries: tuple(e.closed for e in entries))]
@@ -108,6 +109,9 @@ class Search(Frozen):
             ``{sigma = 0.1}``, for the cells that search these places, or that ``for`` names
             (``{for = "dsm-*", sigma = 0.1}``); a run directory, whose winners become part of the
             study. Places that they leave open are proposed.
+        require: Limits that a configuration must keep to be chosen, ``"NAME <= NUMBER"`` or
+            ``>=``, of metrics and counts of network evaluations:
+            ``["train_evaluations <= 1e7"]``. Search algorithms learn them as Optuna's constraints.
         restarts: Independent repetitions of search and confirmation in each cell, each with its
             own proposals, training seeds and truth. What a study says of methods rests on them:
             one restart speaks of its configurations only.
@@ -121,14 +125,19 @@ class Search(Frozen):
     repeats: int = Field(2, ge=0, le=100)
     race: int | None = Field(None, ge=2, le=100)
     first: FirstOnes = ()
+    require: Names = ()
     restarts: int = Field(1, ge=1, le=1000)
 
     @model_serializer(mode="wrap")
-    def _without_nothing_first(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         data: dict[str, object] = handler(self)
-        if not self.first:
-            data.pop("first", None)
-        return data
+        unset = [name for name in ("first", "require") if not getattr(self, name)]
+        return {name: value for name, value in data.items() if name not in unset}
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """The limits, parsed."""
+        return tuple(map(Requirement.parse, self.require))
 
     @property
     def axis(self) -> tuple[str, ...]:
