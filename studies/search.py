@@ -32,6 +32,7 @@ from .specs.open import Template
 from .specs.require import WORST
 from .specs.searchers import STORAGE_ERRORS, Searcher
 from .specs.spec import StudySpec
+from .specs.warm import foreign_trials
 
 T = TypeVar("T")
 
@@ -112,6 +113,8 @@ class CellSearch:
             study.search.searcher(template.cell.searcher), study.search.startup
         )
         self._first = configurations(template)
+        # Trials of others, which are numbered before those of the rows.
+        self._foreign = foreign_trials(template)
         self._limits = study.search.requirements
         # Trials that were asked for last, by number.
         self._asked: dict[int, optuna.Trial] = {}
@@ -157,7 +160,7 @@ class CellSearch:
                     # The only one that waits, so that it is the next that is asked for.
                     study.enqueue_trial(self._first[number])
                 trial = study.ask()
-                if trial.number != number:
+                if trial.number != len(self._foreign) + number:
                     raise StorageInternalError("another process wrote to the storage")
                 run = self._template.close(self._template.suggest(trial))
                 self._asked[number] = trial
@@ -193,7 +196,7 @@ class CellSearch:
             for number, row in enumerate(rows, start):
                 for name, violation in self._violations(row).items():
                     self._asked[number].set_constraint(name, violation)
-                study.tell(number, self._values(row))
+                study.tell(self._asked[number], self._values(row))
 
     def sync(self, history: Sequence[Row]) -> optuna.Study:
         """Make the Optuna study hold exactly these trials; rebuild it if it does not.
@@ -239,15 +242,14 @@ class CellSearch:
 
     def _agrees(self, study: optuna.Study, history: Sequence[Row]) -> bool:
         trials = study.get_trials(deepcopy=False)
-        if (len(trials), len(study.directions)) != (len(history), len(self._objectives)):
+        known = [(trial.params, trial.values, trial.constraints) for trial in self._foreign]
+        known += [(row.suggested or {}, self._values(row), self._violations(row))
+                  for row in history]  # fmt: skip
+        if len(study.directions) != len(self._objectives):
             return False
-        return all(
-            trial.state == TrialState.COMPLETE
-            and trial.params == row.suggested
-            and trial.values == self._values(row)
-            and trial.constraints == self._violations(row)
-            for trial, row in zip(trials, history, strict=True)
-        )
+        return known == [
+            (trial.params, trial.values, trial.constraints) for trial in trials
+        ] and all(trial.state == TrialState.COMPLETE for trial in trials)
 
     def _rebuild(self, history: Sequence[Row]) -> optuna.Study:
         name = self._name
@@ -255,6 +257,7 @@ class CellSearch:
             optuna.delete_study(study_name=name, storage=self._storage)
         directions = [StudyDirection.MINIMIZE] * len(self._objectives)
         study = optuna.create_study(study_name=name, storage=self._storage, directions=directions)
+        study.add_trials(self._foreign)
         if self._searcher.remembers:
             self._ask_again(study, history)
         else:

@@ -83,7 +83,7 @@ SEARCHERS = {
 }  # fmt: skip
 
 _LEARNING = ("tpe", "gp")
-"""Searchers that ``search.startup`` is for."""
+"""Searchers that ``search.startup`` is for; they learn from all trials, also from others'."""
 
 _TYPES = {
     "bool": (bool, "true or false"),
@@ -106,6 +106,7 @@ class Searcher:
         own: Whether it is the user's own. Then one object proposes all batches of a cell, since it
             may keep its memory in itself.
         remembers: Whether its memory is restored by asking for the earlier batches again.
+        learns: Whether it learns from trials that it did not propose.
         kind: What else is known of it.
 
     Raises:
@@ -118,6 +119,7 @@ class Searcher:
         self.kind = _own(entry.name) if self.own else _built_in(entry.name)
         self.label = entry.label
         self.remembers = self.own or self.kind.remembers
+        self.learns = self.own or self.name in _LEARNING
         self._parameters = inspect.signature(self.kind.make).parameters
         self._options: dict[str, Option] = (
             {"n_startup_trials": startup} if self.name in _LEARNING else {}
