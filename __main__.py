@@ -129,6 +129,10 @@ def run(
         bool,
         typer.Option("--until-decided", help="Add restarts until every pair is decided."),
     ] = False,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Also report to mlflow, wandb or trackio."),
+    ] = None,
 ) -> None:
     """Run or resume a study; completed runs are skipped."""
     from .reports import api
@@ -153,6 +157,7 @@ def run(
                 scheduler=scheduler,
                 storage=storage,
                 until_decided=until_decided,
+                track=track or (),
                 report=lambda said: say(said, err=True),
             )
     except (KeyboardInterrupt, OutOfTime) as stopped:

@@ -219,6 +219,7 @@ def run(
     scheduler: str | None = None,
     storage: str | None = None,
     until_decided: bool = False,
+    track: Sequence[str] = (),
     report: "Callable[[str], object] | None" = None,
 ) -> Study:
     """Run or resume a study and write its report; completed runs are skipped.
@@ -238,6 +239,7 @@ def run(
             run directory).
         until_decided: Add restarts in rounds, up to ``decide.restarts``, until every pair of
             methods is decided or shown to differ by less than ``decide.difference``.
+        track: Trackers that every run is reported to: ``"mlflow"``, ``"wandb"``, ``"trackio"``.
         report: Called with a sentence at each look at the results.
 
     Raises:
@@ -246,6 +248,7 @@ def run(
     from ..studies.execution.where import Where
     from ..studies.specs.load import default_directory
     from ..studies.study import run as run_study
+    from .trackers import tracking
 
     if isinstance(study, StudySpec) and overrides:
         raise UsageError("overrides go with the name or path of a study, not with a StudySpec")
@@ -255,10 +258,11 @@ def run(
     where = Where(backend, scheduler)
     for part in _rounds(spec, directory) if until_decided else [spec]:
         began = time.monotonic()
-        run_study(
-            part, directory, workers, listener,
-            discard=discard, retry=retry, where=where, storage=storage,
-        )  # fmt: skip
+        with tracking(track, listener) as told:
+            run_study(
+                part, directory, workers, told,
+                discard=discard, retry=retry, where=where, storage=storage,
+            )  # fmt: skip
         retry = ()
         finished = Study(directory)
         if until_decided and _is_settled(finished, part, time.monotonic() - began, report):

@@ -17,7 +17,6 @@ from typing import Any, BinaryIO
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalBackend
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
@@ -25,31 +24,13 @@ from ..datasets.errors import UsageError
 from ..studies.cell import Cell
 from ..studies.rundir.read import JOURNAL, ROWS, read_rows, read_study
 from ..studies.rundir.rows import Row
+from ..studies.specs.stored import Journal
+from ..studies.specs.warm import FOREIGN
 from .figures.panels import four_panels
 from .figures.style import encode
 from .source import load
 
 HOST = "127.0.0.1"
-
-
-class Journal(BaseJournalBackend):
-    """The journal of a run directory, read without its lock up to the last complete line."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        """Read entries from a number on."""
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file):
-                if not line.endswith(b"\n"):
-                    return
-                if number >= log_number_from:
-                    yield json.loads(line)
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002
-        """Refuse to write."""
-        raise UsageError(f"{str(self._path)!r} is read-only here")
 
 
 class Searches(JournalStorage):
@@ -83,7 +64,7 @@ class Searches(JournalStorage):
     ) -> list[FrozenTrial]:
         """Return the trials of a search, with what the table of runs has of them."""
         stem = self.get_study_name_from_id(study_id)
-        trials = self._described(stem, super().get_all_trials(study_id, deepcopy))
+        trials = self._described(study_id, stem, super().get_all_trials(study_id, deepcopy))
         return [trial for trial in trials if states is None or trial.state in states]
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
@@ -92,7 +73,7 @@ class Searches(JournalStorage):
         for study in super().get_all_studies():
             known = super().get_all_trials(study._study_id, deepcopy=False)
             if trial_id in [other._trial_id for other in known]:
-                return next(self._described(study.study_name, [trial]))
+                return next(self._described(study._study_id, study.study_name, [trial]))
         return trial
 
     def picture(self, artifact: str) -> Cell:
@@ -121,10 +102,14 @@ class Searches(JournalStorage):
             elif trial is not None and phase == "confirm" and row.ok:
                 self._winners[cell.stem, trial] = cell
 
-    def _described(self, stem: str, trials: Iterable[FrozenTrial]) -> Generator[FrozenTrial]:
+    def _described(
+        self, study_id: int, stem: str, trials: Iterable[FrozenTrial]
+    ) -> Generator[FrozenTrial]:
         self._refresh()
+        every = super().get_all_trials(study_id, deepcopy=False)
+        foreign = sum(FOREIGN in trial.user_attrs for trial in every)
         for trial in trials:
-            name = (stem, trial.number)
+            name = (stem, trial.number - foreign)
             row = self._trials.get(name)
             if row is None or trial.state == TrialState.RUNNING:
                 yield trial

@@ -25,7 +25,8 @@ from .ranking.split import Split, split_columns, splits
 from .source import Source
 
 RESULTS = COLUMNS | {
-    "searcher": "Label of the searcher, in studies of several; empty for references."
+    "searcher": "Label of the searcher, in studies of several; empty for references.",
+    "feasible": "Whether the run keeps all limits of `search.require`; empty for references.",
 }
 """Columns of the results table, with their meanings."""
 

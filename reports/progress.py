@@ -18,6 +18,7 @@ from ..studies.execution.events import (
     StudyFinished,
     StudyStarted,
 )
+from ..studies.specs.require import Requirement, met
 from . import text
 from .pace import Pace
 
@@ -96,6 +97,7 @@ class ProgressListener(ProgressBar):
         self._pace = Pace({}, ())
         self._cells = 0
         self._objective = ""
+        self._limits: tuple[Requirement, ...] = ()
         self._best: dict[Cell, float] = {}
 
     def __call__(self, event: Event) -> None:
@@ -125,6 +127,7 @@ class ProgressListener(ProgressBar):
         self._pace = Pace(event.left, event.trained)
         self._cells = event.cells
         self._objective = event.study.objective
+        self._limits = event.study.search.requirements
         already = f", {event.done} already there" if event.done else ""
         workers = text.plural(event.workers, "worker")
         self._say(
@@ -140,7 +143,8 @@ class ProgressListener(ProgressBar):
     def _runs(self, event: RunsFinished) -> None:
         self._pace.add(event.rows)
         for row in event.rows:
-            if row.slot.phase == "search" and row.slot.replicate == 0:
+            trial = row.slot.phase == "search" and row.slot.replicate == 0
+            if trial and met(self._limits, row.loss):
                 loss = row.loss(self._objective)
                 self._best[row.slot.cell] = min(loss, self._best.get(row.slot.cell, math.inf))
         if event.rows:

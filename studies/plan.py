@@ -18,6 +18,7 @@ from .engine import Engine
 from .race import entrants, judged, rounds, survivors
 from .rundir.rows import Row
 from .specs.open import Template
+from .specs.require import met
 from .specs.spec import IID, TRUTH, StudySpec
 
 if TYPE_CHECKING:
@@ -200,7 +201,8 @@ class Plan:
 
     def _look_back(self, cell: Cell, trials: Sequence[Row]) -> Generator[list[Job], list[Row]]:
         """Repeat what was best after part of the trials, where searchers are compared."""
-        losses = [row.loss(self.study.objective) for row in trials]
+        limits, objective = self.study.search.requirements, self.study.objective
+        losses = [row.loss(objective) if met(limits, row.loss) else math.inf for row in trials]
         best = {best_so_far(losses[:count]) for count in self._looks}
         jobs = [
             self._job(cell, "search", number, replicate, trials[number].run)
@@ -222,7 +224,9 @@ class Plan:
         """Repeat the best trials, round by round, and return the best one, if there is one."""
         search, objectives = self.study.search, (self.study.objective, *self.study.costs)
         race = search.race is not None
-        candidates = entrants(trials, self.study.objective)
+        limits = search.requirements
+        allowed = [row for row in trials if met(limits, row.loss)]
+        candidates = entrants(allowed, self.study.objective)
         for configurations, replicates in rounds(search):
             candidates = survivors(candidates, configurations, objectives, race)
             if len(candidates) < 2 or not replicates:
@@ -232,7 +236,11 @@ class Plan:
                 for candidate in candidates
                 for number in replicates
             ]
-            candidates = judged(candidates, rows, self.study.objective, race)
+            candidates = [
+                candidate
+                for candidate in judged(candidates, rows, self.study.objective, race)
+                if met(limits, candidate.average)
+            ]
         return candidates[0].trial if candidates else None
 
     def _job(

@@ -73,11 +73,15 @@ class Candidate(NamedTuple):
         """Return the mean loss; infinite if a run failed."""
         return math.fsum(row.loss(objective) for row in self.runs) / len(self.runs)
 
+    def average(self, name: str) -> float:
+        """Return the mean of a number over the runs that did not fail; 0 if all did."""
+        good = [loss for row in self.runs if (loss := row.loss(name)) < math.inf]
+        return math.fsum(good) / max(len(good), 1)
+
     def merit(self, objective: str) -> tuple[int, float]:
         """Return the number of failed runs, and the mean loss of the others; less is better."""
-        losses = [row.loss(objective) for row in self.runs]
-        good = [loss for loss in losses if loss < math.inf]
-        return len(losses) - len(good), math.fsum(good) / max(len(good), 1)
+        failed = sum(row.loss(objective) == math.inf for row in self.runs)
+        return failed, self.average(objective)
 
 
 def entrants(trials: Sequence[Row], objective: str) -> list[Candidate]:

@@ -19,6 +19,7 @@ from .rundir.files import refusing, write_atomically, write_if_changed
 from .rundir.read import read_rows, read_study
 from .rundir.rows import Row
 from .specs.open import value_in
+from .specs.require import met
 from .specs.tables import Search
 
 _PHASES = ("reference", "search", "confirm")
@@ -91,16 +92,18 @@ def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
     compute = _columns(COMPUTE_COLUMNS, (row.result.compute for row in ordered))
     restart = ["restart"] if search.restarts > 1 else []
     searcher = ["searcher"] if len(search.sampler) > 1 else []
+    feasible = ["feasible"] if search.require else []
     columns = [
         "phase", "method", "dataset", "sampler", *restart, *searcher, "trial", "replicate", "state",
-        "failure", "key",
+        "failure", *feasible, "key",
         *metrics, *params, *compute, "environment", "spec",
     ]  # fmt: skip
     table = pd.DataFrame.from_records(records, columns=columns)
     for name in params:
         table[name] = _typed([record.get(name) for record in records])
     floats = [*metrics, *compute]
-    return table.astype(dict.fromkeys(floats, "float64") | {"trial": "Int64"})
+    types = {**dict.fromkeys(floats, "float64"), "trial": "Int64"}
+    return table.astype(types | dict.fromkeys(feasible, "boolean"))
 
 
 def _typed(values: list[Any]) -> "pd.Series[Any]":
@@ -150,6 +153,7 @@ def _record(row: Row, places: Iterable[str], search: Search) -> dict[str, object
         "replicate": slot.replicate,
         **row.result.summary(),
         **params,
+        "feasible": None if slot.trial is None else met(search.requirements, row.loss),
         "environment": row.environment,
         "spec": row.spec,
     }

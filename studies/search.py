@@ -29,11 +29,10 @@ from .rundir.optuna_storage import PATIENCE, Database
 from .rundir.rows import Row
 from .specs.first import configurations
 from .specs.open import Template
+from .specs.require import WORST
 from .specs.searchers import STORAGE_ERRORS, Searcher
 from .specs.spec import StudySpec
-
-WORST = 1e9
-"""The value that Optuna gets for a failed run; its samplers ignore FAIL, and accept inf."""
+from .specs.warm import foreign_trials
 
 T = TypeVar("T")
 
@@ -67,7 +66,12 @@ def _shown(suggested: dict[str, Option] | None) -> str:
     return ", ".join(f"{name} = {value!r}" for name, value in (suggested or {}).items())
 
 
-def trial_of(template: Template, row: Row, values: Sequence[float]) -> tuple[RunSpec, FrozenTrial]:
+def trial_of(
+    template: Template,
+    row: Row,
+    values: Sequence[float],
+    constraints: dict[str, float] | None = None,
+) -> tuple[RunSpec, FrozenTrial]:
     """Build the run and the Optuna trial that the stored parameters of a row lead to.
 
     Rows hold no ranges: the method suggests them again for the same values.
@@ -82,7 +86,10 @@ def trial_of(template: Template, row: Row, values: Sequence[float]) -> tuple[Run
             warnings.simplefilter("ignore")
             run = template.close(template.suggest(trial))
             frozen = create_trial(
-                params=trial.params, distributions=trial.distributions, values=list(values)
+                params=trial.params,
+                distributions=trial.distributions,
+                values=list(values),
+                constraints=constraints,
             )
     except (ValueError, TypeError, KeyError) as error:
         why = str(error).splitlines()[0]
@@ -106,6 +113,11 @@ class CellSearch:
             study.search.searcher(template.cell.searcher), study.search.startup
         )
         self._first = configurations(template)
+        # Trials of others, which are numbered before those of the rows.
+        self._foreign = foreign_trials(template)
+        self._limits = study.search.requirements
+        # Trials that were asked for last, by number.
+        self._asked: dict[int, optuna.Trial] = {}
         # The object that has proposed so far, if it is to propose everything.
         self._living: optuna.samplers.BaseSampler | None = None
         self._optuna: optuna.Study | None = None
@@ -141,15 +153,17 @@ class CellSearch:
     def _ask(self, study: optuna.Study, start: int, count: int) -> list[Suggestion]:
         study.sampler = self._sampler(start)
         suggestions = []
+        self._asked = {}
         with _threads_for(self._searcher), self._searcher.blamed():
             for number in range(start, start + count):
                 if number < len(self._first):
                     # The only one that waits, so that it is the next that is asked for.
                     study.enqueue_trial(self._first[number])
                 trial = study.ask()
-                if trial.number != number:
+                if trial.number != len(self._foreign) + number:
                     raise StorageInternalError("another process wrote to the storage")
                 run = self._template.close(self._template.suggest(trial))
+                self._asked[number] = trial
                 suggestions.append(Suggestion(run, trial.params))
         return suggestions
 
@@ -180,7 +194,9 @@ class CellSearch:
         with _threads_for(self._searcher), self._searcher.blamed(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for number, row in enumerate(rows, start):
-                study.tell(number, self._values(row))
+                for name, violation in self._violations(row).items():
+                    self._asked[number].set_constraint(name, violation)
+                study.tell(self._asked[number], self._values(row))
 
     def sync(self, history: Sequence[Row]) -> optuna.Study:
         """Make the Optuna study hold exactly these trials; rebuild it if it does not.
@@ -226,14 +242,14 @@ class CellSearch:
 
     def _agrees(self, study: optuna.Study, history: Sequence[Row]) -> bool:
         trials = study.get_trials(deepcopy=False)
-        if (len(trials), len(study.directions)) != (len(history), len(self._objectives)):
+        known = [(trial.params, trial.values, trial.constraints) for trial in self._foreign]
+        known += [(row.suggested or {}, self._values(row), self._violations(row))
+                  for row in history]  # fmt: skip
+        if len(study.directions) != len(self._objectives):
             return False
-        return all(
-            trial.state == TrialState.COMPLETE
-            and trial.params == row.suggested
-            and trial.values == self._values(row)
-            for trial, row in zip(trials, history, strict=True)
-        )
+        return known == [
+            (trial.params, trial.values, trial.constraints) for trial in trials
+        ] and all(trial.state == TrialState.COMPLETE for trial in trials)
 
     def _rebuild(self, history: Sequence[Row]) -> optuna.Study:
         name = self._name
@@ -241,11 +257,13 @@ class CellSearch:
             optuna.delete_study(study_name=name, storage=self._storage)
         directions = [StudyDirection.MINIMIZE] * len(self._objectives)
         study = optuna.create_study(study_name=name, storage=self._storage, directions=directions)
+        study.add_trials(self._foreign)
         if self._searcher.remembers:
             self._ask_again(study, history)
         else:
             for row in history:
-                study.add_trial(trial_of(self._template, row, self._values(row))[1])
+                known = self._values(row), self._violations(row)
+                study.add_trial(trial_of(self._template, row, *known)[1])
         return study
 
     def _ask_again(self, study: optuna.Study, history: Sequence[Row]) -> None:
@@ -267,6 +285,9 @@ class CellSearch:
             # Costs are WORST too: a run that failed early would count as cheap otherwise.
             return [WORST] * len(losses)
         return [min(loss, WORST) for loss in losses]
+
+    def _violations(self, row: Row) -> dict[str, float]:
+        return {limit.text: limit.violation(row.loss(limit.name)) for limit in self._limits}
 
     def _sampler(self, finished: int) -> optuna.samplers.BaseSampler:
         if self._living is not None:
@@ -322,5 +343,6 @@ def rehearse(template: Template) -> None:
 def _invented(study: StudySpec, number: int) -> RunResult:
     values = np.random.default_rng(number).random(1 + len(study.costs))
     names = (study.objective, *study.costs)
-    metrics = dict(zip(names, map(float, values), strict=True))
+    limits = {limit.name: limit.limit for limit in study.search.requirements}
+    metrics = limits | dict(zip(names, map(float, values), strict=True))
     return RunResult(key="rehearsal", state="ok", metrics=metrics)

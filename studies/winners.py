@@ -120,7 +120,12 @@ def _fixed(study: StudySpec, cell: Cell, trial: Row | None) -> StudySpec:
             "network": network,
             "training": training,
             "search": study.search.model_copy(
-                update={"trials": 0, "restarts": 1, "sampler": study.search.sampler[:1]}
+                update={
+                    "trials": 0,
+                    "restarts": 1,
+                    "sampler": study.search.sampler[:1],
+                    **dict.fromkeys(("first", "warm", "require"), ()),
+                }
             ),
         }
     )

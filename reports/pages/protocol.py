@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from ...studies.race import rounds
 from ...studies.specs.entries import Entry, Leaf, Range, ends, is_open
@@ -133,11 +134,19 @@ def unconfirmed(source: Source) -> list[str]:
             re.sub(r" step \d+", "", reason) for reason in results.loc[of_cell, "failure"] if reason
         )
         why = f"no value of {objective} is finite"
-        if reasons:
+        if _none_feasible(results[of_cell]):
+            why = f"no trial meets search.require: {', '.join(source.study.search.require)}"
+        elif reasons:
             reason, count = reasons.most_common(1)[0]
             why = f"{count} of {text.plural(int(of_cell.sum()), 'run')}: {reason}"
         sentences.append(f"{method} on {dataset} ({sampler}) confirmed nothing ({why})")
     return sentences
+
+
+def _none_feasible(rows: pd.DataFrame) -> bool:
+    """Return whether a cell has trials that did not fail, and none of them may be chosen."""
+    trials = rows[(rows["phase"] == "search") & (rows["state"] == "ok")]
+    return len(trials) > 0 and "feasible" in rows and not trials["feasible"].any()
 
 
 def run_again(source: Source) -> list[str]:
@@ -164,6 +173,10 @@ def _searched(study: StudySpec) -> str:
     )
     if search.first:
         sentence += " Known configurations came first."
+    if search.require:
+        sentence += (
+            f" Only configurations with {text.listed(list(search.require))} could be chosen."
+        )
     if search.race is not None:
         raced = [stage for stage in rounds(search) if stage.runs]
         counts = [str(stage.configurations) for stage in raced for _ in stage.replicates]

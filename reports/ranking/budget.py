@@ -18,7 +18,7 @@ from scipy import special
 
 from ...studies.cell import Cell
 from .. import text
-from .cell_results import STAGES, CellResults, losses
+from .cell_results import STAGES, CellResults, eligible
 from .evidence import Contestant, Evidence
 from .rank_intervals import simultaneous_level
 from .statistics import Array, Estimate, estimate, welch
@@ -48,7 +48,7 @@ class SearchPath:
     """The trials of a cell in the order in which they were proposed.
 
     Attributes:
-        losses: Loss of each trial, shape (trials,); ``inf`` for a failed one.
+        losses: Loss of each trial, shape (trials,); ``inf`` if it failed or is not feasible.
         seconds: Duration of each trial, shape (trials,).
         independent: Whether the trials were drawn at random.
         scatter: Variation of a configuration between seeds, from the confirmed runs.
@@ -116,7 +116,7 @@ def path(results: CellResults, independent: bool) -> SearchPath:
     n = len(confirmed)
     error = float(confirmed.std(ddof=1)) if n > 1 and np.isfinite(confirmed).all() else math.nan
     scatter = Estimate(math.nan, error, n - 1.0)
-    return SearchPath(losses(rows, results.objective), seconds, independent, scatter)
+    return SearchPath(eligible(rows, results.objective), seconds, independent, scatter)
 
 
 def budgets(evidence: Evidence, independent: bool) -> pd.DataFrame:

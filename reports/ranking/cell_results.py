@@ -26,6 +26,14 @@ def losses(rows: pd.DataFrame, objective: str, prefix: str = "") -> Array:
     return np.where(failed(rows).to_numpy() | ~np.isfinite(values), math.inf, values)
 
 
+def eligible(rows: pd.DataFrame, objective: str) -> Array:
+    """Return the losses of trials, shape (rows,); ``inf`` for those that must not be chosen."""
+    values = losses(rows, objective)
+    if "feasible" not in rows:
+        return values
+    return np.where(rows["feasible"].fillna(False).to_numpy(dtype=np.bool_), values, math.inf)
+
+
 def _method(spec: str) -> str:
     """Name of the method of a run in the registry."""
     named = json.loads(spec).get("method", {}) if spec.startswith("{") else {}
@@ -211,7 +219,7 @@ class CellResults:
     def search_best(self) -> float:
         """Smallest loss among the trials, averaged over restarts; ``nan`` without a search."""
         searches = [rows for _, rows in self.trials.groupby("restart")]
-        best = [float(losses(rows, self.objective).min()) for rows in searches]
+        best = [float(eligible(rows, self.objective).min()) for rows in searches]
         return float(np.mean(best)) if best else math.nan
 
     @property

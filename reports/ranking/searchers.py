@@ -17,7 +17,7 @@ from ...studies.anytime import best_so_far, looks
 from ...studies.specs.spec import StudySpec
 from .. import text
 from .cell_columns import optimism
-from .cell_results import losses
+from .cell_results import eligible
 from .columns import Column, Columns, estimated
 from .evidence import Contestant, Evidence, gather
 from .statistics import Estimate, estimate
@@ -100,11 +100,11 @@ def _after(results: pd.DataFrame, objective: str, trials: int) -> pd.DataFrame:
         if len(rows) < trials:
             continue
         ordered = rows.sort_values("trial")
-        best = ordered.iloc[[best_so_far(losses(ordered, objective).tolist())]]
+        best = ordered.iloc[[best_so_far(eligible(ordered, objective).tolist())]]
         again = of_search.get(name, repeats.iloc[:0])
         again = again[again["trial"] == best["trial"].item()]
         # Where every trial failed, there is nothing to run again.
-        failed = not np.isfinite(losses(best, objective)).all()
+        failed = not np.isfinite(eligible(best, objective)).all()
         parts.append((best if failed else again).assign(phase="confirm"))
     return pd.concat(parts, ignore_index=True)
 

@@ -227,7 +227,7 @@ def _shares(
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.trial import create_trial
 
-    from ...studies.search import WORST
+    from ...studies.specs.require import WORST
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="minimize")

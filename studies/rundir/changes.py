@@ -162,6 +162,8 @@ def _text(field: str, before: object, after: object) -> str:
 def _shown(value: object) -> str:
     if value is None:
         return "nothing"
+    if isinstance(value, list) and len(value) > 20:
+        return f"a list of {len(value)}"
     if isinstance(value, list):
         return "[" + ", ".join(_shown(item) for item in value) + "]"
     if isinstance(value, dict):

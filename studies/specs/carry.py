@@ -82,12 +82,12 @@ def carry(data: dict[str, object], folder: Path) -> dict[str, object]:
 def _text(plugin: object, folder: Path) -> object:
     """Replace the path of a plug-in file by its text."""
     if isinstance(plugin, str) and plugin.endswith(".py"):
-        return read_plugin(_found(plugin, folder)).model_dump()
+        return read_plugin(found(plugin, folder)).model_dump()
     return plugin
 
 
-def _found(path: str, folder: Path) -> Path:
-    # Overrides name files from the current folder, not from that of the study file.
+def found(path: str, folder: Path) -> Path:
+    """Return a path in a folder, or from the current folder, whence overrides name files."""
     inside = folder / path
     return inside if inside.exists() else Path(path)
 
@@ -100,10 +100,10 @@ def _class(name: str, plugins: list[object], folder: Path) -> str:
     file = Path(path).name
     if file not in _names(plugins):
         plugins.append(path)
-    there = _found(path, folder)
+    there = found(path, folder)
     for plugin in plugins if there.exists() else ():
         # Text that a run directory carries stands for the file; another file does not.
-        other = isinstance(plugin, str) and _found(plugin, folder).resolve() != there.resolve()
+        other = isinstance(plugin, str) and found(plugin, folder).resolve() != there.resolve()
         if Path(_name(plugin)).name == file and (other or isinstance(plugin, _Bundle)):
             raise _taken(file)
     return f"{file}{colon}{attribute}"
@@ -143,7 +143,7 @@ def _searcher(given: object, plugins: list[object], folder: Path) -> object:
     path, _, attribute = given.removeprefix(_HUB).rpartition(":")
     if not path or not attribute.isidentifier():
         path, attribute = given.removeprefix(_HUB), ""
-    package = _found(path, folder)
+    package = found(path, folder)
     start = package / "__init__.py"
     code = read_plugin(start).code if start.is_file() else None
     if code is None:

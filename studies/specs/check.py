@@ -17,6 +17,7 @@ from .open import Template
 from .resolve import resolve
 from .spec import COMPUTE, TRUTH, StudySpec
 from .trials import typed
+from .warm import check_warm
 
 _LONGEST_STEM = 179
 """Characters of a cell's labels: with a run's key and ``.npz`` a file's name has at most 255."""
@@ -154,6 +155,7 @@ def check_options(study: StudySpec, engine: Engine) -> None:
             cell = Cell(entry.label, dataset, sampler.label)
             _check_method(Template(engine, study, cell), entry)
     check_first(study, engine)
+    check_warm(study, engine)
 
 
 def _ends(entry: Entry, plugin: Plugin) -> Iterator[Plugin]:

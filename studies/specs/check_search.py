@@ -27,6 +27,7 @@ def check_searchers(template: Template) -> None:
         trial = optuna.create_study(sampler=proposer).ask()
         template.suggest(trial)
         searcher.check_space(trial.distributions, objectives)
+        searcher.check_require(search.require)
         size = grid_size(trial.distributions) if grid else search.trials
         if size != search.trials:
             raise UsageError(

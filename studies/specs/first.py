@@ -5,7 +5,7 @@ import fnmatch
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...bench.spec import Option, RunSpec, Scalar
 from ...datasets.errors import UsageError, unknown
@@ -13,12 +13,17 @@ from ...methods.space import NONE, branches
 from ..cell import Cell
 from ..engine import Engine
 from ..lookup import place
+from .carry import found
 from .open import FIELDS, Template
 from .spec import StudySpec
 from .tables import CELLS, DEFAULT, Known
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+
+_FIELD = "search.first"
+
+T = TypeVar("T", bound=Mapping[str, Any])
 
 RESULTS = "results.csv"
 """The results table in a run directory."""
@@ -45,45 +50,64 @@ def carry_winners(study: StudySpec, folder: Path) -> StudySpec:
 
 
 def _of_study(study: StudySpec, name: str, folder: Path) -> list[dict[str, Scalar]]:
-    inside = folder / name / RESULTS
-    path = inside if inside.is_file() else Path(name) / RESULTS
+    confirmed = read_results(name, folder, _FIELD, "confirm", f"neither {DEFAULT!r} nor ")
+    every = [configuration for configuration, _ in confirmed]
+    return in_cells(study, every, name, _FIELD, "winner")
+
+
+def read_results(
+    name: str, folder: Path, field: str, phase: str, instead: str = "not "
+) -> list[tuple[dict[str, Scalar], dict[str, str]]]:
+    """Read the results table of a run directory that a field of a study names.
+
+    Returns:
+        Of every run of a phase that did not fail, its configuration and its row.
+
+    Raises:
+        UsageError: It is not a finished run directory.
+    """
+    path = found(f"{name}/{RESULTS}", folder)
     if not path.is_file():
         raise UsageError(
-            f"search.first = {name!r} is neither {DEFAULT!r} nor a finished run directory: there "
-            f"is no {str(path)!r}"
+            f"{field} = {name!r} is {instead}a finished run directory: there is no {str(path)!r}"
         )
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        every = [_winner(row) for row in rows if row["phase"] == "confirm" and row["state"] == "ok"]
+            rows = [row for row in csv.DictReader(file) if row["phase"] == phase]
+        return [(_configuration(row), row) for row in rows if row["state"] == "ok"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise UsageError(f"search.first = {name!r}: {str(path)!r} is damaged") from error
-    axes = (study.methods, study.datasets, study.samplers)
-    cells = {
-        "-".join(labels) for labels in itertools.product(*([e.label for e in a] for a in axes))
-    }
-    found: list[dict[str, Scalar]] = []
-    for winner in every:
-        if winner[CELLS] in cells and winner not in found:
-            found.append(winner)
-    if not found:
-        there = ", ".join(dict.fromkeys(str(winner[CELLS]) for winner in every)) or "none"
+        raise UsageError(f"{field} = {name!r}: {str(path)!r} is damaged") from error
+
+
+def in_cells(study: StudySpec, items: list[T], name: str, field: str, what: str) -> list[T]:
+    """Return the distinct ones that are for a cell of the study.
+
+    Raises:
+        UsageError: None is.
+    """
+    cells = {"-".join(cell.labels) for cell in cells_of(study)}
+    own: list[T] = []
+    for item in items:
+        if item[CELLS] in cells and item not in own:
+            own.append(item)
+    if not own:
+        there = ", ".join(dict.fromkeys(str(item[CELLS]) for item in items)) or "none"
         raise UsageError(
-            f"search.first = {name!r} has no winner of a cell of this study (its winners: {there})"
+            f"{field} = {name!r} has no {what} of a cell of this study (its {what}s: {there})"
         )
-    return found
+    return own
 
 
-def _winner(row: Mapping[str, str]) -> dict[str, Scalar]:
+def _configuration(row: Mapping[str, str]) -> dict[str, Scalar]:
     """Return the configuration of a row of the results table, and the cell that it is for."""
     run = RunSpec.parse(row["spec"])
     names = [name.removeprefix("params.") for name in row if name.startswith("params.")]
-    values = {name: _value(run, name) for name in names}
+    values = {name: value_at(run, name) for name in names}
     single = {name: v for name, v in values.items() if v is not None and not isinstance(v, tuple)}
     return {CELLS: f"{row['method']}-{row['dataset']}-{row['sampler']}", **single}
 
 
-def _value(run: RunSpec, parameter: str) -> Option | None:
+def value_at(run: RunSpec, parameter: str) -> Option | None:
     """Return the value of a run at the place of a parameter of Optuna; None if it has none."""
     table, field = place(parameter)
     part = getattr(run, table)
@@ -121,8 +145,8 @@ def _applied(template: Template, known: Known) -> dict[str, Option] | None:
     chosen: dict[str, Option] = {}
     for name, value in values.items():
         if name in spaces:
-            chosen[name] = _inside(name, value, spaces[name])
-        elif name != CELLS and (_value(run, name) is None or _value(run, name) != value):
+            chosen[name] = inside(name, value, spaces[name])
+        elif name != CELLS and (value_at(run, name) is None or value_at(run, name) != value):
             return None
     return chosen
 
@@ -152,8 +176,8 @@ def _published(template: Template) -> Mapping[str, Scalar]:
     return published
 
 
-def _inside(name: str, value: Option, space: "BaseDistribution") -> Any:
-    """Return a value as Optuna stores it.
+def inside(name: str, value: Option, space: "BaseDistribution", field: str = _FIELD) -> Any:
+    """Return a value of a field of a study as Optuna stores it.
 
     Raises:
         UsageError: It is outside of the range or list.
@@ -170,7 +194,7 @@ def _inside(name: str, value: Option, space: "BaseDistribution") -> Any:
         step = getattr(space, "step", None)
         right += f" in steps of {step:g}" if step else ""
     if not good or not space._contains(space.to_internal_repr(given)):
-        raise UsageError(f"search.first: {name} = {value!r} is outside of its range: {right}")
+        raise UsageError(f"{field}: {name} = {value!r} is outside of its range: {right}")
     return space.to_external_repr(space.to_internal_repr(given))
 
 
@@ -185,7 +209,7 @@ def check_first(study: StudySpec, engine: Engine) -> None:
                 f'search.sampler = "{entry.name}" tries every combination, so none comes first: '
                 "leave out search.first"
             )
-    templates = [Template(engine, study, cell) for cell in _cells(study)]
+    templates = [Template(engine, study, cell) for cell in cells_of(study)]
     for known in search.first:
         if not any(_applied(template, known) for template in templates):
             raise _useless(known, templates)
@@ -198,7 +222,8 @@ def check_first(study: StudySpec, engine: Engine) -> None:
             )
 
 
-def _cells(study: StudySpec) -> Iterator[Cell]:
+def cells_of(study: StudySpec) -> Iterator[Cell]:
+    """Yield the cells that are tuned, in their first restart."""
     for method, dataset, sampler in itertools.product(
         study.methods, study.datasets, study.samplers
     ):

@@ -20,6 +20,7 @@ from .check import settled
 from .entries import reason, short
 from .first import carry_winners
 from .spec import StudySpec
+from .warm import carry_trials
 
 STUDY = "study.toml"
 ROWS = "runs.jsonl"
@@ -119,7 +120,7 @@ def _collected(data: dict[str, object], source: str, folder: Path) -> StudySpec:
     """Make a study that contains the text of its files."""
     data = carry(data, folder)
     carry_files(data, folder)
-    return carry_winners(parse(data, source), folder)
+    return carry_trials(carry_winners(parse(data, source), folder), folder)
 
 
 def parse(data: Mapping[str, object], source: str) -> StudySpec:

@@ -7,7 +7,7 @@ memory besides the trials: it is restored by asking for the earlier batches agai
 
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ class Kind(NamedTuple):
             with them in Optuna's storage.
         objectives: Whether it can improve several objectives.
         choices: Whether it can search lists.
+        constraints: Whether it can be given ``search.require``.
     """
 
     make: type[BaseSampler]
@@ -48,6 +49,7 @@ class Kind(NamedTuple):
     remembers: bool = False
     objectives: bool = True
     choices: bool = True
+    constraints: bool = True
 
 
 _GENETIC = ("population_size", "mutation_prob", "crossover_prob", "swapping_prob")
@@ -64,7 +66,7 @@ SEARCHERS = {
     "cmaes": Kind(
         optuna.samplers.CmaEsSampler, "CMA-ES (Optuna)",
         ("startup", "popsize", "use_separable_cma", "with_margin", "lr_adapt"),
-        remembers=True, objectives=False, choices=False,
+        remembers=True, objectives=False, choices=False, constraints=False,
     ),
     "nsga2": Kind(optuna.samplers.NSGAIISampler, "NSGA-II (Optuna)", _GENETIC, remembers=True),
     "nsga3": Kind(
@@ -81,7 +83,7 @@ SEARCHERS = {
 }  # fmt: skip
 
 _LEARNING = ("tpe", "gp")
-"""Searchers that ``search.startup`` is for."""
+"""Searchers that ``search.startup`` is for; they learn from all trials, also from others'."""
 
 _TYPES = {
     "bool": (bool, "true or false"),
@@ -104,6 +106,7 @@ class Searcher:
         own: Whether it is the user's own. Then one object proposes all batches of a cell, since it
             may keep its memory in itself.
         remembers: Whether its memory is restored by asking for the earlier batches again.
+        learns: Whether it learns from trials that it did not propose.
         kind: What else is known of it.
 
     Raises:
@@ -116,6 +119,7 @@ class Searcher:
         self.kind = _own(entry.name) if self.own else _built_in(entry.name)
         self.label = entry.label
         self.remembers = self.own or self.kind.remembers
+        self.learns = self.own or self.name in _LEARNING
         self._parameters = inspect.signature(self.kind.make).parameters
         self._options: dict[str, Option] = (
             {"n_startup_trials": startup} if self.name in _LEARNING else {}
@@ -174,6 +178,15 @@ class Searcher:
                     f"chosen from a list: give {owner(name)} one value of it, or another search "
                     f"algorithm ({', '.join(others)})"
                 )
+
+    def check_require(self, require: Sequence[str]) -> None:
+        """Raise ``UsageError`` if there are requirements, and it would propose without them."""
+        if require and not self.kind.constraints:
+            others = [name for name, kind in SEARCHERS.items() if kind.constraints]
+            raise UsageError(
+                f'search.sampler = "{self.name}" does not regard search.require: leave it out, or '
+                f"give another search algorithm ({', '.join(others)})"
+            )
 
     def _takes(self, option: str) -> bool:
         anything = any(p.kind is p.VAR_KEYWORD for p in self._parameters.values())

@@ -125,6 +125,11 @@ class StudySpec(Frozen):
                 )
         if len(set(names)) < len(names):
             raise UsageError(f"evaluation.metrics = {list(names)!r} names a metric twice")
+        for requirement in self.search.requirements:
+            if requirement.name not in (*names, *COMPUTE):
+                raise unknown("number in search.require", requirement.name, [*names, *COMPUTE])
+        if len(set(self.search.require)) < len(self.search.require):
+            raise UsageError(f"search.require = {list(self.search.require)!r} has a limit twice")
         return self
 
     @model_validator(mode="after")

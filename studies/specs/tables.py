@@ -18,7 +18,8 @@ from ...bench.data_files import DataFile
 from ...bench.plugins import PluginSource
 from ...bench.spec import Evaluation, Frozen, NetworkSpec, Scalar, TrainingSpec
 from ...datasets.errors import UsageError
-from .entries import Entry, OpenTable, Range, as_tuple, one_as_such, one_or_list
+from .entries import Entry, OpenTable, Range, as_tuple, one_as_such, one_or_list, short
+from .require import Requirement
 
 Entries = Annotated[tuple[Entry, ...], BeforeValidator(as_tuple)]
 Unsearched = Annotated[Entries, AfterValidator(lambda entries: tuple(e.closed for e in entries))]
@@ -53,6 +54,30 @@ def _known(given: object) -> object:
     return tuple(_flat(item) if isinstance(item, dict) else item for item in items)
 
 
+Foreign = dict[str, Any]
+"""A trial of another study, ``for``, ``params``, ``values``, ``violations``; or where it is."""
+
+_SOURCE = {"storage", "study", CELLS}
+_TRIAL = {CELLS, "params", "values"}
+
+
+def _warm(given: object) -> object:
+    """Write a run directory or storage as a table, and check the names in tables."""
+    items = one_or_list(given)
+    assert isinstance(items, tuple)  # noqa: S101
+    tables = [{"storage": item} if isinstance(item, str) else item for item in items]
+    for table in tables:
+        names = set(table) if isinstance(table, dict) else set()
+        trial = names - {"violations"} == _TRIAL
+        source = "storage" in names <= _SOURCE and all(isinstance(v, str) for v in table.values())
+        if not trial and not source:
+            raise UsageError(
+                f"search.warm: {short(table)} is neither a run directory, a storage of Optuna, nor "
+                'a table such as {storage = "sqlite:///optuna.db", study = "NAME"}'
+            )
+    return tuple(tables)
+
+
 def _flat(table: dict[str, object]) -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in table.items():
@@ -61,6 +86,7 @@ def _flat(table: dict[str, object]) -> dict[str, object]:
     return flat
 
 
+Warm = Annotated[tuple[Foreign, ...], BeforeValidator(_warm)]
 FirstOnes = Annotated[tuple[Known, ...], BeforeValidator(_known)]
 
 # Any, because type checkers know the leaves of a run, which are values.
@@ -109,6 +135,13 @@ class Search(Frozen):
             ``{sigma = 0.1}``, for the cells that search these places, or that ``for`` names
             (``{for = "dsm-*", sigma = 0.1}``); a run directory, whose winners become part of the
             study. Places that they leave open are proposed.
+        warm: Trials of others, which the search algorithm learns from: a run directory, a storage
+            of Optuna, ``"sqlite:///optuna.db"`` or a journal file, or a list of them.
+            ``{storage = "...", study = "NAME", for = "dsm-*"}`` names a study in it, and cells. The
+            trials become part of the study; they are not ranked, chosen or counted.
+        require: Limits that a configuration must keep to be chosen, ``"NAME <= NUMBER"`` or
+            ``>=``, of metrics and counts of network evaluations:
+            ``["train_evaluations <= 1e7"]``. Search algorithms learn them as Optuna's constraints.
         restarts: Independent repetitions of search and confirmation in each cell, each with its
             own proposals, training seeds and truth. What a study says of methods rests on them:
             one restart speaks of its configurations only.
@@ -122,14 +155,20 @@ class Search(Frozen):
     repeats: int = Field(2, ge=0, le=100)
     race: int | None = Field(None, ge=2, le=100)
     first: FirstOnes = ()
+    warm: Warm = ()
+    require: Names = ()
     restarts: int = Field(1, ge=1, le=1000)
 
     @model_serializer(mode="wrap")
-    def _without_nothing_first(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         data: dict[str, object] = handler(self)
-        if not self.first:
-            data.pop("first", None)
-        return data
+        unset = [name for name in ("first", "warm", "require") if not getattr(self, name)]
+        return {name: value for name, value in data.items() if name not in unset}
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """The limits, parsed."""
+        return tuple(map(Requirement.parse, self.require))
 
     @property
     def axis(self) -> tuple[str, ...]:

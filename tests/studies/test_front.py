@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scorebench.datasets.errors import UsageError
 from scorebench.studies.front import front, spread
 from scorebench.studies.results import read_results
-from scorebench.studies.search import WORST
 from scorebench.studies.specs.check import check_names, check_options
+from scorebench.studies.specs.require import WORST
 from scorebench.studies.specs.spec import StudySpec
 from scorebench.studies.study import run
 

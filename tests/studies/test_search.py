@@ -10,9 +10,10 @@ from scorebench.studies.cell import Cell, Slot
 from scorebench.studies.plan import Plan
 from scorebench.studies.rundir.optuna_storage import open_journal
 from scorebench.studies.rundir.rows import Row
-from scorebench.studies.search import WORST, CellSearch
+from scorebench.studies.search import CellSearch
 from scorebench.studies.specs.entries import Choices, Entry, Range
 from scorebench.studies.specs.open import Template
+from scorebench.studies.specs.require import WORST
 
 from .conftest import make_study
 
