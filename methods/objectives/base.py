@@ -85,7 +85,7 @@ class ScoreMatching(ABC):
         """
         return math.nan
 
-    def predicts(self, options: Options) -> Prediction:  # noqa: ARG002 (part of the interface)
+    def predicts(self, options: Options) -> Prediction:
         """Return what the output of a conditional network is; see ``network_model.Scaling``."""
         return "velocity"
 
