@@ -65,6 +65,11 @@ class TestFlowMatching(MethodConformance):
     options = {"predicts": "flow", "weight": "flow", "log_level": 0.7, "log_spread": 1.7}
 
 
+class TestSharedTargets(MethodConformance):
+    name = "diffusion"
+    options = {"share": 4}
+
+
 class TestCD(MethodConformance):
     name = "cd"
 
