@@ -19,7 +19,7 @@ Network = MLP | ModuleNetwork
 DATA_SCALE = 2.0
 
 
-class Scaling(NamedTuple):
+class Preconditioning(NamedTuple):
     """Scales of a conditional network N at noise levels σ, with δ the scale of the data.
 
         s(x, σ) = (δ/σq) N(x/√(σ² + δ²), (log σ)/4) - x/v
@@ -47,7 +47,7 @@ class Scaling(NamedTuple):
     own: Tensor
 
     @classmethod
-    def of(cls, predicts: Prediction, noise: Tensor) -> "Scaling":
+    def of(cls, predicts: Prediction, noise: Tensor) -> "Preconditioning":
         """Compute the scales at levels of any shape."""
         spread = (noise.square() + DATA_SCALE**2).sqrt()
         if predicts == "velocity":
@@ -70,9 +70,9 @@ class NetworkModel(Model):
 
     or the score of that form (Karras et al. 2022, section 5, for data of standard deviation 2):
     at high noise the score is then right without training, and the network's part is of order one
-    at every level. ``Scaling`` has this and the other forms that a network can ``predict``. One
-    that is none of them, N(x)/σ without the input (Song and Ermon
-    2020), requires that x reveals its noise level, which points of the plane do not.
+    at every level. ``Preconditioning`` has this and the other forms that a network can ``predict``.
+    One that is none of them, N(x)/σ without the input (Song and Ermon 2020), requires that x
+    reveals its noise level, which points of the plane do not.
     """
 
     def __init__(self, network: Network, theta: Tensor, level: float = 0.0) -> None:
@@ -105,7 +105,7 @@ class NetworkModel(Model):
         if not self.network.conditional:
             return self._score(x)
         noise = self._levels(x, sigma)
-        spread, reach, own = Scaling.of(self.network.predicts, noise)
+        spread, reach, own = Preconditioning.of(self.network.predicts, noise)
         raw = self._score(conditioned(x, noise, spread))[..., : self.dim]
         return raw * (DATA_SCALE / (noise * reach)) - x / own.square()
 
@@ -116,7 +116,7 @@ class NetworkModel(Model):
         if not self.network.conditional:
             return self.energies(x)
         noise = self._levels(x, sigma)
-        scaling = Scaling.of(self.network.predicts, noise)
+        scaling = Preconditioning.of(self.network.predicts, noise)
         raw = self.energies(conditioned(x, noise, scaling.spread))
         return conditional_energy(x, noise, scaling, raw)
 
@@ -224,7 +224,7 @@ def conditioned(x: Tensor, noise: Tensor, spread: Tensor) -> Tensor:
     return torch.cat([x / spread, noise.log() / 4], -1)
 
 
-def conditional_energy(x: Tensor, noise: Tensor, scaling: Scaling, raw: Tensor) -> Tensor:
+def conditional_energy(x: Tensor, noise: Tensor, scaling: Preconditioning, raw: Tensor) -> Tensor:
     """Compute the energy at x (…, d) from that of a conditional network, ``raw`` (…)."""
     square = (x / scaling.own).square().sum(-1)
     factor = DATA_SCALE * (scaling.spread / scaling.reach) / noise

@@ -22,7 +22,7 @@ UNITS = 16
 Layers = list[tuple[Tensor, Tensor]]
 
 Prediction = Literal["velocity", "noise", "data", "flow"]
-"""What the output of a noise-conditional network is; see ``network_model.Scaling``."""
+"""What the output of a noise-conditional network is; see ``network_model.Preconditioning``."""
 
 
 class GaussianBase(NamedTuple):

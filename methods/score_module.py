@@ -14,7 +14,13 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..datasets.errors import UsageError, first_line
 from .module_network import ModuleNetwork
-from .network_model import DATA_SCALE, NetworkModel, Scaling, conditional_energy, conditioned
+from .network_model import (
+    DATA_SCALE,
+    NetworkModel,
+    Preconditioning,
+    conditional_energy,
+    conditioned,
+)
 from .networks import MLP
 
 _ACTIVATIONS = {"swish": nn.SiLU, "softplus": nn.Softplus}
@@ -82,10 +88,10 @@ class ScoreModule(nn.Module):
             return energy
         return energy + 0.5 * ((x - self.centre) / self.spread).square().sum(-1)
 
-    def _levels(self, x: Tensor, sigma: float | Tensor | None) -> tuple[Tensor, Scaling]:
+    def _levels(self, x: Tensor, sigma: float | Tensor | None) -> tuple[Tensor, Preconditioning]:
         given = x.new_zeros(()) if sigma is None else torch.as_tensor(sigma, dtype=x.dtype)
         noise = torch.broadcast_to(given.clamp(min=self.level).reshape(-1, 1), (x.shape[0], 1))
-        return noise, Scaling.of(self.predicts, noise)
+        return noise, Preconditioning.of(self.predicts, noise)
 
 
 def _module(network: MLP | ModuleNetwork, theta: Tensor) -> nn.Module:

@@ -86,7 +86,7 @@ class ScoreMatching(ABC):
         return math.nan
 
     def predicts(self, options: Options) -> Prediction:
-        """Return what the output of a conditional network is; see ``network_model.Scaling``."""
+        """Return what a conditional network's output is; see ``network_model.Preconditioning``."""
         return "velocity"
 
     @classmethod

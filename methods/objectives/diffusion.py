@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, erf, special
 
 from .. import methods
-from ..network_model import DATA_SCALE, Scaling
+from ..network_model import DATA_SCALE, Preconditioning
 from .base import (
     BaseTrial,
     ClassVar,
@@ -28,9 +28,9 @@ class Diffusion(ScoreMatching):
     ½ E (σq/δ)² |s(x + σε, σ) + ε/σ|² (Karras et al. 2022, equation 8), each point with its own σ.
     It is the squared error of a network that predicts ``weight``, whatever this one ``predicts``:
     q = δ is `ncsn`, q = σ is `deen` over δ² at every level, q = σ + δ is flow matching, with δ the
-    scale of the data (``network_model.Scaling``). log σ is normal with mean ``log_level`` and
-    standard deviation ``log_spread``, cut off at the bounds; a ``log_spread`` of 100 is uniform;
-    log δ and 1.7 are, up to .01, a time t = σ/(σ + δ) uniform between 0 and 1.
+    scale of the data (``network_model.Preconditioning``). log σ is normal with mean ``log_level``
+    and standard deviation ``log_spread``, cut off at the bounds; a ``log_spread`` of 100 is
+    uniform; log δ and 1.7 are, up to .01, a time t = σ/(σ + δ) uniform between 0 and 1.
 
     Of every ``share`` points of a batch one is noised. If there are others, the mean of the clean
     point given the noisy one, over the batch, replaces the clean point (Xu et al. 2023, "Stable
@@ -47,8 +47,8 @@ class Diffusion(ScoreMatching):
             "sigma_max": trial.suggest_float("sigma_max", 10.0, 10.0),
             "predicts": trial.suggest_categorical("predicts", _PREDICTIONS),
             "weight": trial.suggest_categorical("weight", _PREDICTIONS),
-            "log_level": trial.suggest_float("log_level", -1.2, -1.2),
-            "log_spread": trial.suggest_float("log_spread", 1.2, 1.2),
+            "log_level": trial.suggest_float("log_level", 0.0, 0.0),
+            "log_spread": trial.suggest_float("log_spread", 1.5, 1.5),
             "share": trial.suggest_int("share", 1, 1),
         }
 
@@ -87,7 +87,7 @@ class Diffusion(ScoreMatching):
         if share > 1:
             noise = (noisy - clean_means(x, noisy, sigma)) / sigma
         residual = sigma * model.score(noisy, sigma) + noise
-        residual = residual * (Scaling.of(weight, sigma).reach / DATA_SCALE)
+        residual = residual * (Preconditioning.of(weight, sigma).reach / DATA_SCALE)
         return 0.5 * residual.square().sum(-1).mean(-1)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scorebench.datasets import get_dataset
 from scorebench.methods import methods
-from scorebench.methods.network_model import DATA_SCALE, NetworkModel, Scaling
+from scorebench.methods.network_model import DATA_SCALE, NetworkModel, Preconditioning
 from scorebench.methods.networks import MLP, Prediction
 from scorebench.methods.objectives.diffusion import clean_means
 from scorebench.methods.score_module import ScoreModule
@@ -45,7 +45,7 @@ def coefficients(predicts, sigma):
 def test_scales_are_those_of_the_mean_of_the_clean_point(predicts):
     sigma = torch.logspace(-2, 1, 7, dtype=torch.float64).view(-1, 1)
     x, raw = (torch.randn(7, 2, dtype=torch.float64) for _ in range(2))
-    scaling = Scaling.of(predicts, sigma)
+    scaling = Preconditioning.of(predicts, sigma)
     score = raw * DATA_SCALE / (sigma * scaling.reach) - x / scaling.own.square()
     skip, out = coefficients(predicts, sigma)
     sign = -1 if predicts in ("noise", "velocity", "flow") else 1
