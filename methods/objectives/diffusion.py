@@ -80,7 +80,7 @@ class Diffusion(ScoreMatching):
             for bound in (sigma_min, sigma_max)
         )
         rank = low + (high - low) * rng.uniform(count, 1)
-        sigma = (log_level + log_spread * special.ndtri(rank)).exp()
+        sigma: Tensor = (log_level + log_spread * special.ndtri(rank)).exp()
         # Far out in the tail, ranks round to 0 or 1.
         sigma = sigma.clamp(sigma_min, sigma_max)
         noisy = x[:, :count] + sigma * noise
@@ -105,7 +105,8 @@ def clean_means(x: Tensor, noisy: Tensor, sigma: Tensor) -> Tensor:
     """
     if x.device.type != "cpu":
         distance = torch.cdist(noisy, x, compute_mode="donot_use_mm_for_euclid_dist")
-        return torch.softmax(-distance.square() / (2 * sigma.square()), -1) @ x
+        weights: Tensor = torch.softmax(-distance.square() / (2 * sigma.square()), -1)
+        return weights @ x
     from ..derivatives.mean_kernels import clean_means as compiled
 
     means = torch.empty_like(noisy)

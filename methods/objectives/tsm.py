@@ -4,19 +4,21 @@ from collections.abc import Callable
 
 from .. import methods
 from .base import (
+    BaseTrial,
     ClassVar,
     Density,
     MemberRandom,
     NetworkModel,
     Options,
+    ScoreMatching,
     Setting,
+    Suggested,
     Tensor,
 )
-from .dsm import DSM
 
 
 @methods.register("tsm")
-class TSM(DSM):
+class TSM(ScoreMatching):
     """Target score matching: fits the score of p_σ to the known score of the clean points.
 
     ½ E |s(x + σε) - ∇log p(x)|² (De Bortoli et al. 2024, equation 8), since ∇log p_σ is the mean of
@@ -27,12 +29,16 @@ class TSM(DSM):
     needs_density: ClassVar[bool] = True
     needs_score: ClassVar[bool] = True
 
+    def space(self, trial: BaseTrial) -> Suggested:
+        return {"sigma": trial.suggest_float("sigma", 0.02, 0.5, log=True)}
+
+    def target(self, options: Options) -> float:
+        return float(options["sigma"])
+
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
-        lowest = getattr(setting.dataset, "score_from", 0.0)
-        if lowest > 0:
-            return "it needs the score of the clean data, whose density jumps"
-        return None
+        jumps = setting.dataset.score_from > 0
+        return "it needs the score of the clean data, whose density jumps" if jumps else None
 
     def least(self, dataset: Density, options: Options) -> float:
         """Compute (I_0 - I_σ)/2 with I_σ = E|∇log p_σ|²."""
