@@ -38,7 +38,8 @@ def architecture(spec: RunSpec) -> Network:
     """Make the network of a run, without parameters."""
     dataset = dataset_of(spec)
     if _is_learned(spec) and objective_of(spec).conditional:
-        return network_of(spec.network, dataset.dim, conditional=True)
+        predicts = objective_of(spec).predicts(spec.method.options)
+        return network_of(spec.network, dataset.dim, conditional=True, predicts=predicts)
     base = None
     if spec.network.base == "gaussian":
         # The same for every run on a dataset.

@@ -10,13 +10,18 @@ from ..datasets.errors import UsageError, told, unknown
 from ..datasets.steady import neutral
 from ..methods.module_network import ModuleNetwork
 from ..methods.network_model import Network
-from ..methods.networks import MLP, GaussianBase
+from ..methods.networks import MLP, GaussianBase, Prediction
 from .plugins import module_of
 from .spec import NetworkSpec
 
 
 def network_of(
-    spec: NetworkSpec, dim: int, *, conditional: bool, base: GaussianBase | None = None
+    spec: NetworkSpec,
+    dim: int,
+    *,
+    conditional: bool,
+    base: GaussianBase | None = None,
+    predicts: Prediction = "velocity",
 ) -> Network:
     """Make a study's network for data in R^dim; the noise level is an input if ``conditional``.
 
@@ -24,11 +29,15 @@ def network_of(
         UsageError: The user's module is unknown or cannot be made.
     """
     if spec.module is None:
-        return MLP(dim, spec.kind, spec.width, spec.depth, spec.activation, conditional, base)
+        return MLP(
+            dim, spec.kind, spec.width, spec.depth, spec.activation, conditional, base, predicts
+        )
     make = _maker(spec.module, spec.options)
     try:
         with neutral():
-            return ModuleNetwork(make, dim, spec.kind, conditional=conditional, base=base)
+            return ModuleNetwork(
+                make, dim, spec.kind, conditional=conditional, base=base, predicts=predicts
+            )
     except UsageError:
         raise
     except (Exception, SystemExit) as error:

@@ -53,12 +53,14 @@ PATHS = 8
 def shape(spec: RunSpec) -> Hashable:
     """Describe the program of a run: runs of equal shape can be members of one batch."""
     training = spec.training.model_copy(update={"learning_rate": 1.0})
+    data = spec.dataset.model_dump_json() if is_trained(spec) and _needs_score(spec) else None
     same = [name for name in spec.method.options if not _varies(spec.method.options[name])]
     return (
         spec.method.name,
         tuple((name, spec.method.options[name]) for name in sorted(same)),
         tuple(sorted(spec.method.options)),
         dataset_of(spec).dim,
+        data,
         spec.network.model_dump_json(),
         training,
         spec.evaluation.checkpoints,
@@ -105,7 +107,7 @@ def _train(specs: Sequence[RunSpec]) -> tuple[Network, Fit, Checkpoints]:
         network,
         theta,
         torch.stack([training_set(s) for s in specs]).to(device),
-        {**_centres(objective, specs, device), **options},
+        {**_given(objective, specs, device), **options},
         spec.training,
         torch.tensor([[s.training.learning_rate] for s in specs], device=device),
         batches=streams_of(specs, "batches", device),
@@ -300,14 +302,26 @@ def _grid(dataset: Dataset, side: int) -> Tensor:
     return torch.stack([x, y], -1).reshape(1, -1, 2) + box_of(dataset).centre.float()
 
 
-def _centres(
+def _given(
     objective: ScoreMatching, specs: Sequence[RunSpec], device: torch.device
-) -> dict[str, Tensor]:
-    """The middles of the members' data, (K, 1, d), for a loss that takes a ``centre``."""
-    if "centre" not in inspect.signature(objective.loss).parameters:
-        return {}
-    centres = torch.stack([dataset_of(spec).centre for spec in specs])
-    return {"centre": centres.float().unsqueeze(1).to(device)}
+) -> dict[str, object]:
+    """What a loss takes beside its hyperparameters.
+
+    The middles of the members' data, (K, 1, d), as ``centre``; the score of the data, which the
+    members then share, as ``clean_score``.
+    """
+    given: dict[str, object] = {}
+    if "centre" in inspect.signature(objective.loss).parameters:
+        centres = torch.stack([dataset_of(spec).centre for spec in specs])
+        given["centre"] = centres.float().unsqueeze(1).to(device)
+    if objective.needs_score:
+        density = density_of(dataset_of(specs[0]))
+        given["clean_score"] = lambda x: density.score(x.cpu().flatten(0, 1)).view_as(x).to(x)
+    return given
+
+
+def _needs_score(spec: RunSpec) -> bool:
+    return objective_of(spec).needs_score
 
 
 def _varies(value: Option) -> bool:

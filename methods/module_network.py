@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .networks import ALIGNMENT, GaussianBase
+from .networks import ALIGNMENT, GaussianBase, Prediction
 
 
 class WrongShapeError(ValueError):
@@ -42,6 +42,7 @@ class ModuleNetwork:
         kind: ``energy``: the module returns (B,) or (B, 1); ``score``: (B, dim).
         conditional: Whether there is one more input column, for the noise level.
         base: Density whose energy and score are added to the module's.
+        predicts: What the output of a conditional network is.
 
     Attributes:
         size: Length of a member's flat parameters, padding included.
@@ -55,7 +56,9 @@ class ModuleNetwork:
         *,
         conditional: bool = False,
         base: GaussianBase | None = None,
+        predicts: Prediction = "velocity",
     ) -> None:
+        self.predicts = predicts
         self.dim, self.kind, self.conditional, self.base = dim, kind, conditional, base
         columns = {"inputs": dim + conditional, "outputs": 1 if kind == "energy" else dim}
         self._arguments = {name: value for name, value in columns.items() if _takes(make, name)}

@@ -1,6 +1,7 @@
 """Networks as models, some of them conditional on the noise level."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,13 +10,53 @@ from .derivatives.closed_form import ClosedForm
 from .derivatives.double_backward import DoubleBackward
 from .model import Model, Slices
 from .module_network import ModuleNetwork
-from .networks import MLP
+from .networks import MLP, Prediction
 
 Network = MLP | ModuleNetwork
 
 # Standard deviation of data for which inputs and outputs of conditional networks are of order one;
 # any number of that order works.
 DATA_SCALE = 2.0
+
+
+class Preconditioning(NamedTuple):
+    """Scales of a conditional network N at noise levels σ, with δ the scale of the data.
+
+        s(x, σ) = (δ/σq) N(x/√(σ² + δ²), (log σ)/4) - x/v
+
+    In the words of Karras et al. 2022 (equation 7): the mean of the clean point is c_skip x +
+    c_out N(c_in x, c_noise) with c_in = 1/√(σ² + δ²), c_out = σδ/q and 1 - c_skip = σ²/v.
+
+    =========  =============  ==========  ==========================================================
+    predicts   q              v           N, up to its sign and the unit δ
+    =========  =============  ==========  ==========================================================
+    velocity   √(σ² + δ²)     σ² + δ²     v of Salimans and Ho 2022; the choice of Karras et al.
+    noise      δ              ∞           ε (Ho et al. 2020)
+    data       σ              σ²          the clean point
+    flow       σ + δ          σ(σ + δ)    dx_t/dt on x_t = (1 - t) x/δ + t ε (Lipman et al. 2023)
+    =========  =============  ==========  ==========================================================
+
+    Attributes:
+        spread: √(σ² + δ²).
+        reach: q; an error of the score is σq/δ times as large in N.
+        own: √v, the standard deviation of the Gaussian whose score it is where N = 0.
+    """
+
+    spread: Tensor
+    reach: Tensor
+    own: Tensor
+
+    @classmethod
+    def of(cls, predicts: Prediction, noise: Tensor) -> "Preconditioning":
+        """Compute the scales at levels of any shape."""
+        spread = (noise.square() + DATA_SCALE**2).sqrt()
+        if predicts == "velocity":
+            return cls(spread, spread, spread)
+        if predicts == "noise":
+            nothing = torch.full_like(noise, torch.inf)
+            return cls(spread, torch.full_like(noise, DATA_SCALE), nothing)
+        reach = noise if predicts == "data" else noise + DATA_SCALE
+        return cls(spread, reach, (noise * reach).sqrt())
 
 
 class NetworkModel(Model):
@@ -29,8 +70,9 @@ class NetworkModel(Model):
 
     or the score of that form (Karras et al. 2022, section 5, for data of standard deviation 2):
     at high noise the score is then right without training, and the network's part is of order one
-    at every level. The other common choice, N(x)/σ without the input (Song and Ermon
-    2020), requires that x reveals its noise level, which points of the plane do not.
+    at every level. ``Preconditioning`` has this and the other forms that a network can ``predict``.
+    One that is none of them, N(x)/σ without the input (Song and Ermon 2020), requires that x
+    reveals its noise level, which points of the plane do not.
     """
 
     def __init__(self, network: Network, theta: Tensor, level: float = 0.0) -> None:
@@ -63,9 +105,9 @@ class NetworkModel(Model):
         if not self.network.conditional:
             return self._score(x)
         noise = self._levels(x, sigma)
-        spread = (noise.square() + DATA_SCALE**2).sqrt()
-        raw = self._score(_conditioned(x, noise, spread))[..., : self.dim]
-        return raw * (DATA_SCALE / (noise * spread)) - x / spread.square()
+        spread, reach, own = Preconditioning.of(self.network.predicts, noise)
+        raw = self._score(conditioned(x, noise, spread))[..., : self.dim]
+        return raw * (DATA_SCALE / (noise * reach)) - x / own.square()
 
     def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor | None:
         """Compute the energy E, shape (K, B), with -∇E the score; None for score networks."""
@@ -74,10 +116,9 @@ class NetworkModel(Model):
         if not self.network.conditional:
             return self.energies(x)
         noise = self._levels(x, sigma)
-        spread = (noise.square() + DATA_SCALE**2).sqrt()
-        raw = self.energies(_conditioned(x, noise, spread))
-        square = (x / spread).square().sum(-1)
-        return 0.5 * square + raw * (DATA_SCALE / noise).squeeze(-1)
+        scaling = Preconditioning.of(self.network.predicts, noise)
+        raw = self.energies(conditioned(x, noise, scaling.spread))
+        return conditional_energy(x, noise, scaling, raw)
 
     def energies(self, x: Tensor) -> Tensor:
         """Compute ``energy`` of a network that has one, shape (K, B)."""
@@ -178,6 +219,13 @@ def _pull(values: tuple[Tensor, ...], theta: Tensor) -> Callable[..., Tensor]:
     return pull
 
 
-def _conditioned(x: Tensor, noise: Tensor, spread: Tensor) -> Tensor:
-    """The inputs of a conditional network: (K, B, d + 1)."""
+def conditioned(x: Tensor, noise: Tensor, spread: Tensor) -> Tensor:
+    """Compute the inputs of a conditional network: (…, d + 1)."""
     return torch.cat([x / spread, noise.log() / 4], -1)
+
+
+def conditional_energy(x: Tensor, noise: Tensor, scaling: Preconditioning, raw: Tensor) -> Tensor:
+    """Compute the energy at x (…, d) from that of a conditional network, ``raw`` (…)."""
+    square = (x / scaling.own).square().sum(-1)
+    factor = DATA_SCALE * (scaling.spread / scaling.reach) / noise
+    return 0.5 * square + raw * factor.squeeze(-1)

@@ -21,6 +21,9 @@ UNITS = 16
 
 Layers = list[tuple[Tensor, Tensor]]
 
+Prediction = Literal["velocity", "noise", "data", "flow"]
+"""What the output of a noise-conditional network is; see ``network_model.Preconditioning``."""
+
 
 class GaussianBase(NamedTuple):
     """The density N(centre, spread² I), which a network's density may be a multiple of.
@@ -72,6 +75,7 @@ class MLP:
         activation: ``swish`` or ``softplus``.
         conditional: Whether there is one more input, for the noise level.
         base: Density whose energy and score are added to the network's.
+        predicts: What the output of a conditional network is.
     """
 
     dim: int = 2
@@ -81,6 +85,7 @@ class MLP:
     activation: Literal["swish", "softplus"] = "swish"
     conditional: bool = False
     base: GaussianBase | None = None
+    predicts: Prediction = "velocity"
 
     @property
     def widths(self) -> list[int]:

@@ -7,7 +7,7 @@ from .model import Model, Slices
 
 
 class NormalModel(Model):
-    """Energies and scores of N(0, spread² I), smoothed to ``level``, times a factor per member.
+    """Energies and scores of N(0, spread² I), smoothed to ``level``, at a factor of its precision.
 
     It has the same interface as a network model, so objectives accept it. ``factors`` has shape
     (K, 1, 1); a ``conditional`` model uses the noise level in each call.
@@ -35,8 +35,10 @@ class NormalModel(Model):
         return -x * self._rate(sigma)
 
     def energy(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
-        """Compute minus the integral of the score, (K, B)."""
-        return 0.5 * (x.square() * self._rate(sigma)).sum(-1)
+        """Compute minus the log density, (K, B)."""
+        rate = self._rate(sigma)
+        constant = 0.5 * self.dim * (2 * torch.pi / rate).log().squeeze(-1)
+        return 0.5 * (x.square() * rate).sum(-1) + constant
 
     def energies(self, x: Tensor) -> Tensor:
         """Compute ``energy``, under the name that networks use."""

@@ -14,7 +14,13 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..datasets.errors import UsageError, first_line
 from .module_network import ModuleNetwork
-from .network_model import DATA_SCALE, NetworkModel
+from .network_model import (
+    DATA_SCALE,
+    NetworkModel,
+    Preconditioning,
+    conditional_energy,
+    conditioned,
+)
 from .networks import MLP
 
 _ACTIVATIONS = {"swish": nn.SiLU, "softplus": nn.Softplus}
@@ -39,6 +45,7 @@ class ScoreModule(nn.Module):
         self.network = _module(shape, model.theta[0])
         self.is_energy = shape.kind == "energy"
         self.conditional = shape.conditional
+        self.predicts = shape.predicts
         self.level = model.level
         self.dim = shape.dim
         self.spread: float | None = None
@@ -58,9 +65,9 @@ class ScoreModule(nn.Module):
                 (slope,) = torch.autograd.grad(energy, inside, create_graph=graph)
             return -slope
         if self.conditional:
-            noise, spread = self._levels(x, sigma)
-            raw: Tensor = self.network(self._inputs(x, noise, spread))
-            return raw * (DATA_SCALE / (noise * spread)) - x / spread.square()
+            noise, scaling = self._levels(x, sigma)
+            raw: Tensor = self.network(conditioned(x, noise, scaling.spread))
+            return raw * (DATA_SCALE / (noise * scaling.reach)) - x / scaling.own.square()
         score: Tensor = self.network(x)
         return score if self.spread is None else score - (x - self.centre) / self.spread**2
 
@@ -73,23 +80,18 @@ class ScoreModule(nn.Module):
         if not self.is_energy:
             raise UsageError('the network is a score, which has no energy: network.kind = "energy"')
         if self.conditional:
-            noise, spread = self._levels(x, sigma)
-            raw: Tensor = self.network(self._inputs(x, noise, spread)).reshape(x.shape[0])
-            own = 0.5 * (x / spread).square().sum(-1)
-            return own + raw * (DATA_SCALE / noise).squeeze(-1)
+            noise, scaling = self._levels(x, sigma)
+            raw: Tensor = self.network(conditioned(x, noise, scaling.spread))
+            return conditional_energy(x, noise, scaling, raw.reshape(x.shape[0]))
         energy: Tensor = self.network(x).reshape(x.shape[0])
         if self.spread is None:
             return energy
         return energy + 0.5 * ((x - self.centre) / self.spread).square().sum(-1)
 
-    def _levels(self, x: Tensor, sigma: float | Tensor | None) -> tuple[Tensor, Tensor]:
+    def _levels(self, x: Tensor, sigma: float | Tensor | None) -> tuple[Tensor, Preconditioning]:
         given = x.new_zeros(()) if sigma is None else torch.as_tensor(sigma, dtype=x.dtype)
         noise = torch.broadcast_to(given.clamp(min=self.level).reshape(-1, 1), (x.shape[0], 1))
-        return noise, (noise.square() + DATA_SCALE**2).sqrt()
-
-    @staticmethod
-    def _inputs(x: Tensor, noise: Tensor, spread: Tensor) -> Tensor:
-        return torch.cat([x / spread, noise.log() / 4], -1)
+        return noise, Preconditioning.of(self.predicts, noise)
 
 
 def _module(network: MLP | ModuleNetwork, theta: Tensor) -> nn.Module:

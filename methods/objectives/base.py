@@ -10,6 +10,7 @@ from torch import Tensor, autograd, enable_grad
 
 from ...datasets.base import Dataset, Density
 from ..network_model import NetworkModel
+from ..networks import Prediction
 from ..random import MemberRandom, SliceKind
 from ..setting import Setting
 
@@ -24,6 +25,7 @@ __all__ = [
     "MemberRandom",
     "NetworkModel",
     "Options",
+    "Prediction",
     "ScoreMatching",
     "Setting",
     "SliceKind",
@@ -50,11 +52,14 @@ class ScoreMatching(ABC):
 
     Attributes:
         conditional: Whether the noise level is an input of the network, ``model.score(x, sigma)``.
+        needs_score: Whether the loss has a parameter ``clean_score``: a function from points
+            (K, B, d) of the data to their exact scores.
         published: The setting of the method's publication, by name, if there is one: what
             ``search.first = ["default"]`` tries. Places that it leaves out are searched.
     """
 
     conditional: ClassVar[bool] = False
+    needs_score: ClassVar[bool] = False
 
     @abstractmethod
     def space(self, trial: BaseTrial) -> Suggested:
@@ -79,6 +84,10 @@ class ScoreMatching(ABC):
             UsageError: The target has no score.
         """
         return math.nan
+
+    def predicts(self, options: Options) -> Prediction:
+        """Return what a conditional network's output is; see ``network_model.Preconditioning``."""
+        return "velocity"
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:

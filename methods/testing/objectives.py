@@ -35,7 +35,7 @@ _SPREAD_SEEDS = (0, 4, 7)
 def space_and_loss_agree(objective: Objective, _: Options) -> None:
     """`loss` takes by name what `space` suggests."""
     # The networks, the points and the random numbers come first.
-    require_names(objective().loss, 3, draw_options(objective, 1))
+    require_names(objective().loss, 3, draw_options(objective, 1) | _given(objective))
 
 
 def target_is_a_level(objective: Objective, options: Options) -> None:
@@ -141,7 +141,7 @@ def gradient_is_that_of_the_loss(objective: Objective, options: Options) -> None
         by_autograd = _evaluate(objective, options, batch)
         with torch.no_grad():
             loss, gradient = objective().gradient(
-                *_arguments(objective, batch), **_options(objective, options, _MEMBERS)
+                *_arguments(objective, options, batch), **_options(objective, options, _MEMBERS)
             )
         require(
             torch.allclose(loss, by_autograd.loss, rtol=1e-4, atol=1e-5),
@@ -224,16 +224,19 @@ def _evaluate(
     instance: ScoreMatching | None = None,
 ) -> _Result:
     """Evaluate the loss of newly initialised networks on normal points, or on ``x``."""
-    model, points, rng = _arguments(objective, batch)
+    model, points, rng = _arguments(objective, options, batch)
     loss = (instance or objective()).loss(
         model, points if x is None else x, rng, **_options(objective, options, batch.members)
     )
     return _Result(loss, model.theta)
 
 
-def _arguments(objective: Objective, batch: _Batch) -> tuple[NetworkModel, Tensor, MemberRandom]:
+def _arguments(
+    objective: Objective, options: Options, batch: _Batch
+) -> tuple[NetworkModel, Tensor, MemberRandom]:
     """Newly initialised networks, points and random numbers."""
-    mlp = MLP(batch.dim, batch.kind, 16, 2, "swish", objective.conditional)
+    predicts = objective().predicts(_options(objective, options, batch.members))
+    mlp = MLP(batch.dim, batch.kind, 16, 2, "swish", objective.conditional, predicts=predicts)
     theta = mlp.init([seeded(k) for k in batch.members]).requires_grad_()
     points = streams(batch.members, 10).normal(batch.size, batch.dim)
     return NetworkModel(mlp, theta), points, streams(batch.members, 20)
@@ -249,12 +252,17 @@ def _options(objective: Objective, options: Options, members: Sequence[int]) -> 
         value = own.get(name)
         return value if isinstance(value, float) else float(first[name])
 
-    return {
+    return _given(objective) | {
         name: torch.tensor([fraction(own, name) for own in drawn[1:]]).view(-1, 1, 1)
         if isinstance(value, float)
         else value
         for name, value in first.items()
     }
+
+
+def _given(objective: Objective, spread: float = 1.0) -> Suggested:
+    """What a loss takes beside hyperparameters, for points of N(0, spread² I)."""
+    return {"clean_score": lambda x: -x / spread**2} if objective.needs_score else {}
 
 
 def _kinds(objective: Objective, dataset: Dataset | None = None) -> list[Kind]:
@@ -296,7 +304,8 @@ def _check_scale(objective: Objective, options: Options) -> None:
         # All members get the same points and noise: only their factors differ.
         x = spread * MemberRandom([seeded(100 + seed)] * members).normal(4096, 2)
         rng = MemberRandom([seeded(200 + seed)] * members)
-        return objective().loss(model, x, rng, **as_tensors(options, members))  # type: ignore[arg-type]
+        given = as_tensors(options, members) | _given(objective, spread)
+        return objective().loss(model, x, rng, **given)  # type: ignore[arg-type]
 
     with torch.no_grad():
         total = loss(0) + loss(1)

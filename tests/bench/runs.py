@@ -18,6 +18,20 @@ OPTIONS = {
     "fd_dsm": {"radius": 0.1, "sigma": 0.2},
     "mle_grid": {"box": 6.0, "cells": 24},
     "ncsn": {"sigma_min": 0.1, "sigma_max": 5.0},
+    "dsm_cv": {"sigma": 0.2},
+    "tsm": {"sigma": 0.2},
+    "diffusion": {
+        "sigma_min": 0.1,
+        "sigma_max": 5.0,
+        "predicts": "flow",
+        "weight": "flow",
+        "log_level": 0.0,
+        "log_spread": 1.5,
+        "share": 2,
+    },
+    "cd": {"n_steps": 2, "step_size": 0.01},
+    "nce": {"spread": 2.0},
+    "cnce": {"sigma": 0.3},
 }
 
 

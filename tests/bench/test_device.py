@@ -79,7 +79,10 @@ def test_losses_and_gradients_stay_on_the_device(request, name, kind, own):
     objective = methods.get(name)
     if objective.unfit(Setting(get_dataset("8gaussians"), kind == "energy", True)) is not None:
         pytest.skip("not for this kind of network")
-    drawn = draw_options(objective, 0) | ({"cells": 8} if name == "mle_grid" else {})
+    small = {"mle_grid": {"cells": 8}, "diffusion": {"share": 2}, "cd": {"n_steps": 2}}
+    drawn = draw_options(objective, 0) | small.get(name, {})
+    if objective.needs_score:
+        drawn["clean_score"] = torch.neg
     request.getfixturevalue("fake")
     model, rng = model_of(network_for(name, kind, own)), random()
     options = {

@@ -30,7 +30,7 @@ MODEL = ("fisher", "fisher_target", "kl", "mmd_exact")
 @pytest.mark.parametrize("kind", ["energy", "score"])
 @pytest.mark.parametrize("method", sorted({*methods.builtin, *references.builtin} - {"points"}))
 def test_every_method_runs_and_is_pure(method, kind):
-    if (method, kind) == ("mle_grid", "score"):
+    if kind == "score" and method in ("mle_grid", "cd", "nce", "cnce"):
         pytest.skip("fits energies only")
     first = execute([spec(method, kind=kind)], keep=True)[0]
     state = torch.get_rng_state()

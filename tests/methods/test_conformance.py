@@ -48,6 +48,41 @@ class TestNCSN(MethodConformance):
     name = "ncsn"
 
 
+class TestControlledDSM(MethodConformance):
+    name = "dsm_cv"
+
+
+class TestTSM(MethodConformance):
+    name = "tsm"
+
+
+class TestDiffusion(MethodConformance):
+    name = "diffusion"
+
+
+class TestFlowMatching(MethodConformance):
+    name = "diffusion"
+    options = {"predicts": "flow", "weight": "flow", "log_level": 0.7, "log_spread": 1.7}
+
+
+class TestSharedTargets(MethodConformance):
+    name = "diffusion"
+    options = {"share": 4}
+
+
+class TestCD(MethodConformance):
+    name = "cd"
+
+
+class TestNCE(MethodConformance):
+    name = "nce"
+    options = {"spread": 0.5}
+
+
+class TestConditionalNCE(MethodConformance):
+    name = "cnce"
+
+
 class TestKDE(MethodConformance):
     name = "kde"
 

@@ -50,6 +50,8 @@ def metrics(*names):
          ["'grid'", "d = 3"]),
         ([], {"samplers": '["pf_ode"]'}, ["'pf_ode'", "'dsm'", "ncsn"]),
         (["network.kind=score"], {"methods": '["mle_grid"]'}, ["'mle_grid'", "energy"]),
+        ([], {"methods": '["tsm"]', "datasets": '["checkerboard"]'},
+         ["'tsm'", "'checkerboard'", "density jumps"]),
         (["reference.split=true", "network.kind=score"], {}, ["reference.split", "energy"]),
         ([metrics("sw1", "sw2")], {}, ["leaves out the objective", "'mmd'"]),
         ([metrics("mmd", "mmd")], {}, ["twice"]),

@@ -1,0 +1,58 @@
+"""Target score matching."""
+
+from collections.abc import Callable
+
+from .. import methods
+from .base import (
+    BaseTrial,
+    ClassVar,
+    Density,
+    MemberRandom,
+    NetworkModel,
+    Options,
+    ScoreMatching,
+    Setting,
+    Suggested,
+    Tensor,
+)
+
+
+@methods.register("tsm")
+class TSM(ScoreMatching):
+    """Target score matching: fits the score of p_σ to the known score of the clean points.
+
+    ½ E |s(x + σε) - ∇log p(x)|² (De Bortoli et al. 2024, equation 8), since ∇log p_σ is the mean of
+    ∇log p(x) given x + σε. It is told what other methods have to find, so it is no competitor: it
+    shows what the noise of `dsm`'s target costs.
+    """
+
+    needs_density: ClassVar[bool] = True
+    needs_score: ClassVar[bool] = True
+
+    def space(self, trial: BaseTrial) -> Suggested:
+        return {"sigma": trial.suggest_float("sigma", 0.02, 0.5, log=True)}
+
+    def target(self, options: Options) -> float:
+        return float(options["sigma"])
+
+    @classmethod
+    def unfit(cls, setting: Setting) -> str | None:
+        jumps = setting.dataset.score_from > 0
+        return "it needs the score of the clean data, whose density jumps" if jumps else None
+
+    def least(self, dataset: Density, options: Options) -> float:
+        """Compute (I_0 - I_σ)/2 with I_σ = E|∇log p_σ|²."""
+        sigma = float(options["sigma"])
+        return (dataset.fisher_information() - dataset.fisher_information(sigma)) / 2
+
+    def loss(
+        self,
+        model: NetworkModel,
+        x: Tensor,
+        rng: MemberRandom,
+        *,
+        sigma: Tensor,
+        clean_score: Callable[[Tensor], Tensor],
+    ) -> Tensor:
+        residual = model.score(x + sigma * rng.normal_like(x)) - clean_score(x)
+        return 0.5 * residual.square().sum(-1).mean(-1)
