@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage by loops over points, as in the reference code's formulas."""
+"""Precision, recall, density and coverage by loops, as in the formulas of the reference code."""
 
 import pytest
 import torch
