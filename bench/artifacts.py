@@ -38,6 +38,8 @@ class Artifacts(NamedTuple):
             (positions, chains, 2); None outside the plane or for samplers without chains.
         parameters: The network's tensors by name, with a leading member axis of length 1.
         learning: Curves of its training; None for an untrained model.
+        spectrum: Noise levels σ and what the score's error there adds to the metric
+            ``path_fisher`` per unit of log σ, shape (levels, 2); None if it is not measured.
     """
 
     samples: NDArray[np.float32]
@@ -46,6 +48,7 @@ class Artifacts(NamedTuple):
     paths: NDArray[np.float32] | None
     parameters: dict[str, NDArray[np.float32]]
     learning: Learning | None
+    spectrum: NDArray[np.float64] | None = None
 
 
 class Outcome(NamedTuple):

@@ -88,7 +88,7 @@ def fingerprints(spec: RunSpec) -> dict[str, str]:
         (method,),
         (_module(datasets, spec.dataset.name),),
         tuple(_module(samplers, name) for name in sorted(used)),
-        tuple(_module(metrics, name) for name in sorted(spec.evaluation.metrics)),
+        tuple(sorted({_module(metrics, plugin.name) for _, plugin in spec.evaluation.measured})),
     ]
     if spec.network.module is not None:
         plugins.append((module_of(spec.network.module.partition(":")[0]).__name__,))
@@ -114,7 +114,8 @@ def _content(spec: RunSpec) -> bytes:
 def parts_of(spec: RunSpec) -> dict[str, str]:
     """As ``fingerprints``, with a digest of each metric by itself, called ``metric NAME``."""
     parts = {part: value for part, value in fingerprints(spec).items() if part != "metrics"}
-    measures = {name: _module(metrics, name) for name in spec.evaluation.metrics}
+    measured = spec.evaluation.measured
+    measures = {name: _module(metrics, plugin.name) for name, plugin in measured}
     return parts | {f"metric {name}": _apart(module) for name, module in measures.items()}
 
 

@@ -92,7 +92,7 @@ CHECKS: tuple[Check, ...] = (
 def _setting(metric: type[Measure], dim: int) -> tuple[Density, torch.Tensor]:
     """A dataset that the metric suits, and points of it."""
     dataset = plain_dataset(dim)
-    reason = why_unfit(metric, Setting(dataset, target=0.0))
+    reason = why_unfit(metric, Setting(dataset, levels=True, target=0.0))
     if reason is not None:
         raise SkipTest(reason)
     return dataset, dataset.sample(_POINTS, seeded(1))

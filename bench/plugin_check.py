@@ -188,7 +188,8 @@ def complaint(kind: str, plugin: Plugin, dataset: Dataset) -> str | None:
     elif kind == "metric":
         metric = metrics.get(plugin.name)
         truth = dataset.upto(100, torch.Generator().manual_seed(0))
-        checks, module, arguments = [metric], metric.__module__, (dataset, truth)
+        made = partial(metric, **plugin.options)
+        checks, module, arguments = [made], metric.__module__, (dataset, truth)
     else:
         objective = methods.get(plugin.name)
         own = issubclass(objective, Estimator)

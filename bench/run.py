@@ -35,6 +35,7 @@ from .from_spec import (
     target_of,
     training_set,
 )
+from .metrics.base import ModelMetric
 from .own_models import own_samples, repeat_error
 from .process import one_thread
 from .sampling import Sampling, rounded
@@ -271,7 +272,17 @@ def _artifacts(
     if isinstance(model, NetworkModel):
         parameters = _optional(lambda: _parameters(model))
     samples = points.float().cpu().numpy()
-    return Artifacts(samples, energy, field, paths, parameters or {}, learning)
+    spectrum = None if model is None else _optional(lambda: _spectrum(spec, model))
+    return Artifacts(samples, energy, field, paths, parameters or {}, learning, spectrum)
+
+
+def _spectrum(spec: RunSpec, model: Model) -> NDArray[np.float64] | None:
+    """Break the first metric that integrates over noise levels down by level."""
+    measures = (m for m in judge_of(spec).metrics.values() if isinstance(m, ModelMetric))
+    with torch.no_grad():
+        spectra = (measure.spectrum(model) for measure in measures)
+        spectrum = next((spectrum for spectrum in spectra if spectrum is not None), None)
+    return None if spectrum is None else spectrum.numpy()
 
 
 def _energy(spec: RunSpec, model: Model) -> Array | None:

@@ -46,6 +46,10 @@ class Plugin(Frozen):
     name: str
     options: dict[str, Option] = {}
 
+    def __hash__(self) -> int:
+        """Hash name and options, equal for equal plug-ins."""
+        return hash((self.name, tuple(sorted(self.options))))
+
 
 PERCEPTRON = ("width", "depth", "activation")
 _MODULE = re.compile(r"(?:(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*|[A-Za-z_]\w*\.py):[A-Za-z_]\w*", re.ASCII)
@@ -156,7 +160,8 @@ class Evaluation(Frozen):
 
     Attributes:
         samples: Points sampled from the model, and points of the truth they are compared with.
-        metrics: Names of what is measured.
+        metrics: What is measured: names, or tables with a name and options, and a label where the
+            column should be called otherwise.
         checkpoints: How often confirmed runs are also scored while they train, at evenly spaced
             steps, on at most 1000 points that nothing else depends on; drawn in the report.
     """
@@ -174,16 +179,24 @@ class EvaluationSpec(Evaluation):
             columns ``split.<metric>``: they tell errors of learning from errors of sampling.
         also: Further samplers of the same model, by label: their points are scored too, in
             columns ``<label>.<metric>``.
+        measures: Metrics with options or a label, by the name that ``metrics`` lists them under.
     """
 
     split: bool = False
     also: dict[str, Plugin] = {}
+    measures: dict[str, Plugin] = {}
+
+    @property
+    def measured(self) -> tuple[tuple[str, Plugin], ...]:
+        """Column and plug-in of each metric."""
+        return tuple((name, self.measures.get(name, Plugin(name=name))) for name in self.metrics)
 
     @model_serializer(mode="wrap")
     def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out further samplers where there are none, as the text of earlier versions does."""
+        """Leave out what there is none of, as the text of earlier versions does."""
         fields = handler(self)
-        return {name: value for name, value in fields.items() if name != "also" or value}
+        empty = [name for name in ("also", "measures") if not fields[name]]
+        return {name: value for name, value in fields.items() if name not in empty}
 
 
 class RunSpec(Frozen):

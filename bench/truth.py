@@ -2,7 +2,8 @@
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 from torch import Tensor
 
@@ -11,7 +12,7 @@ from ..datasets.errors import in_one_line
 from .from_spec import dataset_of, identity, stream_of
 from .metrics import metrics
 from .metrics.base import Measure, Model, Subject
-from .spec import RunSpec
+from .spec import Plugin, RunSpec
 from .streams import generator
 
 FLOOR = "truth"
@@ -76,12 +77,15 @@ class Judge:
         broken: Why the others cannot be made, by name.
     """
 
-    def __init__(self, dataset: Dataset, truth: Tensor, names: Iterable[str]) -> None:
+    def __init__(
+        self, dataset: Dataset, truth: Tensor, measured: Iterable[tuple[str, Plugin]]
+    ) -> None:
         self.metrics: dict[str, Measure] = {}
         self.broken: dict[str, str] = {}
-        for name in names:
+        for name, plugin in measured:
             try:
-                self.metrics[name] = metrics.get(name)(dataset, truth)
+                make = cast("Callable[..., Measure]", metrics.get(plugin.name))
+                self.metrics[name] = make(dataset, truth, **plugin.options)
             except Exception as error:
                 self.broken[name] = in_one_line(error)
 
@@ -135,20 +139,25 @@ def judge_of(spec: RunSpec) -> Judge:
     if spec.method.name == FLOOR:
         _, truth = floor_of(spec)
         if truth is not None:
-            return Judge(dataset_of(spec), truth, spec.evaluation.metrics)
+            return Judge(dataset_of(spec), truth, spec.evaluation.measured)
     return _judge(
         dataset_of(spec),
         identity(spec.dataset),
         spec.seed,
         split_of(spec),
         spec.evaluation.samples,
-        spec.evaluation.metrics,
+        spec.evaluation.measured,
     )
 
 
 @functools.lru_cache(maxsize=32)
 def _judge(
-    dataset: Dataset, plugin: str, seed: int, split: Split, n: int, names: tuple[str, ...]
+    dataset: Dataset,
+    plugin: str,
+    seed: int,
+    split: Split,
+    n: int,
+    measured: tuple[tuple[str, Plugin], ...],
 ) -> Judge:
     truth = dataset.part(split).sample(n, generator(seed, split, plugin, "truth"))
-    return Judge(dataset, truth, names)
+    return Judge(dataset, truth, measured)

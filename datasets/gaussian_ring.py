@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from . import datasets
 from .errors import UsageError
@@ -49,11 +50,15 @@ class GaussianRing(GaussianMixture):
             ) from None
         self.extent = max(4.0, 2.9 + 3 * noise)
 
+    def plane(self) -> Tensor:
+        """Return the centres in the plane of the circle, shape (modes, 2)."""
+        return self.centres[:, :2]
+
     def information(self, sigma: float) -> tuple[float, float]:
         """Use quadrature in the plane of the circle; the other coordinates are normal."""
         if self.dim == 2:
             return super().information(sigma)
-        plane = GaussianMixture(self.centres[:, :2], self.noise, self.weights)
+        plane = GaussianMixture(self.plane(), self.noise, self.weights)
         entropy, fisher = plane.information(sigma)
         variance = self.tau(sigma) ** 2
         others = self.dim - 2

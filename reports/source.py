@@ -240,27 +240,27 @@ class Source:
         """Whether the trials of a search are independent: drawn at random."""
         return self.study.search.sampler[0].name == "random"
 
+    def curves(self, dataset: str) -> dict[str, dict[str, Points]]:
+        """Load the arrays of ``curves/`` on a dataset by label of the contestant, best first."""
+        cells = {c.label: c.cells[dataset] for c in self.evidence.contestants}
+        return {
+            label: _arrays(self.directory / "curves" / f"{results.cell.stem}.npz")
+            for label, results in cells.items()
+            if not results.missing
+        }
+
     def training(self, dataset: str) -> dict[str, Learned]:
-        """Load the training curves of the confirmed runs on a dataset, as far as stored.
-
-        Args:
-            dataset: Label of the dataset.
-
-        Returns:
-            Curves by label of the contestant, best first.
-        """
-        learned = {}
-        for contestant in self.evidence.contestants:
-            results = contestant.cells[dataset]
-            arrays = _arrays(self.directory / "curves" / f"{results.cell.stem}.npz")
-            if "curves" in arrays and arrays["curves"].shape[1] and not results.missing:
-                learned[contestant.label] = Learned(
-                    arrays["curves"].astype(np.float64),
-                    float(arrays["least"]),
-                    tuple(map(str, arrays["names"])),
-                    arrays["checkpoints"].astype(np.float64),
-                )
-        return learned
+        """Load the training curves of the confirmed runs on a dataset, as far as stored."""
+        return {
+            label: Learned(
+                arrays["curves"].astype(np.float64),
+                float(arrays["least"]),
+                tuple(map(str, arrays["names"])),
+                arrays["checkpoints"].astype(np.float64),
+            )
+            for label, arrays in self.curves(dataset).items()
+            if "curves" in arrays and arrays["curves"].shape[1]
+        }
 
     def dataset(self, label: str) -> "Dataset | None":
         """Return a dataset of the study; ``None`` if its plug-in is not available."""

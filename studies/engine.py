@@ -106,8 +106,10 @@ class Engine:
         return setting
 
     def options(self, kind: str, name: str) -> Mapping[str, inspect.Parameter]:
-        """Return the options of a dataset, sampler or reference, with their defaults."""
-        return inspect.signature(registries()[kind].get(name)).parameters
+        """Return the options of a dataset, sampler, metric or reference, with their defaults."""
+        parameters = inspect.signature(registries()[kind].get(name)).parameters
+        # A metric is made of a dataset and points of it first.
+        return dict(list(parameters.items())[2:]) if kind == "metric" else parameters
 
     def make(self, kind: str, plugin: Plugin) -> Any:
         """Create a dataset, sampler or reference.
@@ -198,11 +200,13 @@ class Engine:
         """Try a plug-in that a study uses on a dataset: say what is wrong with it; None if nothing.
 
         Args:
-            kind: ``dataset`` or ``metric``, where built-in ones are not tried, or ``method``.
+            kind: ``dataset`` or ``metric``, where built-in ones are not tried (but for metrics with
+                options), or ``method``.
             plugin: What is tried, with its options.
             dataset: The dataset.
         """
-        if kind != "method" and plugin.name in registries()[kind].builtin:
+        trusted = kind == "dataset" or (kind == "metric" and not plugin.options)
+        if trusted and plugin.name in registries()[kind].builtin:
             return None
         from ..bench.plugin_check import complaint
 

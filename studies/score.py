@@ -177,7 +177,7 @@ def _against(
             if split:
                 rng = generator(seed, "score", "split", split)
                 order = torch.randperm(len(pooled), generator=rng)
-            judge = Judge(dataset, pooled[order[n:]], names)
+            judge = Judge(dataset, pooled[order[n:]], EvaluationSpec(metrics=names).measured)
             for name, why in judge.broken.items():
                 raise UsageError(f"metric {name!r} cannot be used with points alone: {why}")
             problems: dict[str, str] = {}

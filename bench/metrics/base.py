@@ -42,6 +42,7 @@ class Measure(ABC):
     Args:
         dataset: The distribution the samples should follow.
         reference: Truth sample that samples are compared with, shape (m, d), m >= 2.
+            Further arguments of a subclass, keywords with defaults, are options of studies.
 
     Attributes:
         worst: Value of subjects that cannot be scored, such as samples that are not finite.
@@ -126,6 +127,10 @@ class ModelMetric(Measure):
             value = self.of_model(subject.model, subject.target)
             subject.model.evaluations = evaluations
         return self.worst if math.isnan(value) else value
+
+    def spectrum(self, model: Model) -> Tensor | None:
+        """Tabulate noise levels and their share of the value, (levels, 2); None without levels."""
+        return None
 
     @abstractmethod
     def of_model(self, model: Model, target: float) -> float:

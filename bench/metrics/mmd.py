@@ -8,7 +8,8 @@ Successive bandwidths differ by a factor 2, so each kernel value is the fourth p
 before: the distances and one exponential per pair serve all bandwidths.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -45,35 +46,60 @@ class MMD(Metric):
     The mean of MMD² over bandwidths is MMD² of the averaged kernel. It is an unbiased estimate
     of a number that is 0 only for the right distribution, so it may be negative.
 
+    Args:
+        dataset: The distribution.
+        reference: Points of the truth, shape (m, d).
+        bandwidths: Kernel widths in the units of the data (default: the median distance of its
+            points times 1, 1/2, ..., 1/32).
+
     Attributes:
-        bandwidths: Kernel widths from wide to narrow, shape (6,), in the units of the data.
+        bandwidths: All kernel widths, shape (6,) by default.
     """
 
-    def __init__(self, dataset: Dataset, reference: Tensor) -> None:
+    def __init__(
+        self, dataset: Dataset, reference: Tensor, *, bandwidths: Sequence[float] = ()
+    ) -> None:
         super().__init__(dataset, reference)
-        widest = median_distance(dataset)
-        self.bandwidths = widest * 0.5 ** torch.arange(LEVELS, dtype=torch.float64)
         self._centre = self.reference.mean(0)
-        self._scale = widest * 2**0.5
-        self._reference = self._prepare(self.reference)
+        if bandwidths:
+            # One pass over the pairs for each: they need not halve from one to the next.
+            self._passes = [(_width(width), 1) for width in bandwidths]
+            self.bandwidths = torch.tensor(self._passes, dtype=torch.float64)[:, 0]
+        else:
+            self._passes = [(median_distance(dataset), LEVELS)]
+            halves = 0.5 ** torch.arange(LEVELS, dtype=torch.float64)
+            self.bandwidths = self._passes[0][0] * halves
+        self._references = [self._prepare(self.reference, width) for width, _ in self._passes]
 
     def value(self, samples: Tensor) -> float:
         """Average ``per_bandwidth``."""
         return float(self.per_bandwidth(samples).mean())
 
     def per_bandwidth(self, samples: Tensor) -> Tensor:
-        """Compute MMD² at each of ``bandwidths``: shape (6,), float64, for samples (n, d)."""
-        x, y = self._prepare(samples), self._reference
-        cross = kernel_sums(x, y, LEVELS) / (x.shape[1] * y.shape[1])
-        return _mean_of_pairs(x, LEVELS) + self._within_reference - 2 * cross
+        """Compute MMD² at each of ``bandwidths``, float64, for samples (n, d)."""
+        parts = []
+        for (width, levels), y, within in zip(
+            self._passes, self._references, self._within_reference, strict=True
+        ):
+            x = self._prepare(samples, width)
+            cross = kernel_sums(x, y, levels) / (x.shape[1] * y.shape[1])
+            parts.append(_mean_of_pairs(x, levels) + within - 2 * cross)
+        return torch.cat(parts)
 
     @cached_property
-    def _within_reference(self) -> Tensor:
-        return _mean_of_pairs(self._reference, LEVELS)
+    def _within_reference(self) -> list[Tensor]:
+        pairs = zip(self._references, self._passes, strict=True)
+        return [_mean_of_pairs(points, levels) for points, (_, levels) in pairs]
 
-    def _prepare(self, points: Tensor) -> Tensor:
-        """Return coordinates as rows, in units where the widest kernel is exp(-|x - y|²)."""
-        return ((points.double() - self._centre) / self._scale).float().T.contiguous()
+    def _prepare(self, points: Tensor, width: float) -> Tensor:
+        """Return coordinates as rows, in units where the kernel of a width is exp(-|x - y|²)."""
+        return ((points.double() - self._centre) / (width * 2**0.5)).float().T.contiguous()
+
+
+def _width(given: float) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
+        raise UsageError(f"bandwidths holds {given!r}: each must be a number > 0")
+    return float(given)
 
 
 def median_distance(dataset: Dataset) -> float:

@@ -21,6 +21,7 @@ from .overview import overview
 from .panels import four_panels, gallery_figure
 from .searchers import searcher_curves
 from .slices import parallel_figure, slice_figure
+from .spectrum import spectrum_figure
 from .split import split_figure
 from .style import LIGHT, Theme
 from .training import training_curves
@@ -43,7 +44,7 @@ def figure(source: Source, name: str, width: float | None = None) -> Figure:
     Args:
         source: The run directory.
         name: ``overview``, ``gallery``, ``critical-difference``, ``searchers``, ``budget-DATASET``,
-            ``training-DATASET``, ``errors-DATASET``, ``front-DATASET``,
+            ``training-DATASET``, ``spectrum-DATASET``, ``errors-DATASET``, ``front-DATASET``,
             ``METHOD-DATASET-SAMPLER`` for the four panels of a cell (outside of the plane a matrix
             of pairs, histograms or images), or with ``slices-`` or ``parallel-`` before it for the
             trials of its search.
@@ -82,6 +83,9 @@ def _of_dataset(source: Source, dataset: str) -> Iterator[tuple[str, Maker]]:
         yield f"front-{dataset}", partial(front_figure, source, dataset)
     if learned := source.training(dataset):
         yield f"training-{dataset}", partial(training_curves, learned, evidence.objective)
+    spectra = {label: arrays.get("spectra") for label, arrays in source.curves(dataset).items()}
+    if shown := {label: array for label, array in spectra.items() if array is not None}:
+        yield f"spectrum-{dataset}", partial(spectrum_figure, shown)
     if splits(evidence, dataset):
         yield f"errors-{dataset}", partial(split_figure, evidence, dataset)
 

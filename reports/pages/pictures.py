@@ -29,6 +29,12 @@ _PANELS = {
     "paths": "paths of eight chains",
 }
 
+_SPECTRUM = (
+    "What the error of the score at each noise level adds to the KL divergence from the data "
+    "(path_fisher): the area under a curve is the divergence, in nats, up to the last level. Means "
+    "over the confirmation runs; thin lines are single runs."
+)
+
 
 def by_theme(make: "Callable[..., Figure]", dpi: int = 190) -> dict[str, str]:
     """Embed a figure in light and dark as PNG: lines of many runs take more space as SVG.
@@ -145,6 +151,8 @@ class Plots:
                        "Objective against cost of trials and repeat runs, with the front."),
             self._plot(f"training-{dataset}", "Training of the winners", self._learned(dataset),
                        "Losses and gradient norms by training step, a row of panels per method."),
+            self._plot(f"spectrum-{dataset}", "Which noise level costs what", _SPECTRUM,
+                       "Contribution of each noise level to the KL divergence, by method."),
         ]  # fmt: skip
         return [plot for plot in [*self._clouds(dataset), *plots] if plot is not None]
 

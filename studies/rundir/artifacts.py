@@ -11,6 +11,7 @@ the keys of their runs, which identify files of rows that no longer count.
         least (): expected loss of the exact score, NaN where it is not known; loss - least is the
             excess
         names (m,), checkpoints (replicates, c, 1 + m): step, then each metric of a small sample
+        spectra (replicates, levels, 2): see ``bench.artifacts.Artifacts``; missing if not measured
         replicate (replicates,), keys (replicates,)
     fields/CELL.npz          the best replicate
         energy (g, g), score (q, q, 2), paths (points, chains, 2), extent (), centre (d,) if it is
@@ -41,6 +42,7 @@ PARTS = "parts"
 FOLDERS = ("samples", "curves", "fields", "models")
 _PARAMETER = "parameters/"
 _LEARNING = "learning/"
+_SPECTRUM = "spectrum"
 
 
 class ArtifactFiles:
@@ -63,6 +65,8 @@ class ArtifactFiles:
             "paths": artifacts.paths,
         }
         arrays |= {name: array for name, array in fields.items() if array is not None}
+        if artifacts.spectrum is not None:
+            arrays[_SPECTRUM] = artifacts.spectrum
         if artifacts.learning is not None:
             learning = artifacts.learning._asdict()
             arrays |= {_LEARNING + name: np.asarray(value) for name, value in learning.items()}
@@ -156,7 +160,15 @@ class ArtifactFiles:
 # Dimensions of the arrays of each kind of file.
 _DIMENSIONS = {
     "samples": {"samples": 2, "replicate": 1, "keys": 1},
-    "curves": {"curves": 3, "least": 0, "names": 1, "checkpoints": 3, "replicate": 1, "keys": 1},
+    "curves": {
+        "curves": 3,
+        "least": 0,
+        "names": 1,
+        "checkpoints": 3,
+        "spectra": 3,
+        "replicate": 1,
+        "keys": 1,
+    },
     "fields": {"energy": 2, "score": 3, "paths": 3, "extent": 0},
 }
 
@@ -175,7 +187,7 @@ def read_artifact(path: Path) -> dict[str, Array]:
         raise UsageError(f"{str(path)!r} is damaged: not one replicate for each sample")
     if names is not None and looks is not None and looks.shape[2] != 1 + len(names):
         raise UsageError(f"{str(path)!r} is damaged: not one name for each metric")
-    for name, last in (("score", 2), ("paths", 2), ("curves", 3)):
+    for name, last in (("score", 2), ("paths", 2), ("curves", 3), ("spectra", 2)):
         if name in arrays and arrays[name].shape[2] != last:
             shape = arrays[name].shape
             raise UsageError(f"{str(path)!r} is damaged: {name} has shape {shape}")
@@ -217,17 +229,20 @@ def _curves(drawn: Sequence[Mapping[str, Array]], rows: Sequence[Row]) -> bytes:
         for name, stacked in _STACKED.items():
             arrays[stacked] = np.stack([part[_LEARNING + name] for part in drawn])
         arrays |= {name: drawn[0][_LEARNING + name] for name in _SHARED}
+    if all(_SPECTRUM in part for part in drawn):
+        arrays["spectra"] = np.stack([part[_SPECTRUM] for part in drawn])
     return write_arrays(arrays)
 
 
 def _learning(curves: Mapping[str, Array], member: int) -> dict[str, Array]:
     """Take the arrays of one run out of those that ``_curves`` wrote."""
-    if "curves" not in curves:
-        return {}
-    arrays: dict[str, Array] = {
-        _LEARNING + name: curves[stacked][member] for name, stacked in _STACKED.items()
-    }
-    return arrays | {_LEARNING + name: curves[name] for name in _SHARED}
+    arrays: dict[str, Array] = {}
+    if "spectra" in curves:
+        arrays[_SPECTRUM] = curves["spectra"][member]
+    if "curves" in curves:
+        arrays |= {_LEARNING + name: curves[stacked][member] for name, stacked in _STACKED.items()}
+        arrays |= {_LEARNING + name: curves[name] for name in _SHARED}
+    return arrays
 
 
 def _fields(part: Mapping[str, Array], view: Mapping[str, list[float] | float]) -> bytes:

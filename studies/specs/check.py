@@ -72,6 +72,12 @@ def check_names(study: StudySpec, engine: Engine) -> None:
             )
     for name in study.evaluation.metrics:
         check_metric(name)
+    for entry in study.evaluation.measures:
+        if entry.label != entry.name and entry.label in (*engine.names("metric"), *COMPUTE):
+            raise UsageError(
+                f"the label {entry.label!r} of the metric {entry.name!r} is the name of another "
+                f'column: give a label of your own, for example label = "{entry.name}_2"'
+            )
     _check_lengths(study)
 
 
@@ -87,7 +93,7 @@ def used(study: StudySpec) -> Iterator[tuple[str, str]]:
         yield from ((kind, entry.name) for entry in entries)
     for name in (study.objective, *study.costs, *study.evaluation.metrics):
         if name not in COMPUTE:
-            yield "metric", name
+            yield "metric", study.evaluation.metric(name)
 
 
 def _check_lengths(study: StudySpec) -> None:
@@ -177,15 +183,17 @@ def _check_list(name: str, leaf: Leaf) -> None:
 
 def check_fit(study: StudySpec, engine: Engine) -> None:
     """Raise ``UsageError`` unless each method, sampler and metric suits each dataset."""
-    if engine.diagnostic(study.objective):
+    if engine.diagnostic(study.evaluation.metric(study.objective)):
         raise UsageError(
             f"objective = {study.objective!r} is a diagnostic metric: it misses an important kind "
             "of error, so it cannot choose or rank; list it in evaluation.metrics instead"
         )
+    measured = {name: Plugin(name=name) for name in study.evaluation.metrics}
+    measured |= {e.label: resolve("metric", e, engine) for e in study.evaluation.measures}
     for dataset in study.datasets:
         data = resolve("dataset", dataset, engine)
-        for name in study.evaluation.metrics:
-            _try(engine, f"metric {name!r}", "metric", Plugin(name=name), data)
+        for name, metric in measured.items():
+            _try(engine, f"metric {name!r}", "metric", metric, data)
         for entry in study.methods:
             cell = Cell(entry.label, dataset.label, study.samplers[0].label)
             template = Template(engine, study, cell)
@@ -251,7 +259,8 @@ def _uses(study: StudySpec, entry: Entry) -> Iterator[tuple[str, str, str]]:
         complaint = f"sampler {sampler.label!r} cannot be used with {entry.label!r}"
         yield "sampler", sampler.name, complaint
     for name in study.evaluation.metrics:
-        yield "metric", name, f"metric {name!r} has no value for {entry.label!r}"
+        complaint = f"metric {name!r} has no value for {entry.label!r}"
+        yield "metric", study.evaluation.metric(name), complaint
     if study.reference.split:
         complaint = f"reference.split is impossible for {entry.label!r}"
         yield "sampler", SPLIT_SAMPLER, complaint

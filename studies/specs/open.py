@@ -248,6 +248,9 @@ class Template:
                 entry.label: resolve("sampler", entry, self.engine, self.dataset)
                 for entry in entries
             },
+            measures={
+                entry.label: resolve("metric", entry, self.engine) for entry in given.measures
+            },
         )
 
     def _training(self, training: TrainingSpec) -> TrainingSpec:

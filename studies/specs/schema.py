@@ -61,6 +61,9 @@ def study_schema() -> dict[str, object]:
     del searcher["type"]
     searcher |= {"anyOf": [several["items"], several], "default": Search().model_dump()["sampler"]}
     tables["Entry"] = _entry(tables["Entry"])
+    # In a file, tables stand among the names of the metrics.
+    measured = tables["StudyEvaluation"]["properties"]
+    measured["metrics"]["items"] = measured.pop("measures")["items"]
     _describe(schema, StudySpec)
     for model in _TABLES:
         _describe(tables[model.__name__], model)

@@ -124,7 +124,10 @@ class StudySpec(Frozen):
                     f"evaluation.metrics = {list(names)!r} leaves out the objective, {name!r}"
                 )
         if len(set(names)) < len(names):
-            raise UsageError(f"evaluation.metrics = {list(names)!r} names a metric twice")
+            raise UsageError(
+                f"evaluation.metrics = {list(names)!r} names a metric twice: leave one out, or "
+                'give it options and a label, such as {name = "mmd", label = "mmd_b", ...}'
+            )
         for requirement in self.search.requirements:
             if requirement.name not in (*names, *COMPUTE):
                 raise unknown("number in search.require", requirement.name, [*names, *COMPUTE])
@@ -149,8 +152,8 @@ class StudySpec(Frozen):
                         f"{entry.label}.{key} lists lists: a hyperparameter has one value, "
                         "or a list of values to search"
                     )
-        unsearched = (*self.datasets, *self.reference.methods, *self.evaluation.also)
-        for entry in (*unsearched, *self.search.sampler):
+        unsearched = (*self.datasets, *self.reference.methods, *self.search.sampler)
+        for entry in (*unsearched, *self.evaluation.also, *self.evaluation.measures):
             for key, value in entry.settings.items():
                 if isinstance(value, Range):
                     raise UsageError(

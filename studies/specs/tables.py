@@ -233,6 +233,32 @@ class StudyEvaluation(Evaluation):
     """
 
     also: Unsearched = ()
+    # Those of the tables in ``metrics``, which holds their labels.
+    measures: Unsearched = ()
+
+    def metric(self, label: str) -> str:
+        """Return the name of the metric in a column."""
+        return next((entry.name for entry in self.measures if entry.label == label), label)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_metrics(cls, data: object) -> object:
+        given = data.get("metrics") if isinstance(data, dict) else None
+        if not isinstance(data, dict) or not isinstance(given, list | tuple):
+            return data
+        tables = tuple(item for item in given if isinstance(item, dict))
+        labels = [
+            item.get("label", item.get("name")) if isinstance(item, dict) else item
+            for item in given
+        ]
+        return {**data, "metrics": tuple(labels), **({"measures": tables} if tables else {})}
+
+    @model_serializer(mode="wrap")
+    def _join_metrics(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        data: dict[str, object] = handler(self)
+        data.pop("measures")
+        tables = {entry.label: entry.model_dump(mode="json") for entry in self.measures}
+        return {**data, "metrics": [tables.get(name, name) for name in self.metrics]}
 
 
 class Decide(Frozen):

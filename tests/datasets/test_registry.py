@@ -14,8 +14,12 @@ NAMES = {
     "double_well",
     "funnel",
     "gaussian_ring",
+    "gmm40",
+    "ladder",
+    "many_well",
     "moons",
     "rings",
+    "student_mixture",
     "swissroll",
     "two_modes",
 }

@@ -134,11 +134,12 @@ def test_every_metric_has_a_cost_and_a_summary():
         assert metrics.summary(name).endswith(".")
     assert {n for n in metrics.names() if metrics.get(n).diagnostic} == {
         "ksd", "edge_mass", "copies", "copy_gap",
+        "precision_loss", "recall_loss", "density_loss", "coverage_loss",
     }  # fmt: skip
 
 
 PLACES = [(1e6, 1.0), (-20.0, 1.0), (0.0, 1e-6), (0.0, 1e6), (1e6, 1e-3), (0.0, 1e30)]
-LENGTHS = ("sw1", "sw2", "energy_distance")
+LENGTHS = ("sw1", "sw2", "w2", "energy_distance")
 
 
 @pytest.mark.parametrize(("at", "scale"), PLACES)
