@@ -64,6 +64,10 @@ class TestKEF(MethodConformance):
     name = "kef"
 
 
+class TestExact(MethodConformance):
+    name = "exact"
+
+
 class TestLangevin(SamplerConformance):
     name = "langevin"
     options = {"steps": 60}
