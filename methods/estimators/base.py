@@ -22,13 +22,25 @@ from numpy.typing import NDArray
 from optuna.trial import BaseTrial
 from torch import Tensor
 
+from ...datasets.base import Dataset, density_of
 from ...datasets.errors import UsageError
 from ...datasets.point_arrays import points_of
 from ..model import Model
 from ..setting import Setting
 
 # Estimators import the types of their signatures from here.
-__all__ = ["Any", "Array", "BaseTrial", "ClassVar", "Estimator", "Generator", "Model", "Tensor"]
+__all__ = [
+    "Any",
+    "Array",
+    "BaseTrial",
+    "ClassVar",
+    "Dataset",
+    "Estimator",
+    "Generator",
+    "Model",
+    "Tensor",
+    "density_of",
+]
 
 Array = NDArray[np.float64]
 Generator = np.random.Generator
@@ -118,6 +130,10 @@ class Estimator:
     def content(self, options: Mapping[str, Any]) -> bytes:
         """Return further input, beside code and options: the content of files, or its digest."""
         return b""
+
+    def known(self, dataset: Dataset) -> Model | None:
+        """Return the model of a dataset that needs no points; None if it is fitted to points."""
+        return None
 
     def fit(self, points: Array, rng: Generator, *args: Any, **options: Any) -> object:
         """Fit a model to the training set, float64 of shape (N, d).

@@ -41,6 +41,10 @@ class AnnealedLangevin(Sampler):
     box: float = 4.0
     denoise: bool = False
 
+    @property
+    def evaluations(self) -> int:
+        return self.levels * self.steps + self.denoise
+
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
         return langevin_chains(model, n, rng, self.box, self._schedule, denoise=self.denoise)
 

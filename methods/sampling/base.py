@@ -16,14 +16,20 @@ __all__ = [
     "Level",
     "MemberRandom",
     "Model",
+    "Move",
     "Sampler",
     "Samples",
     "Setting",
+    "State",
     "Tensor",
     "checked_start",
+    "choose",
     "collect",
     "langevin_chains",
+    "langevin_odds",
     "langevin_paths",
+    "langevin_proposal",
+    "langevin_step",
     "thinned",
     "tweedie",
     "uniform",
@@ -40,6 +46,9 @@ PLACES = 100
 BEYOND = 1e6
 
 Level = tuple[float, float | Tensor, int]
+
+Move = Callable[[Model, Tensor, float, float | Tensor, MemberRandom], None]
+"""Moves points (K, B, d), in their place, at a noise level and with a step size."""
 
 
 class Samples(NamedTuple):
@@ -58,6 +67,20 @@ class Samples(NamedTuple):
     acceptance: Tensor | None = None
 
 
+class State(NamedTuple):
+    """Points of chains, with what is known there.
+
+    Attributes:
+        x: Points, shape (K, B, d).
+        energy: Energies, shape (K, B).
+        score: Scores, shape (K, B, d).
+    """
+
+    x: Tensor
+    energy: Tensor
+    score: Tensor
+
+
 class Sampler(ABC):
     """Turns a score into points; options are the constructor's keyword arguments.
 
@@ -74,6 +97,14 @@ class Sampler(ABC):
         return None
 
     start: str | None = None
+
+    @property
+    def evaluations(self) -> int | None:
+        """Points per chain at which the score is evaluated; None if that is not known before.
+
+        An energy that is evaluated together with the score is not counted.
+        """
+        return None
 
     @abstractmethod
     def sample(self, model: Model, n: int, rng: MemberRandom) -> Samples:
@@ -101,10 +132,11 @@ def langevin_chains(
     *,
     denoise: bool = False,
     start: Tensor | None = None,
+    begin: Callable[[], Move] | None = None,
 ) -> Samples:
     """Run Langevin chains from a uniform start through a schedule of noise levels.
 
-    Each step is x ← x + (ε/2)·s(x) + √ε·z (Welling and Teh 2011).
+    Each step is x ← x + (ε/2)·s(x) + √ε·z (Welling and Teh 2011), unless ``begin`` is given.
 
     Args:
         model: Its score drives the chains.
@@ -114,12 +146,13 @@ def langevin_chains(
         levels: For each level its sigma (an argument of the score), step size ε, number of steps.
         denoise: Whether to end with ``tweedie`` at the last level.
         start: Start points, shape (K, n, d), in place of the box.
+        begin: Makes the move of a chunk of chains; it may have a memory of its last step.
     """
     chunks = None if start is None else iter(start.split(CHUNK, 1))
 
     def run(size: int) -> tuple[Tensor, Tensor]:
         first = uniform(model, size, rng, box) if chunks is None else next(chunks).clone()
-        x, lost_at = _run_chunk(model, first, rng, levels)
+        x, lost_at = _run_chunk(model, first, rng, levels, begin)
         return (tweedie(model, x, levels[-1][0]) if denoise else x), lost_at
 
     return collect(model, n, rng, run)
@@ -152,6 +185,37 @@ def collect(
 def uniform(model: Model, n: int, rng: MemberRandom, box: float) -> Tensor:
     """Draw points uniformly in [-box, box]^d, shape (K, n, d)."""
     return rng.uniform(n, model.dim).mul_(2 * box).sub_(box)
+
+
+def choose(accept: Tensor, there: State, here: State) -> State:
+    """Select ``there`` where proposals are accepted, (K, B), and ``here`` elsewhere."""
+    wide = accept[..., None]
+    return State(
+        torch.where(wide, there.x, here.x),
+        torch.where(accept, there.energy, here.energy),
+        torch.where(wide, there.score, here.score),
+    )
+
+
+def langevin_proposal(
+    here: State, noise: Tensor, size: float | Tensor, beta: float | Tensor = 1.0
+) -> Tensor:
+    """Propose a Langevin step of size ε towards exp(-βE): shape (K, B, d).
+
+    ``size`` and ``beta`` are numbers, or broadcast against the points.
+    """
+    proposal: Tensor = here.x + 0.5 * size * beta * here.score + size**0.5 * noise
+    return proposal
+
+
+def langevin_odds(
+    here: State, there: State, noise: Tensor, size: float | Tensor, beta: float | Tensor = 1.0
+) -> Tensor:
+    """Compute log q(x|x')/q(x'|x) of Langevin proposals, shape (K, B)."""
+    # (x - x' - ε/2 βs(x'))/√ε: the noise of the reverse proposal.
+    back = noise + 0.5 * size**0.5 * beta * (here.score + there.score)
+    odds: Tensor = 0.5 * (noise.square() - back.square()).sum(-1)
+    return odds
 
 
 def checked_start(start: str | None) -> None:
@@ -188,12 +252,18 @@ def thinned(places: list[Tensor]) -> Tensor:
 
 
 def langevin_paths(
-    model: Model, n: int, rng: MemberRandom, box: float, levels: list[Level]
+    model: Model,
+    n: int,
+    rng: MemberRandom,
+    box: float,
+    levels: list[Level],
+    begin: Callable[[], Move] | None = None,
 ) -> Tensor:
     """Run chains as ``langevin_chains`` does and return their positions, for ``Sampler.paths``."""
     places: list[Tensor] = []
+    first = uniform(model, n, rng, box)
     with torch.no_grad():
-        end, _ = _run_chunk(model, uniform(model, n, rng, box), rng, levels, places.append)
+        end, _ = _run_chunk(model, first, rng, levels, begin, places.append)
     return thinned([*places, end])
 
 
@@ -202,18 +272,19 @@ def _run_chunk(
     x: Tensor,
     rng: MemberRandom,
     levels: list[Level],
+    begin: Callable[[], Move] | None,
     visit: Callable[[Tensor], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Move points ``x``, in their place; returns them and the step of the first divergence."""
     lost_at = torch.full((x.shape[0],), -1, device=x.device)
     done = 0
+    move = langevin_step if begin is None else begin()
     for sigma, step_size, steps in levels:
-        half, root = 0.5 * step_size, step_size**0.5
         for steps_done, stride in _strides(steps):
             for _ in range(stride):
                 if visit is not None:
                     visit(x.clone())
-                x.add_(model.score(x, sigma).mul_(half)).add_(rng.normal_like(x).mul_(root))
+                move(model, x, sigma, step_size, rng)
             diverged = ~(x.abs().amax(-1, keepdim=True) < BEYOND * model.size)
             # Diverged chains are set to NaN, so they count as lost and cannot return.
             x.masked_fill_(diverged, torch.nan)
@@ -222,6 +293,14 @@ def _run_chunk(
             )
         done += steps
     return x, lost_at
+
+
+def langevin_step(
+    model: Model, x: Tensor, sigma: float, step_size: float | Tensor, rng: MemberRandom
+) -> None:
+    """Move points by a step of Langevin dynamics at a noise level, in their place."""
+    half, root = 0.5 * step_size, step_size**0.5
+    x.add_(model.score(x, sigma).mul_(half)).add_(rng.normal_like(x).mul_(root))
 
 
 def _strides(steps: int, every: int = 50) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,19 @@ import torch
 from torch import Tensor
 
 from .. import samplers
-from .base import MemberRandom, Model, Sampler, Samples, Setting, thinned, tweedie
+from .base import (
+    MemberRandom,
+    Model,
+    Sampler,
+    Samples,
+    Setting,
+    State,
+    choose,
+    langevin_odds,
+    langevin_proposal,
+    thinned,
+    tweedie,
+)
 
 # Points evaluated at a time, so that their activations fit in the cache.
 _ROWS = 4096
@@ -105,24 +117,25 @@ class _Swarm:
 
     Sums over points are taken one member at a time, so that a member's numbers do not depend on
     the others.
-
-    Attributes:
-        x: Points, shape (K, n, d).
     """
 
     def __init__(self, model: Model, n: int, rng: MemberRandom, box: float) -> None:
         self._model = model
         self._rng = rng
         self._box = box
-        self.x = rng.uniform(n, model.dim).mul_(2 * box).sub_(box)
-        self._energy, self._score = self._look(self.x)
-        self._log_weights = torch.zeros_like(self._energy, dtype=torch.float64)
+        self._state = self._look(rng.uniform(n, model.dim).mul_(2 * box).sub_(box))
+        self._log_weights = torch.zeros_like(self._state.energy, dtype=torch.float64)
         members = len(self.x)
         self._moving = torch.ones(members, dtype=torch.bool, device=self.x.device)
         self._beta = [0.0] * members
         self._step_size = [0.2 * box**2] * members
         self._accepted = [0.0] * members
         self._proposals = [0] * members
+
+    @property
+    def x(self) -> Tensor:
+        """Points, shape (K, n, d)."""
+        return self._state.x
 
     @property
     def arrived(self) -> bool:
@@ -132,7 +145,7 @@ class _Swarm:
     @property
     def points(self) -> Tensor:
         """Points, NaN where the energy is not finite, shape (K, n, d)."""
-        return self.x.masked_fill(self._energy.isinf()[..., None], torch.nan)
+        return self.x.masked_fill(self._state.energy.isinf()[..., None], torch.nan)
 
     def acceptance(self) -> Tensor:
         """Return the share of accepted proposals, shape (K,)."""
@@ -153,7 +166,7 @@ class _Swarm:
         for k, beta in enumerate(self._beta):
             if beta == 1.0:
                 continue
-            energy, weights = self._energy[k].double(), self._log_weights[k]
+            energy, weights = self._state.energy[k].double(), self._log_weights[k]
             following = 1.0 if last else _following(weights, energy, beta, ess)
             weights -= (following - beta) * energy
             self._beta[k] = following
@@ -162,8 +175,8 @@ class _Swarm:
                 weights.zero_()
         if bool((parents == torch.arange(n, device=self.x.device)).all()):
             return None
-        self.x, self._score = _pick(self.x, parents), _pick(self._score, parents)
-        self._energy = self._energy.gather(1, parents)
+        x, energy, score = self._state
+        self._state = State(_pick(x, parents), energy.gather(1, parents), _pick(score, parents))
         return parents
 
     def move(self) -> None:
@@ -172,16 +185,12 @@ class _Swarm:
         noise, level = self._rng.normal_like(self.x), self._rng.uniform(self.x.shape[1]).log()
         beta = self.x.new_tensor(self._beta)[:, None, None]
         size = self.x.new_tensor(self._step_size)[:, None, None]
-        there = self.x + 0.5 * size * beta * self._score + size.sqrt() * noise
-        energy, score = self._look(there)
-        # (x - x' - ε/2 βs(x'))/√ε: the noise of the reverse proposal.
-        back = noise + 0.5 * size.sqrt() * beta * (self._score + score)
-        ways = 0.5 * (noise.square() - back.square()).sum(-1)
-        inside = (there.abs() <= self._box).all(-1) & self._moving[:, None]
-        yes = inside & (level < beta[..., 0] * (self._energy - energy) + ways)
-        self.x = torch.where(yes[..., None], there, self.x)
-        self._score = torch.where(yes[..., None], score, self._score)
-        self._energy = torch.where(yes, energy, self._energy)
+        here = self._state
+        there = self._look(langevin_proposal(here, noise, size, beta))
+        odds = langevin_odds(here, there, noise, size, beta)
+        inside = (there.x.abs() <= self._box).all(-1) & self._moving[:, None]
+        yes = inside & (level < beta[..., 0] * (here.energy - there.energy) + odds)
+        self._state = choose(yes, there, here)
         for k, accepted in enumerate(yes):
             if not self._moving[k]:
                 continue
@@ -190,15 +199,15 @@ class _Swarm:
             self._proposals[k] += 1
             self._step_size[k] *= math.exp(share - _ACCEPTANCE)
 
-    def _look(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return energies (K, n), infinite where not finite, and scores (K, n, d)."""
+    def _look(self, x: Tensor) -> State:
+        """Evaluate points; energies that are not finite are infinite."""
         parts = [self._model.energy_and_score(rows) for rows in x.split(_ROWS, 1)]
         energies = [energy for energy, _ in parts if energy is not None]
         if len(energies) < len(parts):
             raise ValueError("smc_langevin needs an energy, which this model does not have")
         energy, score = torch.cat(energies, 1), torch.cat([score for _, score in parts], 1)
         lawful = energy.isfinite() & score.isfinite().all(-1)
-        return energy.where(lawful, math.inf), score.where(lawful[..., None], 0.0)
+        return State(x, energy.where(lawful, math.inf), score.where(lawful[..., None], 0.0))
 
 
 def _effective(log_weights: Tensor) -> float:

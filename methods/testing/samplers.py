@@ -35,6 +35,7 @@ class Normal(Model):
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """-x over the smoothed variance."""
         self.grad_seen |= torch.is_grad_enabled() or x.requires_grad
+        self.evaluations += x.shape[1]
         return -x / (self.variance + self.noise(sigma) ** 2)
 
     def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor:
@@ -125,6 +126,18 @@ def members_do_not_affect_each_other(sampler: Sampler, dim: int = 2) -> None:
         )
 
 
+def evaluations_are_those_stated(sampler: Sampler, dim: int = 2) -> None:
+    """`evaluations`, where it is stated, is the number of scores per chain."""
+    # A plug-in need not derive from Sampler.
+    stated, model = getattr(sampler, "evaluations", None), Normal(level=0.1, dim=dim)
+    sampler.sample(model, 50, streams(1))
+    require(
+        stated is None or model.evaluations == 50 * stated,
+        f"`evaluations` is {stated}, and 50 chains evaluated the score {model.evaluations} times: "
+        "state the number per chain, or None if it is not known before",
+    )
+
+
 def energies_with_all_levels_are_accepted(sampler: Sampler, dim: int = 2) -> None:
     """`unfit` accepts energies that know all noise levels."""
     reason = sampler.unfit(Setting(plain_dataset(dim), energy=True, levels=True))
@@ -136,6 +149,7 @@ CHECKS: tuple[Check, ...] = (
     points_do_not_depend_on_how_many_follow,
     paths_end_at_the_samples,
     members_do_not_affect_each_other,
+    evaluations_are_those_stated,
     energies_with_all_levels_are_accepted,
 )
 """All checks, each called with the sampler."""

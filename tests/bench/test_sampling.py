@@ -20,6 +20,10 @@ CHAINS = {
     "annealed_langevin": {"steps": 1, "levels": 2},
     "smc_langevin": {"steps": 4},
     "pf_ode": {"steps": 3},
+    "pc": {"steps": 3},
+    "baoab": {"steps": 3},
+    "hmc": {"steps": 1, "leapfrogs": 2},
+    "parallel_tempering": {"steps": 2, "temperatures": 2},
     "grid": {"cells": 50},
 }
 

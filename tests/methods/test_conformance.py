@@ -99,6 +99,10 @@ class TestKEF(MethodConformance):
     name = "kef"
 
 
+class TestExact(MethodConformance):
+    name = "exact"
+
+
 class TestLangevin(SamplerConformance):
     name = "langevin"
     options = {"steps": 60}
@@ -109,9 +113,24 @@ class TestAnnealedLangevin(SamplerConformance):
     options = {"steps": 5, "denoise": True}
 
 
+class TestBAOAB(SamplerConformance):
+    name = "baoab"
+    options = {"steps": 40, "denoise": True}
+
+
 class TestMALA(SamplerConformance):
     name = "mala"
     options = {"steps": 40}
+
+
+class TestHMC(SamplerConformance):
+    name = "hmc"
+    options = {"steps": 4, "leapfrogs": 5, "denoise": True}
+
+
+class TestParallelTempering(SamplerConformance):
+    name = "parallel_tempering"
+    options = {"steps": 10, "temperatures": 3}
 
 
 class TestSMCLangevin(SamplerConformance):
@@ -131,6 +150,36 @@ class TestProbabilityFlow(SamplerConformance):
     options = {"steps": 6, "denoise": True}
 
 
+class TestDPMSolver(SamplerConformance):
+    name = "dpmpp_2m"
+    options = {"steps": 6}
+
+
+class TestEuler(SamplerConformance):
+    name = "euler"
+    options = {"steps": 6}
+
+
+class TestHeun(SamplerConformance):
+    name = "heun"
+    options = {"steps": 6, "denoise": True}
+
+
+class TestReverseSDE(SamplerConformance):
+    name = "reverse_sde"
+    options = {"steps": 6}
+
+
+class TestAncestral(SamplerConformance):
+    name = "ancestral"
+    options = {"steps": 6}
+
+
+class TestPredictorCorrector(SamplerConformance):
+    name = "pc"
+    options = {"steps": 6, "corrections": 2, "denoise": True}
+
+
 def test_none_is_left_out():
     tested = [case for case in globals().values() if isinstance(case, type)]
     names = {case.name for case in tested if hasattr(case, "name")}
@@ -143,6 +192,7 @@ def test_none_is_left_out():
     [
         (samplers, "mala", {"energy": False}, "needs an energy"),
         (samplers, "grid", {"energy": False}, "needs an energy"),
+        (samplers, "parallel_tempering", {"energy": False}, "needs an energy"),
         (samplers, "grid", {"dataset": get_dataset("gaussian_ring", dim=3)}, "d = 3"),
         (samplers, "pf_ode", {"levels": False}, "every noise level"),
         (methods, "mle_grid", {"energy": False}, "fits an energy"),

@@ -1,10 +1,16 @@
 """Samplers against what is known exactly about Langevin dynamics."""
 
+import math
+from itertools import pairwise
+
 import pytest
 import torch
+from scorebench.datasets import get_dataset
 from scorebench.methods import samplers
 from scorebench.methods.model import Model
 from scorebench.methods.random import MemberRandom
+from scorebench.methods.reference.exact import ExactScore
+from scorebench.methods.sampling.metropolis import look
 from scorebench.methods.testing import Normal
 
 
@@ -143,24 +149,133 @@ def test_grid_gives_cells_their_probability():
     assert inside.var(0).tolist() == pytest.approx([1 / 3, 1 / 3], abs=0.02)
 
 
-def test_probability_flow_scales_normal_points_exactly():
-    # For N(0, v) the flow is x(σ) = x(σ_max) √((v + σ²)/(v + σ_max²)): linear, in closed form.
-    sampler = samplers.get("pf_ode")(steps=200, sigma_max=5.0, sigma_min=0.1)
-    start = 5.0 * rng().normal(500, 2)
-    points = sampler.sample(Normal(0.3), 500, rng()).points
-    expected = start * ((0.3 + 0.1**2) / (0.3 + 5.0**2)) ** 0.5
-    assert torch.allclose(points, expected, rtol=2e-3, atol=1e-6)
+def variance_after(name, steps):
+    """Variance that a sampler gives N(0, 1/8) from σ = 10 to .002, step by step in closed form."""
+    v, levels = 1 / 8, samplers.get(name)(steps=steps, sigma_max=10.0).levels(0.002)
+    factor, variance = 1.0, 100.0
+    before = width = None
+    for high, low in pairwise(levels):
+        slope = high / (v + high**2)
+        mean = (1 - high * slope) * factor
+        if name == "dpmpp_2m":
+            last, width = width, math.log(high / low)
+            blend = mean if last is None else mean + (mean - before) * width / last / 2
+            factor, before = low / high * factor + (1 - low / high) * blend, mean
+        elif name == "heun":
+            ahead = 1 + (low - high) * slope
+            factor *= 1 + (low - high) * (slope + low / (v + low**2) * ahead) / 2
+        elif name == "euler":
+            factor *= 1 + (low - high) * slope
+        else:
+            added = (high**2 - low**2) * (low / high if name == "ancestral" else 1.0) ** 2
+            keep = 1 - (high**2 - low**2) / (v + high**2)
+            variance = keep**2 * variance + added
+    return variance if name in ("reverse_sde", "ancestral") else 100 * factor**2
 
 
-def test_probability_flow_is_of_second_order():
-    exact = ((0.3 + 0.1**2) / (0.3 + 25.0)) ** 0.5 * 5.0 * rng().normal(50, 2).double()
+# Error of the standard deviation in per cent with 16, 32 and 64 levels (Pierret and Galerne 2025).
+ERRORS = {
+    "euler": (-12.5, -6.3, -3.2),
+    "heun": (3.4, 0.70, 0.12),
+    "dpmpp_2m": (3.8, 0.75, 0.12),
+    "reverse_sde": (29.6, 13.1, 6.2),
+    "ancestral": (-22.4, -12.2, -6.4),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_solvers_have_the_error_of_their_order_on_a_normal_distribution(name):
+    n = 20_000
+    start = 10.0 * rng().normal(n, 2)
+    for levels, published in zip((16, 32, 64), ERRORS[name], strict=True):
+        sampler = samplers.get(name)(steps=levels - 1, sigma_max=10.0, sigma_min=0.002)
+        exact = variance_after(name, levels - 1)
+        error = 100 * ((exact / (1 / 8 + 0.002**2)) ** 0.5 - 1)
+        assert error == pytest.approx(published, abs=0.06 + 0.015 * abs(published))
+        points = sampler.sample(Normal(1 / 8), n, rng()).points
+        if name in ("reverse_sde", "ancestral"):
+            assert points.var().item() == pytest.approx(exact, rel=4 * (2 / (2 * n)) ** 0.5)
+        else:
+            # Without noise the whole map is known, not only its variance.
+            head = points[:, :1000]
+            assert torch.allclose(head, start[:, :1000] * exact**0.5 / 10, rtol=1e-3, atol=1e-5)
+
+
+def test_corrections_keep_what_is_right_and_reduce_what_is_not():
+    # Langevin steps pull the too large variance of the predictor towards that of the level.
     errors = []
-    for steps in (10, 20, 40):
-        sampler = samplers.get("pf_ode")(steps=steps, sigma_max=5.0, sigma_min=0.1)
-        points = sampler.sample(Normal(0.3), 50, rng()).points
-        errors.append((points - exact).abs().max().item())
-    assert errors[0] / errors[1] > 3
-    assert errors[1] / errors[2] > 3
+    for corrections in (0, 1, 4):
+        sampler = samplers.get("pc")(
+            steps=31, sigma_max=10.0, sigma_min=0.05, corrections=corrections
+        )
+        variance = sampler.sample(Normal(1 / 8), 20_000, rng()).points.var().item()
+        errors.append(variance / (1 / 8 + 0.05**2) - 1)
+    assert errors[0] > errors[1] > errors[2] > -0.03
+
+
+def test_pf_ode_is_the_solver_that_costs_least():
+    assert samplers.get("pf_ode") is samplers.get("dpmpp_2m")
+
+
+@pytest.mark.parametrize(("h", "overdamped"), [(0.5, 1.067), (1.0, 4 / 3), (1.5, 2.286)])
+def test_underdamped_dynamics_keep_the_variance_that_langevin_loses(h, overdamped):
+    n = 40_000
+    slack = 4 * (2 / (2 * n)) ** 0.5
+    baoab = samplers.get("baoab")(step_size=h, steps=int(30 / h), box=1.0)
+    assert baoab.sample(Normal(1.0), n, rng()).points.var().item() == pytest.approx(1, abs=slack)
+    naive = samplers.get("langevin")(step_size=h**2, steps=200, box=1.0)
+    points = naive.sample(Normal(1.0), n, rng()).points
+    assert points.var().item() == pytest.approx(overdamped, rel=slack)
+
+
+def test_underdamped_dynamics_follow_friction():
+    # Without friction and force a chain keeps its velocity: N(0, I) times the time.
+    free = samplers.get("baoab")(step_size=0.5, steps=20, friction=0.0, box=1e-6)
+    points = free.sample(Gaussian(1.0, flat=True), 20_000, rng()).points
+    assert points.var().item() == pytest.approx(10.0**2, rel=0.04)
+    # With much friction velocities are new at every step: one half step either side of each.
+    slow = samplers.get("baoab")(step_size=0.5, steps=20, friction=1e3, box=1e-6)
+    points = slow.sample(Gaussian(1.0, flat=True), 20_000, rng()).points
+    assert points.var().item() == pytest.approx(0.5**2 * (19 + 2 / 4), rel=0.04)
+
+
+@pytest.mark.parametrize("h", [0.5, 1.0, 1.5, 1.9])
+def test_hmc_has_no_bias_at_any_step_size(h):
+    n = 20_000
+    sampler = samplers.get("hmc")(step_size=h, steps=25, leapfrogs=4, box=1.0)
+    samples = sampler.sample(Normal(1.0), n, rng())
+    assert samples.points.var().item() == pytest.approx(1, abs=4 * (2 / (2 * n)) ** 0.5)
+    kurtosis = samples.points.pow(4).mean().item()
+    assert kurtosis == pytest.approx(3, abs=4 * (96 / (2 * n)) ** 0.5)
+    assert 0.2 < samples.acceptance.item() < 0.999
+
+
+def test_trajectories_with_small_steps_keep_their_energy():
+    sampler = samplers.get("hmc")(step_size=0.01, leapfrogs=3, steps=10)
+    assert sampler.sample(Normal(0.5), 500, rng()).acceptance.item() > 0.999
+
+
+@pytest.mark.slow
+def test_parallel_tempering_weighs_far_modes():
+    # .8 at (5, 5), .2 at (-5, -5); naive chains from a box give the masses of the basins, .5.
+    model, n = ExactScore(get_dataset("two_modes")), 500
+    sampler = samplers.get("parallel_tempering")(step_size=0.5, steps=1500, box=8.0)
+    weight = (sampler.sample(model, n, rng()).points[0].sum(1) > 0).double().mean().item()
+    assert weight == pytest.approx(0.8, abs=3.5 * (0.8 * 0.2 / n) ** 0.5)
+    assert model.evaluations == sampler.evaluations * n == 6 * 1501 * n
+
+
+def test_replicas_keep_the_densities_of_their_temperatures():
+    sampler = samplers.get("parallel_tempering")(
+        step_size=0.8, steps=40, temperatures=3, hottest=16.0, box=1.0
+    )
+    model, stream = Normal(1.0), rng()
+    state = look(model, sampler._spread(torch.zeros(1, 20_000, 2)))
+    for _ in range(40):
+        state, _ = sampler.move(model, state, stream)
+    variances = state.x.unflatten(1, (3, 20_000)).var(dim=(0, 2, 3))
+    assert variances.tolist() == pytest.approx([1, 4, 16], rel=0.04)
+    assert torch.equal(state.energy, model.energy(state.x))
 
 
 def test_denoising_is_the_mean_of_the_clean_point():
@@ -179,7 +294,7 @@ def test_denoising_is_the_mean_of_the_clean_point():
     )
 
 
-@pytest.mark.parametrize("name", ["langevin", "mala"])
+@pytest.mark.parametrize("name", ["langevin", "mala", "baoab", "hmc", "parallel_tempering"])
 def test_chains_from_the_data_start_there(name):
     start = torch.randn(1, 2500, 2, generator=torch.Generator().manual_seed(3))
     sampler = samplers.get(name)(start="data", steps=0)
