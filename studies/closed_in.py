@@ -88,7 +88,9 @@ def ask(
             start_new_session=True,
         )  # fmt: skip
         try:
-            process.communicate(json.dumps({**words, "request": dict(request)}).encode(), timeout=limit)
+            process.communicate(
+                json.dumps({**words, "request": dict(request)}).encode(), timeout=limit
+            )
         except subprocess.TimeoutExpired as error:
             raise UsageError(f"it did not end within {limit:.0f} s: it was stopped") from error
         finally:

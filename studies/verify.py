@@ -113,7 +113,9 @@ class Outcome(Found):
     @property
     def sentences(self) -> list[str]:
         """What was done, and what it proves."""
-        chances = ", ".join(f"{share:.0%}: {self.caught(share):.0%}" for share in SHARES)
+        chances = ", ".join(
+            f"{100 * share:.0f} %: {100 * self.caught(share):.0f} %" for share in SHARES
+        )
         said = [
             f"{self.drawn} of {self.ranked} ranked rows, drawn at random (seed {self.seed}), and "
             f"{self.winners} of {self.cells} winners were run again: {self.verdict}.",
