@@ -16,18 +16,18 @@ import pandas as pd
 
 from ..bench.plugins import registries
 from ..datasets.errors import UsageError
-from ..studies.archive import digest_of, export, unpack
+from ..studies.archive import digest_of
 from ..studies.cell import Cell
 from ..studies.closed_in import ENTRY, ask
 from ..studies.engine import Engine
 from ..studies.plan import Plan
 from ..studies.results import read_csv, to_csv
-from ..studies.rundir.read import STUDY, read_environments, read_study
+from ..studies.rundir.read import STUDY, read_environments
 from ..studies.specs.spec import TRUTH, StudySpec
 from ..studies.specs.tables import Limits
 from ..studies.stored_files import check_directory
 from ..studies.trust import untrusted
-from ..studies.verify import Outcome, code_of, read_outcome
+from ..studies.verify import Outcome, code_of, open_entry, read_outcome
 from . import text
 from .pages.protocol import missing
 from .ranking.evidence import Evidence, gather
@@ -44,36 +44,47 @@ class Entry:
     Attributes:
         name: Name of its file, without ``.zip``.
         content: The archive.
-        digest: Its SHA-256.
         study: Its study.
         results: Its rows, as in ``results.csv``.
         problems: What does not fit its study, a sentence each.
         notes: What a reader should know of it, a sentence each.
-        code: SHA-256 of the code that it brings, by file or module.
         outcome: The latest outcome of its verification; None if there is none.
     """
 
     name: str
     content: bytes = field(repr=False)
-    digest: str
     study: StudySpec = field(repr=False)
     results: pd.DataFrame = field(repr=False)
     problems: tuple[str, ...]
     notes: tuple[str, ...]
-    code: dict[str, str]
     outcome: Outcome | None
 
     @property
-    def proof(self) -> str:
-        """What is proven of it, in a few words."""
-        if self.problems and (self.outcome is None or self.outcome.verdict != "differs"):
-            return "refused: it does not fit its study"
-        return "not verified" if self.outcome is None else self.outcome.headline
+    def refuted(self) -> bool:
+        """Whether its rows are not what its study gives."""
+        return self.outcome is not None and self.outcome.verdict == "differs"
 
     @property
     def ranked(self) -> bool:
         """Whether nothing speaks against it."""
-        return not self.problems and (self.outcome is None or self.outcome.verdict != "differs")
+        return not (self.problems or self.refuted)
+
+    @property
+    def proof(self) -> str:
+        """What is proven of it, in a few words."""
+        if self.problems and not self.refuted:
+            return "refused: it does not fit its study"
+        return "not verified" if self.outcome is None else self.outcome.headline
+
+    @property
+    def methods(self) -> list[str]:
+        """Labels of its methods."""
+        return [method.label for method in self.study.methods]
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """SHA-256 of the code that it brings, by file or module."""
+        return code_of(self.study)
 
     @cached_property
     def protocol(self) -> str:
@@ -82,14 +93,11 @@ class Entry:
         Code counts if it may decide more than how a method of the entry works.
         """
         study, known = self.study, registries()
-        named = {
-            "dataset": [entry.name for entry in study.datasets],
-            "sampler": [entry.name for entry in (*study.samplers, *study.evaluation.also)],
-            "metric": study.evaluation.metrics,
-        }
-        foreign = [
-            n for kind, names in named.items() for n in names if n not in known[kind].builtin
-        ]
+        samplers = (*study.samplers, *study.evaluation.also)
+        names = [("metric", name) for name in study.evaluation.metrics]
+        names += [("dataset", entry.name) for entry in study.datasets]
+        names += [("sampler", entry.name) for entry in samplers]
+        foreign = any(name not in known[kind].builtin for kind, name in names)
         free = {"name": "board", "methods": (), "plugins": (), "limits": Limits()}
         shared = study.model_copy(update=free).model_dump(mode="json")
         code = self.code if foreign or study.network.module is not None else {}
@@ -103,7 +111,7 @@ class Board:
     Attributes:
         name: Name of their study, with a number if another board has it.
         entries: The entries, those that are verified first.
-        labels: Labels of the methods of each entry on the board, by entry and label in its study.
+        labels: Labels of methods on the board, by entry and label in its study.
     """
 
     name: str
@@ -117,14 +125,12 @@ class Board:
 
     @cached_property
     def evidence(self) -> Evidence | None:
-        """The ranking of the entries that are ranked; None if there are none.
-
-        References are those of the first.
-        """
-        tables, planned = [], []
+        """The ranking of the entries that are ranked, with the references of the first."""
+        tables: list[pd.DataFrame] = []
+        planned: list[Cell] = []
         for entry in filter(lambda entry: entry.ranked, self.entries):
             rows = of_first(entry.results)
-            names = {label: self.labels[entry.name, label] for label in _methods(entry)}
+            names = {label: self.labels[entry.name, label] for label in entry.methods}
             reference = rows["phase"] == "reference"
             rows = rows.assign(method=rows["method"].where(reference, rows["method"].map(names)))
             tables.append(rows[~reference] if tables else rows)
@@ -139,14 +145,10 @@ class Board:
         together = pd.concat(tables, ignore_index=True)
         return gather(together, self.study.objective, planned, self.study.decide)
 
-    def owner(self, label: str) -> tuple[Entry, str]:
-        """Return the entry of a method on the board, and its label there."""
-        name, own = next(key for key, shown in self.labels.items() if shown == label)
-        return next(entry for entry in self.entries if entry.name == name), own
-
-
-def _methods(entry: Entry) -> list[str]:
-    return [method.label for method in entry.study.methods]
+    def owner(self, label: str) -> Entry:
+        """Return the entry of a method on the board."""
+        name = next(name for (name, _), shown in self.labels.items() if shown == label)
+        return next(entry for entry in self.entries if entry.name == name)
 
 
 def boards(entries: Sequence[Entry]) -> list[Board]:
@@ -159,11 +161,11 @@ def boards(entries: Sequence[Entry]) -> list[Board]:
     for group in sorted(groups.values(), key=lambda group: group[0].study.name):
         name = group[0].study.name
         taken[name] += 1
-        shared = Counter(label for entry in group for label in _methods(entry))
+        shared = Counter(label for entry in group for label in entry.methods)
         labels = {
             (entry.name, label): label if shared[label] == 1 else f"{label} ({entry.name})"
             for entry in group
-            for label in _methods(entry)
+            for label in entry.methods
         }
         number = f"-{taken[name]}" if taken[name] > 1 else ""
         found.append(Board(name + number, tuple(group), labels))
@@ -181,26 +183,18 @@ def load_entries(sources: Sequence[Path], proofs: Path) -> list[Entry]:
         UsageError: One is no entry, or brings code that cannot be closed in and is not trusted;
             two have one name; or a file in ``proofs`` is no outcome.
     """
-    outcomes: dict[str, Outcome] = {}
-    for path in sorted(proofs.glob("*.json")):
-        outcome = read_outcome(path)
-        before = outcomes.get(outcome.archive)
-        # Of one day, the worse one stands.
-        if before is None or _newer(outcome) >= _newer(before):
-            outcomes[outcome.archive] = outcome
+    outcomes = [read_outcome(path) for path in proofs.glob("*.json")]
+    # Of one day, the worse one stands.
+    outcomes.sort(key=lambda outcome: (outcome.date, outcome.verdict == "differs"))
+    latest = {outcome.archive: outcome for outcome in outcomes}
     entries: dict[str, Entry] = {}
     for path in [found for source in sources for found in _archives(source)]:
-        entry = _load(path, outcomes)
-        if entry.name in entries and entries[entry.name].digest != entry.digest:
+        entry = _load(path, latest)
+        if entries.setdefault(entry.name, entry).content != entry.content:
             raise UsageError(f"two entries are called {entry.name!r}: rename {str(path)!r}")
-        entries[entry.name] = entry
     if not entries:
         raise UsageError("there is no entry: give run directories, or folders with archives")
     return list(entries.values())
-
-
-def _newer(outcome: Outcome) -> tuple[str, bool]:
-    return outcome.date, outcome.verdict == "differs"
 
 
 def _archives(source: Path) -> list[Path]:
@@ -211,47 +205,36 @@ def _archives(source: Path) -> list[Path]:
 def _load(path: Path, outcomes: dict[str, Outcome]) -> Entry:
     with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
         folder = Path(temporary)
-        archive = path if path.is_file() else export(path, folder / "entry.zip")
-        (folder / ENTRY).mkdir()
-        entry = unpack(archive, folder / ENTRY)
-        study, digest = read_study(entry), digest_of(archive)
+        archive, study = open_entry(path, folder)
         try:
-            told = ask(
-                "reports.boards:describe", folder, _SECONDS, not untrusted(study.code), {}
-            ).value
-            results = _checked(told["results"], study)
+            trusted = not untrusted(study.code)
+            told, _ = ask("reports.boards:describe", folder, _SECONDS, trusted, {})
+            results = _checked(str(told["results"]), study)
             problems, notes = (
-                [str(said)[:2000] for said in told[kind]] for kind in ("problems", "notes")
+                [str(s)[:2000] for s in told[kind]] for kind in ("problems", "notes")
             )
         except UsageError as error:
             raise UsageError(f"{str(path)!r} cannot be shown: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{str(path)!r} cannot be shown: its table is damaged") from error
-        machines = len(read_environments(entry))
+        machines = len(read_environments(folder / ENTRY))
         if machines > 1:
-            notes.append(f"Its rows were made on {machines} machines, or are of merged studies.")
+            notes.append(f"Its rows were made on {machines} machines, or are of merged studies")
         if made := [method.label for method in study.methods if method.name == "points"]:
-            notes.append(f"Nothing can replay {text.listed(made)}: points from a file.")
-        return Entry(
-            name=re.sub(r"[^A-Za-z0-9_.-]+", "-", path.resolve().stem)[:100],
-            content=archive.read_bytes(),
-            digest=digest,
-            study=study,
-            results=results,
-            problems=tuple(problems),
-            notes=tuple(notes),
-            code=code_of(study),
-            outcome=outcomes.get(digest),
-        )
+            notes.append(f"Nothing can replay {text.listed(made)}: points from a file")
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", archive.name.removesuffix(".zip"))[:100]
+        outcome = outcomes.get(digest_of(archive))
+        content = archive.read_bytes()
+        return Entry(name, content, study, results, tuple(problems), tuple(notes), outcome)
 
 
 def describe(entry: Path) -> dict[str, Any]:
     """Tabulate and check an unpacked entry: what is done closed in, since it may run its code."""
     source = load(entry)
     found = check_directory(entry, Plan(source.study, Engine()))
-    unfinished = [f"Not finished. {sentence}" for sentence in missing(source)]
-    unchecked = [f"Not checked: {sentence}" for sentence in found.open]
-    notes = [*unfinished, *unchecked, *source.notes_on_data]
+    notes = [f"Not finished. {sentence}" for sentence in missing(source)]
+    notes += [f"Not checked: {sentence}" for sentence in found.open]
+    notes += source.notes_on_data
     return {"results": to_csv(source.results), "problems": found.problems, "notes": notes}
 
 
@@ -259,11 +242,8 @@ def _checked(table: str, study: StudySpec) -> pd.DataFrame:
     """Read a table of results that code of the entry may have written."""
     results = read_csv(io.StringIO(table), dtype={"trial": "Int64"})
     results["failure"] = results["failure"].fillna("")
-    grid = {
-        "method": [*(entry.label for entry in study.methods), TRUTH, *study.reference.labels],
-        "dataset": [entry.label for entry in study.datasets],
-    }
-    for column, labels in grid.items():
-        if not set(results[column]) <= set(labels):
-            raise ValueError(column)
+    methods = {TRUTH, *study.reference.labels, *(entry.label for entry in study.methods)}
+    datasets = {entry.label for entry in study.datasets}
+    if not (set(results["method"]) <= methods and set(results["dataset"]) <= datasets):
+        raise ValueError("labels of no cell")
     return results
