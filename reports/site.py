@@ -133,7 +133,9 @@ def _of_entry(entry: Entry) -> dict[str, object]:
     }
 
 
-def _of_method(found: Sequence[Board], label: str) -> list[tuple[Board, object, object]]:
+def _of_method(
+    found: Sequence[Board], label: str
+) -> list[tuple[Board, list[Entry], list[CellResults]]]:
     """Return each board of a method, its entries there, and its ranked cells."""
     parts = []
     for board in found:

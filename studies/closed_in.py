@@ -86,19 +86,20 @@ def ask(
         except subprocess.TimeoutExpired as error:
             raise UsageError(f"it did not end within {limit:.0f} s: it was stopped") from error
         finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            with suppress(OSError):
+                # With what it has started, where it could.
+                os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
             process.wait()
         errors.seek(0)
         said = errors.read(1 << 20).decode("utf-8", "replace").strip().splitlines()
     try:
         told = parse_json(read_text(folder / _ANSWER))
-        error, value, closed = told["error"], dict(told["value"]), list(map(str, told["closed"]))
+        problem, value, closed = told["error"], dict(told["value"]), list(map(str, told["closed"]))
     except (OSError, ValueError, KeyError, TypeError) as damage:
         why = said[-1][:300] if said else f"status {process.returncode}"
         raise UsageError(f"it ended without an answer: {why}") from damage
-    if error is not None:
-        raise UsageError(str(error)[:2000])
+    if problem is not None:
+        raise UsageError(str(problem)[:2000])
     return value, closed
 
 

@@ -207,8 +207,8 @@ def verify(
         except (UsageError, ValidationError, KeyError, TypeError) as error:
             why = str(error) if isinstance(error, UsageError) else "it answered in another form"
             raise UsageError(f"{str(source)!r} cannot be verified: {why}") from error
-    if not outcome.drawn:
-        why = "; ".join([*outcome.problems, *outcome.unchecked])[:500] or "the budget was too small"
+    if not (outcome.drawn or outcome.problems):
+        why = "; ".join(outcome.unchecked)[:500] or "the budget was too small"
         raise UsageError(f"{str(source)!r} cannot be verified: no random row could be run: {why}")
     return outcome
 
