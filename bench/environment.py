@@ -19,7 +19,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 # Variables by which MKL, OpenBLAS, oneDNN, NumPy, the C library, torch and Numba compute other last
 # bits. Those that only set threads or folders are left out: workers may have others.
-_VARIABLES = (
+VARIABLES = (
     "MKL_CBWR",
     "MKL_DEBUG_CPU_TYPE",
     "MKL_ENABLE_INSTRUCTIONS",
@@ -54,7 +54,7 @@ def environment() -> dict[str, object]:
     """
     from ..datasets.steady import THREADS
 
-    settings = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
+    settings = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
     record: dict[str, object] = {
         "scorebench": version_of("scorebench"),
         "code": checkout(_ROOT),

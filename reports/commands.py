@@ -241,6 +241,22 @@ def merge(
     say(write_report(load(merged(out, directories))))
 
 
+@commands.command(epilog="Example: scorebench site entries --out public")
+def site(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Run directories, archives, folders of archives."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("public"),
+    proofs: Annotated[Path, typer.Option(help="Folder of outcomes of `verify`.")] = Path("proofs"),
+    title: Annotated[str, typer.Option(help="Title of the first page.")] = "Leaderboards",
+) -> None:
+    """Write a public board as a folder of pages for any static host."""
+    from .site import write_site
+
+    say(write_site(sources, out, proofs, title))
+
+
 @commands.command(epilog="Example: scorebench dashboard runs/quick")
 def dashboard(
     directory: Directory,

@@ -147,7 +147,11 @@ def unpack(archive: str | Path, folder: Path) -> Path:
         raise
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
         raise UsageError(f"{str(path)!r} is not an archive of a study: {error}") from error
-    _check_cells(folder, digests, path)
+    try:
+        _check_cells(folder, digests, path)
+    except UsageError as error:
+        # The user knows of the archive only.
+        raise UsageError(str(error).replace(str(folder), str(path))) from error
     return folder
 
 

@@ -12,8 +12,9 @@ from typing import NamedTuple, TypeVar
 
 from ..bench.spec import Phase
 from .archive import digest_of
+from .comparison import VERDICTS, Replayed
 from .engine import Engine
-from .replay import VERDICTS, Replay, Replayed, opened, replayed
+from .replay import Replay, opened, replayed
 from .rundir.changes import Change
 from .rundir.read import read_study
 from .rundir.versions import CERTIFICATE_FORMAT

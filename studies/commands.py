@@ -150,3 +150,36 @@ def new(
     say(f"wrote {plugin}, {test} and {study}; next:")
     say(f"  scorebench check {plugin}{network}")
     say(f"  scorebench run {study}")
+
+
+@commands.command(epilog="Example: scorebench verify entry.zip --rows 20")
+def verify(
+    source: Annotated[
+        Path, typer.Argument(metavar="ENTRY", help="What `export` wrote, or a run directory.")
+    ],
+    rows: Annotated[int, typer.Option(help="Ranked rows to draw at random.")] = 5,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Decides which (default: nobody can know).")
+    ] = None,
+    budget: Annotated[
+        float, typer.Option(metavar="SECONDS", help="No run begins after these seconds.")
+    ] = 3600,
+    proofs: Annotated[Path, typer.Option(help="Folder of outcomes.")] = Path("proofs"),
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run code of the entry even if nothing closes it in.")
+    ] = False,
+) -> None:
+    """Replay random rows and all winners of an entry, closed in; exit status 1 if any differs."""
+    from .rundir.files import refusing, write_output
+    from .verify import verify as verified
+
+    outcome = verified(source, rows=rows, seed=seed, budget=budget, trust=trust)
+    with refusing(proofs, "write to"):
+        proofs.mkdir(parents=True, exist_ok=True)
+    path = proofs / f"{outcome.study}-{outcome.archive[:12]}.json"
+    write_output(path, outcome.to_json().encode())
+    for line in (outcome.headline, *outcome.problems, *outcome.unchecked, *outcome.sentences):
+        say(line)
+    say(path)
+    if outcome.verdict == "differs":
+        raise typer.Exit(1)

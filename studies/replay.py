@@ -3,6 +3,7 @@
 import hashlib
 import math
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,17 +11,16 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..bench.spec import Phase, RunResult
+from ..bench.spec import Phase
 from ..datasets.errors import UsageError
 from .archive import unpacked
 from .cell import Cell, Slot
+from .comparison import Replayed, compare_files, compared
 from .engine import Engine
 from .execution.again import Again, run_again
 from .execution.scheduler import lost
 from .integrity import (
-    COSTS,
     Findings,
-    check_distances,
     check_environments,
     check_proposals,
     check_rows,
@@ -28,55 +28,23 @@ from .integrity import (
 from .plan import Plan
 from .progress import standing
 from .rundir.artifacts import ArtifactFiles
-from .rundir.changes import Change, CodeParts, changes
 from .rundir.read import read_code, read_environments, read_rows, read_study
 from .rundir.rows import Row
 from .specs.check import check_device
-from .specs.spec import IID, TRUTH
-from .stored_files import FLOOR_SHARE, RELATIVE, check_files, noise_of
+from .specs.spec import IID
 from .trust import require_trust
 from .trust import trust as trust_code
-from .winners import confirmed, pick_cells
+from .winners import pick_cells
 
 Labels = tuple[str | None, str | None, str | None]
 """Labels of a method, dataset and sampler; None for all."""
 
-VERDICTS = ("identical", "within tolerance", "differs")
-"""From best to worst."""
 
+class Asked(NamedTuple):
+    """Rows to run again, in this order, none of them begun after so many seconds."""
 
-class Number(NamedTuple):
-    """A metric of a run and of its replay.
-
-    Attributes:
-        metric: Name of the metric; ``state`` if the run has no metric.
-        stored: Value in the table; NaN if missing.
-        replayed: Value of the replay; NaN if missing.
-        tolerance: Largest difference that is within tolerance.
-        verdict: One of ``VERDICTS``.
-    """
-
-    metric: str
-    stored: float
-    replayed: float
-    tolerance: float
-    verdict: str
-
-
-class Replayed(NamedTuple):
-    """A run and its replay: the metrics of both, and changes of code and environment between."""
-
-    row: Row
-    again: RunResult
-    numbers: tuple[Number, ...]
-    changed: tuple[Change, ...]
-    before: Mapping[str, object]
-    now: Mapping[str, object]
-
-    @property
-    def verdict(self) -> str:
-        """The worst verdict of its numbers."""
-        return max((number.verdict for number in self.numbers), key=VERDICTS.index)
+    slots: Sequence[Slot]
+    seconds: float
 
 
 class Replay(NamedTuple):
@@ -161,7 +129,12 @@ def opened(source: str | Path, *, trust: bool = False) -> Iterator[Path]:
 
 
 def replayed(
-    directory: Path, labels: Labels, share: float | None, workers: int, engine: Engine | None
+    directory: Path,
+    labels: Labels,
+    share: float | None,
+    workers: int,
+    engine: Engine | None,
+    asked: Asked | None = None,
 ) -> Replay:
     """Replay rows of a directory; arguments and errors are like those of ``replay``.
 
@@ -186,15 +159,18 @@ def replayed(
     able = [
         row for row in of_cells if row.slot not in found.unfit and _repeatable(row, plan, found)
     ]
-    chosen = _chosen(able, share)
     if share == 1:
         check_proposals(plan, able, found)
     with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
         files = ArtifactFiles(Path(temporary))
-        results = run_again(plan, chosen, workers, files)
-        runs = _compared(chosen, results, plan, environments, code, found)
+        if asked is None:
+            results = run_again(plan, _chosen(able, share), workers, files)
+        else:
+            results = _run_in_order(plan, able, asked, workers, files)
+        ran = [row for row in _in_phases(able) if row.slot in results]
+        runs = compared(ran, results, plan, environments, code, found)
         if study.recorded is None:
-            _compare_files(directory, files, of_cells, runs, plan, found)
+            compare_files(directory, files, of_cells, runs, plan, found)
     totals: dict[Phase, int] = dict.fromkeys(("confirm", "reference", "search"), 0)
     for row in of_cells:
         totals[row.slot.phase] += 1
@@ -229,7 +205,6 @@ def _chosen(rows: Sequence[Row], share: float | None) -> list[Row]:
     Which rows a share holds depends on the content of all of them, so that it is not known before
     the last one is written.
     """
-    order = {"confirm": 0, "reference": 1, "search": 2}
     chosen = [row for row in rows if row.slot.phase != "search"]
     if share is not None:
         salt = "".join(row.to_json() for row in rows)
@@ -242,90 +217,23 @@ def _chosen(rows: Sequence[Row], share: float | None) -> list[Row]:
 
         chosen = sorted(rows, key=rank)[: math.ceil(share * len(rows))]
     kept = {row.slot for row in chosen}
-    in_order = [row for row in rows if row.slot in kept]
-    return sorted(in_order, key=lambda row: (order[row.slot.phase], not row.ok))
+    return _in_phases(row for row in rows if row.slot in kept)
 
 
-def _compared(
-    rows: Sequence[Row],
-    results: Mapping[Slot, Again],
-    plan: Plan,
-    environments: Mapping[str, Mapping[str, object]],
-    code: Mapping[str, CodeParts],
-    found: Findings,
-) -> list[Replayed]:
-    """Compare rows with their replays; the tolerance rests on floors that were computed again."""
-    floors: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        if row.slot.cell.method == TRUTH:
-            for metric, value in results[row.slot].result.metrics.items():
-                floors.setdefault((row.slot.cell.dataset, metric), []).append(value)
-    check_distances(rows, floors, found)
-    noise = noise_of(floors)
-    runs = []
-    for row in rows:
-        result, now = results[row.slot]
-        before = environments.get(row.environment, {})
-        parts = None
-        if result.key != row.result.key:
-            parts = code.get(row.slot.cell.stem, {}), plan.engine.parts(row.run)
-        numbers = tuple(_compare(row, result, noise))
-        runs.append(Replayed(row, result, numbers, changes(before, now, parts), before, now))
-    return runs
+def _in_phases(rows: Iterable[Row]) -> list[Row]:
+    order = {"confirm": 0, "reference": 1, "search": 2}
+    return sorted(rows, key=lambda row: (order[row.slot.phase], not row.ok))
 
 
-def _compare_files(
-    directory: Path,
-    files: ArtifactFiles,
-    rows: Sequence[Row],
-    runs: Sequence[Replayed],
-    plan: Plan,
-    found: Findings,
-) -> None:
-    """Compare the stored files of cells with those of the replay, if all numbers are identical."""
-    same = {
-        run.row.slot
-        for run in runs
-        if (run.verdict, run.again.key) == (VERDICTS[0], run.row.result.key)
-    }
-    stored = ArtifactFiles(directory)
-    for cell in dict.fromkeys(row.slot.cell for row in rows if row.slot.phase == "confirm"):
-        ranked = confirmed(rows, cell, plan.study.objective)
-        for _ in check_files(directory, cell, ranked, found):
-            """Only the files matter here; samples are compared below."""
-        if not ranked or not all(row.slot in same for row in ranked):
-            continue
-        files.assemble(cell, ranked, plan.engine.view(ranked[0].run.dataset))
-        for old, new in zip(stored.finals(cell), files.finals(cell), strict=True):
-            if old.exists() and old.read_bytes() != new.read_bytes():
-                place = f"{old.parent.name}/{old.name}"
-                found.problem(place, "it is not what the replay of its rows gives")
-
-
-def _compare(
-    row: Row, again: RunResult, noise: Mapping[tuple[str, str], float]
-) -> Iterator[Number]:
-    stored = row.result
-    same = (stored.state, stored.failure) == (again.state, again.failure)
-    for metric in sorted({*stored.metrics, *again.metrics}) or ["state"]:
-        before = stored.metrics.get(metric, math.nan)
-        after = again.metrics.get(metric, math.nan)
-        spread = noise.get((row.slot.cell.dataset, metric), 0.0)
-        tolerance = RELATIVE * abs(before) + FLOOR_SHARE * spread
-        verdict = _verdict(before, after, tolerance) if same else "differs"
-        yield Number(metric, before, after, tolerance, verdict)
-    for cost in COSTS:
-        before, after = (result.compute.get(cost, math.nan) for result in (stored, again))
-        tolerance = RELATIVE * abs(before)
-        verdict = _verdict(before, after, tolerance)
-        if verdict != "identical":
-            yield Number(cost, before, after, tolerance, verdict)
-
-
-def _verdict(before: float, after: float, tolerance: float) -> str:
-    if before == after or (math.isnan(before) and math.isnan(after)):
-        return "identical"
-    return "within tolerance" if abs(before - after) <= tolerance < math.inf else "differs"
+def _run_in_order(
+    plan: Plan, rows: Sequence[Row], asked: Asked, workers: int, files: ArtifactFiles
+) -> dict[Slot, Again]:
+    end, table = time.monotonic() + asked.seconds, {row.slot: row for row in rows}
+    results: dict[Slot, Again] = {}
+    for slot in asked.slots:
+        if slot in table and slot not in results and time.monotonic() < end:
+            results |= run_again(plan, [table[slot]], workers, files)
+    return results
 
 
 def _lines(run: Replayed) -> Iterator[dict[str, object]]:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ...datasets.errors import UsageError
 from ...studies.certificate import Certificate
-from ...studies.replay import Replayed
+from ...studies.comparison import Replayed
 from ...studies.rundir.changes import Change
 from ...studies.rundir.files import write_output
 from .. import text

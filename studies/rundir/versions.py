@@ -26,6 +26,9 @@ ARCHIVE_FORMAT = 1
 CERTIFICATE_FORMAT = 1
 """Format of certificates."""
 
+OUTCOME_FORMAT = 1
+"""Format of outcomes of `verify`."""
+
 FORMAT_FILE = "format.json"
 
 Table = dict[str, object]

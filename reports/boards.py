@@ -1,0 +1,249 @@
+"""Entries of a public board: archives, what was verified of them, and which can be compared."""
+
+import hashlib
+import io
+import json
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..bench.plugins import registries
+from ..datasets.errors import UsageError
+from ..studies.archive import digest_of
+from ..studies.cell import Cell
+from ..studies.closed_in import ENTRY, ask
+from ..studies.engine import Engine
+from ..studies.plan import Plan
+from ..studies.results import read_csv, to_csv
+from ..studies.rundir.read import STUDY, read_environments
+from ..studies.specs.spec import TRUTH, StudySpec
+from ..studies.specs.tables import Limits
+from ..studies.stored_files import check_directory
+from ..studies.trust import untrusted
+from ..studies.verify import Outcome, code_of, open_entry, read_outcome
+from . import text
+from .pages.protocol import missing
+from .ranking.evidence import Evidence, gather
+from .ranking.searchers import of_first
+from .source import load
+
+_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An archive on a board.
+
+    Attributes:
+        name: Name of its file, without ``.zip``.
+        content: The archive.
+        study: Its study.
+        results: Its rows, as in ``results.csv``.
+        problems: What does not fit its study, a sentence each.
+        notes: What a reader should know of it, a sentence each.
+        outcome: The latest outcome of its verification; None if there is none.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+    study: StudySpec = field(repr=False)
+    results: pd.DataFrame = field(repr=False)
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    outcome: Outcome | None
+
+    @property
+    def refuted(self) -> bool:
+        """Whether its rows are not what its study gives."""
+        return self.outcome is not None and self.outcome.verdict == "differs"
+
+    @property
+    def ranked(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not (self.problems or self.refuted)
+
+    @property
+    def proof(self) -> str:
+        """What is proven of it, in a few words."""
+        if self.problems and not self.refuted:
+            return "refused: it does not fit its study"
+        return "not verified" if self.outcome is None else self.outcome.headline
+
+    @property
+    def methods(self) -> list[str]:
+        """Labels of its methods."""
+        return [method.label for method in self.study.methods]
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """SHA-256 of the code that it brings, by file or module."""
+        return code_of(self.study)
+
+    @cached_property
+    def protocol(self) -> str:
+        """Hash of all that entries of a board share: the study but for its methods and name.
+
+        Code counts if it may decide more than how a method of the entry works.
+        """
+        study, known = self.study, registries()
+        samplers = (*study.samplers, *study.evaluation.also)
+        names = [("metric", name) for name in study.evaluation.metrics]
+        names += [("dataset", entry.name) for entry in study.datasets]
+        names += [("sampler", entry.name) for entry in samplers]
+        foreign = any(name not in known[kind].builtin for kind, name in names)
+        free = {"name": "board", "methods": (), "plugins": (), "limits": Limits()}
+        shared = study.model_copy(update=free).model_dump(mode="json")
+        code = self.code if foreign or study.network.module is not None else {}
+        return hashlib.sha256(json.dumps([shared, code], sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Board:
+    """Entries that can be compared, and their ranking.
+
+    Attributes:
+        name: Name of their study, with a number if another board has it.
+        entries: The entries, those that are verified first.
+        labels: Labels of methods on the board, by entry and label in its study.
+    """
+
+    name: str
+    entries: tuple[Entry, ...]
+    labels: dict[tuple[str, str], str]
+
+    @property
+    def study(self) -> StudySpec:
+        """The study of the first entry: all have its protocol."""
+        return self.entries[0].study
+
+    @cached_property
+    def evidence(self) -> Evidence | None:
+        """The ranking of the entries that are ranked, with the references of the first."""
+        tables: list[pd.DataFrame] = []
+        planned: list[Cell] = []
+        for entry in filter(lambda entry: entry.ranked, self.entries):
+            rows = of_first(entry.results)
+            names = {label: self.labels[entry.name, label] for label in entry.methods}
+            reference = rows["phase"] == "reference"
+            rows = rows.assign(method=rows["method"].where(reference, rows["method"].map(names)))
+            tables.append(rows[~reference] if tables else rows)
+            planned += [
+                Cell(method, dataset.label, sampler.label)
+                for method in names.values()
+                for dataset in self.study.datasets
+                for sampler in self.study.samplers
+            ]
+        if not tables:
+            return None
+        together = pd.concat(tables, ignore_index=True)
+        return gather(together, self.study.objective, planned, self.study.decide)
+
+    def owner(self, label: str) -> Entry:
+        """Return the entry of a method on the board."""
+        name = next(name for (name, _), shown in self.labels.items() if shown == label)
+        return next(entry for entry in self.entries if entry.name == name)
+
+
+def boards(entries: Sequence[Entry]) -> list[Board]:
+    """Put entries that differ in their methods only on one board; names are those of studies."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda e: (not e.ranked, e.outcome is None, e.name)):
+        groups.setdefault(entry.protocol, []).append(entry)
+    found: list[Board] = []
+    taken: Counter[str] = Counter()
+    for group in sorted(groups.values(), key=lambda group: group[0].study.name):
+        name = group[0].study.name
+        taken[name] += 1
+        shared = Counter(label for entry in group for label in entry.methods)
+        labels = {
+            (entry.name, label): label if shared[label] == 1 else f"{label} ({entry.name})"
+            for entry in group
+            for label in entry.methods
+        }
+        number = f"-{taken[name]}" if taken[name] > 1 else ""
+        found.append(Board(name + number, tuple(group), labels))
+    return found
+
+
+def load_entries(sources: Sequence[Path], proofs: Path) -> list[Entry]:
+    """Read run directories, archives, and folders of archives; their code runs closed in only.
+
+    Args:
+        sources: Their paths.
+        proofs: Folder with outcomes of ``verify``, which need not exist.
+
+    Raises:
+        UsageError: One is no entry, or brings code that cannot be closed in and is not trusted;
+            two have one name; or a file in ``proofs`` is no outcome.
+    """
+    outcomes = [read_outcome(path) for path in proofs.glob("*.json")]
+    # Of one day, the worse one stands.
+    outcomes.sort(key=lambda outcome: (outcome.date, outcome.verdict == "differs"))
+    latest = {outcome.archive: outcome for outcome in outcomes}
+    entries: dict[str, Entry] = {}
+    for path in [found for source in sources for found in _archives(source)]:
+        entry = _load(path, latest)
+        if entries.setdefault(entry.name, entry).content != entry.content:
+            raise UsageError(f"two entries are called {entry.name!r}: rename {str(path)!r}")
+    if not entries:
+        raise UsageError("there is no entry: give run directories, or folders with archives")
+    return list(entries.values())
+
+
+def _archives(source: Path) -> list[Path]:
+    inside = sorted(source.glob("*.zip")) if source.is_dir() else []
+    return inside if inside and not (source / STUDY).exists() else [source]
+
+
+def _load(path: Path, outcomes: dict[str, Outcome]) -> Entry:
+    with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
+        folder = Path(temporary)
+        archive, study = open_entry(path, folder)
+        try:
+            trusted = not untrusted(study.code)
+            told, _ = ask("reports.boards:describe", folder, _SECONDS, trusted, {})
+            results = _checked(str(told["results"]), study)
+            problems, notes = (
+                [str(s)[:2000] for s in told[kind]] for kind in ("problems", "notes")
+            )
+        except UsageError as error:
+            raise UsageError(f"{str(path)!r} cannot be shown: {error}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{str(path)!r} cannot be shown: its table is damaged") from error
+        machines = len(read_environments(folder / ENTRY))
+        if machines > 1:
+            notes.append(f"Its rows were made on {machines} machines, or are of merged studies")
+        if made := [method.label for method in study.methods if method.name == "points"]:
+            notes.append(f"Nothing can replay {text.listed(made)}: points from a file")
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", archive.name.removesuffix(".zip"))[:100]
+        outcome = outcomes.get(digest_of(archive))
+        content = archive.read_bytes()
+        return Entry(name, content, study, results, tuple(problems), tuple(notes), outcome)
+
+
+def describe(entry: Path) -> dict[str, Any]:
+    """Tabulate and check an unpacked entry: what is done closed in, since it may run its code."""
+    source = load(entry)
+    found = check_directory(entry, Plan(source.study, Engine()))
+    notes = [f"Not finished. {sentence}" for sentence in missing(source)]
+    notes += [f"Not checked: {sentence}" for sentence in found.open]
+    notes += source.notes_on_data
+    return {"results": to_csv(source.results), "problems": found.problems, "notes": notes}
+
+
+def _checked(table: str, study: StudySpec) -> pd.DataFrame:
+    """Read a table of results that code of the entry may have written."""
+    results = read_csv(io.StringIO(table), dtype={"trial": "Int64"})
+    results["failure"] = results["failure"].fillna("")
+    methods = {TRUTH, *study.reference.labels, *(entry.label for entry in study.methods)}
+    datasets = {entry.label for entry in study.datasets}
+    if not (set(results["method"]) <= methods and set(results["dataset"]) <= datasets):
+        raise ValueError("labels of no cell")
+    return results

@@ -1,0 +1,185 @@
+"""A public board as a folder of pages: no server, no network, links that hold in any subfolder."""
+
+import hashlib
+import secrets
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..bench.plugins import PluginFile, registries
+from ..datasets.errors import UsageError, visible
+from ..studies.rundir.files import refusing
+from ..studies.specs.entries import Entry as Named
+from .boards import Board, Entry, boards, load_entries
+from .exports import written
+from .pages.pictures import overview_pictures
+from .pages.protocol import protocol
+from .pages.render import render
+from .pages.tables import ShownTable, table
+from .ranking.board_columns import board_columns
+from .ranking.cell_columns import cell_columns
+from .ranking.cell_results import CellResults
+from .ranking.evidence import Contestant
+from .ranking.leaderboard import board_frame
+from .ranking.pairs import pair_columns, pairs
+from .ranking.verdict import answer, headline, verdict_on
+
+_MARK = "made-by-scorebench"
+
+
+def write_site(
+    sources: Sequence[str | Path],
+    out: str | Path,
+    proofs: str | Path = "proofs",
+    title: str = "Leaderboards",
+) -> Path:
+    """Write the site of entries; equal entries and outcomes give equal files.
+
+    Args:
+        sources: Run directories, archives, or folders of archives.
+        out: Folder to write: a new one, or one that this function wrote, which is replaced.
+        proofs: Folder with the outcomes of ``verify``; entries without one say so.
+        title: Title of its first page.
+
+    Returns:
+        Its first page.
+
+    Raises:
+        UsageError: As ``load_entries``; or the folder holds something else, or cannot be written.
+    """
+    folder = Path(out)
+    there = [*folder.iterdir()] if folder.is_dir() else [folder] * folder.exists()
+    if folder.is_symlink() or (there and not (folder / _MARK).is_file()):
+        raise UsageError(f"{str(folder)!r} holds other things: give a new folder")
+    entries = load_entries([Path(source) for source in sources], Path(proofs))
+    files = _files(boards(entries), title)
+    draft = folder.absolute().with_name(f".{secrets.token_hex(8)}.draft")
+    with refusing(folder, "write"):
+        try:
+            for name, content in files.items():
+                (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                (draft / name).write_bytes(content)
+            if folder.exists():
+                shutil.rmtree(folder)
+            draft.replace(folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return folder / "index.html"
+
+
+def _files(found: Sequence[Board], title: str) -> dict[str, bytes]:
+    """Make every file, by its path in the site."""
+    entries = [entry for board in found for entry in board.entries]
+    methods = sorted({label for entry in entries for label in entry.methods})
+    datasets = sorted({entry.label for board in found for entry in board.study.datasets})
+
+    def page(kind: str, heading: str, **values: Any) -> bytes:
+        up = "" if kind == "index" else "../"
+        given = {**_WORDS, "kind": kind if up else "scorebench", "heading": heading, **values}
+        return render(f"site_{kind}.html.j2", title=title, up=up, **given).encode()
+
+    verified = sum(entry.ranked and entry.outcome is not None for entry in entries)
+    values = {"boards": found, "found": entries, "methods": methods, "datasets": datasets}
+    files = {_MARK: b"", "index.html": page("index", title, verified=verified, **values)}
+    for board in found:
+        heading = f"{board.name}: {_headline(board)}"
+        files[f"boards/{board.name}.html"] = page("board", heading, board=board, **_ranking(board))
+        if board.evidence is not None:
+            csv = written(board_frame(board.evidence), "csv")
+            files[f"boards/{board.name}.csv"] = csv.encode()
+        for entry in board.entries:
+            shown = page("entry", entry.name, board=board, entry=entry, **_of_entry(entry))
+            files[f"entries/{entry.name}.html"] = shown
+            files[f"entries/{entry.name}.zip"] = entry.content
+            if entry.outcome is not None:
+                files[f"entries/{entry.name}.proof.json"] = entry.outcome.to_json().encode()
+    for label in methods:
+        files[f"methods/{label}.html"] = page("method", label, parts=_of_method(found, label))
+    for label in datasets:
+        parts = [b for b in found if b.evidence is not None and label in b.evidence.datasets]
+        files[f"datasets/{label}.html"] = page("dataset", label, parts=parts)
+    return files
+
+
+def _ranking(board: Board) -> dict[str, object]:
+    evidence = board.evidence
+    if evidence is None:
+        return {"protocol": protocol(board.study)}
+    return {
+        "protocol": protocol(board.study),
+        "overview": overview_pictures(evidence),
+        "ranking": table(board_columns, evidence.contestants, _without_sampler(board)),
+        "pairs": table(pair_columns, pairs(evidence)),
+    }
+
+
+def _without_sampler(board: Board) -> list[str]:
+    return ["sampler"] if len(board.study.samplers) < 2 else []
+
+
+def _of_entry(entry: Entry) -> dict[str, object]:
+    found = () if entry.outcome is None else (*entry.outcome.problems, *entry.outcome.unchecked)
+    return {
+        "outcome": entry.outcome,
+        "warnings": list(dict.fromkeys([*entry.problems, *found, *entry.notes])),
+        "digest": hashlib.sha256(entry.content).hexdigest(),
+        "codes": [
+            (item.file, visible(item.code))
+            if isinstance(item, PluginFile)
+            else (item, "A module that is not in the archive.")
+            for item in entry.study.code
+        ],
+    }
+
+
+def _of_method(
+    found: Sequence[Board], label: str
+) -> list[tuple[Board, list[Entry], list[CellResults]]]:
+    """Return each board of a method, its entries there, and its ranked cells."""
+    parts = []
+    for board in found:
+        own = [entry for entry in board.entries if label in entry.methods]
+        names = {board.labels[entry.name, label] for entry in own}
+        cells = [] if board.evidence is None else board.evidence.cells
+        if own:
+            parts.append((board, own, [cell for cell in cells if cell.method in names]))
+    return parts
+
+
+def _cells(cells: Sequence[CellResults], labelled: Sequence[str] = ()) -> ShownTable:
+    several = len({cell.sampler for cell in cells}) > 1
+    return table(cell_columns, cells, [] if several else ["sampler"], labelled)
+
+
+def _proofs(board: Board, rows: Sequence[CellResults] | Sequence[Contestant]) -> list[str]:
+    return [board.owner(row.method).proof for row in rows]
+
+
+def _method_pages(board: Board) -> dict[str, str]:
+    return {shown: f"../methods/{own}.html" for (_, own), shown in board.labels.items()}
+
+
+def _headline(board: Board) -> str:
+    return "no entry is ranked" if board.evidence is None else headline(board.evidence)
+
+
+def _about(method: Named) -> str:
+    """Say what a method is, and what a study sets or searches of it."""
+    settings = ", ".join(f"{name} = {value}" for name, value in method.settings.items())
+    what = _summary("method", method.name) or f"{method.name}, of its own code"
+    return what.rstrip(".") + (f" ({settings})" if settings else "")
+
+
+def _summary(kind: str, name: str) -> str:
+    """Describe a built-in plug-in; code of entries is not imported."""
+    known = registries()[kind].builtin
+    return known[name].summary if name in known else ""
+
+
+_WORDS = {
+    "headline": _headline, "answer": answer, "verdict_on": verdict_on, "cells": _cells,
+    "proofs": _proofs, "method_pages": _method_pages, "about": _about, "summary": _summary,
+    "toml": lambda entry: visible(entry.study.without_content.to_toml()),
+}  # fmt: skip
+"""What the templates call."""

@@ -1,0 +1,263 @@
+"""Call a function on a stranger's entry in a process that is closed in, where that is possible.
+
+The process is a new Python in isolated mode, with a clean environment, limits, and a folder of its
+own that holds the entry. On Linux, without privileges, Landlock leaves it its own program to read
+and that folder to write, and a seccomp filter refuses what Landlock does not guard: network, other
+processes, permissions and owners of files, shared memory, keys. Code of the entry is executed only
+there, or if a user has trusted it. What was in force is told; elsewhere nothing is claimed.
+"""
+
+import ctypes
+import importlib
+import json
+import os
+import platform
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..datasets.errors import UsageError
+from ..datasets.private import is_private, user_folder
+
+ENTRY = "entry"
+_ANSWER, _ERRORS = "answer.json", "errors.txt"
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CACHE = "SCOREBENCH_CACHE"
+_LARGEST_FILE = 1 << 30
+_REST = 300.0
+"""Seconds for what is not counted: imports, checks of files, and the end of the last run."""
+
+# Isolated Python does not look for the package where this process has found it.
+_START = f"""
+import importlib.util, sys
+name, folder = {_PACKAGE.name!r}, {str(_PACKAGE)!r}
+spec = importlib.util.spec_from_file_location(
+    name, folder + "/__init__.py", submodule_search_locations=[folder])
+sys.modules[name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules[name])
+from {__name__} import answer
+answer()
+"""
+
+
+def ask(
+    function: str, folder: Path, seconds: float, trusted: bool, request: Mapping[str, object]
+) -> tuple[dict[str, Any], list[str]]:
+    """Call a function of this package in a process of its own.
+
+    Args:
+        function: Module and name, as ``"studies.verify:work"``; it is called with the folder of
+            the entry and the request, and returns plain JSON, which the entry's code may forge.
+        folder: A folder that only this user can read; the entry is in ``entry`` in it.
+        seconds: How long it may take, beside imports.
+        trusted: Whether code of the entry may run without confinement.
+        request: Keyword arguments, plain JSON.
+
+    Returns:
+        What it returned, and how the process was closed in, a sentence each; none if it was not.
+
+    Raises:
+        UsageError: The function says so; or it fails, does not end in time, or has no answer.
+    """
+    from ..bench.environment import VARIABLES
+    from .rundir.strict import parse_json, read_text
+
+    limit = seconds + _REST
+    asked = {"function": function, "folder": str(folder), "trusted": trusted, "seconds": limit}
+    variables = {name: os.environ[name] for name in VARIABLES if name in os.environ} | {
+        "HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1",
+        "SCOREBENCH_STATE": "", _CACHE: "", "NUMBA_CACHE_DIR": str(_compiled(folder)),
+    }  # fmt: skip
+    command = [sys.executable, "-I", "-B", "-X", "utf8", "-c", _START]
+    with (folder / _ERRORS).open("wb+") as errors:
+        process = subprocess.Popen(  # noqa: S603 - this Python, with a text of our own
+            command, stdin=subprocess.PIPE, stdout=errors, stderr=errors, cwd=folder,
+            env=variables, start_new_session=True,
+        )  # fmt: skip
+        try:
+            process.communicate(json.dumps({**asked, "request": request}).encode(), timeout=limit)
+        except subprocess.TimeoutExpired as error:
+            raise UsageError(f"it did not end within {limit:.0f} s: it was stopped") from error
+        finally:
+            with suppress(OSError):
+                # With what it has started, where it could.
+                os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+            process.wait()
+        errors.seek(0)
+        said = errors.read(1 << 20).decode("utf-8", "replace").strip().splitlines()
+    try:
+        told = parse_json(read_text(folder / _ANSWER))
+        problem, value, closed = told["error"], dict(told["value"]), list(map(str, told["closed"]))
+    except (OSError, ValueError, KeyError, TypeError) as damage:
+        why = said[-1][:300] if said else f"status {process.returncode}"
+        raise UsageError(f"it ended without an answer: {why}") from damage
+    if problem is not None:
+        raise UsageError(str(problem)[:2000])
+    return value, closed
+
+
+def _compiled(folder: Path) -> Path:
+    """Copy this user's machine code, which takes long to make and is used where it can be written.
+
+    As elsewhere, none is taken from a folder that others can write to.
+    """
+    caches = [_PACKAGE / "methods" / "derivatives" / "__pycache__", user_folder("cache", _CACHE)]
+    for compiled in (home for cache in caches if cache for home in cache.glob("compiled-*")):
+        if is_private(compiled) and not (folder / "cache" / compiled.name).exists():
+            shutil.copytree(compiled, folder / "cache" / compiled.name)
+    return folder / "cache"
+
+
+def answer() -> None:
+    """Do in the new process what ``ask`` asks for, and write the answer."""
+    asked = json.loads(sys.stdin.buffer.read())
+    folder = Path(asked["folder"])
+    _limit(asked["seconds"])
+    closed = confine(folder)
+    error, value = None, {}
+    try:
+        _allow_code(folder / ENTRY, bool(closed) or asked["trusted"])
+        module, _, name = asked["function"].partition(":")
+        function = getattr(importlib.import_module(f"{_PACKAGE.name}.{module}"), name)
+        value = function(folder / ENTRY, **asked["request"])
+    except UsageError as problem:
+        error = str(problem).replace(str(folder / ENTRY), "the entry")
+    said = {"error": error, "value": value, "closed": closed}
+    (folder / _ANSWER).write_text(json.dumps(said), encoding="utf-8")
+
+
+def _limit(seconds: float) -> None:
+    """Limit the time of the processor, memory and files, where the system knows of limits."""
+    with suppress(ImportError):
+        import resource
+
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        limits = {"CPU": int(seconds) * (os.cpu_count() or 1), "AS": memory, "CORE": 0}
+        for name, value in {**limits, "FSIZE": _LARGEST_FILE}.items():
+            with suppress(ValueError, OSError):
+                resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+
+
+def _allow_code(entry: Path, allowed: bool) -> None:
+    """Let this process execute the code of an entry, or refuse if there is any."""
+    from .rundir.read import read_study
+    from .trust import trust
+
+    code = read_study(entry).code
+    if code and not allowed:
+        names = ", ".join(item if isinstance(item, str) else item.file for item in code)
+        raise UsageError(
+            f"it brings code of its own ({names}), and this machine cannot close it in (that takes "
+            "Linux with Landlock): read it with `scorebench show`, then `scorebench trust` it"
+        )
+    trust(code)
+
+
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_WRITE, _READ, _LIST, _EXECUTE = 1 << 1, 1 << 2, 1 << 3, 1
+_RIGHTS = {3: 15, 4: 15, 5: 16}
+"""Number of rights on files by version of Landlock, as linux/landlock.h has them."""
+
+# Numbers from asm/unistd.h, without the calls that a machine does not have: socket, io_uring_setup;
+# fork, vfork, execve, execveat, ptrace, kill, tkill, rt_sigqueueinfo, pidfd_open, process_vm_readv,
+# process_vm_writev; chmod, fchmod, fchmodat, fchmodat2, chown, fchown, lchown, fchownat, utime,
+# utimes, futimesat, utimensat; setxattr, lsetxattr, fsetxattr, removexattr, lremovexattr,
+# fremovexattr; shmget, shmat, msgget, semget, mq_open, add_key, request_key, keyctl.
+_REFUSED = {
+    "x86_64": (
+        41, 425, 57, 58, 59, 322, 101, 62, 200, 129, 434, 310, 311, 90, 91, 268, 452, 92, 93, 94,
+        260, 132, 235, 261, 280, 188, 189, 190, 197, 198, 199, 29, 30, 68, 64, 240, 248, 249, 250,
+    ),
+    "aarch64": (
+        198, 425, 221, 281, 117, 129, 130, 138, 434, 270, 271, 52, 53, 452, 55, 54, 88, 5, 6, 7,
+        14, 15, 16, 194, 196, 186, 190, 180, 217, 218, 219,
+    ),
+}  # fmt: skip
+_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_CLONE, _CLONE3, _TGKILL = {"x86_64": 56, "aarch64": 220}, 435, {"x86_64": 234, "aarch64": 131}
+_THREAD, _X32 = 0x00010000, 0x40000000
+
+
+def confine(folder: Path) -> list[str]:
+    """Close this process in for good, but for one folder and its own program.
+
+    Returns:
+        How, a sentence each; empty if this machine cannot, and then code must not be run.
+    """
+    machine = platform.machine()
+    if sys.platform != "linux" or machine not in _REFUSED or struct.calcsize("P") != 8:
+        return []
+    library = ctypes.CDLL(None, use_errno=True)
+    version = library.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
+    no_new_privileges, set_seccomp, with_filter = 38, 22, 2
+    if version < 3 or library.prctl(no_new_privileges, 1, 0, 0, 0):
+        return []
+    code = b"".join(struct.pack("HBBI", *step) for step in _filter(machine))
+    buffer = ctypes.create_string_buffer(code)
+    program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
+    if not _guard_files(library, version, folder) or library.prctl(
+        set_seccomp, with_filter, program, 0, 0
+    ):
+        return []
+    return [
+        f"files: read its program and the entry only, wrote one folder only (Landlock {version})",
+        "refused: network, other processes, permissions, shared memory, keys (seccomp)",
+    ]
+
+
+def _guard_files(library: ctypes.CDLL, version: int, folder: Path) -> bool:
+    rights = (1 << _RIGHTS[min(version, max(_RIGHTS))]) - 1
+    handled = struct.pack("Q", rights)
+    rules = library.syscall(_CREATE_RULESET, handled, ctypes.c_size_t(len(handled)), 0)
+    allowed = dict.fromkeys(_program(), _READ | _LIST)
+    allowed |= {folder: rights & ~_EXECUTE, Path("/dev/null"): _READ | _WRITE}
+    for path, own in allowed.items():
+        # What does not exist needs no rule.
+        with suppress(OSError):
+            place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            rule = struct.pack("=Qi", own if path.is_dir() else own & (_READ | _WRITE), place)
+            library.syscall(_ADD_RULE, rules, 1, rule, 0)
+            os.close(place)
+    return rules >= 0 and not library.syscall(_RESTRICT_SELF, rules, 0)
+
+
+def _program() -> Iterator[Path]:
+    """List what Python, this package and their libraries are read from."""
+    yield _PACKAGE
+    for kind in ("stdlib", "platstdlib", "purelib", "platlib"):
+        yield Path(sysconfig.get_path(kind))
+    yield from (Path(path) for path in sys.path if Path(path).name.endswith("-packages"))
+    for path in (
+        sysconfig.get_config_var("LIBDIR") or "/usr/lib", "/lib", "/lib64", "/usr/lib",
+        "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime",
+        "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/self", "/sys/devices/system",
+        "/sys/fs/cgroup", "/dev/urandom",
+    ):  # fmt: skip
+        yield Path(path)
+
+
+def _filter(machine: str) -> Iterator[tuple[int, int, int, int]]:
+    """Write the filter in classic BPF: operation, steps over if true, if false, and a value."""
+    load, equal, above, has, end = 0x20, 0x15, 0x35, 0x45, 0x06
+    allow, refuse, missing, kill = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
+    number, architecture, first_argument = 0, 4, 16
+    yield load, 0, 0, architecture
+    yield from [(equal, 1, 0, _ARCHITECTURE[machine]), (end, 0, 0, kill), (load, 0, 0, number)]
+    if machine == "x86_64":
+        yield from [(above, 0, 1, _X32), (end, 0, 0, refuse)]
+    for refused in _REFUSED[machine]:
+        yield from [(equal, 0, 1, refused), (end, 0, 0, refuse)]
+    # Then the C library starts its threads by clone, whose flags a filter can see.
+    yield from [(equal, 0, 1, _CLONE3), (end, 0, 0, missing)]
+    yield from [(equal, 0, 3, _CLONE[machine]), (load, 0, 0, first_argument)]
+    yield from [(has, 1, 0, _THREAD), (end, 0, 0, refuse), (load, 0, 0, number)]
+    # Signals go to this process only.
+    yield from [(equal, 0, 3, _TGKILL[machine]), (load, 0, 0, first_argument)]
+    yield from [(equal, 1, 0, os.getpid()), (end, 0, 0, refuse), (end, 0, 0, allow)]
