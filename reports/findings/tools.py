@@ -58,6 +58,23 @@ class Fixed(MemberRandom):
         return self._noise.unsqueeze(1)
 
 
+class Scaled(Model):
+    """A model whose energy and score are multiplied by a factor: a forgotten ½, or a wrong sign."""
+
+    def __init__(self, model: Model, factor: float) -> None:
+        self._model, self._factor = model, factor
+        self.dim, self.members, self.level = model.dim, model.members, model.level
+
+    def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
+        """Compute the factor times the score."""
+        return self._factor * self._model.score(x, sigma)
+
+    def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor | None:
+        """Compute the factor times the energy; None if the model has none."""
+        energy = self._model.energy(x, sigma)
+        return None if energy is None else self._factor * energy
+
+
 def streams(seed: int, *names: Names, members: int = 1) -> MemberRandom:
     """Make an independent stream for each member."""
     return MemberRandom([generator(seed, *names, k) for k in range(members)])
