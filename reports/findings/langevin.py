@@ -294,7 +294,7 @@ class LangevinBias(Finding):
     )  # fmt: skip
     wrongs: ClassVar[Mapping[str, str]] = {
         "doubled drift": "the step is ε·s(x) + √ε·z, without the ½",
-        "halved drift": "the noise has the variance 2ε in a step of twice the length",
+        "halved drift": "the step is ¼ε·s(x) + √ε·z: a factor of two in the noise",
         "no rejection": "every proposal of the Metropolis correction is accepted",
         "rejection": "the chain is corrected, as MALA is",
         "start at data": "chains start at points of the data",
