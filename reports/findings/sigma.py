@@ -219,8 +219,9 @@ class Sigma(Finding):
         rows = []
         for group in log_density.argsort().chunk(10):
             middle = float(log_density[group].median())
-            for wrong, weight in (("", log_density[group] * 0), ("by density", log_density[group])):
-                value, error = mean_error(errors[group] * weight.exp())
+            for wrong, power in (("", 0), ("by density", 1)):
+                weight = torch.exp(power * log_density[group])
+                value, error = mean_error(errors[group] * weight)
                 rows.append(row("where", "squared error", value, error, dataset=name, sigma=sigma,
                                 log_density=middle, wrong=wrong))  # fmt: skip
         return rows
