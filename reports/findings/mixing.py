@@ -1,8 +1,7 @@
-"""The modes that Langevin's chains end in, and the metrics that see wrong weights."""
+"""The modes that Langevin's chains end in."""
 
 import math
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -11,12 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ...bench.metrics.fisher import score_at
 from ...bench.metrics.modes import shares
 from ...bench.streams import generator
 from ...datasets import get_density
-from ...datasets.base import Density
-from ...datasets.mixture import GaussianMixture
 from ...methods.model import Model
 from ...methods.random import MemberRandom
 from ...methods.reference.exact import ExactScore
@@ -31,7 +27,6 @@ from .tools import draw, scored, scores, streams
 # Radii half way between neighbouring circles of rings.
 _BETWEEN = (2.625, 1.875, 1.125)
 _BOX = 8.0**2
-_TRUTH = "0.8, 0.2"
 _NAMES = ("naive", "annealed")
 
 @dataclass(frozen=True)
@@ -71,13 +66,6 @@ def _start_at_data(sampler: Langevin, model: ExactScore, n: int, seed: int, *nam
     return sampler.sample_from(model, start, streams(seed, *names, "from data")).points[0]
 
 
-def _negative(dataset: Density) -> Density:
-    """The same density with a wrong score, +∇E."""
-    other = copy(dataset)
-    other.score = lambda x, sigma=0.0: -dataset.score(x, sigma)  # type: ignore[method-assign]
-    return other
-
-
 def basins(name: str) -> list[float]:
     """Compute the share of the box [-4, 4]² that is nearest to each mode of rings or 8gaussians."""
     if name == "rings":
@@ -107,28 +95,7 @@ def _gain_of_smoothing(table: Table) -> Measured:
     return Measured(exact.value - smooth.value, math.hypot(exact.error, smooth.error))
 
 
-def _by_weights(table: Table, quantity: str) -> Series:
-    """A metric of points of the two modes, indexed by the weights of the modes."""
-    return pick(table, "blind", quantity).set_index("weights")["value"]
-
-
-def _sensitivity(table: Table, quantity: str, weights: str) -> Measured:
-    """Change of a metric with wrong weights, in its standard deviations with the true ones."""
-    values = _by_weights(table, quantity)
-    true, wrong = values[_TRUTH], values[weights]
-    return Measured(float((wrong.mean() - true.mean()) / true.std()))
-
-
 _weight = partial(average, experiment="two modes", quantity="weight")
-
-
-def _reversal(table: Table) -> Measured:
-    """KL divergence of the model with the lower Fisher divergence minus that of the other."""
-    fisher, kl = (
-        pick(table, "ranking", name).set_index("model")["value"] for name in ("fisher", "kl")
-    )
-    low, high = fisher.sort_values().index
-    return Measured(float(kl[low] - kl[high]))
 
 
 def _draw_repeats(axis: Axes, rows: Table, by: str, theme: Theme) -> None:
@@ -165,29 +132,15 @@ def _draw_masked(axis: Axes, table: Table, theme: Theme) -> None:
     ticks(axis, [0.02, 0.05, 0.1, 0.2, 0.5], "y")
 
 
-def _draw_blind(axis: Axes, table: Table, theme: Theme) -> None:
-    for k, name in enumerate(("ksd", "sw1")):
-        metric = _by_weights(table, name)
-        groups = list(dict.fromkeys(metric.index))
-        for i, weights in enumerate(groups):
-            values = (metric[weights] - metric[_TRUTH].mean()) / metric[_TRUTH].std()
-            x = [i + 0.2 * (2 * k - 1) + 0.02 * (j - len(values) / 2) for j in range(len(values))]
-            label = name.upper() if i == 0 else ""
-            axis.plot(x, values, "os"[k], color=theme.palette[k], markersize=3, label=label)
-    axis.set_yscale("symlog", linthresh=3)
-    axis.set_xticks(range(len(groups)), groups)
-
-
 @findings.register("mixing")
 class Mixing(Finding):
-    """Weights of distant modes: naive Langevin loses them, annealing finds them, KSD is blind.
+    """Weights of distant modes: naive Langevin loses them, annealing finds them.
 
     With the exact score, chains of naive Langevin stay in the mode whose basin they start in: on
     NCSN's two modes, of weights 0.8 and 0.2, half of the chains end in each mode, and on rings and
     8gaussians the weights are areas of the starting box. Annealed Langevin moves mass between
     modes while the noise is high; without scaling the noise to the level it collapses. On rings
     the sampler hides the quality of a score: a smoothed score does better than the exact one.
-    Last, the finding scores points of the two modes with correct and wrong weights.
 
     Attributes:
         chains: Chains on the two modes, per repeat.
@@ -207,8 +160,6 @@ class Mixing(Finding):
                 f"rings {name}": partial(self._masked, name)
                 for name in ("floor", "naive", "naive, smoothed", "annealed")
             },
-            "metrics": self._blind,
-            "ranking": self._ranking,
         }
 
     def _two_modes(self, name: str) -> list[TableRow]:
@@ -267,47 +218,6 @@ class Mixing(Finding):
                                dataset="rings", repeat=k, wrong=wrong)  # fmt: skip
         return rows
 
-    def _blind(self) -> list[TableRow]:
-        dataset = get_density("two_modes")
-        rows = []
-        for weights, weight in ((_TRUTH, 0.8), ("0.5, 0.5", 0.5), ("1, 0", 1.0)):
-            for k in range(self.repeats):
-                stream = generator(self.seed, "blind", weights, k)
-                first = torch.rand(1000, generator=stream) < weight
-                centre = torch.where(first.unsqueeze(1), 5.0, -5.0).double()
-                x = centre + torch.randn(1000, 2, generator=stream, dtype=torch.float64)
-                axes: TableRow = {"weights": weights, "repeat": k, "dataset": "two_modes"}
-                names = ["ksd", "sw1", "mode_error"]
-                rows += scored("blind", names, dataset, self.seed + k, x, **axes)
-                rows += scored("blind", ["ksd"], _negative(dataset), self.seed + k, x, **axes,
-                               wrong="wrong sign")  # fmt: skip
-                truth = dataset.sample(len(x), generator(self.seed + k, "truth"))
-                across, other = ((points[:, 0] - points[:, 1]).sort().values for points in (x, truth))
-                distance = float((across - other).abs().mean()) / math.sqrt(2)
-                rows.append(row("blind", "sw1", distance, **axes, wrong="one direction"))
-        return rows
-
-    def _ranking(self) -> list[TableRow]:
-        """Score two models: one has wrong weights, the other is slightly too wide."""
-        dataset = get_density("two_modes")
-        centres: Tensor = dataset.centres  # type: ignore[attr-defined]
-        equal = GaussianMixture(centres, 1.0, weights=(0.5, 0.5))
-        models = {"equal weights": ExactScore(equal), "smoothed": ExactScore(dataset, 0.3)}
-        rows = []
-        for label, model in models.items():
-            x = dataset.sample(1000, generator(self.seed, "ranking"))
-            model.is_truth = False
-            axes: TableRow = {"model": label, "dataset": "two_modes"}
-            rows += scored("ranking", ["fisher", "kl"], dataset, self.seed, x, model, **axes)
-            reverse = scores(["kl_reverse"], dataset, self.seed, x, model)["kl_reverse"]
-            rows.append(row("ranking", "kl", reverse, **axes, wrong="KL reversed"))
-            side = torch.linspace(-8, 8, 400, dtype=torch.float64)
-            box = torch.cartesian_prod(side, side)
-            error = (score_at(model, box, 0.0) - dataset.score(box)).square().sum(1)
-            uniform_mean = 0.5 * float(error.mean())
-            rows.append(row("ranking", "fisher", uniform_mean, **axes, wrong="even weights"))
-        return rows
-
     def verdict(self, table: Table) -> str:
         naive, annealed = (_weight(table, sampler=name).value for name in _NAMES)
         return (
@@ -339,38 +249,6 @@ class Mixing(Finding):
             wrong="start at data",
         ),
         Claim(
-            "A14", "KSD of points with equal weights, in standard deviations of the truth's",
-            "Wenliang and Kanagawa 2020", partial(_sensitivity, quantity="ksd", weights="0.5, 0.5"),
-            least=-3, most=3, wrong="wrong sign",
-        ),
-        Claim(
-            "A14", "KSD of points that are all in one mode", "Wenliang and Kanagawa 2020",
-            partial(_sensitivity, quantity="ksd", weights="1, 0"), least=-3, most=3,
-            wrong="wrong sign",
-        ),
-        Claim(
-            "A14", "SW1 of points with equal weights, in the same units: clearly different",
-            "mass × distance", partial(_sensitivity, quantity="sw1", weights="0.5, 0.5"), least=10,
-            wrong="one direction",
-        ),
-        Claim(
-            "A14", "Fisher divergence of the model with equal weights", "distant modes",
-            partial(number, experiment="ranking", quantity="fisher", model="equal weights"),
-            expected=0.0, slack=1e-6, wrong="even weights",
-        ),
-        Claim(
-            "A14", "KL divergence of the model with equal weights",
-            "0.8 log(0.8/0.5) + 0.2 log(0.2/0.5)",
-            partial(number, experiment="ranking", quantity="kl", model="equal weights"),
-            expected=0.8 * math.log(1.6) + 0.2 * math.log(0.4), slack=1e-3, wrong="KL reversed",
-        ),
-        Claim(
-            "A17", "a score matching loss and likelihood rank models differently: KL of the one "
-            "with the lower Fisher divergence minus KL of the other",
-            "Song et al. 2019, table 1 (on images)", _reversal, least=0.1,
-            wrong="even weights",
-        ),
-        Claim(
             "A19", "rings, exact score, naive Langevin: SW1 over its floor", "basins",
             partial(_times_floor, model="naive"), least=5, wrong="start at data",
         ),
@@ -387,11 +265,8 @@ class Mixing(Finding):
     wrongs: ClassVar[Mapping[str, str]] = {
         "unscaled noise": "each level adds √ε·z, not √α·z: the code of the blog post",
         "start at data": "chains start at points of the data",
-        "wrong sign": "KSD takes +∇E for the score",
-        "one direction": "SW1 of a single projection, across the line through the modes",
-        "even weights": "the Fisher divergence is a mean over the box, not over the data",
-        "KL reversed": "KL(model, p) in place of KL(p, model)",
     }
+    columns: ClassVar[int] = 3
     panels: ClassVar[tuple[Panel, ...]] = (
         Panel(_draw_two_modes, y="weight of the first of two modes", legend="upper left"),
         Panel(
@@ -401,9 +276,4 @@ class Mixing(Finding):
             "xy",
         ),
         Panel(_draw_masked, y="SW1 on rings, exact score", log="y"),
-        Panel(
-            _draw_blind,
-            "weights of the points (truth: 0.8, 0.2)",
-            "standard deviations above the truth's",
-        ),
     )

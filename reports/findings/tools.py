@@ -98,6 +98,20 @@ def variance_error(values: Tensor) -> tuple[float, float]:
     return float(squares.mean()), float(squares.std() / len(flat) ** 0.5)
 
 
+def sandwich(mass: Tensor, slope: Tensor, bend: Tensor) -> tuple[float, float]:
+    """Compute the variance of N^½ times an estimate that minimises a mean loss, and a wrong one.
+
+    It is E[ρ'²]/E[ρ'']² (Huber 1967); 1/E[ρ''] is wrong unless the loss is minus a log likelihood.
+
+    Args:
+        mass: Probability of each point, shape (m,).
+        slope: Derivative ρ' of the loss of a point with respect to the parameter, at the truth.
+        bend: Its derivative, or anything else of the same mean.
+    """
+    curvature = float((mass * bend).sum())
+    return float((mass * slope.square()).sum()) / curvature**2, 1 / curvature
+
+
 class Trained(NamedTuple):
     """Networks after training, each with its own seed.
 
