@@ -100,6 +100,7 @@ class Finding(BaseModel, ABC):
         claims: Statements that the table is checked against.
         wrongs: Wrong implementations by name, each with a sentence: some that people ran, and the
             usual slips. Parts measure them beside the right one, in rows that say ``wrong=name``.
+        sentence: The verdict, in which ``{0:.2f}`` is the measured number of the first claim.
         panels: Panels of the figure; without any, one panel shows every measured number.
         columns: Panels side by side.
     """
@@ -110,6 +111,7 @@ class Finding(BaseModel, ABC):
 
     claims: ClassVar[tuple[Claim, ...]] = ()
     wrongs: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    sentence: ClassVar[str] = ""
     panels: ClassVar[tuple[Panel, ...]] = ()
     columns: ClassVar[int] = 2
 
@@ -117,9 +119,9 @@ class Finding(BaseModel, ABC):
     def parts(self) -> Parts:
         """Independent pieces of the computation by name; each returns rows of the table."""
 
-    @abstractmethod
     def verdict(self, table: Table) -> str:
-        """The result in a sentence or two."""
+        """The result in a sentence or two, ``sentence`` unless a subclass says otherwise."""
+        return self.sentence.format(*(claim.measure(table).value for claim in self.claims))
 
 
 def row(

@@ -89,7 +89,9 @@ def _share(table: Table) -> Measured:
 def _fine(table: Table) -> Measured:
     """Half the divergence of scores at the level nearest to 0.1."""
     rows = pick(table, "levels", "divergence")
-    return Measured(0.5 * float(rows["value"].loc[(rows["sigma"].map(math.log10) + 1).abs().idxmin()]))
+    return Measured(
+        0.5 * float(rows["value"].loc[(rows["sigma"].map(math.log10) + 1).abs().idxmin()])
+    )
 
 
 def _draw_blind(axis: Axes, table: Table, theme: Theme) -> None:
@@ -149,7 +151,9 @@ class Blindness(Finding):
                 rows += scored("blind", ["ksd"], _negative(dataset), self.seed + k, x, **axes,
                                wrong="wrong sign")  # fmt: skip
                 truth = dataset.sample(len(x), generator(self.seed + k, "truth"))
-                across, other = ((points[:, 0] - points[:, 1]).sort().values for points in (x, truth))
+                across, other = (
+                    (points[:, 0] - points[:, 1]).sort().values for points in (x, truth)
+                )
                 distance = float((across - other).abs().mean()) / math.sqrt(2)
                 rows.append(row("blind", "sw1", distance, **axes, wrong="one direction"))
         return rows
@@ -157,7 +161,10 @@ class Blindness(Finding):
     def _ranking(self) -> list[TableRow]:
         """Score two models: one has wrong weights, the other is slightly too wide."""
         dataset = get_density("two_modes")
-        models = {"equal weights": ExactScore(_equal(dataset)), "smoothed": ExactScore(dataset, 0.3)}
+        models = {
+            "equal weights": ExactScore(_equal(dataset)),
+            "smoothed": ExactScore(dataset, 0.3),
+        }
         rows = []
         for label, model in models.items():
             x = dataset.sample(1000, generator(self.seed, "ranking"))
@@ -180,7 +187,10 @@ class Blindness(Finding):
         for sigma in sigmas.tolist():
             x, mass, log_prob, _ = nodes(dataset, sigma)
             gap = _gap(equal, dataset, x, sigma)
-            density, even = float((gap * mass).sum()), float(_gap(equal, dataset, _box(), sigma).mean())
+            density, even = (
+                float((gap * mass).sum()),
+                float(_gap(equal, dataset, _box(), sigma).mean()),
+            )
             kl = float(((log_prob - equal.log_prob(x, sigma)) * mass).sum())
             for quantity, value, wrong in (
                 ("divergence", density, ""), ("divergence", even, "even weights"),

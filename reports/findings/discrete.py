@@ -60,7 +60,10 @@ class Discrete(Finding):
             losses = {
                 # Slope and curvature of -log(1 - g) and of g² in θ; g' = -flat.
                 "pseudo-likelihood": (-2 * k * g, 2 * k * flat),
-                "ratio matching": (-2 * g * flat, 2 * flat.square() + 4 * k * g * flat * (1 - 2 * g)),
+                "ratio matching": (
+                    -2 * g * flat,
+                    2 * flat.square() + 4 * k * g * flat * (1 - 2 * g),
+                ),
             }
             for name, (slope, bend) in losses.items():
                 values = sandwich(mass, slope.sum(1), bend.sum(1))
@@ -71,7 +74,9 @@ class Discrete(Finding):
 
     def verdict(self, table: Table) -> str:
         ratio, pseudo = (
-            number(table, "ising", "variance ratio", method=name, coupling=max(self.couplings)).value
+            number(
+                table, "ising", "variance ratio", method=name, coupling=max(self.couplings)
+            ).value
             for name in ("ratio matching", "pseudo-likelihood")
         )
         return (

@@ -128,8 +128,15 @@ class Empty(Finding):
             if base == "none" and rate == max(_RATES):
                 fitted = GaussianBase.fitted(trained.data.flatten(0, 1))
                 late = mass * torch.exp(fitted.energy_and_score(grid)[0])
-                rows.append(row("mass", "empty mass", float(late[empty].sum() / late.sum()),
-                                **{**axes, "base": "gaussian"}, wrong="wrong sign"))
+                rows.append(
+                    row(
+                        "mass",
+                        "empty mass",
+                        float(late[empty].sum() / late.sum()),
+                        **{**axes, "base": "gaussian"},
+                        wrong="wrong sign",
+                    )
+                )
         masses = [r for r in rows if r["quantity"] == "empty mass" and "wrong" not in r]
         if base == "none":
             rows += as_wrong("base left out", masses, base="gaussian")

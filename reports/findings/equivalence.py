@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -20,11 +19,10 @@ from ...methods.objectives.deen import DEEN
 from ...methods.objectives.dsm import DSM
 from ...methods.objectives.fd_ssm import FDSSM
 from ...methods.objectives.ssm import SSM
-from ...methods.objectives.ssm_vr import SSMVR
 from ...methods.random import MemberRandom
 from . import findings
 from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, exponent, pick, row
-from .figure import Axes, Panel, Series, Table, Theme, measured
+from .figure import Axes, Panel, Series, Table, Theme, grouped, measured
 from .tools import Fixed, full, scores
 
 _EPS, _CLIP = 1e-8, 100.0
@@ -135,40 +133,14 @@ def _draw_losses(axis: Axes, table: Table, theme: Theme) -> None:
         measured(axis, rows["sigma"] * (1 + 0.06 * k), rows, theme, k, name)
 
 
-def _draw_order(
-    axis: Axes, theme: Theme, x: str, rows: Table, k: int, order: int, label: str
-) -> None:
-    """Measured errors, and if ``order`` is positive the power law through the last one."""
-    rows = rows.sort_values(x)
-    if order:
-        ends = np.array([rows[x].min(), rows[x].max()])
-        power = rows["value"].iloc[-1] * (ends / rows[x].iloc[-1]) ** order
-        axis.plot(ends, power, color=theme.faint, linewidth=1, linestyle="--")
-    measured(axis, x, rows, theme, k, label)
-
-
-def _draw_control_variate(axis: Axes, table: Table, theme: Theme) -> None:
-    for k, name in enumerate(("control variate", "antithetic")):
-        rows = pick(table, name, "rms error")
-        _draw_order(axis, theme, "sigma", rows, k, k + 1, f"{name}, order {k + 1}")
-
-
-def _draw_differences(axis: Axes, table: Table, theme: Theme) -> None:
-    for k, (name, order) in enumerate((("double", 2), ("single", 0))):
-        rows = pick(table, "fd_ssm", "rms error", precision=name)
-        _draw_order(axis, theme, "radius", rows, k, order, f"{name} precision")
-
-
 @findings.register("equivalence")
 class Equivalence(Finding):
     """DEEN equals DSM until its gradients are small beside Adam's ε; limits of other objectives.
 
     DEEN's loss is σ⁴ times DSM's. Adam's step does not depend on the scale of the gradient, except
     through its ε and the clipping norm; with both scaled by σ⁴ the paths are equal to rounding.
-    Unscaled, DEEN behaves as DSM with ε/σ⁴: the paths part as σ falls. The finding also measures
-    two limits: DSM with the control variate |ε|²/2σ² + ε·s(x)/σ becomes SSM-VR as σ → 0 (Wang et
-    al. 2020), and faster averaged over ±ε; finite differences become SSM as their radius r → 0
-    (Pang et al. 2020), until rounding dominates in single precision.
+    Unscaled, DEEN behaves as DSM with ε/σ⁴: the paths part as σ falls. Finite differences become SSM
+    as their radius r → 0 (Pang et al. 2020), until rounding dominates in single precision.
 
     Attributes:
         sigmas: Noise levels of training.
@@ -177,7 +149,6 @@ class Equivalence(Finding):
         width: Units of each of the two hidden layers.
         exact_steps: Training steps in double precision with ε and clip scaled.
         radii: Radii r of finite differences.
-        small: Noise levels of the limit of DSM.
     """
 
     sigmas: tuple[float, ...] = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5)
@@ -186,12 +157,10 @@ class Equivalence(Finding):
     width: int = Field(128, ge=8)
     exact_steps: int = Field(200, ge=10)
     radii: tuple[float, ...] = (1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3)
-    small: tuple[float, ...] = (1e-3, 3e-3, 0.01, 0.03, 0.1)
 
     def parts(self) -> Parts:
         training = {f"sigma {s:g}": partial(self._train, s) for s in self.sigmas}
-        limits = {"control variate": self._control_variate, "finite differences": self._differences}
-        return training | limits
+        return training | {"finite differences": self._differences}
 
     def _train(self, sigma: float) -> list[TableRow]:
         others: dict[str, ScoreMatching] = {"": DEEN(), "divided by σ⁴": _Rescaled()}
@@ -279,40 +248,14 @@ class Equivalence(Finding):
             losses = losses or [loss.detach()]
         return start, theta.detach(), losses[0]
 
-    def _problem(self, members: int = 20) -> tuple[NetworkModel, Tensor, Tensor]:
-        """Make a network at initialisation, points, and as many normal vectors."""
+    def _differences(self) -> list[TableRow]:
+        members = 20
         mlp = MLP(2, width=64)
         theta = mlp.init([generator(self.seed, "network")], torch.float64)
         points = get_dataset(_DATASET).sample(200 * members, generator(self.seed, "x"))
         x = points.view(members, 200, 2)
         noise = torch.randn(x.shape, generator=generator(self.seed, "e"), dtype=torch.float64)
-        return NetworkModel(mlp, theta.expand(members, -1).contiguous()), x, noise
-
-    def _control_variate(self) -> list[TableRow]:
-        model, x, noise = self._problem()
-        sliced = SSMVR().loss(model, x, Fixed(noise), n_slices=1, slice_kind="gaussian")
-        along = (noise * model.score(x)).sum(-1)
-        rows = []
-        for sigma in self.small:
-            constant = noise.square().sum(-1) / (2 * sigma**2)
-            level = full(len(x), sigma, torch.float64)
-            ahead, behind = (
-                DSM().loss(model, x, Fixed(signed), sigma=level) for signed in (noise, -noise)
-            )
-            for name, wrong, loss in (
-                ("control variate", "", ahead - (constant + along / sigma).mean(-1)),
-                ("control variate", "wrong sign", ahead - (constant - along / sigma).mean(-1)),
-                ("antithetic", "", (ahead + behind) / 2 - constant.mean(-1)),
-                ("antithetic", "unpaired sign", ahead - constant.mean(-1)),
-            ):
-                rms = float((loss - sliced).square().mean().sqrt())
-                rows.append(
-                    row(name, "rms error", rms, precision="double", sigma=sigma, wrong=wrong)
-                )
-        return rows
-
-    def _differences(self) -> list[TableRow]:
-        model, x, noise = self._problem()
+        model = NetworkModel(mlp, theta.expand(members, -1).contiguous())
         v = noise * (math.sqrt(2) / noise.norm(dim=-1, keepdim=True))
         exact = SSM().loss(model, x, Fixed(v), n_slices=1, slice_kind="sphere")
         single = NetworkModel(model.network, model.theta.float())
@@ -373,16 +316,6 @@ class Equivalence(Finding):
             wrong="divided by σ⁴",
         ),
         Claim(
-            "A7", "DSM with control variate to SSM-VR: order of the error in σ",
-            "Wang et al. 2020", partial(_order, experiment="control variate", axis="sigma"),
-            expected=1.0, slack=0.1, wrong="wrong sign",
-        ),
-        Claim(
-            "A7", "the same with antithetic noise: order", "odd orders cancel",
-            partial(_order, experiment="antithetic", axis="sigma"), expected=2.0, slack=0.1,
-            wrong="unpaired sign",
-        ),
-        Claim(
             "A8", "FD-SSM to SSM: order of the error in r up to 0.1", "Pang et al. 2020",
             partial(_order, experiment="fd_ssm", axis="radius", high=0.1), expected=2.0, slack=0.1,
             wrong="one-sided",
@@ -395,16 +328,15 @@ class Equivalence(Finding):
     wrongs: ClassVar[Mapping[str, str]] = {
         "σ for σ²": "DEEN's residual is x - y - σ·s(y)",
         "divided by σ⁴": "DEEN's loss is divided by σ⁴ before Adam sees it",
-        "wrong sign": "the control variate is |ε|²/2σ² - ε·s(x)/σ",
-        "unpaired sign": "both halves of the antithetic pair have the same ε",
         "one-sided": "the slope is E(x + ru) - E(x), not half of E(x + ru) - E(x - ru)",
         "double precision": "single precision is computed in double precision",
     }
+    columns: ClassVar[int] = 3
     panels: ClassVar[tuple[Panel, ...]] = (
         Panel(_draw_paths, "noise σ", "distance of DEEN's path from\nDSM's over its length", "xy"),
         Panel(_draw_losses, "noise σ", "excess loss after training", "xy"),
-        Panel(_draw_control_variate, "noise σ", "DSM's distance from SSM-VR", "xy"),
         Panel(
-            _draw_differences, "radius r of finite differences", "FD-SSM's distance from SSM", "xy"
+            partial(grouped, experiment="fd_ssm", quantity="rms error", x="radius", by="precision"),
+            "radius r of finite differences", "FD-SSM's distance from SSM", "xy",
         ),
-    )
+    )  # fmt: skip

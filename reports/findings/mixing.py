@@ -29,6 +29,7 @@ _BETWEEN = (2.625, 1.875, 1.125)
 _BOX = 8.0**2
 _NAMES = ("naive", "annealed")
 
+
 @dataclass(frozen=True)
 class _Unscaled(AnnealedLangevin):
     """The annealed Langevin of the two code bases that the blog post discusses, which is wrong.

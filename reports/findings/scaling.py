@@ -22,7 +22,19 @@ from ...methods.objectives.ism import ISM
 from ...methods.objectives.ssm import SSM
 from ...methods.objectives.ssm_vr import SSMVR
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, at_end, exponent, number, pick, row
+from .base import (
+    Claim,
+    Finding,
+    Measured,
+    Parts,
+    TableRow,
+    as_wrong,
+    at_end,
+    exponent,
+    number,
+    pick,
+    row,
+)
 from .figure import Axes, Panel, Table, Theme, joined, measured, ticks
 from .tools import mean_error, streams
 

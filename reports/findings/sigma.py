@@ -69,13 +69,6 @@ def _relative_excess(table: Table, dataset: str) -> Measured:
     return Measured(excess.value / floor.value)
 
 
-def _nearer(table: Table) -> Measured:
-    """Distance to the kernel density's score over that to the truth's, at the last step."""
-    distances = [pick(table, "memorise", f"fisher to {name}") for name in ("kde", "truth")]
-    last = [rows[rows["steps"] == rows["steps"].max()]["value"].mean() for rows in distances]
-    return Measured(float(last[0] / last[1]))
-
-
 _low_density = partial(
     end_ratio, experiment="where", quantity="squared error", axis="log_density", last=False
 )
@@ -94,8 +87,7 @@ class Sigma(Finding):
     floor is the Fisher divergence to p_σ, and even a perfect network is KL(p, p_σ) from the data.
     Small σ makes the regression target noisy: on a normal the variance, without the bias, is
     (1 + u)²/2u times that of maximum likelihood, u = σ²λ. Networks trained at many σ have their
-    least KL divergence in between. On a small training set DSM learns the kernel density
-    estimate of its points (Vincent 2011). The errors of the score lie where there are no data.
+    least KL divergence in between. The errors of the score lie where there are no data.
 
     Attributes:
         steps: Training steps.
@@ -107,9 +99,6 @@ class Sigma(Finding):
         ratios: Ratios u of the noise's variance to that of the data.
         fits: Fits of a normal at each u.
         sample: Points of a fit; few points and large noise add a bias that the formula leaves out.
-        kernels: Sizes of kernel density estimates.
-        few: Points that networks memorise.
-        lengths: Training steps of the networks that memorise.
     """
 
     steps: int = Field(3000, ge=100)
@@ -121,17 +110,13 @@ class Sigma(Finding):
     ratios: tuple[float, ...] = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
     fits: int = Field(1000, ge=100)
     sample: int = Field(5000, ge=100)
-    kernels: tuple[int, ...] = (100, 300, 1000, 3000)
-    few: int = Field(50, ge=2)
-    lengths: tuple[int, ...] = (300, 1000, 3000)
 
     def parts(self) -> Parts:
         return {
             **{f"sweep {name} {s:g}": partial(self._sweep, name, s)
                for name in _BIASED for s in self.sigmas},
             **{f"floor {name}": partial(self._floor, name) for name in _FLOORS},
-            **{f"memorise {steps}": partial(self._memorise, steps) for steps in self.lengths},
-            "bias": self._bias, "efficiency": self._efficiency, "kde": self._kde,
+            "bias": self._bias, "efficiency": self._efficiency,
         }  # fmt: skip
 
     def _train(self, dataset: Dataset, sigma: float, **settings: int) -> Trained:
@@ -180,7 +165,12 @@ class Sigma(Finding):
         own = [r for r in rows if r["quantity"] == "fisher_target"]
         rows += as_wrong("DSM's own loss", own, quantity="kl")
         return rows + [
-            {**each, "quantity": "kl", "value": sigma**4 * each["value"], "wrong": "DEEN's own loss"}
+            {
+                **each,
+                "quantity": "kl",
+                "value": sigma**4 * each["value"],
+                "wrong": "DEEN's own loss",
+            }
             for each in own
         ]
 
@@ -224,44 +214,6 @@ class Sigma(Finding):
                 value, error = mean_error(errors[group] * weight)
                 rows.append(row("where", "squared error", value, error, dataset=name, sigma=sigma,
                                 log_density=middle, wrong=wrong))  # fmt: skip
-        return rows
-
-    def _kde(self) -> list[TableRow]:
-        dataset, sigma = get_density("8gaussians"), 2 * self.level
-        x = dataset.sample(max(self.kernels), generator(self.seed, "kde")).float()
-        rows = []
-        for points in self.kernels:
-            # Silverman's rule of thumb in the plane.
-            silverman = float(x[:points].std(0).mean()) * points ** (-1 / 6)
-            for wrong, width in (("", sigma), ("bandwidth of the points", silverman)):
-                model = KernelDensity(x[:points], width)
-                fisher = scores(["fisher_target"], dataset, self.seed, x[:2], model, sigma)
-                rows.append(row("kde", "fisher to truth", fisher["fisher_target"], points=points,
-                                dataset="8gaussians", sigma=sigma, wrong=wrong))  # fmt: skip
-        return rows
-
-    def _memorise(self, steps: int) -> list[TableRow]:
-        dataset, sigma = get_density("8gaussians"), 2 * self.level
-        trained = self._train(dataset, sigma, steps=steps, points=self.few)
-        rows = []
-        for k, model in enumerate(trained.models):
-            centres = trained.data[k].float()
-            stream = generator(self.seed, "memorise", k)
-            y = centres[torch.randint(self.few, (20_000,), generator=stream)]
-            y = y + sigma * torch.randn(y.shape, generator=stream)
-            score = score_at(model, y.double(), sigma)
-            fresh = dataset.sample(self.few, generator(self.seed, "fresh", k)).float()
-            kernel, strange = (
-                score_at(KernelDensity(c, sigma), y.double(), sigma) for c in (centres, fresh)
-            )
-            for wrong, label, other in (
-                ("", "kde", kernel), ("", "truth", dataset.score(y, sigma)),
-                ("other points", "kde", strange),
-            ):  # fmt: skip
-                value, error = mean_error(0.5 * (score - other).square().sum(1))
-                rows.append(row("memorise", f"fisher to {label}", value, error, seed=k, steps=steps,
-                                points=self.few, dataset="8gaussians", sigma=sigma,
-                                wrong=wrong))  # fmt: skip
         return rows
 
     def verdict(self, table: Table) -> str:
@@ -331,22 +283,6 @@ class Sigma(Finding):
             )
         ),
         Claim(
-            "A18", "Fisher divergence of a kernel density estimate to p_σ: exponent in the number "
-            "of its points", "Vincent 2011",
-            partial(exponent, experiment="kde", quantity="fisher to truth", axis="points"),
-            expected=-1.0, slack=0.15, wrong="bandwidth of the points",
-        ),
-        Claim(
-            "A18", "trained on few points: distance to their kernel density's score over that to "
-            "the truth's", "Vincent 2011", _nearer, most=0.5, wrong="other points",
-        ),
-        Claim(
-            "A18", "distance to the kernel density's score at the most steps over at the fewest",
-            "Vincent 2011",
-            partial(end_ratio, experiment="memorise", quantity="fisher to kde", axis="steps",
-                    last=True), most=0.5, wrong="other points",
-        ),
-        Claim(
             "A20", "squared error of the score where the density is lowest over where it is "
             "highest", "Song and Ermon 2019, figure 2", _low_density, least=10.0,
             wrong="by density",
@@ -363,8 +299,6 @@ class Sigma(Finding):
         "bias left in": "DSM's minimiser stands for λ itself",
         "DSM's own loss": "levels are compared by the excess of DSM's loss at each",
         "DEEN's own loss": "levels are compared by the excess of DEEN's loss at each",
-        "bandwidth of the points": "the kernels' width is Silverman's, from the points",
-        "other points": "the kernel density is that of as many new points",
         "by density": "errors are weighted by the density, as in the loss",
     }
     panels: ClassVar[tuple[Panel, ...]] = PANELS
