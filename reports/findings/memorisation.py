@@ -18,7 +18,16 @@ from ...methods.estimators.kde import KernelDensity
 from ...methods.objectives.dsm import DSM
 from . import findings
 from .base import (
-    Claim, Finding, Measured, Parts, TableRow, average, end_ratio, exponent, pick, row,
+    Claim,
+    Finding,
+    Measured,
+    Parts,
+    TableRow,
+    average,
+    end_ratio,
+    exponent,
+    pick,
+    row,
 )  # fmt: skip
 from .figure import Axes, Panel, Table, Theme, grouped, repeated, ticks
 from .tools import mean_error, scores, train

@@ -20,9 +20,9 @@ from ...methods.sampling.annealed_langevin import AnnealedLangevin
 from ...methods.sampling.base import Samples, collect, uniform
 from ...methods.sampling.langevin import Langevin
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, average, number, pick, row
-from .figure import Axes, Panel, Series, Table, Theme, measured, ticks
-from .tools import draw, scored, scores, streams
+from .base import Claim, Finding, Measured, Parts, TableRow, average, pick, row
+from .figure import Axes, Panel, Table, Theme, measured, ticks
+from .tools import draw, scored, streams
 
 # Radii half way between neighbouring circles of rings.
 _BETWEEN = (2.625, 1.875, 1.125)

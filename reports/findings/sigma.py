@@ -7,14 +7,12 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from ...bench.metrics.fisher import score_at
 from ...bench.streams import generator
 from ...datasets import get_density
 from ...datasets.base import Dataset
 from ...datasets.quadrature import grid
-from ...methods.estimators.kde import KernelDensity
 from ...methods.normal_model import NormalModel
 from ...methods.objectives.dsm import DSM
 from ...methods.reference.exact import ExactScore
@@ -27,7 +25,6 @@ from .base import (
     TableRow,
     as_wrong,
     end_ratio,
-    exponent,
     largest_deviation,
     number,
     pick,

@@ -1,6 +1,5 @@
 """Target score matching: a regression target from the score of the data themselves."""
 
-import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
