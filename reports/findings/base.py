@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,6 +50,8 @@ class Claim:
         slack: Allowance for approximations in the statement, in addition to noise.
         least: Lower bound.
         most: Upper bound.
+        wrong: Name of the wrong implementation, one of the finding's ``wrongs``, with which the
+            claim must not hold: a claim that nothing fails is none.
     """
 
     id: str
@@ -59,6 +62,7 @@ class Claim:
     slack: float = 0.0
     least: float = -math.inf
     most: float = math.inf
+    wrong: str = ""
 
     def check(self, table: Table) -> TableRow:
         """Check the claim against a table: a row of ``claims``."""
@@ -74,6 +78,16 @@ class Claim:
             "source": self.source,
         }  # fmt: skip
 
+    def judge(self, everything: Table) -> TableRow:
+        """Check the claim, also with its wrong implementation: columns ``wrong`` to ``fails``."""
+        checked = self.check(right(everything))
+        if not self.wrong:
+            return {**checked, "wrong": "", "wrong_measured": math.nan, "fails": False}
+        other = self.check(with_wrong(everything, self.wrong))
+        # A number that is missing refutes nothing.
+        fails = not other["holds"] and not math.isnan(other["measured"])
+        return {**checked, "wrong": self.wrong, "wrong_measured": other["measured"], "fails": fails}
+
 
 class Finding(BaseModel, ABC):
     """A known result as a function of settings and a root seed.
@@ -84,6 +98,9 @@ class Finding(BaseModel, ABC):
     Attributes:
         seed: Root of all random numbers.
         claims: Statements that the table is checked against.
+        wrongs: Wrong implementations by name, each with a sentence: some that people ran, and the
+            usual slips. Parts measure them beside the right one, in rows that say ``wrong=name``.
+        sentence: The verdict, in which ``{0:.2f}`` is the measured number of the first claim.
         panels: Panels of the figure; without any, one panel shows every measured number.
         columns: Panels side by side.
     """
@@ -93,6 +110,8 @@ class Finding(BaseModel, ABC):
     seed: int = Field(0, ge=0, lt=2**63)
 
     claims: ClassVar[tuple[Claim, ...]] = ()
+    wrongs: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    sentence: ClassVar[str] = ""
     panels: ClassVar[tuple[Panel, ...]] = ()
     columns: ClassVar[int] = 2
 
@@ -100,9 +119,9 @@ class Finding(BaseModel, ABC):
     def parts(self) -> Parts:
         """Independent pieces of the computation by name; each returns rows of the table."""
 
-    @abstractmethod
     def verdict(self, table: Table) -> str:
-        """The result in a sentence or two."""
+        """The result in a sentence or two, ``sentence`` unless a subclass says otherwise."""
+        return self.sentence.format(*(claim.measure(table).value for claim in self.claims))
 
 
 def row(
@@ -119,6 +138,36 @@ def row(
     """
     numbers = {"quantity": quantity, "value": value, "error": error, "expected": expected}
     return {"experiment": experiment, **axes, **numbers}
+
+
+# Columns that do not tell what was measured: a wrong implementation may have fewer repeats.
+_REPEATS = {"part", "seed", "repeat", "network", "value", "error", "expected", "wrong"}
+
+
+def right(everything: Table) -> Table:
+    """Select the rows of the right implementations."""
+    return everything[everything["wrong"] == ""].drop(columns="wrong")
+
+
+def with_wrong(everything: Table, name: str) -> Table:
+    """Put the rows of a wrong implementation in the place of the right ones that they replace.
+
+    Raises:
+        KeyError: There are none.
+    """
+    import pandas as pd
+
+    keys = [column for column in everything.columns if column not in _REPEATS]
+    wrong, rest = (everything[everything["wrong"] == which] for which in (name, ""))
+    places = [pd.MultiIndex.from_frame(rows[keys].astype(str)) for rows in (wrong, rest)]
+    if not places[0].isin(places[1]).all() or wrong.empty:
+        raise KeyError(f"rows of the wrong implementation {name!r} replace no others")
+    return pd.concat([rest[~places[1].isin(places[0])], wrong]).drop(columns="wrong")
+
+
+def as_wrong(name: str, rows: list[TableRow], **changed: object) -> list[TableRow]:
+    """Copy rows as those of a wrong implementation, with some columns changed."""
+    return [{**each, **changed, "wrong": name} for each in rows]
 
 
 def pick(table: Table, experiment: str, quantity: str = "", **axes: object) -> Table:

@@ -106,6 +106,18 @@ def measured(axis: Axes, x: Any, rows: Table, theme: Theme, k: int, label: str) 
     )  # fmt: skip
 
 
+def grouped(
+    axis: Axes, table: Table, theme: Theme, *, experiment: str, quantity: str, x: str, by: str = ""
+) -> None:
+    """Draw a quantity with intervals and expected lines, a colour for each value of ``by``."""
+    rows = table[(table["experiment"] == experiment) & (table["quantity"] == quantity)]
+    for k, name in enumerate(dict.fromkeys(rows[by]) if by else [""]):
+        chosen = rows[rows[by] == name] if by else rows
+        measured(axis, x, chosen, theme, k, str(name))
+        theory(axis, x, chosen, theme, k)
+    ticks(axis, rows[x])
+
+
 def joined(axis: Axes, x: Any, y: Any, theme: Theme, k: int, label: str) -> None:
     """Draw points joined by a line, in the k-th colour and marker."""
     axis.plot(

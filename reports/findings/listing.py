@@ -32,8 +32,8 @@ def claims_view(result: "FindingResult") -> RenderableType:
     shown = text.grid()
     for k, header in enumerate(table.headers[:-1]):
         shown.add_column(header, justify="right" if table.numeric[k] else "left", no_wrap=k != 1)
+    good = {"yes": "green", "NO": "bold red", "NOTHING": "bold red"}
     for row in table.rows:
-        *fields, _ = (field.text for field in row)
-        holds = fields[-1] == "yes"
-        shown.add_row(*fields[:-1], Text(fields[-1], style="green" if holds else "bold red"))
+        *fields, _ = (Text(field.text, style=good.get(field.text, "")) for field in row)
+        shown.add_row(*fields)
     return Group(Text(result.verdict, style="bold"), Text(), shown)

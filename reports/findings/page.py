@@ -17,7 +17,8 @@ from ..pages.render import render
 from ..pages.tables import Field, ShownTable, exactly, to_markdown
 from .result import FindingResult
 
-_HEADERS = ("", "claim", "expected", "measured", "holds", "source")
+_HEADERS = ("", "claim", "expected", "measured", "holds", "wrong: measured", "fails with", "source")
+_NUMERIC = (False, False, True, True, False, True, False, False)
 
 
 def write(result: FindingResult, directory: Path) -> None:
@@ -51,6 +52,7 @@ def _page(result: FindingResult) -> str:
         alt=f"{result.summary} {result.verdict}",
         claims=claim_table(result),
         about=result.about[1:],
+        wrongs=result.finding.wrongs,
         settings=_settings(result),
         command=_command(result),
         data=_numbers(result.table),
@@ -66,6 +68,7 @@ def _markdown(result: FindingResult) -> str:
         "![figure](figure.png)",
         "## Claims",
         to_markdown(claim_table(result)),
+        "".join(f"- *{name}*: {says}\n" for name, says in result.finding.wrongs.items()),
         "## Protocol",
         *result.about[1:],
         settings,
@@ -87,10 +90,12 @@ def claim_table(result: FindingResult) -> ShownTable:
             _expected(claim),
             text.measured(claim["measured"], half) if half else text.number(claim["measured"], 4),
             "yes" if claim["holds"] else "NO",
+            text.number(claim["wrong_measured"], 4),
+            claim["wrong"] if claim["fails"] else "NOTHING",
             claim["source"],
         )
         rows.append(tuple(Field(field, field) for field in fields))
-    return ShownTable(_HEADERS, ("",) * 6, (False, False, True, True, False, False), tuple(rows))
+    return ShownTable(_HEADERS, ("",) * len(_HEADERS), _NUMERIC, tuple(rows))
 
 
 def _expected(claim: Mapping[Any, Any]) -> str:

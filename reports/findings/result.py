@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from .base import Finding
+from .base import Finding, right
 from .figure import figure
 
 if TYPE_CHECKING:
@@ -24,25 +24,38 @@ class FindingResult:
     Attributes:
         name: Name in the registry.
         finding: The finding with its settings.
-        table: A row for every measured number: ``experiment``, conditions, ``quantity``,
-            ``value``, ``error`` (standard error) and ``expected`` (by theory, if known).
+        everything: The rows of ``table``, and those of wrong implementations, which their column
+            ``wrong`` names.
         directory: Directory of its files; None if there are none.
     """
 
     name: str
     finding: Finding
-    table: pd.DataFrame
+    everything: pd.DataFrame
     directory: Path | None = None
 
     @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row for every measured number.
+
+        Columns: ``experiment``, conditions, ``quantity``, ``value``, ``error`` (standard error) and
+        ``expected`` (by theory, if known).
+        """
+        return right(self.everything)
+
+    @cached_property
     def claims(self) -> pd.DataFrame:
-        """Every claim with its expected and measured number, and whether it ``holds``."""
-        return pd.DataFrame([claim.check(self.table) for claim in self.finding.claims])
+        """Every claim with its expected and measured number, and whether it ``holds``.
+
+        Also the wrong implementation that must fail it (``wrong``), the number that this gives,
+        and whether the claim ``fails`` with it.
+        """
+        return pd.DataFrame([claim.judge(self.everything) for claim in self.finding.claims])
 
     @property
     def holds(self) -> bool:
-        """Whether every claim holds."""
-        return bool(self.claims["holds"].all())
+        """Whether every claim holds, and fails with its wrong implementation."""
+        return bool((self.claims["holds"] & self.claims["fails"]).all())
 
     @property
     def verdict(self) -> str:
@@ -52,6 +65,10 @@ class FindingResult:
         if len(broken):
             names = ", ".join(dict.fromkeys(broken["id"]))
             sentence += f" {len(broken)} of {len(self.claims)} claims do not hold ({names})."
+        weak = self.claims[~self.claims["fails"]]
+        if len(weak):
+            names = ", ".join(dict.fromkeys(weak["id"]))
+            sentence += f" No wrong implementation fails {len(weak)} claims ({names})."
         return sentence
 
     @property

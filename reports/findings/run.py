@@ -20,7 +20,7 @@ from ...studies.execution.where import open_pool
 from ...studies.rundir.files import append_lines, locked, refused, write_atomically
 from ...studies.specs.load import parse_overrides
 from . import findings
-from .base import Finding, TableRow
+from .base import Finding, TableRow, right
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PARTS = "parts.jsonl"
 SETTINGS = "finding.json"
 TABLE = "table.csv"
+WRONG = "wrong.csv"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def compute(
 ) -> "pd.DataFrame":
     """Compute the table of a finding; it depends only on the finding's settings.
 
+    Its column ``wrong`` names the wrong implementation of a row, and is empty for the right ones.
+
     Args:
         name: Name of the finding in the registry.
         finding: The finding with its settings.
@@ -109,8 +112,10 @@ def compute(
     table = pd.DataFrame(rows)
     table = table[[*(column for column in table.columns if column not in last), *last]]
     table = table.astype(dict.fromkeys(last[1:], "float64"))
+    table["wrong"] = table["wrong"].fillna("") if "wrong" in table else ""
     if directory is not None:
-        _write(directory / TABLE, to_csv(table))
+        _write(directory / TABLE, to_csv(right(table)))
+        _write(directory / WRONG, to_csv(table[table["wrong"] != ""]))
     return table
 
 

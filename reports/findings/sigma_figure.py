@@ -1,4 +1,4 @@
-"""The figure of the finding ``sigma``, apart from its experiments: six panels."""
+"""The figure of the finding ``sigma``, apart from its experiments: four panels."""
 
 from typing import Any
 
@@ -56,23 +56,6 @@ def _draw_where(axis: Axes, table: Table, theme: Theme) -> None:
     measured(axis, "log_density", rows, theme, 0, "a tenth of the box each")
 
 
-def _draw_kernels(axis: Axes, table: Table, theme: Theme) -> None:
-    rows = pick(table, "kde", "fisher to truth")
-    points = rows["points"].to_numpy()
-    inverse = rows["value"].iloc[0] * points[0] / points
-    axis.plot(points, inverse, "--", color=theme.faint, linewidth=1, label="1/points")
-    measured(axis, "points", rows, theme, 0, "kernel density estimate")
-    ticks(axis, points)
-
-
-def _draw_memorise(axis: Axes, table: Table, theme: Theme) -> None:
-    for k, (name, label) in enumerate((("kde", "their kernel density"), ("truth", "the truth"))):
-        rows = pick(table, "memorise", f"fisher to {name}")
-        repeated(axis, "steps", rows, theme, k, f"to {label}")
-        ticks(axis, rows["steps"])
-        axis.set_xlabel(f"training steps on {rows['points'].iloc[0]:g} points")
-
-
 PANELS = (
     Panel(_draw_sweep, "noise σ", "KL divergence from the data", "xy"),
     Panel(
@@ -83,6 +66,4 @@ PANELS = (
     ),
     Panel(_draw_floors, y="held-out loss above the floor"),
     Panel(_draw_where, "log density of 8gaussians, smoothed", "squared error of the score", "y"),
-    Panel(_draw_kernels, "training points", "Fisher divergence to p_σ", "xy"),
-    Panel(_draw_memorise, y="Fisher divergence", log="xy"),
 )

@@ -58,6 +58,23 @@ class Fixed(MemberRandom):
         return self._noise.unsqueeze(1)
 
 
+class Scaled(Model):
+    """A model whose energy and score are multiplied by a factor: a forgotten ½, or a wrong sign."""
+
+    def __init__(self, model: Model, factor: float) -> None:
+        self._model, self._factor = model, factor
+        self.dim, self.members, self.level = model.dim, model.members, model.level
+
+    def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
+        """Compute the factor times the score."""
+        return self._factor * self._model.score(x, sigma)
+
+    def energy(self, x: Tensor, sigma: float = 0.0) -> Tensor | None:
+        """Compute the factor times the energy; None if the model has none."""
+        energy = self._model.energy(x, sigma)
+        return None if energy is None else self._factor * energy
+
+
 def streams(seed: int, *names: Names, members: int = 1) -> MemberRandom:
     """Make an independent stream for each member."""
     return MemberRandom([generator(seed, *names, k) for k in range(members)])
@@ -79,6 +96,20 @@ def variance_error(values: Tensor) -> tuple[float, float]:
     flat = values.double().flatten()
     squares = (flat - flat.mean()).square()
     return float(squares.mean()), float(squares.std() / len(flat) ** 0.5)
+
+
+def sandwich(mass: Tensor, slope: Tensor, bend: Tensor) -> tuple[float, float]:
+    """Compute the variance of N^½ times an estimate that minimises a mean loss, and a wrong one.
+
+    It is E[ρ'²]/E[ρ'']² (Huber 1967); 1/E[ρ''] is wrong unless the loss is minus a log likelihood.
+
+    Args:
+        mass: Probability of each point, shape (m,).
+        slope: Derivative ρ' of the loss of a point with respect to the parameter, at the truth.
+        bend: Its derivative, or anything else of the same mean.
+    """
+    curvature = float((mass * bend).sum())
+    return float((mass * slope.square()).sum()) / curvature**2, 1 / curvature
 
 
 class Trained(NamedTuple):

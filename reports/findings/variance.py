@@ -1,7 +1,7 @@
 """The noise of sliced objectives, compared with closed forms."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -26,6 +26,21 @@ from .tools import Crowd, variance_error
 
 _KINDS: tuple[SliceKind, ...] = ("gaussian", "rademacher", "sphere")
 _SLICED: dict[str, ScoreMatching] = {"ssm": SSM(), "ssm_vr": SSMVR()}
+
+
+class _Unhalved(SSM):
+    """A wrong SSM: v·∇s·v + (v·s)²."""
+
+    def loss(self, model: Any, x: Tensor, rng: Any, **options: Any) -> Tensor:
+        first, second = model.along(x, rng.slices(options["slice_kind"], options["n_slices"], x))
+        return (second + first.square()).mean((-2, -1))
+
+
+class _Repeated(Crowd):
+    """Random numbers whose directions at a point are all the same."""
+
+    def slices(self, kind: Any, count: int, x: Tensor) -> Tensor:
+        return super().slices(kind, 1, x).repeat(1, count, 1, 1)
 
 
 def loss_variance(method: str, kind: str, dim: int) -> float:
@@ -148,8 +163,11 @@ class Variance(Finding):
         exact = ISM().loss(model, x.unsqueeze(0), Crowd(generator(0), 1, torch.float64))
         rows = []
         for name, objective in _SLICED.items():
-            for kind in (*_KINDS, "orthogonal"):
-                stream = Crowd(generator(self.seed, name, kind, count), 1, torch.float64)
+            for kind, crowd, wrong in (
+                *((kind, Crowd, "") for kind in (*_KINDS, "orthogonal")),
+                *((kind, _Repeated, "repeated directions") for kind in (*_KINDS, "orthogonal")),
+            ):
+                stream = crowd(generator(self.seed, name, kind, count), 1, torch.float64)
                 values = [
                     objective.loss(model, x.unsqueeze(0), stream, n_slices=count, slice_kind=kind)
                     for _ in range(self.repeats)
@@ -164,18 +182,21 @@ class Variance(Finding):
                 scale = rms if math.isnan(expected) else expected
                 error = scale / math.sqrt(2 * self.repeats)
                 rows.append(row("network", "rms error", rms, error, expected, method=name,
-                                slices=kind, count=count))  # fmt: skip
+                                slices=kind, count=count, wrong=wrong))  # fmt: skip
         return rows
 
     def _normal(self, dim: int) -> list[TableRow]:
         rows = []
-        cases: list[tuple[str, str, ScoreMatching, dict[str, object]]] = [("ism", "–", ISM(), {})]
-        cases += [
-            (name, kind, objective, {"n_slices": 1, "slice_kind": kind})
-            for name, objective in _SLICED.items()
+        cases = [("ism", "–", ISM(), ""), *(
+            (name, kind, objective, wrong)
+            for name, objective, wrong in (
+                *((name, objective, "") for name, objective in _SLICED.items()),
+                ("ssm", _Unhalved(), "no ½"),
+            )
             for kind in _KINDS
-        ]
-        for name, kind, objective, options in cases:
+        )]  # fmt: skip
+        for name, kind, objective, wrong in cases:
+            options: Any = {} if name == "ism" else {"n_slices": 1, "slice_kind": kind}
             stream = Crowd(generator(self.seed, "normal", name, kind, dim), self.draws)
             factors = torch.ones(self.draws, 1, 1, requires_grad=True)
             model: Any = NormalModel(factors, 1.0, 0.0)
@@ -189,7 +210,7 @@ class Variance(Finding):
                 value, error = variance_error(values)
                 expected = exact if name == "ism" else formula(name, kind, dim)
                 rows.append(row("normal", quantity, value, error, expected, method=name,
-                                slices=kind, dim=dim))  # fmt: skip
+                                slices=kind, dim=dim, wrong=wrong))  # fmt: skip
         return rows
 
     def verdict(self, table: Table) -> str:
@@ -212,7 +233,7 @@ class Variance(Finding):
             Claim(
                 "A1", f"{method} with {kind} directions: exponent of the rms error in M",
                 "independent directions", partial(_decay, method=method, slices=kind),
-                expected=-0.5, slack=0.1,
+                expected=-0.5, slack=0.1, wrong="repeated directions",
             )
             for method in _SLICED
             for kind in _KINDS
@@ -221,11 +242,13 @@ class Variance(Finding):
             "A1", "rms errors against the variance of quadratic forms: largest deviation in "
             "standard errors", "closed form",
             partial(largest_deviation, experiment="network", quantity="rms error"), most=4.5,
+            wrong="repeated directions",
         ),
         *(
             Claim(
                 "A1", f"{method} with two orthogonal directions in the plane: rms error",
                 "together they give the trace", partial(_orthogonal, method=method), most=1e-12,
+                wrong="repeated directions",
             )
             for method in _SLICED
         ),
@@ -233,12 +256,14 @@ class Variance(Finding):
             "A2", "variances of the gradient: largest deviation from the closed form in standard "
             "errors", "moments of normal vectors",
             partial(largest_deviation, experiment="normal", quantity="gradient variance"), most=4.5,
+            wrong="no ½",
         ),
         *(
             Claim(
                 "A2", f"d = {dim}, {kind} directions: gradient variance of SSM over SSM-VR's",
                 "(d + 2)/2 (Gaussian), d (others)",
                 partial(_ratio, quantity="gradient variance", kind=kind, dim=dim), slack=1e-9,
+                wrong="no ½",
             )
             for dim in (2, 10)
             for kind in _KINDS
@@ -247,17 +272,24 @@ class Variance(Finding):
             "A3", "variances of the loss: largest deviation from the closed form in standard "
             "errors", "moments of normal vectors",
             partial(largest_deviation, experiment="normal", quantity="loss variance"), most=4.5,
+            wrong="no ½",
         ),
         Claim(
             "A3", "d = 1, Gaussian directions: loss variance of SSM over SSM-VR's, 2.0 / 2.5",
             "moments of normal vectors",
             partial(_ratio, quantity="loss variance", kind="gaussian", dim=1), slack=1e-9,
+            wrong="no ½",
         ),
         Claim(
             "A3", "d = 2: the same, 5 / 5", "moments of normal vectors",
             partial(_ratio, quantity="loss variance", kind="gaussian", dim=2), slack=1e-9,
+            wrong="no ½",
         ),
     )  # fmt: skip
+    wrongs: ClassVar[Mapping[str, str]] = {
+        "repeated directions": "all directions of a point are the same one",
+        "no ½": "SSM with (v·s)² in place of its half",
+    }
     panels: ClassVar[tuple[Panel, ...]] = (
         *(
             Panel(
