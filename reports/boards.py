@@ -94,7 +94,7 @@ class Entry:
         """
         study, known = self.study, registries()
         samplers = (*study.samplers, *study.evaluation.also)
-        names = [("metric", name) for name in study.evaluation.metrics]
+        names = [("metric", study.evaluation.metric(name)) for name in study.evaluation.metrics]
         names += [("dataset", entry.name) for entry in study.datasets]
         names += [("sampler", entry.name) for entry in samplers]
         foreign = any(name not in known[kind].builtin for kind, name in names)

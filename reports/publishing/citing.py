@@ -110,7 +110,7 @@ def _of_plugins(study: StudySpec) -> Iterator[Credit]:
         (references, [entry.name for entry in study.methods if entry.name in references.names()]),
         (datasets, [entry.name for entry in study.datasets]),
         (samplers, [entry.name for entry in study.samplers] + further),
-        (metrics, [name for name in study.evaluation.metrics if name in metrics.names()]),
+        (metrics, [study.evaluation.metric(label) for label in study.evaluation.metrics]),
     )
     files = {plugin.file: plugin for plugin in study.plugins if isinstance(plugin, PluginFile)}
     for registry, names in used:
