@@ -98,7 +98,7 @@ class Entry:
         names += [("dataset", entry.name) for entry in study.datasets]
         names += [("sampler", entry.name) for entry in samplers]
         foreign = any(name not in known[kind].builtin for kind, name in names)
-        free = {"name": "board", "methods": (), "plugins": (), "limits": Limits()}
+        free = {"name": "board", "methods": (), "plugins": (), "limits": Limits(), "plan": None}
         shared = study.model_copy(update=free).model_dump(mode="json")
         code = self.code if foreign or study.network.module is not None else {}
         return hashlib.sha256(json.dumps([shared, code], sort_keys=True).encode()).hexdigest()
