@@ -203,8 +203,7 @@ def run(
         workers: Number of processes (default: all cores that this process may use).
         overrides: ``key=value`` pairs in TOML, such as ``"training.steps=500"``.
         listener: Called with every event of the study.
-        discard: Patterns of cells (``"dsm-rings-langevin"``, ``"dsm-*"``) whose results may be
-            excluded if they no longer match the study.
+        discard: Patterns of cells (``"dsm-*"``) whose results may be excluded if they do not match.
         retry: Patterns of cells whose failed runs are run again; ``("*",)`` for all.
         backend: ``"local"``, or ``"dask"`` for a Dask cluster.
         scheduler: Address of the Dask scheduler (default: a local cluster is started).
