@@ -219,7 +219,7 @@ def run(
     from ..studies.execution.where import Where
     from ..studies.specs.load import default_directory
     from ..studies.study import run as run_study
-    from .trackers import tracking
+    from .trackers import Tracking
 
     if isinstance(study, StudySpec) and overrides:
         raise UsageError("overrides go with the name or path of a study, not with a StudySpec")
@@ -228,7 +228,7 @@ def run(
     workers = cores() if workers is None else workers
     for part in _rounds(spec, directory) if until_decided else [spec]:
         began = time.monotonic()
-        with tracking(track, listener) as told:
+        with Tracking(track, listener) as told:
             run_study(
                 part, directory, workers, told,
                 discard=discard, retry=retry, where=Where(backend, scheduler), storage=storage,

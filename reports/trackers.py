@@ -11,9 +11,9 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from ..datasets.errors import UsageError, first_line, unknown
 from ..studies.cell import Cell
@@ -125,6 +125,8 @@ TRACKERS: dict[str, type[Tracker]] = {"mlflow": MLflow, "wandb": WandB, "trackio
 class Tracking:
     """A listener that passes events on, and reports finished runs to trackers.
 
+    As a context manager it ends there what an interrupted study leaves open.
+
     Args:
         names: Trackers.
         listener: Called with every event first.
@@ -152,8 +154,10 @@ class Tracking:
             self._started = event
         self._tell(event)
 
-    def end(self) -> None:
-        """End what an interrupted study leaves open."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._tell(None)
 
     def _tell(self, event: Event | None) -> None:
@@ -189,19 +193,6 @@ class Tracking:
                 self._started.study.name, directory, cell, identity
             )
         return self._handles[name, cell]
-
-
-@contextlib.contextmanager
-def tracking(names: Sequence[str], listener: Listener | None) -> Iterator[Listener | None]:
-    """Give a listener that also reports to trackers, and ends there what an interruption leaves."""
-    if not names:
-        yield listener
-        return
-    told = Tracking(names, listener)
-    try:
-        yield told
-    finally:
-        told.end()
 
 
 def _described(row: Row) -> tuple[Numbers, Tags]:
