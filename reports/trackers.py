@@ -47,7 +47,6 @@ class MLflow:
         self._client = MlflowClient()
 
     def open(self, study: str, directory: Path, cell: Cell, identity: str) -> Any:
-        """See ``Tracker``."""
         known = self._client.get_experiment_by_name(study)
         place = known.experiment_id if known else self._client.create_experiment(study)
         tags = {"scorebench.cell": identity, "directory": str(directory), **cell.named}
@@ -55,7 +54,6 @@ class MLflow:
         return same[0] if same else self._client.create_run(place, tags=tags, run_name=cell.stem)
 
     def log(self, handle: Any, row: Row, numbers: Numbers, tags: Tags) -> None:
-        """See ``Tracker``."""
         tags = {"mlflow.parentRunId": handle.info.run_id, **tags}
         child = self._client.create_run(
             handle.info.experiment_id, tags=tags, run_name=row.name.partition(" of ")[0]
@@ -65,7 +63,6 @@ class MLflow:
         self._end(child, numbers, "FINISHED" if row.ok else "FAILED")
 
     def close(self, handle: Any, numbers: Numbers) -> None:
-        """See ``Tracker``."""
         self._end(handle, numbers, "FINISHED" if numbers else "KILLED")
 
     def _end(self, run: Any, numbers: Numbers, state: str) -> None:
@@ -81,7 +78,6 @@ class WandB:
     """Weights & Biases, offline in the run directory unless ``WANDB_MODE`` says otherwise."""
 
     def open(self, study: str, directory: Path, cell: Cell, identity: str) -> Any:
-        """See ``Tracker``."""
         import wandb
 
         return wandb.init(
@@ -92,12 +88,10 @@ class WandB:
         )  # fmt: skip
 
     def log(self, handle: Any, row: Row, numbers: Numbers, tags: Tags) -> None:
-        """See ``Tracker``."""
         params = {f"params.{name}": value for name, value in (row.suggested or {}).items()}
         handle.log({**numbers, **params, **tags})
 
     def close(self, handle: Any, numbers: Numbers) -> None:
-        """See ``Tracker``."""
         handle.log(dict(numbers))
         handle.finish()
 
@@ -105,8 +99,7 @@ class WandB:
 class Trackio(WandB):
     """Trackio in ``TRACKIO_DIR``, whose interface is that of Weights & Biases."""
 
-    def open(self, study: str, directory: Path, cell: Cell, identity: str) -> Any:  # noqa: ARG002
-        """See ``Tracker``."""
+    def open(self, study: str, directory: Path, cell: Cell, identity: str) -> Any:
         import trackio
 
         run = trackio.init(
