@@ -55,7 +55,7 @@ def _of_directory(study: StudySpec, source: Mapping[str, str], folder: Path) -> 
     name = source["storage"]
     if "study" in source:
         raise UsageError(f"{_FIELD} = {name!r} is a run directory, and study is for storages")
-    trials = []
+    trials: list[Foreign] = []
     for configuration, row in read_results(name, folder, _FIELD, "search"):
         values = [_number(row, name, objective) for objective in (study.objective, *study.costs)]
         if row.get("replicate") != "0" or not all(map(math.isfinite, values)):
