@@ -230,13 +230,11 @@ def run(
         workers: Number of processes (default: all cores that this process may use).
         overrides: ``key=value`` pairs in TOML, such as ``"training.steps=500"``.
         listener: Called with every event of the study.
-        discard: Patterns of cells (``"dsm-rings-langevin"``, ``"dsm-*"``) whose results may be
-            excluded if they no longer match the study.
-        retry: Patterns of cells whose failed runs are run again; ``("*",)`` for all of them.
+        discard: Patterns of cells (``"dsm-*"``) whose results may be excluded if they do not match.
+        retry: Patterns of cells whose failed runs are run again; ``("*",)`` for all.
         backend: ``"local"``, or ``"dask"`` for a Dask cluster.
         scheduler: Address of the Dask scheduler (default: a local cluster is started).
-        storage: Database URL for Optuna, ``"postgresql+psycopg://..."`` (default: a file in the
-            run directory).
+        storage: Database URL for Optuna, ``"postgresql+psycopg://..."`` (default: a file).
         until_decided: Add restarts in rounds, up to ``decide.restarts``, until every pair of
             methods is decided or shown to differ by less than ``decide.difference``.
         track: Trackers that every run is reported to: ``"mlflow"``, ``"wandb"``, ``"trackio"``.
@@ -248,20 +246,19 @@ def run(
     from ..studies.execution.where import Where
     from ..studies.specs.load import default_directory
     from ..studies.study import run as run_study
-    from .trackers import tracking
+    from .trackers import Tracking
 
     if isinstance(study, StudySpec) and overrides:
         raise UsageError("overrides go with the name or path of a study, not with a StudySpec")
     spec = study if isinstance(study, StudySpec) else load_study(study, overrides)
     directory = default_directory(study, spec) if out is None else Path(out)
     workers = cores() if workers is None else workers
-    where = Where(backend, scheduler)
     for part in _rounds(spec, directory) if until_decided else [spec]:
         began = time.monotonic()
-        with tracking(track, listener) as told:
+        with Tracking(track, listener) as told:
             run_study(
                 part, directory, workers, told,
-                discard=discard, retry=retry, where=where, storage=storage,
+                discard=discard, retry=retry, where=Where(backend, scheduler), storage=storage,
             )  # fmt: skip
         retry = ()
         finished = Study(directory)

@@ -90,10 +90,13 @@ def figure(
 @commands.command(epilog="Example: scorebench report runs/quick")
 def report(directory: Directory) -> None:
     """Write report.html, report.md and leaderboard.csv; print the path of report.html."""
+    from .progress import ProgressBar
     from .source import load
     from .write import write_report
 
-    say(write_report(load(directory)))
+    with ProgressBar().wait("writing the report"):
+        written = write_report(load(directory))
+    say(written)
 
 
 ScoreFormat = StrEnum("ScoreFormat", ["table", "csv", "markdown", "json"])

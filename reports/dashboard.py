@@ -164,7 +164,12 @@ def open_searches(directory: str | Path) -> Searches:
         UsageError: It is not a run directory, or it has no search yet.
     """
     folder = Path(directory)
-    read_study(folder)
+    study = read_study(folder)
+    if study.recorded is not None:
+        raise UsageError(
+            f"{str(folder)!r} looks up recorded runs, and stores no searches that the dashboard "
+            "could show: see its report"
+        )
     if not (folder / JOURNAL).is_file():
         raise UsageError(f"{str(folder)!r} has no {JOURNAL}: it has no search yet")
     return Searches(folder)

@@ -63,6 +63,12 @@ class ProgressBar:
             with suppress(OSError):
                 self._bar.start()
 
+    def wait(self, doing: str) -> Self:
+        """Show that something takes a while, until the next call or the end."""
+        self.close()
+        self._open(doing, 0, None)
+        return self
+
     def _update(self, doing: str, done: int, total: int, left: str) -> None:
         if self._bar is not None:
             doing = escape(doing)
@@ -116,6 +122,7 @@ class ProgressListener(ProgressBar):
                     f"{event.ran} of them now in {text.seconds(event.seconds)}; "
                     f"{event.failures} failed"
                 )
+                self.wait("writing the report")
 
     @property
     def time_left(self) -> float:
@@ -138,6 +145,7 @@ class ProgressListener(ProgressBar):
             self._say(f"WARNING: {sentence}")
         for sentence in event.notes:
             self._say(sentence)
+        self.close()
         self._open("starting", event.done, event.total)
 
     def _runs(self, event: RunsFinished) -> None:

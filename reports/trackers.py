@@ -11,9 +11,9 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from ..datasets.errors import UsageError, first_line, unknown
 from ..studies.cell import Cell
@@ -47,7 +47,6 @@ class MLflow:
         self._client = MlflowClient()
 
     def open(self, study: str, directory: Path, cell: Cell, identity: str) -> Any:
-        """See ``Tracker``."""
         known = self._client.get_experiment_by_name(study)
         place = known.experiment_id if known else self._client.create_experiment(study)
         tags = {"scorebench.cell": identity, "directory": str(directory), **cell.named}
@@ -55,7 +54,6 @@ class MLflow:
         return same[0] if same else self._client.create_run(place, tags=tags, run_name=cell.stem)
 
     def log(self, handle: Any, row: Row, numbers: Numbers, tags: Tags) -> None:
-        """See ``Tracker``."""
         tags = {"mlflow.parentRunId": handle.info.run_id, **tags}
         child = self._client.create_run(
             handle.info.experiment_id, tags=tags, run_name=row.name.partition(" of ")[0]
@@ -65,7 +63,6 @@ class MLflow:
         self._end(child, numbers, "FINISHED" if row.ok else "FAILED")
 
     def close(self, handle: Any, numbers: Numbers) -> None:
-        """See ``Tracker``."""
         self._end(handle, numbers, "FINISHED" if numbers else "KILLED")
 
     def _end(self, run: Any, numbers: Numbers, state: str) -> None:
@@ -81,7 +78,6 @@ class WandB:
     """Weights & Biases, offline in the run directory unless ``WANDB_MODE`` says otherwise."""
 
     def open(self, study: str, directory: Path, cell: Cell, identity: str) -> Any:
-        """See ``Tracker``."""
         import wandb
 
         return wandb.init(
@@ -92,12 +88,10 @@ class WandB:
         )  # fmt: skip
 
     def log(self, handle: Any, row: Row, numbers: Numbers, tags: Tags) -> None:
-        """See ``Tracker``."""
         params = {f"params.{name}": value for name, value in (row.suggested or {}).items()}
         handle.log({**numbers, **params, **tags})
 
     def close(self, handle: Any, numbers: Numbers) -> None:
-        """See ``Tracker``."""
         handle.log(dict(numbers))
         handle.finish()
 
@@ -105,8 +99,7 @@ class WandB:
 class Trackio(WandB):
     """Trackio in ``TRACKIO_DIR``, whose interface is that of Weights & Biases."""
 
-    def open(self, study: str, directory: Path, cell: Cell, identity: str) -> Any:  # noqa: ARG002
-        """See ``Tracker``."""
+    def open(self, study: str, directory: Path, cell: Cell, identity: str) -> Any:
         import trackio
 
         run = trackio.init(
@@ -124,6 +117,8 @@ TRACKERS: dict[str, type[Tracker]] = {"mlflow": MLflow, "wandb": WandB, "trackio
 
 class Tracking:
     """A listener that passes events on, and reports finished runs to trackers.
+
+    As a context manager it ends there what an interrupted study leaves open.
 
     Args:
         names: Trackers.
@@ -152,8 +147,10 @@ class Tracking:
             self._started = event
         self._tell(event)
 
-    def end(self) -> None:
-        """End what an interrupted study leaves open."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._tell(None)
 
     def _tell(self, event: Event | None) -> None:
@@ -189,19 +186,6 @@ class Tracking:
                 self._started.study.name, directory, cell, identity
             )
         return self._handles[name, cell]
-
-
-@contextlib.contextmanager
-def tracking(names: Sequence[str], listener: Listener | None) -> Iterator[Listener | None]:
-    """Give a listener that also reports to trackers, and ends there what an interruption leaves."""
-    if not names:
-        yield listener
-        return
-    told = Tracking(names, listener)
-    try:
-        yield told
-    finally:
-        told.end()
 
 
 def _described(row: Row) -> tuple[Numbers, Tags]:

@@ -114,9 +114,9 @@ def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
 
     Returns:
         One line per cell, references first: method, dataset, sampler, done and total runs of each
-        phase (``search_done``, ``search_total``, ...), ``finished``, ``failures``, ``winner``
-        (number of the winning trial, once confirmation has begun) and ``objective`` (mean of the
-        confirmation runs that are ok).
+        phase (``search_done``, ``search_total``, ...; a total is an upper limit until the cell is
+        finished), ``finished``, ``failures``, ``winner`` (number of the winning trial, once
+        confirmation has begun) and ``objective`` (mean of the confirmation runs that are ok).
 
     Raises:
         UsageError: The directory is not a run directory, or cannot be read.
@@ -132,10 +132,12 @@ def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
 def _line(plan: Plan, cell: Cell, stored: list[Row]) -> dict[str, object]:
     size = plan.size(cell)
     rows = standing_in(plan, cell, stored)
+    finished = progress(plan, cell, {row.slot: row for row in rows}).finished
     counts: dict[str, int] = {}
-    for phase, total in size._asdict().items():
-        counts[f"{phase}_done"] = sum(row.slot.phase == phase for row in rows)
-        counts[f"{phase}_total"] = total
+    for phase, most in size._asdict().items():
+        done = sum(row.slot.phase == phase for row in rows)
+        # Looks at several numbers of trials may share runs, and failed trials need none.
+        counts |= {f"{phase}_done": done, f"{phase}_total": done if finished else most}
     confirmed = [row for row in rows if row.slot.phase == "confirm"]
     values = [row.loss(plan.study.objective) for row in confirmed if row.ok]
     search = plan.study.search
@@ -145,7 +147,7 @@ def _line(plan: Plan, cell: Cell, stored: list[Row]) -> dict[str, object]:
         **({"restart": cell.restart} if search.restarts > 1 else {}),
         **({"searcher": cell.searcher or first} if len(search.sampler) > 1 else {}),
         **counts,
-        "finished": progress(plan, cell, {row.slot: row for row in rows}).finished,
+        "finished": finished,
         "failures": sum(not row.ok for row in rows),
         "winner": confirmed[0].slot.trial if confirmed else None,
         "objective": sum(values) / len(values) if values else None,

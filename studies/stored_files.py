@@ -67,9 +67,9 @@ def check_directory(directory: Path, plan: Plan) -> Findings:
     meter = _Meter(plan, found)
     floors = meter.floors([row for row in rows if row.slot.cell.method == TRUTH])
     check_distances(rows, floors, found)
-    table = {row.slot: row for row in rows}
+    stored = by_cell(rows)
     for cell in plan.tuned:
-        own = {slot: row for slot, row in table.items() if slot.cell == cell}
+        own = {row.slot: row for row in stored.get(cell, ())}
         # Files of a cell are written when it is finished.
         if own and follow(plan, cell, own)[0].finished:
             ranked = confirmed(own.values(), cell, plan.study.objective)

@@ -58,7 +58,7 @@ Foreign = dict[str, Any]
 """A trial of another study, ``for``, ``params``, ``values``, ``violations``; or where it is."""
 
 _SOURCE = {"storage", "study", CELLS}
-_TRIAL = {CELLS, "params", "values"}
+_TRIAL = {CELLS, "params", "values", "violations"}
 
 
 def _warm(given: object) -> object:
@@ -68,9 +68,8 @@ def _warm(given: object) -> object:
     tables = [{"storage": item} if isinstance(item, str) else item for item in items]
     for table in tables:
         names = set(table) if isinstance(table, dict) else set()
-        trial = names - {"violations"} == _TRIAL
         source = "storage" in names <= _SOURCE and all(isinstance(v, str) for v in table.values())
-        if not trial and not source:
+        if names != _TRIAL and not source:
             raise UsageError(
                 f"search.warm: {short(table)} is neither a run directory, a storage of Optuna, nor "
                 'a table such as {storage = "sqlite:///optuna.db", study = "NAME"}'

@@ -2,11 +2,11 @@
 
 import fnmatch
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...bench.spec import Option
+from ...bench.spec import RunSpec
 from ...datasets.errors import UsageError, unknown
 from ...methods.space import NONE
 from ..engine import Engine
@@ -55,7 +55,7 @@ def _of_directory(study: StudySpec, source: Mapping[str, str], folder: Path) -> 
     name = source["storage"]
     if "study" in source:
         raise UsageError(f"{_FIELD} = {name!r} is a run directory, and study is for storages")
-    trials = []
+    trials: list[Foreign] = []
     for configuration, row in read_results(name, folder, _FIELD, "search"):
         values = [_number(row, name, objective) for objective in (study.objective, *study.costs)]
         if row.get("replicate") != "0" or not all(map(math.isfinite, values)):
@@ -65,16 +65,10 @@ def _of_directory(study: StudySpec, source: Mapping[str, str], folder: Path) -> 
             for limit in study.search.requirements
         }
         params = {key: value for key, value in configuration.items() if key != CELLS}
-        trials.append(_foreign(str(configuration[CELLS]), params, values, limits))
+        trial = {CELLS: configuration[CELLS], "params": params, "values": values}
+        trials.append(trial | {"violations": limits})
     own = in_cells(study, trials, name, _FIELD, "trial")
     return [trial for trial in own if fnmatch.fnmatchcase(trial[CELLS], source.get(CELLS, "*"))]
-
-
-def _foreign(
-    cells: str, params: Mapping[str, Any], values: list[float], limits: Mapping[str, float]
-) -> Foreign:
-    trial = {CELLS: cells, "params": dict(params), "values": values}
-    return trial | ({"violations": dict(limits)} if limits else {})
 
 
 def _number(row: Mapping[str, str], name: str, column: str) -> float:
@@ -121,7 +115,8 @@ def _of_storage(study: StudySpec, source: Mapping[str, str], folder: Path) -> li
         limits = {
             name: value for name, value in trial.constraints.items() if name in study.search.require
         }
-        trials.append(_foreign(source.get(CELLS, "*"), params, trial.values, limits))
+        known = {CELLS: source.get(CELLS, "*"), "params": params, "values": trial.values}
+        trials.append(known | {"violations": limits})
     if not trials:
         raise UsageError(f"{what}: study {stored.study_name!r} has no finished trials")
     return trials
@@ -137,14 +132,12 @@ def foreign_trials(template: Template) -> "list[FrozenTrial]":
     own = [item for item in template.study.search.warm if fnmatch.fnmatchcase(label, item[CELLS])]
     if not own or not template.open:
         return []
-    spaces = distributions(template)
-    run = template.close(template.middle())
-    fixed: Callable[[str], Option | None] = lambda name: value_at(run, name)  # noqa: E731
-    return [_trial(template, item, spaces, fixed) for item in own]
+    spaces, run = distributions(template), template.close(template.middle())
+    return [_trial(template, item, spaces, run) for item in own]
 
 
 def _trial(
-    template: Template, item: Foreign, spaces: Mapping[str, Any], fixed: Callable[[str], Any]
+    template: Template, item: Foreign, spaces: Mapping[str, Any], run: RunSpec
 ) -> "FrozenTrial":
     # Imported on first use: Optuna is slow to load.
     from optuna.trial import FixedTrial, create_trial
@@ -154,13 +147,10 @@ def _trial(
     for name, value in item["params"].items():
         if name in spaces:
             params[name] = inside(name, value, spaces[name], _FIELD)
-        elif fixed(name) is None:
+        elif (fixed := value_at(run, name)) is None:
             raise unknown(f"parameter of {label} in {_FIELD}", name, spaces)
-        elif fixed(name) != value:
-            raise UsageError(
-                f"{_FIELD}: {name} = {value!r}, and {label} does not search it: it is "
-                f"{fixed(name)!r} here"
-            )
+        elif fixed != value:
+            raise UsageError(f"{_FIELD}: {name} = {value!r}, which is {fixed!r} in {label}")
     trial = FixedTrial(params)
     try:
         template.suggest(trial)
@@ -169,7 +159,7 @@ def _trial(
         raise UsageError(
             f"{_FIELD}: a trial has no value of {lacking}, which {label} searches"
         ) from error
-    limits = item.get("violations", {})
+    limits = item["violations"]
     for text in template.study.search.require:
         if text not in limits:
             raise UsageError(f"{_FIELD}: its trials do not say how they keep {text!r}")

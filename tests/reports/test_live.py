@@ -114,6 +114,10 @@ def test_the_picture_of_a_winner_is_drawn_when_asked_for(running: Path):
 def test_without_a_search_there_is_nothing_to_show(directory: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="has no search yet"):
         dashboard.open_searches(directory)
+    text = (directory / "study.toml").read_text()
+    (directory / "study.toml").write_text(f'recorded = "recorded"\n{text}')
+    with pytest.raises(UsageError, match="looks up recorded runs, and stores no searches"):
+        dashboard.open_searches(directory)
     with pytest.raises(UsageError, match="not a run directory"):
         dashboard.open_searches(tmp_path)
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 from scorebench.datasets.errors import UsageError
 from scorebench.reports import trackers
-from scorebench.reports.trackers import Tracking, tracking
+from scorebench.reports.trackers import Tracking
 from scorebench.studies.execution.events import CellFinished, RunsFinished
 from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.study import run
@@ -36,9 +36,9 @@ def interrupted_and_resumed(name, directory):
             raise StopError
 
     # Events are told before the listener after it stops the study.
-    with pytest.raises(StopError), tracking([name], None) as first:
+    with pytest.raises(StopError), Tracking([name]) as first:
         run(STUDY, directory, engine=FakeEngine(), listener=lambda e: (first(e), stop(e)))
-    with tracking([name], None) as second:
+    with Tracking([name]) as second:
         # Cells alternate.
         run(STUDY, directory, engine=FakeEngine(), listener=second, workers=2)
     return read_rows(directory)

@@ -174,7 +174,7 @@ def test_a_parameter_that_is_missing_or_fixed_is_named(tmp_path):
     stored(tmp_path / "x.db")
     with pytest.raises(UsageError, match="a trial has no value of width, which gamma-ring-walk"):
         warmed(tmp_path, "sqlite:///x.db", ["gamma"])
-    with pytest.raises(UsageError, match=r"does not search it: it is 0\.3 here"):
+    with pytest.raises(UsageError, match=r"sigma = 0\.2, which is 0\.3 in alpha-ring-walk"):
         warmed(tmp_path, "sqlite:///x.db", [{"name": "alpha", "sigma": 0.3}])
 
 
