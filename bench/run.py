@@ -276,11 +276,12 @@ def _artifacts(
 
 def _spectrum(spec: RunSpec, model: Model) -> NDArray[np.float64] | None:
     """Break the first metric that integrates over noise levels down by level."""
-    measures = (m for m in judge_of(spec).metrics.values() if isinstance(m, ModelMetric))
     with torch.no_grad():
-        spectra = (measure.spectrum(model) for measure in measures)
-        spectrum = next((spectrum for spectrum in spectra if spectrum is not None), None)
-    return None if spectrum is None else spectrum.numpy()
+        for measure in judge_of(spec).metrics.values():
+            spectrum = measure.spectrum(model) if isinstance(measure, ModelMetric) else None
+            if spectrum is not None:
+                return spectrum.numpy()
+    return None
 
 
 def _energy(spec: RunSpec, model: Model) -> Array | None:
