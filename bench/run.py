@@ -269,7 +269,9 @@ def _artifacts(
     parameters: dict[str, Array] | None = {}
     if isinstance(model, NetworkModel):
         parameters = _optional(lambda: _parameters(model))
-    samples = points.float().cpu().numpy()
+    # Of data off the origin, single precision would not hold what was scored.
+    away = bool(box_of(dataset_of(spec)).centre.any())
+    samples = (points if away else points.float()).cpu().numpy()
     spectrum = None if model is None else _optional(lambda: _spectrum(spec, model))
     return Artifacts(samples, energy, field, paths, parameters or {}, learning, spectrum)
 
