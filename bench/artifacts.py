@@ -30,7 +30,7 @@ class Artifacts(NamedTuple):
     """Arrays of a run for figures and for reuse of its model.
 
     Attributes:
-        samples: Shape (n, d).
+        samples: Shape (n, d), in double precision if the box of the data is not around 0.
         energy: On a square grid over the dataset's box, rows from bottom to top, shape (g, g);
             None without an energy or outside the plane.
         score_field: On a coarser grid over the same box, shape (q, q, 2); None outside the plane.
@@ -42,7 +42,7 @@ class Artifacts(NamedTuple):
             ``path_fisher`` per unit of log σ, shape (levels, 2); None if it is not measured.
     """
 
-    samples: NDArray[np.float32]
+    samples: NDArray[np.float32] | NDArray[np.float64]
     energy: NDArray[np.float32] | None
     score_field: NDArray[np.float32] | None
     paths: NDArray[np.float32] | None

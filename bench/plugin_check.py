@@ -5,7 +5,7 @@ from functools import partial
 from inspect import signature
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 from unittest import SkipTest
 
 import torch
@@ -188,7 +188,7 @@ def complaint(kind: str, plugin: Plugin, dataset: Dataset) -> str | None:
     elif kind == "metric":
         metric = metrics.get(plugin.name)
         truth = dataset.upto(100, torch.Generator().manual_seed(0))
-        made = partial(metric, **plugin.options)
+        made: Callable[..., object] = partial(cast("Callable[..., Any]", metric), **plugin.options)
         checks, module, arguments = [made], metric.__module__, (dataset, truth)
     else:
         objective = methods.get(plugin.name)

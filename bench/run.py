@@ -271,18 +271,21 @@ def _artifacts(
     parameters: dict[str, Array] | None = {}
     if isinstance(model, NetworkModel):
         parameters = _optional(lambda: _parameters(model))
-    samples = points.float().cpu().numpy()
+    # Of data off the origin, single precision would not hold what was scored.
+    away = bool(box_of(dataset_of(spec)).centre.any())
+    samples = (points if away else points.float()).cpu().numpy()
     spectrum = None if model is None else _optional(lambda: _spectrum(spec, model))
     return Artifacts(samples, energy, field, paths, parameters or {}, learning, spectrum)
 
 
 def _spectrum(spec: RunSpec, model: Model) -> NDArray[np.float64] | None:
     """Break the first metric that integrates over noise levels down by level."""
-    measures = (m for m in judge_of(spec).metrics.values() if isinstance(m, ModelMetric))
     with torch.no_grad():
-        spectra = (measure.spectrum(model) for measure in measures)
-        spectrum = next((spectrum for spectrum in spectra if spectrum is not None), None)
-    return None if spectrum is None else spectrum.numpy()
+        for measure in judge_of(spec).metrics.values():
+            spectrum = measure.spectrum(model) if isinstance(measure, ModelMetric) else None
+            if spectrum is not None:
+                return spectrum.numpy()
+    return None
 
 
 def _energy(spec: RunSpec, model: Model) -> Array | None:

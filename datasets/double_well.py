@@ -1,4 +1,4 @@
-"""A bistable density."""
+"""A bistable density, and independent copies of it."""
 
 import math
 from typing import ClassVar
@@ -6,8 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from . import datasets
+from . import datasets, get_density
 from .chain import Chain
+from .errors import UsageError, require_within
 from .quadrature import panels
 
 
@@ -54,6 +55,53 @@ class DoubleWell(Chain):
         begin, end = self.cdf[cell], self.cdf[cell + 1]
         share = (u - begin) / (end - begin)
         return self.edges[cell].lerp(self.edges[cell + 1], share)
+
+
+@datasets.register("many_well")
+class ManyWell(DoubleWell):
+    """``dim``/2 independent pairs of coordinates, each a double well: 2^(dim/2) unequal modes.
+
+    As in FAB (Midgley et al. 2023), with dim = 32. Densities are sums over the wells, whose
+    integrals over the noise are one-dimensional.
+
+    Args:
+        dim: Dimension, even, 2 to 32.
+    """
+
+    def __init__(self, *, dim: int = 4) -> None:
+        require_within("dim", dim, 2, 32)
+        if dim % 2:
+            raise UsageError(f"dim = {dim}: it must be even, for wells of two coordinates")
+        super().__init__()
+        self.dim = dim
+
+    @property
+    def weights(self) -> Tensor:
+        """Probability of each mode; the first well is the most significant digit of its number."""
+        count = self.dim // 2
+        return torch.cartesian_prod(*[super().weights] * count).view(-1, count).prod(1)
+
+    def assign(self, x: Tensor) -> Tensor:
+        """Number the modes by the sides of all wells, as binary digits."""
+        right = (self._points(x)[:, ::2] > 0).long()
+        return (right * 2 ** torch.arange(self.dim // 2).flip(0)).sum(1)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw every well."""
+        return super().draw(n * self.dim // 2, generator).view(n, self.dim)
+
+    def log_density(self, x: Tensor, sigma: float) -> Tensor:
+        """Add the log densities of the wells."""
+        return super().log_density(x.reshape(-1, 2), sigma).view(len(x), x.shape[1] // 2).sum(1)
+
+    def gradient(self, x: Tensor, sigma: float) -> Tensor:
+        """Put the scores of the wells together."""
+        return super().gradient(x.reshape(-1, 2), sigma).view_as(x)
+
+    def information(self, sigma: float) -> tuple[float, float]:
+        """Multiply those of one well, by quadrature in its plane."""
+        well, count = get_density("double_well"), self.dim // 2
+        return count * well.entropy(sigma), count * well.fisher_information(sigma)
 
 
 def _log_weight(v: Tensor) -> Tensor:

@@ -48,6 +48,16 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {name!r}: {hint}(known: {', '.join(valid)})")
 
 
+def require_within(
+    option: str, value: object, least: float, most: float, *, whole: bool = True
+) -> None:
+    """Raise ``UsageError`` unless an option is a number in a range, a ``whole`` one or any."""
+    kinds = int if whole else int | float
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        kind = "an integer" if whole else "a number"
+        raise UsageError(f"{option} = {value!r}: it must be {kind} from {least} to {most}")
+
+
 def first_line(error: BaseException) -> str:
     """Describe an exception by its type and the first line of its message."""
     return f"{type(error).__name__}: {error}".split("\n")[0]

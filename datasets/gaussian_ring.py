@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from . import datasets
-from .errors import UsageError
+from .errors import UsageError, require_within
 from .mixture import GaussianMixture
 
 
@@ -33,10 +33,9 @@ class GaussianRing(GaussianMixture):
         noise: float = math.sqrt(1 / 8),
         weights: Sequence[float] | None = None,
     ) -> None:
-        _whole("dim", dim, 2)
-        _whole("modes", modes, 1)
-        if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0.1 <= noise <= 1:
-            raise UsageError(f"noise = {noise!r}: it must be a number from 0.1 to 1")
+        require_within("dim", dim, 2, 100)
+        require_within("modes", modes, 1, 100)
+        require_within("noise", noise, 0.1, 1, whole=False)
         angle = torch.arange(modes, dtype=torch.float64) * (2 * math.pi / modes)
         centres = torch.zeros(modes, dim, dtype=torch.float64)
         centres[:, 0], centres[:, 1] = math.sqrt(8) * angle.cos(), math.sqrt(8) * angle.sin()
@@ -68,6 +67,26 @@ class GaussianRing(GaussianMixture):
         )
 
 
-def _whole(option: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 100:
-        raise UsageError(f"{option} = {value!r}: it must be an integer from {least} to 100")
+@datasets.register("ladder")
+class Ladder(GaussianRing):
+    """Four unequal Gaussians (sd 0.5) on a square of side 4, in a plane across all coordinates.
+
+    Rungs differ in their dimension alone: distances of the modes, overlap, and entropy beyond that
+    of the noise are equal for every ``dim``. No coordinate is noise alone: the plane is spanned by
+    the first two rows of the discrete cosine transform.
+
+    Args:
+        dim: Dimension, 2 to 128.
+    """
+
+    def __init__(self, *, dim: int = 8) -> None:
+        require_within("dim", dim, 2, 128)
+        place = (torch.arange(dim, dtype=torch.float64) + 0.5) * (math.pi / dim)
+        wave = math.sqrt(2) * place.cos()
+        self.axes = torch.stack((torch.ones_like(wave), wave)) / math.sqrt(dim)
+        corners = torch.tensor([[2, 2], [-2, 2], [-2, -2], [2, -2]], dtype=torch.float64)
+        GaussianMixture.__init__(self, corners @ self.axes, 0.5, (0.4, 0.3, 0.2, 0.1))
+
+    def plane(self) -> Tensor:
+        """Return the centres in the plane of the square, shape (4, 2)."""
+        return self.centres @ self.axes.T

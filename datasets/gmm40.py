@@ -5,7 +5,7 @@ import math
 import torch
 
 from . import datasets
-from .errors import UsageError
+from .errors import require_within
 from .mixture import GaussianMixture
 
 
@@ -21,8 +21,7 @@ class FortyGaussians(GaussianMixture):
     """
 
     def __init__(self, *, scale: float = 1.0) -> None:
-        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0.01 <= scale <= 10:
-            raise UsageError(f"scale = {scale!r}: it must be a number from 0.01 to 10")
+        require_within("scale", scale, 0.01, 10, whole=False)
         uniform = torch.rand(40, 2, generator=torch.Generator().manual_seed(0))
         centres = (uniform - 0.5) * 2 * 40
         # Their softplus(1) is called a log variance and used as a standard deviation.

@@ -179,7 +179,12 @@ are placeholders: `mean.DATASET` is `mean.rings` and so on. Failed runs count as
 
 METRICS = """
 The names for `evaluation.metrics`. A metric is a loss: smaller is better. A *diagnostic* misses an important kind of
-error, so do not rank by it alone.
+error, so do not rank by it alone. Some have [options](studies.md#metrics-with-options): `bandwidths` of `mmd`; `k` of the four
+`…_loss` of balls around neighbours (default 5); `points` of `w2` (1000); `low`, `high` and `levels` of `path_fisher` (0.02, 10, 12).
+
+`path_fisher` is for methods that know noise levels, such as `ncsn`. On `two_modes`, a model with the weights ½ and ½ instead of 0.8
+and 0.2 has the divergence 0.1927: `path_fisher` between 0.1 and 100 gives 0.1927, and 91 % of it comes from σ between 3 and 30;
+half the Fisher divergence at σ = 0.1 is 10⁻¹¹. Its terms by noise level are stored as `spectra` in `curves/` and drawn in the report.
 """
 
 INTRODUCTION = """
@@ -248,6 +253,23 @@ new seeds. `scorebench leaderboard DIR --table front` and the figures `front-DAT
 intervals. The winner is still the finalist whose repeat runs have the best mean of the primary metric. Only the winner
 is confirmed on the test sample and ranked, so methods on the board may win at different costs. All search algorithms but `cmaes`
 support several objectives.
+
+## Metrics with options
+
+A metric is a name, or a table with a name, its options and a label; the label (default: the name) is its column in the results.
+
+```toml
+[evaluation]
+metrics = [
+    "mmd",
+    { name = "mmd", label = "mmd_wide", bandwidths = [1.0, 4.0] },  # instead of six, from the data
+    { name = "coverage_loss", k = 3 },                              # balls to the third neighbour
+    { name = "w2", label = "w2_2000", points = 2000 },
+    { name = "path_fisher", high = 80.0, levels = 20 },             # noise levels 0.02 to 80
+]
+```
+
+The label can be the `objective`. Options are part of the keys of runs; metrics that are only named keep theirs.
 
 ## Plug-ins of your own
 

@@ -128,7 +128,7 @@ def check_files(
         return
     for row in ranked:
         own = points[replicate == row.slot.replicate]
-        if len(own) == row.run.evaluation.samples and own.dtype == np.float32:
+        if len(own) == row.run.evaluation.samples and own.dtype in (np.float32, np.float64):
             yield row, own.copy()
         else:
             found.problem(f"samples/{samples.name}", "it does not hold the samples of every row")

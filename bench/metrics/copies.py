@@ -9,11 +9,11 @@ from ...datasets.base import Dataset
 from ...datasets.errors import UsageError
 from . import metrics
 from .base import Metric, Setting
+from .neighbours import nearest_distances
 
 # A sample is a copy if the second nearest training point is this many times as far (Yoon et al.
 # 2023; Biroli et al. 2024).
 _TIMES = 3
-_PAIRS = 1 << 22
 _SEED = 20_240_229
 
 
@@ -51,7 +51,7 @@ class Copies(_Memory):
     def value(self, samples: Tensor) -> float:
         if len(self.training) < 2:
             return 1.0
-        first, second = _nearest(samples, self.training, 2).unbind(1)
+        first, second = nearest_distances(samples, self.training, 2).unbind(1)
         return float((_TIMES * first < second).double().mean())
 
 
@@ -65,14 +65,6 @@ class CopyGap(_Memory):
     """
 
     def value(self, samples: Tensor) -> float:
-        near = float(_nearest(samples, self.training, 1).mean())
-        far = float(_nearest(samples, self.reference, 1).mean())
+        near = float(nearest_distances(samples, self.training, 1).mean())
+        far = float(nearest_distances(samples, self.reference, 1).mean())
         return (far - near) / (far + near) if far + near > 0 else 0.0
-
-
-def _nearest(x: Tensor, points: Tensor, k: int) -> Tensor:
-    """Distances of each row of x from the k nearest points, increasing: shape (n, k)."""
-    exact = "donot_use_mm_for_euclid_dist"
-    rows = x.split(max(1, _PAIRS // len(points)))
-    parts = [torch.cdist(part, points, compute_mode=exact) for part in rows]
-    return torch.cat([part.topk(k, dim=1, largest=False).values for part in parts])

@@ -46,14 +46,9 @@ class MMD(Metric):
     The mean of MMD² over bandwidths is MMD² of the averaged kernel. It is an unbiased estimate
     of a number that is 0 only for the right distribution, so it may be negative.
 
-    Args:
-        dataset: The distribution.
-        reference: Points of the truth, shape (m, d).
-        bandwidths: Kernel widths in the units of the data (default: the median distance of its
-            points times 1, 1/2, ..., 1/32).
-
     Attributes:
-        bandwidths: All kernel widths, shape (6,) by default.
+        bandwidths: Kernel widths in the units of the data, those of the option or, by default, the
+            median distance of its points times 1, 1/2, ..., 1/32.
     """
 
     def __init__(

@@ -1,15 +1,18 @@
-"""Sliced Wasserstein distances: one-dimensional optimal transport along many directions.
+"""Wasserstein distances: sliced ones of all samples, and the distance itself between few.
 
 SW_p = (mean over directions of W_p^p of the projected samples)^(1/p), Bonneel et al. 2015. In one
 dimension the optimal coupling matches equal quantiles, so sorting solves it.
 """
 
 import math
+from typing import ClassVar
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ...datasets.base import Dataset
+from ...datasets.errors import require_within
 from . import metrics
 from .base import Metric, origin
 
@@ -65,6 +68,28 @@ class SW2(_Sliced):
     """Sliced Wasserstein distance of order 2: weights long distances more."""
 
     p = 2
+
+
+@metrics.register("w2")
+class W2(Metric):
+    """Wasserstein distance of order 2 of 1000 samples from as many points of the truth, exact.
+
+    Two samples of one distribution are far apart, the more so in many dimensions: compare with the
+    floor. The option ``points`` is the most of either kind that are used, evenly spread.
+    """
+
+    cost: ClassVar[str] = "third power of its option points: about 0.1 s for 1000"
+
+    def __init__(self, dataset: Dataset, reference: Tensor, *, points: int = 1000) -> None:
+        require_within("points", points, 2, 10_000)
+        super().__init__(dataset, reference)
+        self.points = points
+
+    def value(self, samples: Tensor) -> float:
+        n = min(self.points, len(samples), len(self.reference))
+        x, y = (points[torch.arange(n) * len(points) // n] for points in (samples, self.reference))
+        square = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square().numpy()
+        return float(square[linear_sum_assignment(square)].mean() ** 0.5)
 
 
 def directions(dim: int) -> Tensor:

@@ -21,10 +21,9 @@ from .overview import overview
 from .panels import four_panels, gallery_figure
 from .searchers import searcher_curves
 from .slices import parallel_figure, slice_figure
-from .spectrum import spectrum_figure
 from .split import split_figure
 from .style import LIGHT, Theme
-from .training import training_curves
+from .training import spectrum_figure, training_curves
 
 Maker = Callable[..., Figure]
 """Function that draws a figure; takes the keywords ``width``, in inches, and ``theme``."""

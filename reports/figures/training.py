@@ -1,4 +1,4 @@
-"""Training curves of confirmation runs: loss, excess loss, gradient norm and metrics."""
+"""Training curves of confirmation runs, and the errors of their scores by noise level."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..ranking.statistics import Array
-from ..source import Learned
+from ..source import Learned, Points
 from .style import LIGHT, Theme, colours, decades, drawing, fitting, grid_lines
 
 _SMOOTHED = 9
@@ -43,6 +43,33 @@ def training_curves(
             axis.set_xlabel("step")
         if heads[-1] == metric.upper():
             _same_limits([row[-1] for row in axes])
+    return figure
+
+
+def spectrum_figure(
+    spectra: Mapping[str, Points], theme: Theme = LIGHT, width: float = 4.6
+) -> Figure:
+    """Draw nats per unit of log σ against σ: areas are shares of the divergence.
+
+    ``spectra`` has both at each level, by label of the contestant: shape (seeds, levels, 2).
+    """
+    shades = colours(spectra, theme)
+    with drawing(theme, fitting(width)):
+        figure = Figure(figsize=(width, 0.62 * width), layout="constrained")
+        axis = figure.subplots()
+        for label, runs in spectra.items():
+            colour, _ = shades[label]
+            sigma, mean = runs[0, :, 0], np.mean(runs[..., 1], axis=0)
+            for run in runs:
+                axis.plot(sigma, run[:, 1], color=colour, linewidth=0.5, alpha=0.4)
+            axis.plot(sigma, mean, "o-", color=colour, linewidth=1.4, markersize=2.5, label=label)
+            axis.fill_between(sigma, 0, mean, color=colour, alpha=0.08, linewidth=0)
+        axis.set_xscale("log")
+        axis.set_ylim(bottom=0)
+        axis.set_xlabel("noise level σ")
+        axis.set_ylabel("nats per unit of log σ")
+        grid_lines(axis, theme)
+        axis.legend(fontsize=fitting(width) - 0.5, handlelength=1.4)
     return figure
 
 

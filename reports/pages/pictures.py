@@ -30,9 +30,8 @@ _PANELS = {
 }
 
 _SPECTRUM = (
-    "What the error of the score at each noise level adds to the KL divergence from the data "
-    "(path_fisher): the area under a curve is the divergence, in nats, up to the last level. Means "
-    "over the confirmation runs; thin lines are single runs."
+    "What the error of the score at each noise level adds to the KL divergence (path_fisher): the "
+    "area under a curve, in nats. Means over the confirmation runs; thin lines are single runs."
 )
 
 

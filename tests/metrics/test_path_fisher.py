@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from scorebench.bench.metrics.path_fisher import PathFisher
+from scorebench.bench.metrics.fisher import PathFisher
 from scorebench.datasets import UsageError, get_dataset
 from scorebench.datasets.mixture import GaussianMixture
 from scorebench.methods.reference.exact import ExactScore

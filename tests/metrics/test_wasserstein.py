@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 import torch
-from scorebench.bench.metrics.wasserstein import W2
+from scorebench.bench.metrics.sliced_wasserstein import W2
 from scorebench.datasets import UsageError
 
 from .normal import Normal
@@ -49,5 +49,5 @@ def test_large_samples_are_thinned_evenly(generator):
 @pytest.mark.parametrize("points", [1, 10_001, 50.0, True])
 def test_impossible_numbers_of_points_are_refused(points, generator):
     dataset = Normal(2)
-    with pytest.raises(UsageError, match=r"must be an integer from 2 to 10,000"):
+    with pytest.raises(UsageError, match=r"must be an integer from 2 to 10000"):
         W2(dataset, dataset.sample(5, generator), points=points)

@@ -29,6 +29,7 @@ class FakeArtifacts:
     paths: np.ndarray | None
     parameters: dict
     learning: FakeLearning | None
+    spectrum: np.ndarray | None = None
 
 
 @dataclass

@@ -135,3 +135,9 @@ def test_a_diagnostic_metric_cannot_rank_under_a_label(toml):
     overrides = ['evaluation.metrics=[{name="precision_loss", label="p"}]', 'objective="p"']
     with pytest.raises(UsageError, match="is a diagnostic metric"):
         load_study(str(toml), overrides)
+
+
+def test_samples_of_data_off_the_origin_are_stored_as_they_were_scored(toml, tmp_path):
+    overrides = ['datasets=["gmm40"]', 'evaluation.metrics=["sw1", "w2"]', 'objective="sw1"']
+    study = sb.run(toml, tmp_path / "run", overrides=overrides, workers=1)
+    assert study.source.doubts == []
