@@ -54,14 +54,15 @@ PATHS = 8
 def shape(spec: RunSpec) -> Hashable:
     """Describe the program of a run: runs of equal shape can be members of one batch."""
     training = spec.training.model_copy(update={"learning_rate": 1.0})
-    data = spec.dataset.model_dump_json() if is_trained(spec) and _needs_score(spec) else None
+    # Members share what the loss asks for.
+    data = spec.dataset if is_trained(spec) and objective_of(spec).needs_score else None
     same = [name for name in spec.method.options if not _varies(spec.method.options[name])]
     return (
         spec.method.name,
         tuple((name, spec.method.options[name]) for name in sorted(same)),
         tuple(sorted(spec.method.options)),
         dataset_of(spec).dim,
-        data,
+        data and data.model_dump_json(),
         spec.network.model_dump_json(),
         training,
         spec.evaluation.checkpoints,
@@ -332,10 +333,6 @@ def _given(
         density = density_of(dataset_of(specs[0]))
         given["clean_score"] = lambda x: density.score(x.cpu().flatten(0, 1)).view_as(x).to(x)
     return given
-
-
-def _needs_score(spec: RunSpec) -> bool:
-    return objective_of(spec).needs_score
 
 
 def _varies(value: Option) -> bool:
