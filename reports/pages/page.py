@@ -17,14 +17,7 @@ from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns
 from ..ranking.questions import best_models, question_columns, question_sentence, questions
 from ..ranking.remarks import remarks
-from ..ranking.samplers import (
-    at_the_end,
-    by_sampler,
-    floor_columns,
-    sampler_columns,
-    sampler_sentences,
-    sampler_standings,
-)
+from ..ranking.samplers import at_the_end, floor_frame, sampler_columns, sampler_sentences
 from ..ranking.searchers import contest_sentences, searcher_columns
 from ..ranking.sensitivity import FEWEST_TRIALS, edge_sentences
 from ..ranking.split import split_columns, splits
@@ -34,7 +27,7 @@ from ..source import Source
 from .pictures import Plots, gallery, overview_pictures
 from .protocol import missing, protocol, run_again
 from .render import render
-from .tables import ShownTable, hidden_columns, table
+from .tables import ShownTable, exactly, hidden_columns, table
 
 
 def page(source: Source) -> str:
@@ -120,18 +113,12 @@ def _samplers(source: Source, plots: Plots) -> dict[str, object] | None:
     board = source.samplers
     if board is None:
         return None
-    last = max(board.contests)
-    by_dataset = [
-        row
-        for row in sampler_standings(board)
-        if row.standing.effort == last and row.standing.place != ALL
-    ]
     return {
         "sentences": sampler_sentences(board),
         "plot": plots.samplers(),
         "together": table(sampler_columns, at_the_end(board), ["dataset"]),
-        "floors": table(floor_columns(board.contests[last].datasets), by_sampler(board)),
-        "by_dataset": table(sampler_columns, by_dataset, ["evaluations"]),
+        "floors": exactly(floor_frame(board)),
+        "by_dataset": table(sampler_columns, at_the_end(board, together=False), ["evaluations"]),
     }
 
 

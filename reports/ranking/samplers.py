@@ -7,9 +7,7 @@ targets that it has not reached, as in the profiles of COCO (Hansen et al. 2021)
 """
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -25,8 +23,8 @@ from .statistics import Array
 KNOWN = "exact"
 """The method whose score is that of the data, so that samplers alone differ."""
 
-PRECISIONS = 2.0 ** np.arange(0, 5.5, 0.5)
-"""Targets on a dataset, in units of the 95 % quantile of its noise floor."""
+COARSEST = 32
+"""Largest target on a dataset, in units of the 95 % quantile of its noise floor, the smallest."""
 
 _WEIGHTS = "mode_error"
 _PLACE = ["dataset", "sampler"]
@@ -126,7 +124,8 @@ def _missed(runs: pd.DataFrame, effort: int) -> pd.DataFrame:
         # A sampler that cannot run with so few evaluations has reached nothing.
         loss = own["loss"].where(own["evaluations"] <= effort, math.inf)
         best = loss.groupby([own["sampler"], own["restart"]], sort=False).min()
-        missed = (best.to_numpy()[:, None] > PRECISIONS).mean(1)
+        # Targets are even in the logarithm of the loss, and as many as one likes.
+        missed = (np.log(best.to_numpy()) / math.log(COARSEST)).clip(0, 1)
         table = best.index.to_frame(index=False).assign(phase="confirm", replicate=0, missed=missed)
         ends = pd.DataFrame({"method": ["truth", "untrained"], "missed": [0.0, 1.0]})
         references = ends.assign(phase="reference", restart=0, replicate=0)
@@ -146,16 +145,14 @@ def sampler_standings(board: Board | None) -> list[SamplerStanding]:
     ends = {effort: _ends(runs, effort) for effort in board.contests}
     rows = []
     for standing in standings(board.contests):
-        name, place = standing.contestant, standing.place
-        end = ends[standing.effort]
-        if place == ALL:
-            needs = medians.xs(name, level="sampler")
-            own = end.xs(name, level="sampler") if name in end.index.unique("sampler") else end[:0]
-        else:
-            needs, own = first.loc[place, name], end[end.index == (place, name)]
-        ratio = float(np.exp(np.log(own["ratio"]).mean())) if len(own) else math.nan
-        weights = float(own["weights"].mean()) if len(own) else math.nan
-        rows.append(SamplerStanding(standing, needs.to_numpy(), ratio, weights))
+        name, place, end = standing.contestant, standing.place, ends[standing.effort]
+        needs = medians[:, name] if place == ALL else first[place, name]
+        here = end.index.get_level_values("dataset") == place
+        own = end[(end.index.get_level_values("sampler") == name) & (here | (place == ALL))]
+        ratio = float(np.exp(np.log(own["ratio"]).mean()))
+        rows.append(
+            SamplerStanding(standing, needs.to_numpy(), ratio, float(own["weights"].mean()))
+        )
     return rows
 
 
@@ -208,8 +205,8 @@ sampler_columns["sampler", "sampler"] = Column(
 sampler_columns.ranks("rank among the samplers", lambda row: row.standing.rank)
 sampler_columns["targets", "targets reached ± 95 %"] = Column(
     "Share of the targets that are reached with so many evaluations: losses of 1 to 32 times the "
-    "95 % quantile of the noise floor, in steps of √2, on each dataset. The 95 % interval is over "
-    "restarts.",
+    "95 % quantile of the noise floor on each dataset, even in their logarithm. The 95 % interval "
+    "is over restarts.",
     lambda row: 1 - row.standing.score.value,
     lambda row: (
         text.measured(100 * (1 - row.standing.score.value), 100 * row.standing.score.half_width())
@@ -247,42 +244,21 @@ sampler_columns["weights", "wrong mode"] = Column(
 )
 decided(sampler_columns, "samplers", lambda row: row.standing)
 
-ByPlace = Mapping[str, SamplerStanding]
-"""A sampler with all of its evaluations: its standing by dataset, and on all."""
+
+def at_the_end(board: Board | None, *, together: bool = True) -> list[SamplerStanding]:
+    """List the samplers with all evaluations, on all datasets ``together`` or on each."""
+    effort = 0 if board is None else max(board.contests)
+    return [
+        row
+        for row in sampler_standings(board)
+        if row.standing.effort == effort and together == (row.standing.place == ALL)
+    ]
 
 
-def floor_columns(datasets: Sequence[str]) -> Columns[ByPlace]:
-    """Return the columns of a table of the evaluations to the floor, by sampler and dataset."""
-    columns: Columns[ByPlace] = Columns()
-    columns["sampler", "sampler"] = Column("", lambda row: row[ALL].standing.contestant)
-    columns["at_floor", "at floor"] = Column(
-        "", lambda row: row[ALL].at_floor, lambda row: f"{row[ALL].at_floor} of {len(datasets)}"
-    )
-    for dataset in datasets:
-        columns[dataset, dataset] = Column(
-            "", partial(_needed_on, dataset), partial(_to_floor_on, dataset)
-        )
-    return columns
-
-
-def _needed_on(dataset: str, row: ByPlace) -> float:
-    return row[dataset].needed
-
-
-def _to_floor_on(dataset: str, row: ByPlace) -> str:
-    return to_floor(row[dataset])
-
-
-def by_sampler(board: Board) -> list[ByPlace]:
-    """Gather the standings of each sampler with all evaluations, best first."""
-    effort = max(board.contests)
-    last = [row for row in sampler_standings(board) if row.standing.effort == effort]
-    found: dict[str, dict[str, SamplerStanding]] = {}
-    for row in last:
-        found.setdefault(row.standing.contestant, {})[row.standing.place] = row
-    return list(found.values())
-
-
-def at_the_end(board: Board | None) -> list[SamplerStanding]:
-    """List the standings of the samplers with all evaluations, on all datasets, best first."""
-    return [] if board is None else [row[ALL] for row in by_sampler(board)]
+def floor_frame(board: Board) -> pd.DataFrame:
+    """Write the evaluations to the floor, a row per sampler and a column per dataset."""
+    order = [row.standing.contestant for row in at_the_end(board)]
+    rows = at_the_end(board, together=False)
+    entries = [(row.standing.contestant, row.standing.place, to_floor(row)) for row in rows]
+    frame = pd.DataFrame(entries, columns=["sampler", "dataset", "entry"])
+    return frame.pivot(index="sampler", columns="dataset", values="entry").loc[order].reset_index()

@@ -10,9 +10,8 @@ from scorebench.reports.figures.named import figure
 from scorebench.reports.pages.page import page
 from scorebench.reports.ranking.contests import ALL
 from scorebench.reports.ranking.samplers import (
-    PRECISIONS,
+    COARSEST,
     at_the_end,
-    by_sampler,
     sampler_board,
     sampler_columns,
     sampler_sentences,
@@ -74,13 +73,19 @@ def test_a_target_is_reached_with_the_first_run_below_it():
         for row in sampler_standings(board)
         if row.standing.place == ALL
     }
-    count = len(PRECISIONS)
-    # 30 is within 32 times the floor alone; 3.9 within 4 times, whatever a longer run does.
-    assert shares[8, "good"] == pytest.approx(1 / count)
+
+    def share(loss):
+        values = loss * (1 + 0.01 * np.arange(3))
+        return (1 - np.log(values) / math.log(COARSEST)).clip(0, 1).mean()
+
+    # A quarter of 32 is two fifths of the way in logarithms.
+    assert share(8) == pytest.approx(0.4, abs=0.005)
+    assert shares[8, "good"] == pytest.approx(share(30))
     assert shares[8, "slow"] == shares[8, "lost"] == 0
     assert shares[16, "good"] == shares[32, "good"] == shares[32, "slow"] == 1
-    assert shares[16, "slow"] == pytest.approx((PRECISIONS >= 8).mean())
-    assert shares[16, "lost"] == shares[32, "lost"] == pytest.approx((PRECISIONS >= 4).mean())
+    assert shares[16, "slow"] == pytest.approx(share(7.8))
+    # What a shorter run has reached is not lost by a longer one.
+    assert shares[16, "lost"] == shares[32, "lost"] == pytest.approx(share(3.9))
 
 
 def test_evaluations_to_the_floor_are_those_of_the_first_run_at_it():
@@ -128,6 +133,16 @@ def test_ranks_need_restarts_and_a_difference():
     assert "restarts = 5" in sampler_sentences(one)[-1]
 
 
+def test_samplers_that_are_equal_in_every_restart_are_tied():
+    table = made({"good": {8: 0.5}, "slow": {8: 0.6}, "lost": {8: 400.0}})
+    rows = {
+        row.standing.contestant: row.standing for row in at_the_end(sampler_board(table, study()))
+    }
+    assert rows["good"].best == rows["slow"].best == 0.5
+    assert rows["lost"].best == 0
+    assert rows["good"].rank == rows["slow"].rank == (1, 2)
+
+
 def test_where_something_is_learned_there_is_no_board():
     assert sampler_board(made(LOSSES), study().model_copy(update={"methods": ()})) is None
     one = study().model_copy(update={"samplers": study().samplers[:1]})
@@ -151,7 +166,7 @@ def test_the_packaged_study_on_two_datasets(tmp_path):
     assert (most <= 256).all()
     exact = most.drop("smc_langevin")
     assert (exact >= 250).all()
-    best = by_sampler(source.samplers)[0][ALL].standing.contestant
+    best = at_the_end(source.samplers)[0].standing.contestant
     assert best in ("dpmpp_2m", "heun", "euler", "ancestral", "from_data")
     text = export(source, "samplers", "csv").decode()
     assert text.splitlines()[0].split(",") == list(sampler_columns.meanings)
