@@ -238,8 +238,7 @@ class Source:
 
     def samples(self, results: CellResults) -> Points | None:
         """Load the samples of the confirmation runs of a cell, shape (n, d); None without any."""
-        path = self.directory / "samples" / f"{results.cell.stem}.npz"
-        return _arrays(path).get("samples")
+        return _arrays(self.directory / "samples" / f"{results.cell.stem}.npz").get("samples")
 
     @property
     def independent(self) -> bool:
@@ -320,8 +319,7 @@ def load(directory: str | Path) -> Source:
         UsageError: It is not a run directory, or it cannot be read.
     """
     folder = Path(directory)
-    study = read_study(folder)
-    return Source(folder, study, read_results(folder), read_environments(folder))
+    return Source(folder, read_study(folder), read_results(folder), read_environments(folder))
 
 
 def stamp(directory: Path) -> tuple[tuple[int, int], ...]:
