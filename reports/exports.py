@@ -16,11 +16,13 @@ from .ranking.board_columns import board_columns
 from .ranking.cell_columns import cell_columns
 from .ranking.cell_results import failed
 from .ranking.claims import PlannedClaim, claim_columns, claims
+from .ranking.contests import standings
 from .ranking.leaderboard import PER_DATASET, board_frame, cell_frame
 from .ranking.pairs import pair_columns, pairs
 from .ranking.pareto import Point, front_columns, front_frame, points
 from .ranking.questions import Question, question_columns, questions
-from .ranking.searchers import searcher_columns, standings
+from .ranking.samplers import at_the_end, sampler_columns, sampler_standings
+from .ranking.searchers import searcher_columns
 from .ranking.split import Split, split_columns, splits
 from .source import Source
 
@@ -142,6 +144,15 @@ TABLES: dict[str, Export] = {
         lambda source: table(searcher_columns, standings(source.contests)),
         "search algorithms after each number of trials, if there are several",
         searcher_columns.meanings,
+    ),
+    "samplers": Export(
+        lambda source: pd.DataFrame(
+            map(sampler_columns.values, sampler_standings(source.samplers)),
+            columns=list(sampler_columns.meanings),
+        ),
+        lambda source: table(sampler_columns, at_the_end(source.samplers)),
+        "samplers with each number of evaluations, in studies of the exact score",
+        sampler_columns.meanings,
     ),
     "sensitivity": Export(
         lambda source: hyperparameters.sensitivity(source.study, source.evidence),

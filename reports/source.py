@@ -29,6 +29,7 @@ from .ranking.budget import budget_sentences, budgets
 from .ranking.cell_results import CellResults
 from .ranking.evidence import Evidence, gather
 from .ranking.pairs import Pair, pairs
+from .ranking.samplers import Board, sampler_board
 from .ranking.searchers import contest, of_first
 from .ranking.sensitivity import sensitivity
 from .ranking.statistics import Array
@@ -162,6 +163,11 @@ class Source:
         return contest(self.results, self.study)
 
     @cached_property
+    def samplers(self) -> Board | None:
+        """The samplers as contestants, by evaluations; None if models are learned."""
+        return sampler_board(of_first(self.results), self.study)
+
+    @cached_property
     def doubts(self) -> list[str]:
         """What does not fit the study, then what could not be checked; a sentence each.
 
@@ -232,8 +238,7 @@ class Source:
 
     def samples(self, results: CellResults) -> Points | None:
         """Load the samples of the confirmation runs of a cell, shape (n, d); None without any."""
-        path = self.directory / "samples" / f"{results.cell.stem}.npz"
-        return _arrays(path).get("samples")
+        return _arrays(self.directory / "samples" / f"{results.cell.stem}.npz").get("samples")
 
     @property
     def independent(self) -> bool:
@@ -314,8 +319,7 @@ def load(directory: str | Path) -> Source:
         UsageError: It is not a run directory, or it cannot be read.
     """
     folder = Path(directory)
-    study = read_study(folder)
-    return Source(folder, study, read_results(folder), read_environments(folder))
+    return Source(folder, read_study(folder), read_results(folder), read_environments(folder))
 
 
 def stamp(directory: Path) -> tuple[tuple[int, int], ...]:

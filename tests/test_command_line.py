@@ -34,6 +34,7 @@ NAMES = [
     "compare",
     "best",
     "best_scores",
+    "samplers",
 ]
 
 TIMINGS = r"_seconds$|^environment$"

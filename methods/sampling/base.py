@@ -59,12 +59,15 @@ class Samples(NamedTuple):
         lost: Number of diverged chains of each member, shape (K,).
         step: Step at which a member's first diverged chain was detected, or -1, shape (K,).
         acceptance: Share of accepted proposals, shape (K,); None without proposals.
+        log_z: Estimate of log ∫ exp(-E), shape (K,): 0 for a normalised density; None of samplers
+            that have none.
     """
 
     points: Tensor
     lost: Tensor
     step: Tensor
     acceptance: Tensor | None = None
+    log_z: Tensor | None = None
 
 
 class State(NamedTuple):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from .. import samplers
 from .base import (
@@ -31,38 +32,34 @@ from .base import (
 )
 
 
-def look(model: Model, x: Tensor) -> State:
-    """Evaluate energy and score at points (K, B, d).
-
-    Raises:
-        ValueError: The model has no energy.
-    """
-    energy, score = model.energy_and_score(x)
-    if energy is None:
-        raise ValueError(
-            "this sampler needs an energy, and this model has none: use an energy network"
-        )
-    return State(x, energy, score)
-
-
+@dataclass(frozen=True)
 class Metropolis(Sampler):
-    """Chains of proposals that are accepted with probability min(1, exp(log ratio)).
+    """Chains of proposals x', each accepted or rejected so that exp(-E) is invariant.
 
     Attributes:
         step_size: Size of a proposal.
-        steps: Number of proposals.
-        box: Chains start uniformly within ±box of the middle of the data.
+        steps: Number T of proposals.
+        box: Chains start uniformly within ±box of the middle of the data, in every coordinate.
         denoise: Whether to return the mean clean points, for models of noisy data.
+        start: ``data``: chains start at fresh points of the data instead.
     """
 
-    step_size: float
-    steps: int
-    box: float
-    denoise: bool
+    step_size: float = 0.02
+    steps: int = 200
+    box: float = 4.0
+    denoise: bool = False
+    start: str | None = None
+
+    def __post_init__(self) -> None:
+        checked_start(self.start)
 
     @classmethod
     def unfit(cls, setting: Setting) -> str | None:
         return None if setting.energy else 'it needs an energy: network.kind = "energy"'
+
+    @property
+    def evaluations(self) -> int:
+        return self.steps + 1 + self.denoise
 
     @abstractmethod
     def move(self, model: Model, here: State, rng: MemberRandom) -> tuple[State, Tensor]:
@@ -105,53 +102,29 @@ class Metropolis(Sampler):
         state = look(model, self._spread(x))
         share = torch.zeros(x.shape[0], device=x.device)
         for _ in range(self.steps):
-            visit(self._result(state))
+            visit(state.x[:, : x.shape[1]])
             state, accepted = self.move(model, state, rng)
             share += accepted.float().mean(1) / self.steps
-        return self._result(state), share
+        # A view would keep the points of all replicas in memory.
+        return state.x[:, : x.shape[1]].clone(), share
 
     def _spread(self, x: Tensor) -> Tensor:
-        """Return the points of all replicas of chains that start at ``x``."""
+        """Return the points of all replicas of chains that start at ``x``, which come first."""
         return x
 
-    def _result(self, state: State) -> Tensor:
-        """Return the points of the chains, without other replicas."""
-        return state.x
 
+def look(model: Model, x: Tensor) -> State:
+    """Evaluate energy and score at points (K, B, d).
 
-@samplers.register("mala")
-@dataclass(frozen=True)
-class MALA(Metropolis):
-    """Langevin steps that are accepted or rejected: no bias at any step size, but needs an energy.
-
-    Proposals x' = x + (ε/2)·s(x) + √ε·z are accepted with probability
-    min(1, exp(E(x) - E(x')) q(x|x')/q(x'|x)), q the density of a proposal (Roberts and Tweedie
-    1996). Like any local sampler it does not cross empty regions.
-
-    Attributes:
-        step_size: ε.
-        steps: Number T of proposals.
-        box: Chains start uniformly within ±box of the middle of the data, in every coordinate.
-        denoise: Whether to return the mean clean points, for models of noisy data.
-        start: ``data``: chains start at fresh points of the data instead.
+    Raises:
+        ValueError: The model has no energy.
     """
-
-    step_size: float = 0.02
-    steps: int = 200
-    box: float = 4.0
-    denoise: bool = False
-    start: str | None = None
-
-    def __post_init__(self) -> None:
-        checked_start(self.start)
-
-    @property
-    def evaluations(self) -> int:
-        return self.steps + 1 + self.denoise
-
-    def move(self, model: Model, here: State, rng: MemberRandom) -> tuple[State, Tensor]:
-        """Propose a Langevin step."""
-        return langevin_move(model, here, rng, self.step_size)
+    energy, score = model.energy_and_score(x)
+    if energy is None:
+        raise ValueError(
+            "this sampler needs an energy, and this model has none: use an energy network"
+        )
+    return State(x, energy, score)
 
 
 def langevin_move(
@@ -160,12 +133,27 @@ def langevin_move(
     """Make Langevin proposals for exp(-βE), and accept or reject them."""
     noise = rng.normal_like(here.x)
     there = look(model, langevin_proposal(here, noise, size, beta))
-    gain = here.energy - there.energy
-    odds = langevin_odds(here, there, noise, size, beta)
     flat = beta[..., 0] if isinstance(beta, Tensor) else beta
+    log_ratio = flat * (here.energy - there.energy)
+    log_ratio = log_ratio + langevin_odds(here, there, noise, size, beta)
     # In this form the comparison rejects proposals whose energy is NaN.
-    accept = rng.uniform(here.x.shape[1]).log() < flat * gain + odds
+    accept = rng.uniform(here.x.shape[1]).log() < log_ratio
     return choose(accept, there, here), accept
+
+
+@samplers.register("mala")
+@dataclass(frozen=True)
+class MALA(Metropolis):
+    """Langevin steps that are accepted or rejected: no bias at any step size, but needs an energy.
+
+    Proposals x' = x + (ε/2)·s(x) + √ε·z of step size ε are accepted with probability
+    min(1, exp(E(x) - E(x')) q(x|x')/q(x'|x)), q the density of a proposal (Roberts and Tweedie
+    1996). Like any local sampler it does not cross empty regions.
+    """
+
+    def move(self, model: Model, here: State, rng: MemberRandom) -> tuple[State, Tensor]:
+        """Propose a Langevin step."""
+        return langevin_move(model, here, rng, self.step_size)
 
 
 @samplers.register("hmc")
@@ -173,27 +161,17 @@ def langevin_move(
 class HMC(Metropolis):
     """Hamiltonian Monte Carlo: leapfrog trajectories that are accepted or rejected.
 
-    A trajectory starts with a normal momentum and is accepted with probability
+    A trajectory starts with a normal momentum p and is accepted with probability
     min(1, exp(H - H')), H = E(x) + |p|²/2 (Duane et al. 1987; Neal 2011). Needs an energy.
 
     Attributes:
-        step_size: h, the step of the leapfrog method; stable below 2 standard deviations.
-        steps: Number of trajectories.
-        leapfrogs: Leapfrog steps of a trajectory.
-        box: Chains start uniformly within ±box of the middle of the data, in every coordinate.
-        denoise: Whether to return the mean clean points, for models of noisy data.
-        start: ``data``: chains start at fresh points of the data instead.
+        step_size: Time h of a leapfrog step; stable below 2 standard deviations.
+        leapfrogs: Leapfrog steps of a trajectory, one score each.
     """
 
     step_size: float = 0.15
     steps: int = 20
     leapfrogs: int = 10
-    box: float = 4.0
-    denoise: bool = False
-    start: str | None = None
-
-    def __post_init__(self) -> None:
-        checked_start(self.start)
 
     @property
     def evaluations(self) -> int:
@@ -223,25 +201,13 @@ class ParallelTempering(Metropolis):
     odd ones (Swendsen and Wang 1986; Geyer 1991). The points are those at T = 1. Needs an energy.
 
     Attributes:
-        step_size: ε of the coldest replica.
-        steps: Number of proposals of each replica.
         temperatures: Number of replicas; each costs as much as a chain of ``mala``.
         hottest: Largest temperature; modes that E separates by ΔE need one of about ΔE.
-        box: Chains start uniformly within ±box of the middle of the data, in every coordinate.
-        denoise: Whether to return the mean clean points, for models of noisy data.
-        start: ``data``: all replicas start at a fresh point of the data instead.
     """
 
     step_size: float = 0.05
-    steps: int = 200
     temperatures: int = 6
     hottest: float = 30.0
-    box: float = 4.0
-    denoise: bool = False
-    start: str | None = None
-
-    def __post_init__(self) -> None:
-        checked_start(self.start)
 
     @property
     def evaluations(self) -> int:
@@ -254,28 +220,21 @@ class ParallelTempering(Metropolis):
         heats = (torch.arange(self.temperatures, device=here.x.device) * top).exp()
         wide = heats.repeat_interleave(chains)[:, None]
         here, accepted = langevin_move(model, here, rng, self.step_size * wide, 1 / wide)
-        # (β_r - β_r+1)(E_r - E_r+1), of the even pairs and then of the odd ones.
-        steps = (1 / heats).diff().neg()[:, None]
+        steps = (1 / heats).diff()[:, None]
         for first in (0, 1):
-            energy = here.energy.unflatten(1, (self.temperatures, chains))
-            gain = steps * energy.diff(dim=1).neg()
+            gain = steps * here.energy.unflatten(1, (self.temperatures, chains)).diff(dim=1)
             swap = rng.uniform(*gain.shape[1:]).log() < gain
             swap[:, 1 - first :: 2] = False
-            up = torch.nn.functional.pad(swap, (0, 0, 0, 1)).long()
-            down = torch.nn.functional.pad(swap, (0, 0, 1, 0)).long()
-            order = torch.arange(here.x.shape[1], device=here.x.device)
-            order = order + chains * (up - down).flatten(1, 2)
-            wide_order = order[..., None].expand_as(here.x)
-            here = State(
-                here.x.gather(1, wide_order),
-                here.energy.gather(1, order),
-                here.score.gather(1, wide_order),
-            )
+            shift = pad(swap, (0, 0, 0, 1)).long() - pad(swap, (0, 0, 1, 0)).long()
+            number = torch.arange(here.x.shape[1], device=here.x.device)
+            here = _picked(here, number + chains * shift.flatten(1, 2))
         return here, accepted
 
     def _spread(self, x: Tensor) -> Tensor:
         return x.repeat(1, self.temperatures, 1)
 
-    def _result(self, state: State) -> Tensor:
-        # A view would keep the points of all replicas in memory.
-        return state.x[:, : state.x.shape[1] // self.temperatures].clone()
+
+def _picked(state: State, order: Tensor) -> State:
+    wide = order[..., None].expand_as(state.x)
+    energy = state.energy.gather(1, order)
+    return State(state.x.gather(1, wide), energy, state.score.gather(1, wide))

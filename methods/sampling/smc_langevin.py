@@ -76,7 +76,7 @@ class SMCLangevin(Sampler):
             swarm = self._run(model, n, rng)
             points = tweedie(model, swarm.points, 0.0) if self.denoise else swarm.points
         lost = (~points.isfinite().all(-1)).sum(1)
-        return Samples(points, lost, never, swarm.acceptance())
+        return Samples(points, lost, never, swarm.acceptance(), swarm.log_z)
 
     def paths(self, model: Model, n: int, rng: MemberRandom) -> Tensor:
         places: list[Tensor] = []
@@ -117,6 +117,9 @@ class _Swarm:
 
     Sums over points are taken one member at a time, so that a member's numbers do not depend on
     the others.
+
+    Attributes:
+        log_z: Log of the mass of exp(-βE) in the box, up to the last resampling, shape (K,).
     """
 
     def __init__(self, model: Model, n: int, rng: MemberRandom, box: float) -> None:
@@ -125,6 +128,8 @@ class _Swarm:
         self._box = box
         self._state = self._look(rng.uniform(n, model.dim).mul_(2 * box).sub_(box))
         self._log_weights = torch.zeros_like(self._state.energy, dtype=torch.float64)
+        volume = model.dim * math.log(2 * box)
+        self.log_z = torch.full_like(self._log_weights[:, 0], volume)
         members = len(self.x)
         self._moving = torch.ones(members, dtype=torch.bool, device=self.x.device)
         self._beta = [0.0] * members
@@ -172,6 +177,7 @@ class _Swarm:
             self._beta[k] = following
             if following == 1.0 or _effective(weights) < 0.5 * n:
                 parents[k] = _systematic(weights, heights[k])
+                self.log_z[k] += weights.logsumexp(0) - math.log(n)
                 weights.zero_()
         if bool((parents == torch.arange(n, device=self.x.device)).all()):
             return None

@@ -15,11 +15,11 @@ from ..ranking.split import splits
 from ..source import Source
 from .budget import budget_curves
 from .clouds import cloud, cloud_figure
+from .contests import sampler_profile, searcher_curves
 from .critical import critical_diagram
 from .front import front_figure
 from .overview import overview
 from .panels import four_panels, gallery_figure
-from .searchers import searcher_curves
 from .slices import parallel_figure, slice_figure
 from .split import split_figure
 from .style import LIGHT, Theme
@@ -42,8 +42,9 @@ def figure(source: Source, name: str, width: float | None = None) -> Figure:
 
     Args:
         source: The run directory.
-        name: ``overview``, ``gallery``, ``critical-difference``, ``searchers``, ``budget-DATASET``,
-            ``training-DATASET``, ``spectrum-DATASET``, ``errors-DATASET``, ``front-DATASET``,
+        name: ``overview``, ``gallery``, ``critical-difference``, ``searchers``, ``samplers``,
+            ``budget-DATASET``, ``training-DATASET``, ``spectrum-DATASET``, ``errors-DATASET``,
+            ``front-DATASET``,
             ``METHOD-DATASET-SAMPLER`` for the four panels of a cell (outside of the plane a matrix
             of pairs, histograms or images), or with ``slices-`` or ``parallel-`` before it for the
             trials of its search.
@@ -68,6 +69,8 @@ def _of_study(source: Source) -> Iterator[tuple[str, Maker]]:
         yield "critical-difference", partial(critical_diagram, test)
     if source.contests:
         yield "searchers", partial(searcher_curves, source.contests)
+    if source.samplers:
+        yield "samplers", partial(sampler_profile, source.samplers.contests)
 
 
 def _overview(evidence: Evidence, theme: Theme = LIGHT, width: float = 9.6) -> Figure:

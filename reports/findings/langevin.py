@@ -15,7 +15,7 @@ from ...datasets import get_density
 from ...methods.normal_model import NormalModel
 from ...methods.reference.exact import ExactScore
 from ...methods.sampling.langevin import Langevin
-from ...methods.sampling.mala import MALA
+from ...methods.sampling.metropolis import MALA
 from . import findings
 from .base import (
     Claim,

@@ -12,12 +12,14 @@ from ..ranking.board_columns import board_columns
 from ..ranking.cell_columns import cell_columns
 from ..ranking.cell_results import CellResults
 from ..ranking.claims import planned_sentences
+from ..ranking.contests import ALL, standings
 from ..ranking.evidence import Evidence
 from ..ranking.friedman import rank_sentence
 from ..ranking.pairs import pair_columns
 from ..ranking.questions import best_models, question_columns, question_sentence, questions
 from ..ranking.remarks import remarks
-from ..ranking.searchers import ALL, contest_sentences, searcher_columns, standings
+from ..ranking.samplers import at_the_end, floor_frame, sampler_columns, sampler_sentences
+from ..ranking.searchers import contest_sentences, searcher_columns
 from ..ranking.sensitivity import FEWEST_TRIALS, edge_sentences
 from ..ranking.split import split_columns, splits
 from ..ranking.statistics import Array, estimate
@@ -26,7 +28,7 @@ from ..source import Source
 from .pictures import Plots, gallery, overview_pictures
 from .protocol import missing, protocol, run_again
 from .render import render
-from .tables import ShownTable, hidden_columns, table
+from .tables import ShownTable, exactly, hidden_columns, table
 
 
 def page(source: Source) -> str:
@@ -50,6 +52,7 @@ def page(source: Source) -> str:
         rank_test=rank_sentence(evidence),
         critical=plots.critical(),
         budgets=source.budgets,
+        samplers=_samplers(source, plots),
         searchers=_searchers(source, plots),
         sensitivity=_importances(source.sensitivity),
         warnings=edge_sentences(source.sensitivity),
@@ -100,10 +103,24 @@ def _searchers(source: Source, plots: Plots) -> dict[str, object] | None:
         "notes": list(contests[last].notes),
         "first": source.study.search.sampler[0].label,
         "plot": plots.searchers(),
-        "together": table(searcher_columns, [row for row in rows if row.cell == ALL], ["cell"]),
+        "together": table(searcher_columns, [row for row in rows if row.place == ALL], ["cell"]),
         "by_cell": table(
-            searcher_columns, [row for row in rows if row.cell != ALL and row.trials == last]
+            searcher_columns, [row for row in rows if row.place != ALL and row.effort == last]
         ),
+    }
+
+
+def _samplers(source: Source, plots: Plots) -> dict[str, object] | None:
+    """Return the variables of the section on samplers; ``None`` if models are learned."""
+    board = source.samplers
+    if board is None:
+        return None
+    return {
+        "sentences": sampler_sentences(board),
+        "plot": plots.samplers(),
+        "together": table(sampler_columns, at_the_end(board), ["dataset"]),
+        "floors": exactly(floor_frame(board)),
+        "by_dataset": table(sampler_columns, at_the_end(board, together=False), ["evaluations"]),
     }
 
 

@@ -127,6 +127,15 @@ class Plots:
         )
         return self._plot("searchers", "Search algorithms", caption, caption)
 
+    def samplers(self) -> dict[str, str] | None:
+        """Return the profile of the samplers; ``None`` if models are learned."""
+        caption = (
+            "Share of the targets that are reached, by evaluations of the score per chain: "
+            "losses of 1 to 32 times the 95 % quantile of the noise floor on each dataset. 95 % "
+            "intervals over restarts; samplers are listed from the best down."
+        )
+        return self._plot("samplers", "Samplers", caption, caption)
+
     def on(self, dataset: str) -> list[dict[str, str]]:
         """Return the plots of a dataset: errors, budgets, front and training curves."""
         evidence, objective = self._source.evidence, self._source.evidence.objective

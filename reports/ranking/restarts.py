@@ -276,11 +276,13 @@ def probability_best(losses: Array, seed: int = 0, draws: int = 20_000) -> Array
     basis = np.linalg.qr(np.eye(count) - 1 / count)[0][:, : count - 1]
     noise, axes = np.linalg.eigh(-0.5 * basis.T @ (pairs + pairs.T) @ basis)
     noise, axes = np.maximum(noise, 0.0), basis @ axes
-    if noise.sum() == 0.0:
+    known = comparisons.difference.freedom[np.isfinite(comparisons.difference.freedom)]
+    # Differences without any variation have unlimited freedom.
+    if noise.sum() == 0.0 or not len(known):
         best = np.isclose(means, means.min(), rtol=0, atol=0)
         probabilities[finite] = best / best.sum()
         return probabilities
-    freedom = float(np.median(comparisons.difference.freedom))
+    freedom = float(np.median(known))
     generator = np.random.default_rng(seed)
     probabilities[finite] = _smallest(means @ axes, noise, axes, freedom, generator, draws)
     return probabilities

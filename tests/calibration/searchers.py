@@ -10,7 +10,8 @@ hour on one core.
 import sys
 
 import numpy as np
-from scorebench.reports.ranking.searchers import ALL, contest, standings
+from scorebench.reports.ranking.contests import ALL, standings
+from scorebench.reports.ranking.searchers import contest
 
 from ..studies.conftest import make_study
 from .end_to_end import NoisyEngine, bounded, results
@@ -37,10 +38,10 @@ def winners(seed: int, restarts: int) -> dict[int, bool]:
     """Run a study; say by number of trials whether a searcher is named the best."""
     study = copies(seed, restarts)
     rows = standings(contest(results(study, NoisyEngine()), study))
-    together = [row for row in rows if row.cell == ALL]
+    together = [row for row in rows if row.place == ALL]
     ranks = {
-        trials: [row.rank for row in together if row.trials == trials]
-        for trials in {row.trials for row in together}
+        trials: [row.rank for row in together if row.effort == trials]
+        for trials in {row.effort for row in together}
     }
     return {
         trials: sum(rank is not None and rank[0] == 1 for rank in found) == 1

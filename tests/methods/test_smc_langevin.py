@@ -66,6 +66,13 @@ def test_a_normal_in_any_dimension(dim):
     assert samples.lost.item() == 0
 
 
+@pytest.mark.parametrize("variance", [0.25, 2.0])
+def test_the_mass_of_the_density_is_estimated(variance):
+    # exp(-|x|²/2v) of Normal has the mass (2πv)^(d/2).
+    samples = SMCLangevin(steps=200).sample(Normal(variance), 4000, rng(4))
+    assert samples.log_z.item() == pytest.approx(math.log(2 * math.pi * variance), abs=0.1)
+
+
 def test_rings_get_equal_shares():
     dataset = get_dataset("rings")
     points = SMCLangevin().sample(ExactScore(dataset), 4000, rng(2)).points[0]

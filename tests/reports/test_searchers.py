@@ -7,13 +7,12 @@ import pytest
 from optuna.samplers import BaseSampler
 from scorebench.reports.exports import FORMATS, export
 from scorebench.reports.pages.page import page
+from scorebench.reports.ranking.contests import ALL, standings
 from scorebench.reports.ranking.searchers import (
-    ALL,
     contest,
     contest_sentences,
     of_first,
     searcher_columns,
-    standings,
 )
 from scorebench.reports.source import load
 from scorebench.studies.results import read_results
@@ -70,14 +69,14 @@ def test_a_better_searcher_is_told_from_a_worse_one(decided):
     sentences = contest_sentences(contests)
     assert len(sentences) == 3
     assert sentences[-1].startswith("After 12 trials per cell, confirmed: random is best (Pr(best)")
-    last = [row for row in standings(contests) if row.trials == 12]
-    together = [row for row in last if row.cell == ALL]
-    assert [(row.searcher, row.rank) for row in together] == [
+    last = [row for row in standings(contests) if row.effort == 12]
+    together = [row for row in last if row.place == ALL]
+    assert [(row.contestant, row.rank) for row in together] == [
         ("random", (1, 1)), ("stubborn", (2, 2)),
     ]  # fmt: skip
     assert together[0].best > 0.95
     # A method without anything to search is no contest.
-    assert {row.cell for row in last} == {ALL, "alpha on ring", "alpha on plane"}
+    assert {row.place for row in last} == {ALL, "alpha on ring", "alpha on plane"}
 
 
 def test_values_before_the_last_trial_did_not_choose(decided):
@@ -97,7 +96,7 @@ def test_values_before_the_last_trial_did_not_choose(decided):
             assert len(again) == study.search.repeats
             assert math.isclose(cell.losses[position], again.mean())
     # What chose is lucky on average; what is shown is not.
-    gaps = [row.optimism for row in standings(contest(table, study)) if row.searcher == "random"]
+    gaps = [row.optimism for row in standings(contest(table, study)) if row.contestant == "random"]
     assert np.mean(gaps) < 0
 
 
