@@ -240,7 +240,7 @@ def describe(entry: Path) -> dict[str, Any]:
 
 def _checked(table: str, study: StudySpec) -> pd.DataFrame:
     """Read a table of results that code of the entry may have written."""
-    results = read_csv(io.StringIO(table), dtype={"trial": "Int64"})
+    results = read_csv(io.StringIO(table), dtype={"trial": "Int64", "failure": "str"})
     results["failure"] = results["failure"].fillna("")
     methods = {TRUTH, *study.reference.labels, *(entry.label for entry in study.methods)}
     datasets = {entry.label for entry in study.datasets}

@@ -122,7 +122,7 @@ def _of_entry(entry: Entry) -> dict[str, object]:
     found = () if entry.outcome is None else (*entry.outcome.problems, *entry.outcome.unchecked)
     return {
         "outcome": entry.outcome,
-        "warnings": list(dict.fromkeys([*entry.problems, *found, *entry.notes])),
+        "warnings": list(dict.fromkeys(map(visible, [*entry.problems, *found, *entry.notes]))),
         "digest": hashlib.sha256(entry.content).hexdigest(),
         "codes": [
             (item.file, visible(item.code))
