@@ -146,3 +146,8 @@ def forging(entry: Path) -> dict[str, str]:
 
 def silent(entry: Path) -> dict[str, str]:
     os._exit(3)
+
+
+def linking(entry: Path) -> dict[str, str]:
+    (entry.parent / "answer.json").symlink_to("/etc/hostname")
+    os._exit(0)

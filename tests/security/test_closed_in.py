@@ -48,6 +48,7 @@ def test_nothing_else_can_be_read_written_or_reached(folder, tmp_path, monkeypat
         ("forever", "it did not end within"),
         ("greedy", "it ended without an answer: MemoryError"),
         ("forging", "it ended without an answer"),
+        ("linking", "it ended without an answer"),
         ("silent", "it ended without an answer: status 3"),
     ],
 )
