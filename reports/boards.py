@@ -79,6 +79,11 @@ class Submission:
         """Labels of its methods."""
         return [method.label for method in self.study.methods]
 
+    def keys(self, method: str) -> frozenset[str]:
+        """Keys of the ranked rows of a method."""
+        ranked = self.results[self.results["phase"] == "confirm"]
+        return frozenset(ranked.loc[ranked["method"] == method, "key"])
+
     @cached_property
     def code(self) -> dict[str, str]:
         """Hashes of the code that it brings, by file or module."""
@@ -109,7 +114,8 @@ class Board:
     Attributes:
         name: Name of their study, with a number if another board has it.
         entries: The entries, those that are verified first.
-        labels: Labels of methods on the board, by entry and label in its study.
+        labels: Labels of methods on the board, by entry and label in its study. The same runs of
+            several entries have one label, and count as those of the first.
     """
 
     name: str
@@ -128,8 +134,10 @@ class Board:
         planned: list[Cell] = []
         for entry in filter(lambda entry: entry.ranked, self.entries):
             rows = of_first(entry.results)
-            names = {label: self.labels[entry.name, label] for label in entry.methods}
+            shown = {label: self.labels[entry.name, label] for label in entry.methods}
+            names = {own: label for own, label in shown.items() if self.owner(label) is entry}
             reference = rows["phase"] == "reference"
+            rows = rows[reference | rows["method"].isin(names)]
             rows = rows.assign(method=rows["method"].where(reference, rows["method"].map(names)))
             tables.append(rows[~reference] if tables else rows)
             planned += [
@@ -159,15 +167,26 @@ def boards(entries: Sequence[Submission]) -> list[Board]:
     for group in sorted(groups.values(), key=lambda group: group[0].study.name):
         name = group[0].study.name
         taken[name] += 1
-        shared = Counter(label for entry in group for label in entry.methods)
-        labels = {
-            (entry.name, label): label if shared[label] == 1 else f"{label} ({entry.name})"
-            for entry in group
-            for label in entry.methods
-        }
         number = f"-{taken[name]}" if taken[name] > 1 else ""
-        found.append(Board(name + number, tuple(group), labels))
+        found.append(Board(name + number, tuple(group), _labels(group)))
     return found
+
+
+def _labels(entries: Sequence[Submission]) -> dict[tuple[str, str], str]:
+    """Label the methods of entries; a label that several give to other runs names the entry."""
+    owners: dict[tuple[str, frozenset[str]], str] = {}
+    for entry in entries:
+        for label in entry.methods:
+            if entry.ranked:
+                owners.setdefault((label, entry.keys(label)), entry.name)
+    known = Counter(label for label, _ in owners)
+    return {
+        (entry.name, label): label
+        if known[label] < 2
+        else f"{label} ({owners.get((label, entry.keys(label)), entry.name)})"
+        for entry in entries
+        for label in entry.methods
+    }
 
 
 def load_entries(sources: Sequence[Path], proofs: Path) -> list[Submission]:

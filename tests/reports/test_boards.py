@@ -91,6 +91,16 @@ def test_entries_that_differ_in_methods_only_are_compared(found):
     assert {c.method for c in first.evidence.contestants if c.rank is None} == {"dsm (early)"}
 
 
+def test_the_same_runs_count_once(found):
+    (first, _) = found
+    copy = dataclasses.replace(first.entries[0], name="zoe", outcome=None)
+    (board,) = boards([*first.entries, copy])
+    assert board.labels["zoe", "dsm"] == board.labels["alice", "dsm"] == "dsm (alice)"
+    assert board.owner("dsm (alice)").name == "alice"
+    scores = [[(c.method, c.score.value) for c in b.evidence.contestants] for b in (first, board)]
+    assert repr(scores[0]) == repr(scores[1])
+
+
 def test_a_board_ranks_as_the_study_of_both_would(found, sent):
     together = [*(o for o in MICRO if "methods" not in o), "methods=['dsm', 'ssm']"]
     study = sb.run("quick", sent / "both", workers=1, overrides=together)
