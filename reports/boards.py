@@ -22,7 +22,6 @@ from ..studies.plan import Plan
 from ..studies.results import read_csv, to_csv
 from ..studies.rundir.read import STUDY, read_environments
 from ..studies.specs.spec import TRUTH, StudySpec
-from ..studies.specs.tables import Limits
 from ..studies.stored_files import check_directory
 from ..studies.trust import untrusted
 from ..studies.verify import Outcome, code_of, name_of, open_entry, read_outcome
@@ -101,8 +100,7 @@ class Submission:
         names += [("dataset", entry.name) for entry in study.datasets]
         names += [("sampler", entry.name) for entry in samplers]
         foreign = any(name not in known[kind].builtin for kind, name in names)
-        free = {"name": "board", "methods": (), "plugins": (), "limits": Limits()}
-        shared = study.model_copy(update=free).model_dump(mode="json")
+        shared = study.model_dump(mode="json", exclude={"name", "methods", "plugins", "limits"})
         code = self.code if foreign or study.network.module is not None else {}
         return hashlib.sha256(json.dumps([shared, code], sort_keys=True).encode()).hexdigest()
 

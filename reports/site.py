@@ -16,7 +16,7 @@ from .exports import written
 from .pages.pictures import overview_pictures
 from .pages.protocol import protocol
 from .pages.render import render
-from .pages.tables import ShownTable, table
+from .pages.tables import ShownTable, hidden_columns, table
 from .ranking.board_columns import board_columns
 from .ranking.cell_columns import cell_columns
 from .ranking.cell_results import CellResults
@@ -103,19 +103,15 @@ def _files(found: Sequence[Board], title: str) -> dict[str, bytes]:
 
 
 def _ranking(board: Board) -> dict[str, object]:
-    evidence = board.evidence
+    words, evidence = {"protocol": protocol(board.study)}, board.evidence
     if evidence is None:
-        return {"protocol": protocol(board.study)}
+        return dict(words)
     return {
-        "protocol": protocol(board.study),
+        **words,
         "overview": overview_pictures(evidence),
-        "ranking": table(board_columns, evidence.contestants, _without_sampler(board)),
+        "ranking": table(board_columns, evidence.contestants, hidden_columns(evidence)),
         "pairs": table(pair_columns, pairs(evidence)),
     }
-
-
-def _without_sampler(board: Board) -> list[str]:
-    return ["sampler"] if len(board.study.samplers) < 2 else []
 
 
 def _of_entry(entry: Submission) -> dict[str, object]:
