@@ -250,8 +250,8 @@ def _filter(machine: str) -> Iterator[tuple[int, int, int, int]]:
     yield from [(equal, 1, 0, own), (end, 0, 0, kill), (load, 0, 0, number)]
     yield from [(above, 0, 1, _FIRST_UNKNOWN), (end, 0, 0, missing)]
     for numbers in (pair for calls in _refused().values() for pair in calls.values()):
-        if numbers[column] is not None:
-            yield from [(equal, 0, 1, numbers[column]), (end, 0, 0, refuse)]
+        if (refused := numbers[column]) is not None:
+            yield from [(equal, 0, 1, refused), (end, 0, 0, refuse)]
     # Then the C library starts its threads by clone, whose flags a filter can see.
     yield from [(equal, 0, 1, _CLONE3), (end, 0, 0, missing)]
     yield from [(equal, 0, 3, clone), (load, 0, 0, first_argument)]
