@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +15,6 @@ import pandas as pd
 
 from ..bench.plugins import registries
 from ..datasets.errors import UsageError
-from ..studies.archive import digest_of
 from ..studies.cell import Cell
 from ..studies.closed_in import ENTRY, ask
 from ..studies.engine import Engine
@@ -24,10 +22,9 @@ from ..studies.plan import Plan
 from ..studies.results import read_csv, to_csv
 from ..studies.rundir.read import STUDY, read_environments
 from ..studies.specs.spec import TRUTH, StudySpec
-from ..studies.specs.tables import Limits
 from ..studies.stored_files import check_directory
 from ..studies.trust import untrusted
-from ..studies.verify import Outcome, code_of, open_entry, read_outcome
+from ..studies.verify import Outcome, code_of, name_of, open_entry, read_outcome
 from . import text
 from .pages.protocol import missing
 from .ranking.evidence import Evidence, gather
@@ -38,7 +35,7 @@ _SECONDS = 600.0
 
 
 @dataclass(frozen=True)
-class Entry:
+class Submission:
     """An archive on a board.
 
     Attributes:
@@ -81,9 +78,14 @@ class Entry:
         """Labels of its methods."""
         return [method.label for method in self.study.methods]
 
+    def keys(self, method: str) -> frozenset[str]:
+        """Keys of the ranked rows of a method."""
+        ranked = self.results[self.results["phase"] == "confirm"]
+        return frozenset(ranked.loc[ranked["method"] == method, "key"])
+
     @cached_property
     def code(self) -> dict[str, str]:
-        """SHA-256 of the code that it brings, by file or module."""
+        """Hashes of the code that it brings, by file or module."""
         return code_of(self.study)
 
     @cached_property
@@ -98,8 +100,8 @@ class Entry:
         names += [("dataset", entry.name) for entry in study.datasets]
         names += [("sampler", entry.name) for entry in samplers]
         foreign = any(name not in known[kind].builtin for kind, name in names)
-        free = {"name": "board", "methods": (), "plugins": (), "limits": Limits(), "plan": None}
-        shared = study.model_copy(update=free).model_dump(mode="json")
+        free = {"name", "methods", "plugins", "limits", "plan"}
+        shared = study.model_dump(mode="json", exclude=free)
         code = self.code if foreign or study.network.module is not None else {}
         return hashlib.sha256(json.dumps([shared, code], sort_keys=True).encode()).hexdigest()
 
@@ -111,11 +113,12 @@ class Board:
     Attributes:
         name: Name of their study, with a number if another board has it.
         entries: The entries, those that are verified first.
-        labels: Labels of methods on the board, by entry and label in its study.
+        labels: Labels of methods on the board, by entry and label in its study. The same runs of
+            several entries have one label, and count as those of the first.
     """
 
     name: str
-    entries: tuple[Entry, ...]
+    entries: tuple[Submission, ...]
     labels: dict[tuple[str, str], str]
 
     @property
@@ -130,8 +133,10 @@ class Board:
         planned: list[Cell] = []
         for entry in filter(lambda entry: entry.ranked, self.entries):
             rows = of_first(entry.results)
-            names = {label: self.labels[entry.name, label] for label in entry.methods}
+            shown = {label: self.labels[entry.name, label] for label in entry.methods}
+            names = {own: label for own, label in shown.items() if self.owner(label) is entry}
             reference = rows["phase"] == "reference"
+            rows = rows[reference | rows["method"].isin(names)]
             rows = rows.assign(method=rows["method"].where(reference, rows["method"].map(names)))
             tables.append(rows[~reference] if tables else rows)
             planned += [
@@ -145,15 +150,15 @@ class Board:
         together = pd.concat(tables, ignore_index=True)
         return gather(together, self.study.objective, planned, self.study.decide)
 
-    def owner(self, label: str) -> Entry:
+    def owner(self, label: str) -> Submission:
         """Return the entry of a method on the board."""
         name = next(name for (name, _), shown in self.labels.items() if shown == label)
         return next(entry for entry in self.entries if entry.name == name)
 
 
-def boards(entries: Sequence[Entry]) -> list[Board]:
+def boards(entries: Sequence[Submission]) -> list[Board]:
     """Put entries that differ in their methods only on one board; names are those of studies."""
-    groups: dict[str, list[Entry]] = {}
+    groups: dict[str, list[Submission]] = {}
     for entry in sorted(entries, key=lambda e: (not e.ranked, e.outcome is None, e.name)):
         groups.setdefault(entry.protocol, []).append(entry)
     found: list[Board] = []
@@ -161,18 +166,29 @@ def boards(entries: Sequence[Entry]) -> list[Board]:
     for group in sorted(groups.values(), key=lambda group: group[0].study.name):
         name = group[0].study.name
         taken[name] += 1
-        shared = Counter(label for entry in group for label in entry.methods)
-        labels = {
-            (entry.name, label): label if shared[label] == 1 else f"{label} ({entry.name})"
-            for entry in group
-            for label in entry.methods
-        }
         number = f"-{taken[name]}" if taken[name] > 1 else ""
-        found.append(Board(name + number, tuple(group), labels))
+        found.append(Board(name + number, tuple(group), _labels(group)))
     return found
 
 
-def load_entries(sources: Sequence[Path], proofs: Path) -> list[Entry]:
+def _labels(entries: Sequence[Submission]) -> dict[tuple[str, str], str]:
+    """Label the methods of entries; a label that several give to other runs names the entry."""
+    owners: dict[tuple[str, frozenset[str]], str] = {}
+    for entry in entries:
+        for label in entry.methods:
+            if entry.ranked:
+                owners.setdefault((label, entry.keys(label)), entry.name)
+    known = Counter(label for label, _ in owners)
+    return {
+        (entry.name, label): label
+        if known[label] < 2
+        else f"{label} ({owners.get((label, entry.keys(label)), entry.name)})"
+        for entry in entries
+        for label in entry.methods
+    }
+
+
+def load_entries(sources: Sequence[Path], proofs: Path) -> list[Submission]:
     """Read run directories, archives, and folders of archives; their code runs closed in only.
 
     Args:
@@ -187,7 +203,7 @@ def load_entries(sources: Sequence[Path], proofs: Path) -> list[Entry]:
     # Of one day, the worse one stands.
     outcomes.sort(key=lambda outcome: (outcome.date, outcome.verdict == "differs"))
     latest = {outcome.archive: outcome for outcome in outcomes}
-    entries: dict[str, Entry] = {}
+    entries: dict[str, Submission] = {}
     for path in [found for source in sources for found in _archives(source)]:
         entry = _load(path, latest)
         if entries.setdefault(entry.name, entry).content != entry.content:
@@ -202,10 +218,11 @@ def _archives(source: Path) -> list[Path]:
     return inside if inside and not (source / STUDY).exists() else [source]
 
 
-def _load(path: Path, outcomes: dict[str, Outcome]) -> Entry:
+def _load(path: Path, outcomes: dict[str, Outcome]) -> Submission:
     with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
         folder = Path(temporary)
-        archive, study = open_entry(path, folder)
+        content, study = open_entry(path, folder)
+        machines = len(read_environments(folder / ENTRY))
         try:
             trusted = not untrusted(study.code)
             told, _ = ask("reports.boards:describe", folder, _SECONDS, trusted, {})
@@ -217,15 +234,14 @@ def _load(path: Path, outcomes: dict[str, Outcome]) -> Entry:
             raise UsageError(f"{str(path)!r} cannot be shown: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{str(path)!r} cannot be shown: its table is damaged") from error
-        machines = len(read_environments(folder / ENTRY))
         if machines > 1:
             notes.append(f"Its rows were made on {machines} machines, or are of merged studies")
         if made := [method.label for method in study.methods if method.name == "points"]:
             notes.append(f"Nothing can replay {text.listed(made)}: points from a file")
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", archive.name.removesuffix(".zip"))[:100]
-        outcome = outcomes.get(digest_of(archive))
-        content = archive.read_bytes()
-        return Entry(name, content, study, results, tuple(problems), tuple(notes), outcome)
+        outcome = outcomes.get(hashlib.sha256(content).hexdigest())
+        return Submission(
+            name_of(path), content, study, results, tuple(problems), tuple(notes), outcome
+        )
 
 
 def describe(entry: Path) -> dict[str, Any]:
@@ -241,7 +257,7 @@ def describe(entry: Path) -> dict[str, Any]:
 def _checked(table: str, study: StudySpec) -> pd.DataFrame:
     """Read a table of results that code of the entry may have written."""
     results = read_csv(io.StringIO(table), dtype={"trial": "Int64"})
-    results["failure"] = results["failure"].fillna("")
+    results["failure"] = results["failure"].map(lambda v: v if isinstance(v, str) else "")
     methods = {TRUTH, *study.reference.labels, *(entry.label for entry in study.methods)}
     datasets = {entry.label for entry in study.datasets}
     if not (set(results["method"]) <= methods and set(results["dataset"]) <= datasets):

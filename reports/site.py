@@ -10,13 +10,13 @@ from typing import Any
 from ..bench.plugins import PluginFile, registries
 from ..datasets.errors import UsageError, visible
 from ..studies.rundir.files import refusing
-from ..studies.specs.entries import Entry as Named
-from .boards import Board, Entry, boards, load_entries
+from ..studies.specs.entries import Entry
+from .boards import Board, Submission, boards, load_entries
 from .exports import written
 from .pages.pictures import overview_pictures
 from .pages.protocol import protocol
 from .pages.render import render
-from .pages.tables import ShownTable, table
+from .pages.tables import ShownTable, hidden_columns, table
 from .ranking.board_columns import board_columns
 from .ranking.cell_columns import cell_columns
 from .ranking.cell_results import CellResults
@@ -103,26 +103,22 @@ def _files(found: Sequence[Board], title: str) -> dict[str, bytes]:
 
 
 def _ranking(board: Board) -> dict[str, object]:
-    evidence = board.evidence
+    words, evidence = {"protocol": protocol(board.study)}, board.evidence
     if evidence is None:
-        return {"protocol": protocol(board.study)}
+        return dict(words)
     return {
-        "protocol": protocol(board.study),
+        **words,
         "overview": overview_pictures(evidence),
-        "ranking": table(board_columns, evidence.contestants, _without_sampler(board)),
+        "ranking": table(board_columns, evidence.contestants, hidden_columns(evidence)),
         "pairs": table(pair_columns, pairs(evidence)),
     }
 
 
-def _without_sampler(board: Board) -> list[str]:
-    return ["sampler"] if len(board.study.samplers) < 2 else []
-
-
-def _of_entry(entry: Entry) -> dict[str, object]:
+def _of_entry(entry: Submission) -> dict[str, object]:
     found = () if entry.outcome is None else (*entry.outcome.problems, *entry.outcome.unchecked)
     return {
         "outcome": entry.outcome,
-        "warnings": list(dict.fromkeys([*entry.problems, *found, *entry.notes])),
+        "warnings": list(dict.fromkeys(map(visible, [*entry.problems, *found, *entry.notes]))),
         "digest": hashlib.sha256(entry.content).hexdigest(),
         "codes": [
             (item.file, visible(item.code))
@@ -135,7 +131,7 @@ def _of_entry(entry: Entry) -> dict[str, object]:
 
 def _of_method(
     found: Sequence[Board], label: str
-) -> list[tuple[Board, list[Entry], list[CellResults]]]:
+) -> list[tuple[Board, list[Submission], list[CellResults]]]:
     """Return each board of a method, its entries there, and its ranked cells."""
     parts = []
     for board in found:
@@ -164,7 +160,7 @@ def _headline(board: Board) -> str:
     return "no entry is ranked" if board.evidence is None else headline(board.evidence)
 
 
-def _about(method: Named) -> str:
+def _about(method: Entry) -> str:
     """Say what a method is, and what a study sets or searches of it."""
     settings = ", ".join(f"{name} = {value}" for name, value in method.settings.items())
     what = _summary("method", method.name) or f"{method.name}, of its own code"

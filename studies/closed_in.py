@@ -93,7 +93,8 @@ def ask(
         errors.seek(0)
         said = errors.read(1 << 20).decode("utf-8", "replace").strip().splitlines()
     try:
-        told = parse_json(read_text(folder / _ANSWER))
+        # Code of the entry may have laid a link there.
+        told = {} if (folder / _ANSWER).is_symlink() else parse_json(read_text(folder / _ANSWER))
         problem, value, closed = told["error"], dict(told["value"]), list(map(str, told["closed"]))
     except (OSError, ValueError, KeyError, TypeError) as damage:
         why = said[-1][:300] if said else f"status {process.returncode}"
@@ -139,7 +140,7 @@ def _limit(seconds: float) -> None:
         import resource
 
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        limits = {"CPU": int(seconds) * (os.cpu_count() or 1), "AS": memory, "CORE": 0}
+        limits = {"CPU": int(seconds) * (os.cpu_count() or 1), "DATA": memory, "CORE": 0}
         for name, value in {**limits, "FSIZE": _LARGEST_FILE}.items():
             with suppress(ValueError, OSError):
                 resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
@@ -165,24 +166,14 @@ _WRITE, _READ, _LIST, _EXECUTE = 1 << 1, 1 << 2, 1 << 3, 1
 _RIGHTS = {3: 15, 4: 15, 5: 16}
 """Number of rights on files by version of Landlock, as linux/landlock.h has them."""
 
-# Numbers from asm/unistd.h, without the calls that a machine does not have: socket, io_uring_setup;
-# fork, vfork, execve, execveat, ptrace, kill, tkill, rt_sigqueueinfo, pidfd_open, process_vm_readv,
-# process_vm_writev; chmod, fchmod, fchmodat, fchmodat2, chown, fchown, lchown, fchownat, utime,
-# utimes, futimesat, utimensat; setxattr, lsetxattr, fsetxattr, removexattr, lremovexattr,
-# fremovexattr; shmget, shmat, msgget, semget, mq_open, add_key, request_key, keyctl.
-_REFUSED = {
-    "x86_64": (
-        41, 425, 57, 58, 59, 322, 101, 62, 200, 129, 434, 310, 311, 90, 91, 268, 452, 92, 93, 94,
-        260, 132, 235, 261, 280, 188, 189, 190, 197, 198, 199, 29, 30, 68, 64, 240, 248, 249, 250,
-    ),
-    "aarch64": (
-        198, 425, 221, 281, 117, 129, 130, 138, 434, 270, 271, 52, 53, 452, 55, 54, 88, 5, 6, 7,
-        14, 15, 16, 194, 196, 186, 190, 180, 217, 218, 219,
-    ),
-}  # fmt: skip
-_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_CLONE, _CLONE3, _TGKILL = {"x86_64": 56, "aarch64": 220}, 435, {"x86_64": 234, "aarch64": 131}
-_THREAD, _X32 = 0x00010000, 0x40000000
+_CALLS = Path(__file__).with_name("system_calls.json")
+_FIRST_UNKNOWN = 463
+"""Later calls, among them ones that change attributes, are missing to the process."""
+
+# By machine: column of its numbers, its own number, and those of two calls with arguments to check.
+_MACHINES = {"x86_64": (0, 0xC000003E, 56, 234), "aarch64": (1, 0xC00000B7, 220, 131)}
+_CLONE3 = 435
+_THREAD = 0x00010000
 
 
 def confine(folder: Path) -> list[str]:
@@ -192,7 +183,7 @@ def confine(folder: Path) -> list[str]:
         How, a sentence each; empty if this machine cannot, and then code must not be run.
     """
     machine = platform.machine()
-    if sys.platform != "linux" or machine not in _REFUSED or struct.calcsize("P") != 8:
+    if sys.platform != "linux" or machine not in _MACHINES or struct.calcsize("P") != 8:
         return []
     library = ctypes.CDLL(None, use_errno=True)
     version = library.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
@@ -208,8 +199,14 @@ def confine(folder: Path) -> list[str]:
         return []
     return [
         f"files: read its program and the entry only, wrote one folder only (Landlock {version})",
-        "refused: network, other processes, permissions, shared memory, keys (seccomp)",
+        f"refused: {', '.join(_refused())} (seccomp)",
     ]
+
+
+def _refused() -> dict[str, dict[str, list[int | None]]]:
+    """Read the calls that are refused, by what they are for and by name."""
+    calls: dict[str, Any] = json.loads(_CALLS.read_text(encoding="utf-8"))
+    return {kind: named for kind, named in calls.items() if isinstance(named, dict)}
 
 
 def _guard_files(library: ctypes.CDLL, version: int, folder: Path) -> bool:
@@ -248,16 +245,17 @@ def _filter(machine: str) -> Iterator[tuple[int, int, int, int]]:
     load, equal, above, has, end = 0x20, 0x15, 0x35, 0x45, 0x06
     allow, refuse, missing, kill = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
     number, architecture, first_argument = 0, 4, 16
+    column, own, clone, tgkill = _MACHINES[machine]
     yield load, 0, 0, architecture
-    yield from [(equal, 1, 0, _ARCHITECTURE[machine]), (end, 0, 0, kill), (load, 0, 0, number)]
-    if machine == "x86_64":
-        yield from [(above, 0, 1, _X32), (end, 0, 0, refuse)]
-    for refused in _REFUSED[machine]:
-        yield from [(equal, 0, 1, refused), (end, 0, 0, refuse)]
+    yield from [(equal, 1, 0, own), (end, 0, 0, kill), (load, 0, 0, number)]
+    yield from [(above, 0, 1, _FIRST_UNKNOWN), (end, 0, 0, missing)]
+    for numbers in (pair for calls in _refused().values() for pair in calls.values()):
+        if (refused := numbers[column]) is not None:
+            yield from [(equal, 0, 1, refused), (end, 0, 0, refuse)]
     # Then the C library starts its threads by clone, whose flags a filter can see.
     yield from [(equal, 0, 1, _CLONE3), (end, 0, 0, missing)]
-    yield from [(equal, 0, 3, _CLONE[machine]), (load, 0, 0, first_argument)]
+    yield from [(equal, 0, 3, clone), (load, 0, 0, first_argument)]
     yield from [(has, 1, 0, _THREAD), (end, 0, 0, refuse), (load, 0, 0, number)]
     # Signals go to this process only.
-    yield from [(equal, 0, 3, _TGKILL[machine]), (load, 0, 0, first_argument)]
+    yield from [(equal, 0, 3, tgkill), (load, 0, 0, first_argument)]
     yield from [(equal, 1, 0, os.getpid()), (end, 0, 0, refuse), (end, 0, 0, allow)]

@@ -49,7 +49,7 @@ def trust(code: Iterable[PluginSource]) -> list[Trusted]:
     Raises:
         UsageError: There is no such module.
     """
-    given = {item.digest: item for item in map(_identified, code)}
+    given = {item.digest: item for item in map(identified, code)}
     _trusted.update(given)
     stored = _stored()
     if not given.keys() <= stored.keys():
@@ -65,7 +65,7 @@ def untrusted(code: Iterable[PluginSource]) -> list[str]:
     names = []
     for source in code:
         try:
-            item = _identified(source)
+            item = identified(source)
         except UsageError:
             # A module that is not installed.
             names.append(str(source))
@@ -83,7 +83,7 @@ def require_trust(code: Iterable[PluginSource], source: str = SOMEWHERE) -> None
     if names := untrusted(code):
         # Says so if a module is not installed.
         for item in code:
-            _identified(item)
+            identified(item)
         place = source if source == SOMEWHERE else shlex.quote(source)
         raise UsageError(
             f"the study contains code not yet trusted on this machine ({', '.join(names)}): read "
@@ -120,7 +120,7 @@ def distrust(name: str) -> list[Trusted]:
     return gone
 
 
-def _identified(source: PluginSource) -> Trusted:
+def identified(source: PluginSource) -> Trusted:
     """Hash the name and the text of code.
 
     Raises:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -12,10 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from ..bench.plugins import PluginFile, executed_by_import
 from ..bench.spec import Frozen
 from ..datasets.errors import UsageError, in_one_line
-from .archive import digest_of, export, unpack
+from .archive import export, unpack
 from .cell import Cell, Slot
 from .certificate import Certificate
 from .closed_in import ENTRY, ask
@@ -29,7 +29,7 @@ from .rundir.strict import parse_json, read_text
 from .rundir.versions import OUTCOME_FORMAT, too_new
 from .specs.spec import TRUTH, StudySpec
 from .stored_files import check_directory
-from .trust import untrusted
+from .trust import identified, untrusted
 from .winners import confirmed
 
 SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)
@@ -48,12 +48,12 @@ class Outcome(Frozen):
 
     Attributes:
         archive: SHA-256 of the archive that was verified.
-        entry: Name of its file.
+        entry: Its name.
         study: Name of its study.
         date: Day, in universal time.
         machine: Software and processor, as in ``environment.json``.
         closed: How the process was closed in, a sentence each; empty if it was not.
-        code: SHA-256 of the code that the entry brings, by file or module.
+        code: Hashes of the code that the entry brings, as of ``trust``, by file or module.
         seed: Decides which rows were drawn.
         ranked: Ranked rows of the entry; of these ``asked`` were to be drawn, and ``drawn`` ran.
         cells: Winners, one per method, dataset, sampler and restart; of these ``winners`` ran.
@@ -197,9 +197,10 @@ def verify(
                 told, closed = work(folder / ENTRY, engine=engine, **request), []  # type: ignore[arg-type]
             # The process may name no other rows.
             runs = {row.name: told["runs"][row.name] for row in chosen if row.name in told["runs"]}
+            today = datetime.now(UTC).date().isoformat()
             outcome = Outcome(
-                **{**told, "runs": runs}, archive=digest_of(archive), study=study.name,
-                entry=archive.name, date=datetime.now(UTC).date().isoformat(), closed=tuple(closed),
+                **{**told, "runs": runs}, archive=sha256(archive).hexdigest(), study=study.name,
+                entry=name_of(path), date=today, closed=tuple(closed),
                 machine=(engine or Engine()).environment()[1], code=code_of(study), seed=seed,
                 ranked=len(ranked), asked=len(drawn), drawn=sum(r.name in runs for r in drawn),
                 cells=len(winners), winners=sum(r.name in runs for r in winners), budget=budget,
@@ -209,33 +210,32 @@ def verify(
             raise UsageError(f"{str(source)!r} cannot be verified: {why}") from error
     if not (outcome.drawn or outcome.problems):
         why = "; ".join(outcome.unchecked)[:500] or "the budget was too small"
-        raise UsageError(f"{str(source)!r} cannot be verified: no random row could be run: {why}")
+        raise UsageError(f"{str(source)!r} cannot be verified: no random row was run: {why}")
     return outcome
 
 
-def open_entry(source: Path, folder: Path, engine: Engine | None = None) -> tuple[Path, StudySpec]:
+def open_entry(source: Path, folder: Path, engine: Engine | None = None) -> tuple[bytes, StudySpec]:
     """Unpack an entry into ``entry`` in a folder; return its archive and its study.
 
-    Of a run directory the archive is made in the folder.
+    A run directory is taken as the archive of it. What runs in the folder later may change it.
 
     Raises:
         UsageError: It is no entry.
     """
-    name = f"{source.resolve().name.removesuffix('.zip')}.zip"
-    archive = source if source.is_file() else export(source, folder / name, engine)
+    archive = source if source.is_file() else export(source, folder / "entry.zip", engine)
     (folder / ENTRY).mkdir()
-    return archive, read_study(unpack(archive, folder / ENTRY))
+    study = read_study(unpack(archive, folder / ENTRY))
+    return archive.read_bytes(), study
+
+
+def name_of(source: Path) -> str:
+    """Name an entry after its archive or run directory."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", source.resolve().name.removesuffix(".zip"))[:100]
 
 
 def code_of(study: StudySpec) -> dict[str, str]:
-    """Return the SHA-256 of the code that a study brings or names, by file or module."""
-    texts = {
-        item.file: item.code.encode("utf-8", "replace")
-        for item in study.code
-        if isinstance(item, PluginFile)
-    }
-    texts |= {item: executed_by_import(item) for item in study.code if isinstance(item, str)}
-    return {name: sha256(text).hexdigest() for name, text in texts.items()}
+    """Return hashes of the code that a study brings, as of ``trust``, by file or module."""
+    return {item.name: item.digest for item in map(identified, study.code)}
 
 
 def _drawn(rows: Sequence[Row], seed: int) -> list[Row]:
@@ -248,14 +248,14 @@ def _winners(ranked: Sequence[Row], objective: str) -> list[Row]:
 
     So they have run if the budget ends early.
     """
-    places: dict[str, int] = {}
-    best = [confirmed(ranked, cell, objective)[:1] for cell in {r.slot.cell: 0 for r in ranked}]
-    found = []
-    for row in sorted((row for rows in best for row in rows), key=lambda row: row.loss(objective)):
-        dataset = row.slot.cell.dataset
-        places[dataset] = places.get(dataset, 0) + 1
-        found.append((places[dataset], row))
-    return [row for _, row in sorted(found, key=lambda pair: pair[0])]
+    cells = dict.fromkeys(row.slot.cell for row in ranked)
+    best = [row for cell in cells for row in confirmed(ranked, cell, objective)[:1]]
+
+    def place(row: Row) -> int:
+        rivals = [other for other in best if other.slot.cell.dataset == row.slot.cell.dataset]
+        return sum(other.loss(objective) < row.loss(objective) for other in rivals)
+
+    return sorted(best, key=place)
 
 
 def work(

@@ -80,7 +80,8 @@ def file_changed(folder):
                 members[name] = members[name][:-4] + b"\0\0\0?"
             else:
                 arrays = dict(np.load(io.BytesIO(members[name])))
-                next(iter(arrays.values())).flat[0] += 0.25
+                first = next(name for name in arrays if arrays[name].dtype == np.float32)
+                arrays[first].flat[0] += 0.25
                 members[name] = write_arrays(arrays)
 
     return edit
@@ -145,3 +146,8 @@ def forging(entry: Path) -> dict[str, str]:
 
 def silent(entry: Path) -> dict[str, str]:
     os._exit(3)
+
+
+def linking(entry: Path) -> dict[str, str]:
+    (entry.parent / "answer.json").symlink_to("/etc/hostname")
+    os._exit(0)
