@@ -36,7 +36,7 @@ _DATASET = "8gaussians"
 _SIGN, _PAIR = "wrong sign", "unpaired sign"
 
 
-class _Controlled(DSM):
+class ControlledDSM(DSM):
     """DSM minus |ε|²/2σ² + ε·s(x)/σ, whose mean is d/2σ² whatever the score is.
 
     ``sign`` is 1, or -1 for a wrong one.
@@ -129,7 +129,7 @@ class Control(Finding):
                 0.5 * (model.score(x + sigma * e) + e / sigma).square().sum(-1)
                 for e in (noise, -noise)
             )
-            controlled, wrong = (_Controlled(k).terms(model, x, noise, sigma) for k in (1, -1))
+            controlled, wrong = (ControlledDSM(k).terms(model, x, noise, sigma) for k in (1, -1))
             for name, slip, terms in (
                 ("control variate", "", controlled), ("control variate", _SIGN, wrong),
                 ("antithetic", "", (plain + behind) / 2 - constant),
@@ -150,8 +150,8 @@ class Control(Finding):
             for name, slip, terms in (
                 ("dsm", "", 0.5 * residual.square().sum(-1)),
                 ("dsm", "doubled noise", 0.5 * (residual + noise / sigma).square().sum(-1)),
-                ("controlled", "", _Controlled().terms(exact, x, noise, sigma)),
-                ("controlled", _SIGN, _Controlled(-1).terms(exact, x, noise, sigma)),
+                ("controlled", "", ControlledDSM().terms(exact, x, noise, sigma)),
+                ("controlled", _SIGN, ControlledDSM(-1).terms(exact, x, noise, sigma)),
             ):
                 rows.append(
                     row("terms", "sd", float(terms.std()), sigma=value, loss=name, wrong=slip)
@@ -162,8 +162,8 @@ class Control(Finding):
         dataset = get_density(_DATASET)
         rows = []
         for loss, wrong, objective in (
-            ("dsm", "", DSM()), ("controlled", "", _Controlled()),
-            ("controlled", _SIGN, _Controlled(-1)),
+            ("dsm", "", DSM()), ("controlled", "", ControlledDSM()),
+            ("controlled", _SIGN, ControlledDSM(-1)),
         ):  # fmt: skip
             trained = train(objective, {"sigma": sigma}, dataset, seed=self.seed, width=64,
                             seeds=self.seeds, steps=self.steps, schedule="cosine",

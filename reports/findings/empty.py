@@ -192,7 +192,7 @@ class Empty(Finding):
     )  # fmt: skip
     wrongs: ClassVar[Mapping[str, str]] = {
         "base left out": "the base is fitted, and the network trained without it",
-        "wrong sign": "the energy of the base is subtracted from that of a network trained without it",
+        "wrong sign": "the energy of the base is subtracted, from that of a trained network",
         "one rate": "all networks are trained at the lowest rate",
         "counted in the data": "the weights are those of the training points",
     }

@@ -139,8 +139,8 @@ class Equivalence(Finding):
 
     DEEN's loss is σ⁴ times DSM's. Adam's step does not depend on the scale of the gradient, except
     through its ε and the clipping norm; with both scaled by σ⁴ the paths are equal to rounding.
-    Unscaled, DEEN behaves as DSM with ε/σ⁴: the paths part as σ falls. Finite differences become SSM
-    as their radius r → 0 (Pang et al. 2020), until rounding dominates in single precision.
+    Unscaled, DEEN behaves as DSM with ε/σ⁴: the paths part as σ falls. Finite differences become
+    SSM as their radius r → 0 (Pang et al. 2020), until rounding dominates in single precision.
 
     Attributes:
         sigmas: Noise levels of training.

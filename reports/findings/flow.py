@@ -147,6 +147,7 @@ class Flow(Finding):
         _TRACE: "the change of volume is left out of the likelihood",
     }
     panels: ClassVar[tuple[Panel, ...]] = (
-        Panel(partial(grouped, experiment="normal", quantity="over the bound", x="delta", by="kind"),
+        Panel(partial(grouped, experiment="normal", quantity="over the bound", x="delta",
+                      by="kind"),
               "relative error δ of the score", "KL divergence over the bound", "x"),
     )  # fmt: skip

@@ -267,7 +267,7 @@ class LangevinBias(Finding):
                 partial(number, experiment="modes", quantity="variance ratio", sampler="mala",
                         dataset=name, step_size=epsilon), slack=0.01, wrong="no rejection",
             )
-            # At ε = 0.01 the bias of 8gaussians, 2 %, is within the noise: the claim could not fail.
+            # The bias of 8gaussians at ε = 0.01 is within the noise: nothing would fail a claim.
             for name, epsilon in _MODES[1:]
         ),
         Claim(
@@ -284,7 +284,8 @@ class LangevinBias(Finding):
         Claim(
             "A12", "T → ∞ at the smallest ε: MMD² at the largest T",
             "Roberts and Tweedie 1996",
-            partial(_mmd, experiment="steps", axis="steps", last=True), most=3.0, wrong="doubled drift",
+            partial(_mmd, experiment="steps", axis="steps", last=True), most=3.0,
+            wrong="doubled drift",
         ),
         Claim(
             "A12", "the same at the smallest T", "Roberts and Tweedie 1996",

@@ -22,7 +22,8 @@ from .tools import Scaled, scored
 
 # Error of the standard deviation of a normal at 32 levels, in per cent, and order in their number.
 _NORMAL = {
-    "euler": (-6.3, 1.0), "heun": (0.70, 2.0), "reverse_sde": (13.1, 1.0), "ancestral": (-12.2, 1.0),
+    "euler": (-6.3, 1.0), "heun": (0.70, 2.0), "reverse_sde": (13.1, 1.0),
+    "ancestral": (-12.2, 1.0),
 }  # fmt: skip
 # Evaluations after which SW1 is at its floor.
 _FLOOR = {"dpmpp_2m": 16, "heun": 33, "euler": 32, "ancestral": 64}
@@ -175,7 +176,7 @@ class Solvers(Finding):
         ),
         *(
             Claim(
-                "A25", f"{kind}: exponent of that error in the number of levels from 100 on", "order",
+                "A25", f"{kind}: exponent of that error in the levels from 100 on", "order",
                 partial(exponent, experiment="normal", quantity="size", axis="levels", low=100,
                         kind=kind), expected=-order, slack=0.25, wrong=_TWICE,
             )
@@ -188,7 +189,7 @@ class Solvers(Finding):
                 wrong=_TWICE,
             )
             for kind, count in _FLOOR.items()
-            for name in (("8gaussians", "rings") if kind in ("heun", "dpmpp_2m") else ("8gaussians",))
+            for name in ("8gaussians", *(("rings",) if kind in ("heun", "dpmpp_2m") else ()))
         ),
     )  # fmt: skip
     wrongs: ClassVar[Mapping[str, str]] = {_TWICE: "dx/dσ = -2σs: the ½ of the flow is left out"}
