@@ -202,8 +202,8 @@ class Blindness(Finding):
 
     sentence: ClassVar[str] = (
         "Equal weights in place of 0.8 and 0.2 change SW1 by {2:.0f} standard deviations of its "
-        "noise, and KSD by {0:.1f}. Half the Fisher divergence at σ = 0.1 is {7:.0e}; its integral "
-        "over all levels is {6:.4f} of KL 0.1927, {8:.0%} of it from σ = 3 to 30."
+        "noise, and KSD by {0:.1f}. Half the Fisher divergence at σ = 0.1 is {7:.0e}; its "
+        "integral over all levels is {6:.4f} of KL 0.1927, {8:.0%} of it from σ = 3 to 30."
     )
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(

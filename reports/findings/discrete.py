@@ -73,8 +73,8 @@ class Discrete(Finding):
         return rows
 
     sentence: ClassVar[str] = (
-        "At the coupling 0.44 ratio matching has {1:.2f} times the variance of maximum likelihood, "
-        "and the pseudo-likelihood {3:.2f} times."
+        "At the coupling 0.44 ratio matching has {1:.2f} times the variance of maximum "
+        "likelihood, and the pseudo-likelihood {3:.2f} times."
     )
     claims: ClassVar[tuple[Claim, ...]] = tuple(
         Claim(

@@ -132,8 +132,8 @@ class Dynamics(Finding):
 
     sentence: ClassVar[str] = (
         "On a harmonic energy BAOAB's variance is {0:.3f} times the truth's at h = 1.5, where "
-        "unadjusted Langevin's is {1:.2f} times. Parallel tempering gives a mode of weight 0.8 the "
-        "weight {6:.3f}."
+        "unadjusted Langevin's is {1:.2f} times. Parallel tempering gives a mode of weight 0.8 "
+        "the weight {6:.3f}."
     )
     claims: ClassVar[tuple[Claim, ...]] = (
         *(

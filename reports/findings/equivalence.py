@@ -275,17 +275,11 @@ class Equivalence(Finding):
         exact_rows = [r for r in rows if r["precision"] == "double" and not r["wrong"]]
         return rows + as_wrong("double precision", exact_rows, precision="single")
 
-    def verdict(self, table: Table) -> str:
-        scaled = _largest(table, "scaled", "path distance").value
-        sigma = _parting(table)
-        where = "outside the levels tried" if math.isnan(sigma) else f"near σ = {sigma:.2g}"
-        ratios = _ratios(table)
-        return (
-            f"DEEN is DSM: with Adam's ε and the clip scaled by σ⁴ the paths agree to {scaled:.0e} "
-            f"of their length. Unscaled, they part {where}, and at σ = {ratios.idxmax():g} "
-            f"DEEN's excess loss is {ratios.max():.2f} times DSM's."
-        )
-
+    sentence: ClassVar[str] = (
+        "DEEN is DSM: with Adam's ε and the clip scaled by σ⁴ the paths agree to {1:.0e} of their "
+        "length. Unscaled, they end {4:.2f} of their length apart at the smallest σ, and DEEN's "
+        "excess loss is up to {5:.2f} times DSM's."
+    )
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
             "A4", "DEEN's loss over σ⁴ times DSM's, minus 1: largest of all σ", "definitions",

@@ -126,9 +126,9 @@ class Kernels(Finding):
         return rows
 
     sentence: ClassVar[str] = (
-        "A network overtakes both kernel estimators from {6:.0f} points of moons, {7:.0f} of rings "
-        "and {8:.0f} of 8gaussians; at 600 points of moons a kernel exponential family has the "
-        "relative error {1:.2f}, a kernel density {0:.2f}."
+        "A network overtakes both kernel estimators from {6:.0f} points of moons, {7:.0f} of "
+        "rings and {8:.0f} of 8gaussians; at 600 points of moons a kernel exponential family has "
+        "the relative error {1:.2f}, a kernel density {0:.2f}."
     )
     claims: ClassVar[tuple[Claim, ...]] = (
         *(
