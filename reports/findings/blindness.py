@@ -89,9 +89,8 @@ def _share(table: Table) -> Measured:
 def _fine(table: Table) -> Measured:
     """Half the divergence of scores at the level nearest to 0.1."""
     rows = pick(table, "levels", "divergence")
-    return Measured(
-        0.5 * float(rows["value"].loc[(rows["sigma"].map(math.log10) + 1).abs().idxmin()])
-    )
+    nearest = int((rows["sigma"].map(math.log10) + 1).abs().argmin())
+    return Measured(0.5 * float(rows["value"].iloc[nearest]))
 
 
 def _draw_blind(axis: Axes, table: Table, theme: Theme) -> None:

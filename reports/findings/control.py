@@ -30,7 +30,7 @@ from .base import (
     row,
 )  # fmt: skip
 from .figure import Axes, Panel, Table, Theme, grouped, measured, ticks
-from .tools import Fixed, full, scored, train
+from .tools import Fixed, full, trained_scores
 
 _DATASET = "8gaussians"
 _SIGN, _PAIR = "wrong sign", "unpaired sign"
@@ -49,7 +49,8 @@ class ControlledDSM(DSM):
         """Compute the loss of each point, shape (K, B)."""
         residual = model.score(x + sigma * noise) + noise / sigma
         control = 0.5 * (noise / sigma).square() + self._sign * noise * model.score(x) / sigma
-        return (0.5 * residual.square() - control).sum(-1)
+        value: Tensor = (0.5 * residual.square() - control).sum(-1)
+        return value
 
     def loss(self, model: Any, x: Tensor, rng: Any, *, sigma: Tensor) -> Tensor:
         return self.terms(model, x, rng.normal_like(x), sigma).mean(-1)
@@ -165,13 +166,10 @@ class Control(Finding):
             ("dsm", "", DSM()), ("controlled", "", ControlledDSM()),
             ("controlled", _SIGN, ControlledDSM(-1)),
         ):  # fmt: skip
-            trained = train(objective, {"sigma": sigma}, dataset, seed=self.seed, width=64,
-                            seeds=self.seeds, steps=self.steps, schedule="cosine",
-                            learning_rate=3e-3)  # fmt: skip
-            for k, model in enumerate(trained.models):
-                rows += scored("training", ["fisher_target"], dataset, self.seed,
-                               trained.data[k, :2], model, sigma, sigma=sigma, loss=loss, seed=k,
-                               wrong=wrong)  # fmt: skip
+            axes: TableRow = {"sigma": sigma, "loss": loss, "wrong": wrong}
+            rows += trained_scores("training", ["fisher_target"], objective, dataset, sigma,
+                                   seed=self.seed, axes=axes, width=64, seeds=self.seeds,
+                                   steps=self.steps)  # fmt: skip
         return rows
 
     sentence: ClassVar[str] = (

@@ -16,7 +16,7 @@ from ...methods.networks import GaussianBase
 from ...methods.objectives.dsm import DSM
 from . import findings
 from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, pick, row
-from .figure import Axes, Panel, Table, Theme, repeated, ticks
+from .figure import Panel, Table, grouped
 from .tools import train
 
 _DATASETS = ("8gaussians", "two_modes")
@@ -59,15 +59,6 @@ def _wrong_weight(table: Table, base: str) -> Measured:
     axes = {"dataset": "two_modes", "base": base, "rate": table["rate"].max()}
     errors = pick(table, "weights", "error of the log odds", **axes)["value"].abs()
     return Measured(float(errors.mean()), float(errors.std()) / math.sqrt(len(errors)))
-
-
-def _draw_mass(axis: Axes, table: Table, theme: Theme, dataset: str) -> None:
-    """Empty mass by learning rate, with and without the base."""
-    for k, base in enumerate(_BASES):
-        rows = pick(table, "mass", "empty mass", dataset=dataset, base=base)
-        label = f"{dataset}, {'Gaussian base' if base == 'gaussian' else 'no base'}"
-        repeated(axis, "rate", rows, theme, k, label)
-    ticks(axis, table["rate"])
 
 
 @findings.register("empty")
@@ -189,7 +180,12 @@ class Empty(Finding):
         "counted in the data": "the weights are those of the training points",
     }
     panels: ClassVar[tuple[Panel, ...]] = tuple(
-        Panel(partial(_draw_mass, dataset=name), "learning rate", "empty mass", log="xy")
+        Panel(
+            partial(grouped, quantity="empty mass", x="rate", by="base", dataset=name),
+            f"learning rate, {name}",
+            "empty mass",
+            log="xy",
+        )
         for name in _DATASETS
     )
 

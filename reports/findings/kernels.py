@@ -17,7 +17,7 @@ from ...methods.model import Model
 from . import findings
 from .base import Claim, Finding, Measured, Parts, TableRow, number, pick, row
 from .control import ControlledDSM
-from .figure import Axes, Panel, Table, Theme, grouped
+from .figure import Panel, Table, grouped
 from .tools import train
 
 # Relative Fisher errors at n = 600, the best of a small grid: kernel density and kernel exponential
@@ -44,14 +44,9 @@ class _Sign(KernelExponentialFamily):
 def _crossing(table: Table, dataset: str) -> Measured:
     """Number of points from which the network is better than both kernel estimators."""
     errors = pick(table, "size", "error", dataset=dataset).pivot_table("value", "points", "method")
-    gap = np.log(errors["network"] / errors[["kde", "kef"]].ffill().min(axis=1))
-    size = np.interp(0.0, -gap.to_numpy(), np.log(errors.index.to_numpy(float)))
-    return Measured(float(np.exp(size)))
-
-
-def _draw_sizes(axis: Axes, table: Table, theme: Theme, dataset: str) -> None:
-    chosen = table[table["dataset"] == dataset]
-    grouped(axis, chosen, theme, experiment="size", quantity="error", x="points", by="method")
+    kernels = errors[["kde", "kef"]].ffill().min(axis=1)
+    lead = np.log((kernels / errors["network"]).to_numpy(float))
+    return Measured(float(np.exp(np.interp(0.0, lead, np.log(errors.index.to_numpy(float))))))
 
 
 @findings.register("kernels")
@@ -121,8 +116,8 @@ class Kernels(Finding):
                                 learning_rate=3e-3, schedule="cosine")  # fmt: skip
                 errors.append(self._error(name, trained.models[0]))
             for size in self.sizes if wrong else [n]:
-                rows.append(row("size", "error", min(errors), dataset=name, points=size,
-                                method="network", wrong=wrong))  # fmt: skip
+                rows += [row("size", "error", min(errors), dataset=name, points=size,
+                             method="network", wrong=wrong)]  # fmt: skip
         return rows
 
     sentence: ClassVar[str] = (
@@ -160,7 +155,10 @@ class Kernels(Finding):
     columns: ClassVar[int] = 3
     panels: ClassVar[tuple[Panel, ...]] = tuple(
         Panel(
-            partial(_draw_sizes, dataset=name), f"training points of {name}", "relative error", "xy"
+            partial(grouped, quantity="error", x="points", by="method", dataset=name),
+            f"training points of {name}",
+            "relative error",
+            "xy",
         )
         for name in _EXPECTED
     )

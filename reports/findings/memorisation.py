@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from scipy.spatial import cKDTree
@@ -38,7 +39,7 @@ _TIMES = 3
 
 def copies(points: Tensor, samples: Tensor) -> float:
     """Compute the share of samples (n, d) that are copies of points (m, d)."""
-    near = cKDTree(points.numpy()).query(samples.numpy(), k=2)[0]
+    near = np.asarray(cKDTree(points.numpy()).query(samples.numpy(), k=2)[0])
     return float((_TIMES * near[:, 0] < near[:, 1]).mean())
 
 

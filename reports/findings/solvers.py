@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -66,7 +67,7 @@ def path(
 ) -> Tensor:
     """Move points through all levels and remove the noise of the last."""
     last = None
-    for high, low in zip(levels, levels[1:], strict=False):
+    for high, low in pairwise(levels):
         x, noise, last = step(kind, score, x, high, low, last)
         if noise:
             x = x + noise * torch.randn(x.shape, generator=stream, dtype=x.dtype)
@@ -128,7 +129,7 @@ class Solvers(Finding):
                     x = torch.ones(1, 1, 1, dtype=torch.float64)
                     # Samplers start without the variance of the data, which hides high orders.
                     total = np.array([levels[0] ** 2, levels[0] ** 2 + variance])
-                    for high, low in zip(levels, levels[1:], strict=False):
+                    for high, low in pairwise(levels):
                         there, noise, last = step(kind, model.score, x, high, low, last)
                         total = total * float(there / x) ** 2 + noise**2
                         x = there

@@ -17,8 +17,8 @@ from ...datasets.tabulate import fast_score
 from ...methods.objectives.dsm import DSM
 from . import findings
 from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, average, number, pick, row
-from .figure import Axes, Panel, Table, Theme, joined
-from .tools import mean_error, scored, train
+from .figure import Panel, Table, grouped
+from .tools import mean_error, trained_scores
 
 # Floors of the loss at σ = 0.1 in closed form, and the level where the two methods' are equal.
 _EXPECTED = {"8gaussians": (0.657, 0.359), "rings": (49.7, 0.113), "2spirals": (18.9, 0.157)}
@@ -37,7 +37,8 @@ class _TargetScore(DSM):
     def loss(self, model: Any, x: Tensor, rng: Any, *, sigma: Tensor) -> Tensor:
         target = self._score(x.double().view(-1, x.shape[-1])).view(x.shape).to(x.dtype)
         score = model.score(x + sigma * rng.normal_like(x))
-        return 0.5 * (score - target).square().sum(-1).mean(-1)
+        value: Tensor = 0.5 * (score - target).square().sum(-1).mean(-1)
+        return value
 
 
 def _crossing(table: Table, dataset: str) -> Measured:
@@ -57,12 +58,6 @@ def _gain(table: Table) -> Measured:
         for name in ("score", "noise")
     )
     return Measured(first / second)
-
-
-def _draw_floors(axis: Axes, table: Table, theme: Theme, dataset: str) -> None:
-    for k, name in enumerate(("score", "noise")):
-        rows = pick(table, "floors", "floor", dataset=dataset, target=name).sort_values("sigma")
-        joined(axis, rows["sigma"], rows["value"], theme, k, f"{dataset}, target: {name}")
 
 
 @findings.register("target")
@@ -114,12 +109,9 @@ class TargetScore(Finding):
         dataset = get_density("8gaussians")
         rows = []
         for name, objective in (("noise", DSM()), ("score", _TargetScore(dataset))):
-            trained = train(objective, {"sigma": _LOW}, dataset, seed=self.seed, width=64,
-                            seeds=self.seeds, steps=self.steps, schedule="cosine",
-                            learning_rate=3e-3)  # fmt: skip
-            for k, model in enumerate(trained.models):
-                rows += scored("training", ["fisher_target"], dataset, self.seed,
-                               trained.data[k, :2], model, _LOW, target=name, seed=k)  # fmt: skip
+            rows += trained_scores("training", ["fisher_target"], objective, dataset, _LOW,
+                                   seed=self.seed, axes={"target": name}, width=64,
+                                   seeds=self.seeds, steps=self.steps)  # fmt: skip
         return rows + as_wrong(_NOISE, rows[: self.seeds], target="score")
 
     sentence: ClassVar[str] = (
@@ -155,7 +147,12 @@ class TargetScore(Finding):
         _NOISE: "the networks with the score as target are trained by denoising",
     }
     panels: ClassVar[tuple[Panel, ...]] = tuple(
-        Panel(partial(_draw_floors, dataset=name), "noise σ", "floor of the loss", "xy")
+        Panel(
+            partial(grouped, quantity="floor", x="sigma", by="target", dataset=name),
+            "noise σ",
+            "floor of the loss",
+            "xy",
+        )
         for name in _EXPECTED
     )
     columns: ClassVar[int] = 3

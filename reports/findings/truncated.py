@@ -36,7 +36,8 @@ class _Weighted(ISM):
         away = 1 - place.abs()
         slope = -place.sign() * away.flip(-1)
         inside = away.prod(-1) * (second.sum(1) + 0.5 * score.square().sum(-1))
-        return (inside + (slope * score).sum(-1)).mean(-1)
+        value: Tensor = (inside + (slope * score).sum(-1)).mean(-1)
+        return value
 
 
 def _fall(table: Table) -> Measured:

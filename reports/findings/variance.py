@@ -33,7 +33,8 @@ class _Unhalved(SSM):
 
     def loss(self, model: Any, x: Tensor, rng: Any, **options: Any) -> Tensor:
         first, second = model.along(x, rng.slices(options["slice_kind"], options["n_slices"], x))
-        return (second + first.square()).mean((-2, -1))
+        value: Tensor = (second + first.square()).mean((-2, -1))
+        return value
 
 
 class _Repeated(Crowd):
