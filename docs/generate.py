@@ -5,6 +5,7 @@ the files with its output.
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from scorebench.__main__ import app
 from scorebench.bench.metrics import metrics
 from scorebench.reports.exports import TABLES
+from scorebench.reports.findings import findings
+from scorebench.reports.findings.base import Claim
 from scorebench.studies.specs.load import PRESETS
 from scorebench.studies.specs.schema import SCHEMA, study_schema
 from scorebench.studies.specs.searchers import SEARCHERS
@@ -30,6 +33,7 @@ def outputs() -> dict[Path, str]:
         ROOT / "docs" / "searching.md": searching_page(),
         ROOT / "docs" / "command_line.md": commands_page(),
         ROOT / "docs" / "columns.md": columns_page(),
+        ROOT / "docs" / "claims.md": claims_page(),
     }
 
 
@@ -160,6 +164,35 @@ def columns_page() -> str:
         needs = f"the {metric.needs}" + (", diagnostic" if metric.diagnostic else "")
         lines.append(f"| `{name}` | {needs} | {metrics.summary(name)} |")
     return "\n\n".join([*parts, "\n".join(lines), NOTE]) + "\n"
+
+
+def claims_page() -> str:
+    """Describe every claim of every finding, and the wrong implementation that fails it."""
+    parts = [CLAIMS.strip()]
+    for name in findings.builtin:
+        kind = findings.get(name)
+        lines = ["| | claim | expected | source | fails with |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {c.id} | {c.says.replace('|', chr(92) + '|')} | {expected(c)} | "
+            f"{c.source.replace('|', chr(92) + '|')} | {c.wrong} |"
+            for c in kind.claims
+        ]
+        wrongs = [
+            f"- *{wrong}*: {says.replace('|', chr(92) + '|')}"
+            for wrong, says in kind.wrongs.items()
+        ]
+        parts += [f"## {name}", findings.summary(name), "\n".join(lines), "\n".join(wrongs)]
+    return "\n\n".join([*parts, NOTE]) + "\n"
+
+
+def expected(claim: Claim) -> str:
+    """Write what a claim expects."""
+    if claim.expected is not None:
+        return f"{claim.expected:.4g}" + (f" ± {claim.slack:.2g}" if claim.slack else "")
+    low, high = (f"{bound:.4g}" for bound in (claim.least, claim.most))
+    if claim.least == -math.inf:
+        return f"at most {high}" if claim.most < math.inf else "by theory"
+    return f"at least {low}" if claim.most == math.inf else f"{low} to {high}"
 
 
 def builtin_metrics() -> list[str]:
@@ -299,6 +332,15 @@ The packaged studies are the config group `study`. Add studies as YAML files (fi
 `scorebench run`, in `runs/NAME`, or in `runs/NAME-<hash>` if fields other than budgets are overridden. The same study uses the
 same directory again: existing runs are reused, and budgets are totals. Hydra itself writes no files and does not change the working
 folder. A range is `training.steps={low:10,high:99,log:true}`, a list `network.width=[32,64]`, and `null` the default.
+"""
+
+
+CLAIMS = """
+# Claims
+
+Every claim of the [findings](findings.md). One with an expected value holds if the measured value is within its slack plus
+four standard errors; *by theory*: the expected value depends on the settings. Each must fail with a wrong implementation,
+which is run beside the right one. `scorebench finding --all` measures them all and writes this table with both numbers.
 """
 
 

@@ -146,7 +146,8 @@ _REPEATS = {"part", "seed", "repeat", "network", "value", "error", "expected", "
 
 def right(everything: Table) -> Table:
     """Select the rows of the right implementations."""
-    return everything[everything["wrong"] == ""].drop(columns="wrong")
+    rows = everything[everything["wrong"] == ""]
+    return rows.drop(columns="wrong").reset_index(drop=True)
 
 
 def with_wrong(everything: Table, name: str) -> Table:

@@ -1,5 +1,6 @@
 """The command `finding`, which ``__main__`` adds to the others."""
 
+import time
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -48,6 +49,9 @@ def finding(
         int | None,
         typer.Option("--workers", "-w", help="Number of processes (default: all cores)."),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Run all findings; ends with a table and a page.")
+    ] = False,
     override: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,23 +61,37 @@ def finding(
 ) -> None:
     """Reproduce a known result with figure, table and verdict; exit status 1 if a claim fails."""
     from ..commands import print_view
-    from .listing import claims_view, list_view
+    from . import findings
+    from .listing import claims_view, list_view, summary_view
 
-    if name is None:
+    if every and (name or override):
+        raise UsageError(f"--all runs all findings as they are: leave out {name or override}")
+    if name is None and not every:
         print_view(list_view())
         return
+    from .api import HOME, FindingResult
     from .api import finding as reproduce
+    from .page import write_all
     from .progress import FindingProgress
 
+    results: dict[str, tuple[FindingResult, float]] = {}
     try:
-        with FindingProgress(name) as progress:
-            result = reproduce(
-                name, out, workers=workers, overrides=override or (), listener=progress
-            )
+        for one in findings.names() if every else [str(name)]:
+            started = time.monotonic()
+            place = out / one if every and out else out
+            with FindingProgress(one) as progress:
+                result = reproduce(
+                    one, place, workers=workers, overrides=override or (), listener=progress
+                )
+            results[one] = result, time.monotonic() - started
     except KeyboardInterrupt:
         say("scorebench: stopped; run the same command again to continue", err=True)
         raise typer.Exit(interrupt.status()) from None
-    print_view(claims_view(result))
-    say(f"\nreport: {Path(result.directory or '') / 'report.html'}")
-    if not result.holds:
+    if every:
+        print_view(summary_view(results))
+        write_all([result for result, _ in results.values()], out or HOME)
+    else:
+        print_view(claims_view(result))
+    say(f"\nreport: {Path(out or HOME if every else result.directory or '') / 'report.html'}")
+    if not all(result.holds for result, _ in results.values()):
         raise typer.Exit(1)

@@ -30,13 +30,13 @@ from .base import (
     row,
 )  # fmt: skip
 from .figure import Axes, Panel, Table, Theme, grouped, measured, ticks
-from .tools import Fixed, full, scored, train
+from .tools import Fixed, full, trained_scores
 
 _DATASET = "8gaussians"
 _SIGN, _PAIR = "wrong sign", "unpaired sign"
 
 
-class _Controlled(DSM):
+class ControlledDSM(DSM):
     """DSM minus |ε|²/2σ² + ε·s(x)/σ, whose mean is d/2σ² whatever the score is.
 
     ``sign`` is 1, or -1 for a wrong one.
@@ -49,7 +49,8 @@ class _Controlled(DSM):
         """Compute the loss of each point, shape (K, B)."""
         residual = model.score(x + sigma * noise) + noise / sigma
         control = 0.5 * (noise / sigma).square() + self._sign * noise * model.score(x) / sigma
-        return (0.5 * residual.square() - control).sum(-1)
+        value: Tensor = (0.5 * residual.square() - control).sum(-1)
+        return value
 
     def loss(self, model: Any, x: Tensor, rng: Any, *, sigma: Tensor) -> Tensor:
         return self.terms(model, x, rng.normal_like(x), sigma).mean(-1)
@@ -129,7 +130,7 @@ class Control(Finding):
                 0.5 * (model.score(x + sigma * e) + e / sigma).square().sum(-1)
                 for e in (noise, -noise)
             )
-            controlled, wrong = (_Controlled(k).terms(model, x, noise, sigma) for k in (1, -1))
+            controlled, wrong = (ControlledDSM(k).terms(model, x, noise, sigma) for k in (1, -1))
             for name, slip, terms in (
                 ("control variate", "", controlled), ("control variate", _SIGN, wrong),
                 ("antithetic", "", (plain + behind) / 2 - constant),
@@ -150,8 +151,8 @@ class Control(Finding):
             for name, slip, terms in (
                 ("dsm", "", 0.5 * residual.square().sum(-1)),
                 ("dsm", "doubled noise", 0.5 * (residual + noise / sigma).square().sum(-1)),
-                ("controlled", "", _Controlled().terms(exact, x, noise, sigma)),
-                ("controlled", _SIGN, _Controlled(-1).terms(exact, x, noise, sigma)),
+                ("controlled", "", ControlledDSM().terms(exact, x, noise, sigma)),
+                ("controlled", _SIGN, ControlledDSM(-1).terms(exact, x, noise, sigma)),
             ):
                 rows.append(
                     row("terms", "sd", float(terms.std()), sigma=value, loss=name, wrong=slip)
@@ -162,16 +163,13 @@ class Control(Finding):
         dataset = get_density(_DATASET)
         rows = []
         for loss, wrong, objective in (
-            ("dsm", "", DSM()), ("controlled", "", _Controlled()),
-            ("controlled", _SIGN, _Controlled(-1)),
+            ("dsm", "", DSM()), ("controlled", "", ControlledDSM()),
+            ("controlled", _SIGN, ControlledDSM(-1)),
         ):  # fmt: skip
-            trained = train(objective, {"sigma": sigma}, dataset, seed=self.seed, width=64,
-                            seeds=self.seeds, steps=self.steps, schedule="cosine",
-                            learning_rate=3e-3)  # fmt: skip
-            for k, model in enumerate(trained.models):
-                rows += scored("training", ["fisher_target"], dataset, self.seed,
-                               trained.data[k, :2], model, sigma, sigma=sigma, loss=loss, seed=k,
-                               wrong=wrong)  # fmt: skip
+            axes: TableRow = {"sigma": sigma, "loss": loss, "wrong": wrong}
+            rows += trained_scores("training", ["fisher_target"], objective, dataset, sigma,
+                                   seed=self.seed, axes=axes, width=64, seeds=self.seeds,
+                                   steps=self.steps)  # fmt: skip
         return rows
 
     sentence: ClassVar[str] = (

@@ -101,7 +101,8 @@ class Dynamics(Finding):
         for h in _STEPS:
             start = torch.zeros(1, self.chains, 1, dtype=torch.float64)
             for name, wrong, expected in (
-                ("baoab", "", 1.0), ("baoab", _ROOT, 1.0), ("ula", "", _ULA[h]), ("ula", _HALF, _ULA[h]),
+                ("baoab", "", 1.0), ("baoab", _ROOT, 1.0),
+                ("ula", "", _ULA[h]), ("ula", _HALF, _ULA[h]),
             ):  # fmt: skip
                 rng = Crowd(generator(self.seed, name, wrong, str(h)), 1, torch.float64)
                 x = start
@@ -131,8 +132,8 @@ class Dynamics(Finding):
 
     sentence: ClassVar[str] = (
         "On a harmonic energy BAOAB's variance is {0:.3f} times the truth's at h = 1.5, where "
-        "unadjusted Langevin's is {1:.2f} times. Parallel tempering gives a mode of weight 0.8 the "
-        "weight {6:.3f}."
+        "unadjusted Langevin's is {1:.2f} times. Parallel tempering gives a mode of weight 0.8 "
+        "the weight {6:.3f}."
     )
     claims: ClassVar[tuple[Claim, ...]] = (
         *(

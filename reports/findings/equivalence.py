@@ -22,7 +22,7 @@ from ...methods.objectives.ssm import SSM
 from ...methods.random import MemberRandom
 from . import findings
 from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, exponent, pick, row
-from .figure import Axes, Panel, Series, Table, Theme, grouped, measured
+from .figure import Axes, Panel, Series, Table, Theme, grouped
 from .tools import Fixed, full, scores
 
 _EPS, _CLIP = 1e-8, 100.0
@@ -54,7 +54,8 @@ class _OneSided(FDSSM):
         step = radius * rng.slices("sphere", 1, x)[:, 0] / dim**0.5
         above, middle, below = (model.energies(x + k * step) for k in (1, 0, -1))
         bend = 2 * middle - above - below + (above - middle).square() / 2
-        return (bend * (dim / radius**2)).mean(-1)
+        value: Tensor = (bend * (dim / radius**2)).mean(-1)
+        return value
 
 
 def _largest(table: Table, experiment: str, quantity: str) -> Measured:
@@ -126,21 +127,14 @@ def _draw_paths(axis: Axes, table: Table, theme: Theme) -> None:
         axis.annotate(note, place, xytext=(4, 0), textcoords="offset points", fontsize="small")
 
 
-def _draw_losses(axis: Axes, table: Table, theme: Theme) -> None:
-    for k, name in enumerate(("dsm", "deen")):
-        losses = pick(table, "training", "excess loss", method=name).groupby("sigma")["value"]
-        rows = losses.agg(value="mean", error="sem").reset_index()
-        measured(axis, rows["sigma"] * (1 + 0.06 * k), rows, theme, k, name)
-
-
 @findings.register("equivalence")
 class Equivalence(Finding):
     """DEEN equals DSM until its gradients are small beside Adam's ε; limits of other objectives.
 
     DEEN's loss is σ⁴ times DSM's. Adam's step does not depend on the scale of the gradient, except
     through its ε and the clipping norm; with both scaled by σ⁴ the paths are equal to rounding.
-    Unscaled, DEEN behaves as DSM with ε/σ⁴: the paths part as σ falls. Finite differences become SSM
-    as their radius r → 0 (Pang et al. 2020), until rounding dominates in single precision.
+    Unscaled, DEEN behaves as DSM with ε/σ⁴: the paths part as σ falls. Finite differences become
+    SSM as their radius r → 0 (Pang et al. 2020), until rounding dominates in single precision.
 
     Attributes:
         sigmas: Noise levels of training.
@@ -214,7 +208,8 @@ class Equivalence(Finding):
     def _distances(start: Tensor, end: Tensor, other: Tensor) -> Tensor:
         """Compute distances of the ends of two paths over the length of the first."""
         start, end = start[: len(other)], end[: len(other)]
-        return (other - end).norm(dim=1) / (end - start).norm(dim=1)
+        apart: Tensor = (other - end).norm(dim=1)
+        return apart / (end - start).norm(dim=1)
 
     @property
     def _mlp(self) -> MLP:
@@ -275,17 +270,11 @@ class Equivalence(Finding):
         exact_rows = [r for r in rows if r["precision"] == "double" and not r["wrong"]]
         return rows + as_wrong("double precision", exact_rows, precision="single")
 
-    def verdict(self, table: Table) -> str:
-        scaled = _largest(table, "scaled", "path distance").value
-        sigma = _parting(table)
-        where = "outside the levels tried" if math.isnan(sigma) else f"near σ = {sigma:.2g}"
-        ratios = _ratios(table)
-        return (
-            f"DEEN is DSM: with Adam's ε and the clip scaled by σ⁴ the paths agree to {scaled:.0e} "
-            f"of their length. Unscaled, they part {where}, and at σ = {ratios.idxmax():g} "
-            f"DEEN's excess loss is {ratios.max():.2f} times DSM's."
-        )
-
+    sentence: ClassVar[str] = (
+        "DEEN is DSM: with Adam's ε and the clip scaled by σ⁴ the paths agree to {1:.0e} of their "
+        "length. Unscaled, they end {4:.2f} of their length apart at the smallest σ, and DEEN's "
+        "excess loss is up to {5:.2f} times DSM's."
+    )
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
             "A4", "DEEN's loss over σ⁴ times DSM's, minus 1: largest of all σ", "definitions",
@@ -334,7 +323,8 @@ class Equivalence(Finding):
     columns: ClassVar[int] = 3
     panels: ClassVar[tuple[Panel, ...]] = (
         Panel(_draw_paths, "noise σ", "distance of DEEN's path from\nDSM's over its length", "xy"),
-        Panel(_draw_losses, "noise σ", "excess loss after training", "xy"),
+        Panel(partial(grouped, quantity="excess loss", x="sigma", by="method"), "noise σ",
+              "excess loss after training", "xy"),
         Panel(
             partial(grouped, experiment="fd_ssm", quantity="rms error", x="radius", by="precision"),
             "radius r of finite differences", "FD-SSM's distance from SSM", "xy",

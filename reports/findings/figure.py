@@ -107,10 +107,12 @@ def measured(axis: Axes, x: Any, rows: Table, theme: Theme, k: int, label: str) 
 
 
 def grouped(
-    axis: Axes, table: Table, theme: Theme, *, experiment: str, quantity: str, x: str, by: str = ""
+    axis: Axes, table: Table, theme: Theme, *, x: str, by: str = "", **conditions: object
 ) -> None:
-    """Draw a quantity with intervals and expected lines, a colour for each value of ``by``."""
-    rows = table[(table["experiment"] == experiment) & (table["quantity"] == quantity)]
+    """Draw rows under some conditions with their expected lines, a colour for each ``by``."""
+    rows = table
+    for name, value in conditions.items():
+        rows = rows[rows[name] == value]
     for k, name in enumerate(dict.fromkeys(rows[by]) if by else [""]):
         chosen = rows[rows[by] == name] if by else rows
         measured(axis, x, chosen, theme, k, str(name))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from functools import partial
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -45,7 +46,7 @@ def flow_log_density(q: Density, x: Tensor, steps: int, *, divergence: bool = Tr
             bend += (ends[0] - ends[1]) / (2 * step * max(1.0, sigma))
         return -sigma * q.score(x, sigma), -sigma * bend * divergence
 
-    for low, high in zip(levels, levels[1:], strict=False):
+    for low, high in pairwise(levels):
         first, bend = slope(x, low)
         second, other = slope(x + (high - low) * first, high)
         x = x + (high - low) / 2 * (first + second)
@@ -83,7 +84,7 @@ class Flow(Finding):
         rows = []
         for delta in self.deltas:
             flow = sde = _VARIANCE + _HIGH**2
-            for high, low in zip(sigma, sigma[1:], strict=False):
+            for high, low in pairwise(sigma.tolist()):
                 gain, rate = high**2 - low**2, (1 + delta) / (_VARIANCE + high * low)
                 flow *= math.exp(-gain * rate)
                 sde = sde * math.exp(-2 * gain * rate) + gain * math.exp(-gain * rate)
@@ -147,6 +148,7 @@ class Flow(Finding):
         _TRACE: "the change of volume is left out of the likelihood",
     }
     panels: ClassVar[tuple[Panel, ...]] = (
-        Panel(partial(grouped, experiment="normal", quantity="over the bound", x="delta", by="kind"),
+        Panel(partial(grouped, experiment="normal", quantity="over the bound", x="delta",
+                      by="kind"),
               "relative error δ of the score", "KL divergence over the bound", "x"),
     )  # fmt: skip

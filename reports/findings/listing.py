@@ -1,5 +1,6 @@
 """Findings in a terminal: their list, and the claims of one."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -22,6 +23,17 @@ def list_view() -> RenderableType:
             shown.add_row(f"  {claim.id}", claim.says)
         parts.append(shown)
     return Group(*parts)
+
+
+def summary_view(results: "Mapping[str, tuple[FindingResult, float]]") -> RenderableType:
+    """Show for each finding how many claims hold and fail with a wrong one, and its seconds."""
+    shown = text.grid(["finding"], ["claims", "hold", "fail with a wrong one", "time"])
+    for name, (result, seconds) in results.items():
+        good = result.claims[["holds", "fails"]].sum()
+        style = "green" if result.holds else "bold red"
+        counts = [str(len(result.claims)), str(good["holds"]), str(good["fails"])]
+        shown.add_row(Text(name, style=style), *counts, text.seconds(seconds))
+    return shown
 
 
 def claims_view(result: "FindingResult") -> RenderableType:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from scipy.spatial import cKDTree
@@ -38,7 +39,7 @@ _TIMES = 3
 
 def copies(points: Tensor, samples: Tensor) -> float:
     """Compute the share of samples (n, d) that are copies of points (m, d)."""
-    near = cKDTree(points.numpy()).query(samples.numpy(), k=2)[0]
+    near = np.asarray(cKDTree(points.numpy()).query(samples.numpy(), k=2)[0])
     return float((_TIMES * near[:, 0] < near[:, 1]).mean())
 
 
@@ -121,7 +122,8 @@ class Memorisation(Finding):
     def _memorise(self, steps: int) -> list[TableRow]:
         dataset, sigma = get_density("8gaussians"), 0.2
         trained = train(DSM(), {"sigma": sigma}, dataset, seed=self.seed, seeds=self.seeds,
-                        steps=steps, points=self.few, learning_rate=3e-3, schedule="cosine")  # fmt: skip
+                        steps=steps, points=self.few, learning_rate=3e-3,
+                        schedule="cosine")  # fmt: skip
         rows = []
         for k, model in enumerate(trained.models):
             centres = trained.data[k].float()
@@ -140,14 +142,11 @@ class Memorisation(Finding):
                                 wrong=wrong))  # fmt: skip
         return rows
 
-    def verdict(self, table: Table) -> str:
-        level = pick(table, "copies", "of σ_c")["value"].mean()
-        return (
-            f"Half of a kernel density's samples are copies at {level:.2f} of the critical level "
-            f"σ_c. A network trained on {self.few} points ends {_nearer(table).value:.2g} times as "
-            "far from their kernel density's score as from the true one."
-        )
-
+    sentence: ClassVar[str] = (
+        "Half of a kernel density's samples are copies at {1:.2f} of the critical level σ_c. "
+        "Networks trained on a few points end {4:.2g} times as far from the score of their kernel "
+        "density as from the true one."
+    )
     claims: ClassVar[tuple[Claim, ...]] = (
         *(
             Claim(

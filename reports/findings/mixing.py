@@ -219,15 +219,11 @@ class Mixing(Finding):
                                dataset="rings", repeat=k, wrong=wrong)  # fmt: skip
         return rows
 
-    def verdict(self, table: Table) -> str:
-        naive, annealed = (_weight(table, sampler=name).value for name in _NAMES)
-        return (
-            f"With the exact score and a true weight of 0.8, naive Langevin gives {naive:.2f} and "
-            f"annealed Langevin {annealed:.2f}. On rings naive Langevin's SW1 is "
-            f"{_times_floor(table, 'naive').value:.0f} times the noise floor, that of annealed "
-            f"Langevin {_times_floor(table, 'annealed').value:.1f} times."
-        )
-
+    sentence: ClassVar[str] = (
+        "With the exact score and a true weight of 0.8, naive Langevin gives {0:.2f} and annealed "
+        "Langevin {1:.2f}. On rings naive Langevin's SW1 is {4:.0f} times the noise floor, that "
+        "of annealed Langevin {5:.1f} times."
+    )
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
             "A9", "naive Langevin on modes of weight 0.8 and 0.2: weight of the first",

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,39 @@ def write(result: FindingResult, directory: Path) -> None:
         "report.html": _page(result).encode(),
     }
     for name, content in files.items():
-        try:
-            write_if_changed(directory / name, content)
-        except OSError as error:
-            raise refused(directory / name, "write", error) from error
+        _write(directory / name, content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        write_if_changed(path, content)
+    except OSError as error:
+        raise refused(path, "write", error) from error
+
+
+def write_all(results: Sequence[FindingResult], directory: Path) -> None:
+    """Write all claims of several findings on one page: ``report.html`` and ``report.md``.
+
+    Raises:
+        UsageError: The directory cannot be written to.
+    """
+    tables = [claim_table(result) for result in results]
+    rows = [
+        (Field(result.name, result.name), *fields)
+        for result, table in zip(results, tables, strict=True)
+        for fields in table.rows
+    ]
+    first = tables[0]
+    helps, numeric = ("", *first.helps), (False, *first.numeric)
+    table = ShownTable(("finding", *first.headers), helps, numeric, tuple(rows))
+    good = sum(result.holds for result in results)
+    verdict = f"{good} of {len(results)} findings hold, {len(rows)} claims in all."
+    page = render("finding.html.j2", name="all", title="All claims", verdict=verdict, claims=table)
+    for name, content in (
+        ("report.html", page),
+        ("report.md", f"# All claims\n\n{verdict}\n\n{to_markdown(table)}"),
+    ):
+        _write(directory / name, content.encode())
 
 
 def _page(result: FindingResult) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +23,8 @@ from .tools import Scaled, scored
 
 # Error of the standard deviation of a normal at 32 levels, in per cent, and order in their number.
 _NORMAL = {
-    "euler": (-6.3, 1.0), "heun": (0.70, 2.0), "reverse_sde": (13.1, 1.0), "ancestral": (-12.2, 1.0),
+    "euler": (-6.3, 1.0), "heun": (0.70, 2.0), "reverse_sde": (13.1, 1.0),
+    "ancestral": (-12.2, 1.0),
 }  # fmt: skip
 # Evaluations after which SW1 is at its floor.
 _FLOOR = {"dpmpp_2m": 16, "heun": 33, "euler": 32, "ancestral": 64}
@@ -65,7 +67,7 @@ def path(
 ) -> Tensor:
     """Move points through all levels and remove the noise of the last."""
     last = None
-    for high, low in zip(levels, levels[1:], strict=False):
+    for high, low in pairwise(levels):
         x, noise, last = step(kind, score, x, high, low, last)
         if noise:
             x = x + noise * torch.randn(x.shape, generator=stream, dtype=x.dtype)
@@ -127,7 +129,7 @@ class Solvers(Finding):
                     x = torch.ones(1, 1, 1, dtype=torch.float64)
                     # Samplers start without the variance of the data, which hides high orders.
                     total = np.array([levels[0] ** 2, levels[0] ** 2 + variance])
-                    for high, low in zip(levels, levels[1:], strict=False):
+                    for high, low in pairwise(levels):
                         there, noise, last = step(kind, model.score, x, high, low, last)
                         total = total * float(there / x) ** 2 + noise**2
                         x = there
@@ -175,7 +177,7 @@ class Solvers(Finding):
         ),
         *(
             Claim(
-                "A25", f"{kind}: exponent of that error in the number of levels from 100 on", "order",
+                "A25", f"{kind}: exponent of that error in the levels from 100 on", "order",
                 partial(exponent, experiment="normal", quantity="size", axis="levels", low=100,
                         kind=kind), expected=-order, slack=0.25, wrong=_TWICE,
             )
@@ -188,7 +190,7 @@ class Solvers(Finding):
                 wrong=_TWICE,
             )
             for kind, count in _FLOOR.items()
-            for name in (("8gaussians", "rings") if kind in ("heun", "dpmpp_2m") else ("8gaussians",))
+            for name in ("8gaussians", *(("rings",) if kind in ("heun", "dpmpp_2m") else ()))
         ),
     )  # fmt: skip
     wrongs: ClassVar[Mapping[str, str]] = {_TWICE: "dx/dσ = -2σs: the ½ of the flow is left out"}

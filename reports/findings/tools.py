@@ -188,6 +188,22 @@ def scores(
     return {name: metrics.get(name)(dataset, truth).measure(subject) for name in names}
 
 
+def trained_scores(
+    experiment: str, names: Sequence[str], objective: ScoreMatching, dataset: Dataset,
+    sigma: float, /, *, seed: int, axes: TableRow, **settings: Any,
+) -> list[TableRow]:  # fmt: skip
+    """Train networks at a level of noise, and compute metrics of each as rows; see ``train``."""
+    trained = train(
+        objective, {"sigma": sigma}, dataset, seed=seed, schedule="cosine",
+        **{"learning_rate": 3e-3, **settings},
+    )  # fmt: skip
+    rows = []
+    for k, model in enumerate(trained.models):
+        rows += scored(experiment, names, dataset, seed, trained.data[k, :2], model, sigma,
+                       **axes, seed=k)  # fmt: skip
+    return rows
+
+
 def scored(
     experiment: str, names: Sequence[str], dataset: Dataset, seed: int, samples: Tensor,
     model: Model | None = None, target: float = 0.0, /, **axes: Any,

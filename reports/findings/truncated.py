@@ -28,7 +28,7 @@ class _Weighted(ISM):
     of side 2.
     """
 
-    def loss(self, model: Any, x: Tensor, rng: Any, **options: Any) -> Tensor:
+    def loss(self, model: Any, x: Tensor, rng: Any, **options: Any) -> Tensor:  # noqa: ARG002
         members, points, dim = x.shape
         axes = torch.eye(dim, dtype=x.dtype).view(1, dim, 1, dim).repeat(members, 1, points, 1)
         score, second = model.score_and_curvature(x, axes)
@@ -36,7 +36,8 @@ class _Weighted(ISM):
         away = 1 - place.abs()
         slope = -place.sign() * away.flip(-1)
         inside = away.prod(-1) * (second.sum(1) + 0.5 * score.square().sum(-1))
-        return (inside + (slope * score).sum(-1)).mean(-1)
+        value: Tensor = (inside + (slope * score).sum(-1)).mean(-1)
+        return value
 
 
 def _fall(table: Table) -> Measured:
@@ -55,7 +56,7 @@ def _draw_losses(axis: Axes, table: Table, theme: Theme) -> None:
 
 @findings.register("truncated")
 class Truncated(Finding):
-    """Where a support ends score matching needs a weight that is 0 there: with it the score is right.
+    """Where a support ends, score matching needs a weight that is 0 there.
 
     Integration by parts leaves p·s at the ends of the support. For p(x) ∝ e^(θx) on [0, 1] the loss
     is ½θ²: its minimum is at 0, whatever θ is. With a weight h that is 0 at the ends it is
@@ -100,7 +101,8 @@ class Truncated(Finding):
     def _train(self, wrong: str) -> list[TableRow]:
         dataset = get_density("checkerboard")
         trained = train(ISM() if wrong else _Weighted(), {}, dataset, seed=self.seed,
-                        seeds=self.seeds, steps=self.steps, width=64, learning_rate=3e-3)  # fmt: skip
+                        seeds=self.seeds, steps=self.steps, width=64,
+                        learning_rate=3e-3)  # fmt: skip
         rows = []
         for group in trained.curve.split(4):
             value, error = mean_error(group[:, 1:].mean(0))

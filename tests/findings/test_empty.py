@@ -1,28 +1,11 @@
 """Mass where there are no data."""
 
 import numpy as np
-import pytest
 import torch
 from scorebench.datasets import get_dataset
 from scorebench.methods.networks import GaussianBase
 from scorebench.methods.objectives.dsm import DSM
 from scorebench.reports.findings import tools
-
-
-@pytest.mark.slow
-def test_the_base_removes_mass_that_training_would_remove(reduced, monkeypatch):
-    result = reduced("empty", seeds=3)
-    assert result.claims["holds"].all(), result.claims.query("not holds")
-    # A base as wide as the grid removes nothing.
-    fitted = GaussianBase.fitted
-    monkeypatch.setattr(
-        "scorebench.reports.findings.empty.GaussianBase.fitted",
-        lambda points: fitted(points)._replace(spread=100.0),
-    )
-    wide = reduced("empty", seeds=3, seed=1).claims
-    early = wide[wide["claim"].str.contains("low rate: ")]
-    assert len(early) == 2
-    assert not early["holds"].any()
 
 
 def test_bases_start_from_the_same_networks_and_data():

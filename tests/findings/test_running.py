@@ -29,23 +29,26 @@ class Squares(Finding):
         count: How many.
     """
 
-    count: int = 3
+    count: int = 4
 
     def parts(self):
         return {str(n): lambda n=n: self._square(n) for n in range(self.count)}
 
     def _square(self, n):
         COMPUTED.append(n)
-        return [row("square", "square", float(n * n), expected=float(n**2), n=n)]
+        return [
+            row("square", "square", value, expected=float(n**2), n=n, wrong=wrong)
+            for wrong, value in (("", float(n * n)), ("double", 2.0 * n), ("sign", -1.0 * n))
+        ]
 
-    def verdict(self, table):
-        return f"The largest is {table['value'].max():g}."
-
+    sentence = "Three squared is {0:.0f}."
     claims = (
-        Claim("Q1", "2² is 4", "school", lambda t: number(t, "square", "square", n=2)),
+        Claim("Q1", "3² is 9", "school", lambda t: number(t, "square", "square", n=3),
+              wrong="double"),
         Claim("Q2", "no square is negative", "school",
-              lambda t: Measured(t["value"].min()), least=0),
+              lambda t: Measured(t["value"].min()), least=0, wrong="sign"),
     )  # fmt: skip
+    wrongs = {"double": "twice the number", "sign": "minus the number"}
 
 
 @pytest.fixture(autouse=True)
@@ -64,32 +67,38 @@ def run(monkeypatch, *words):
 
 def test_everything_is_there(tmp_path):
     result = sb.finding("squares", tmp_path / "out", workers=1)
-    assert list(result.table["value"]) == [0, 1, 4]
+    assert list(result.table["value"]) == [0, 1, 4, 9]
+    assert list(result.claims["wrong_measured"]) == [6, -3]
     assert list(result.claims["id"]) == ["Q1", "Q2"]
     assert result.holds
-    assert result.verdict == "The largest is 4."
+    assert result.verdict == "Three squared is 9."
     assert result.plot().axes
     page = (tmp_path / "out" / "report.html").read_text()
-    for text in ("The largest is 4.", "no square is negative", "scorebench finding squares"):
+    for text in (
+        "Three squared is 9.",
+        "minus the number",
+        "no square is negative",
+        "scorebench finding squares",
+    ):
         assert text in page
     assert 'src="http' not in page
     back = pd.read_csv(tmp_path / "out" / "table.csv", dtype={"part": str})
     pd.testing.assert_frame_equal(back, result.table, check_dtype=False)
-    for name in ("report.md", "claims.csv", "figure.png", "figure.pdf"):
+    for name in ("report.md", "claims.csv", "wrong.csv", "figure.png", "figure.pdf"):
         assert (tmp_path / "out" / name).stat().st_size > 100
 
 
 def test_finished_parts_are_kept_and_others_computed(tmp_path):
     """As after a kill: the last line of the file is cut short."""
-    whole = compute("squares", Squares(), tmp_path)
+    whole = compute("squares", Squares(count=3), tmp_path)
     assert COMPUTED == [0, 1, 2]
     lines = (tmp_path / PARTS).read_bytes()
     (tmp_path / PARTS).write_bytes(lines[:-10])
     COMPUTED.clear()
-    again = compute("squares", Squares(), tmp_path)
+    again = compute("squares", Squares(count=3), tmp_path)
     assert COMPUTED == [2]
     pd.testing.assert_frame_equal(again, whole)
-    compute("squares", Squares(), tmp_path)
+    compute("squares", Squares(count=3), tmp_path)
     assert COMPUTED == [2]
     compute("squares", Squares(count=4), tmp_path)
     assert COMPUTED == [2, 0, 1, 2, 3]
@@ -119,15 +128,40 @@ def test_figures_alone_load_matplotlib():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def measured_nine(expected, **settings):
+    def measure(table):
+        return number(table, "square", "square", n=3)._replace(expected=expected)
+
+    return (Claim("Q3", "3² is a number", "nowhere", measure, slack=0.5, **settings),)
+
+
 def test_a_claim_can_fail(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(Squares, "claims", (
-        Claim("Q3", "2² is 5", "nowhere", lambda t: number(t, "square", "square", n=2)._replace(
-            expected=5.0), slack=0.5),
-    ))  # fmt: skip
+    monkeypatch.setattr(Squares, "claims", measured_nine(5.0, wrong="double"))
     assert run(monkeypatch, "finding", "squares", "--out", tmp_path, "-w", 1) == 1
     output = capsys.readouterr().out
     assert "1 of 1 claims do not hold (Q3)" in output
     assert "NO" in output
+
+
+@pytest.mark.parametrize("settings", [{}, {"wrong": "double", "most": 100.0, "least": -1.0}])
+def test_a_claim_that_nothing_fails_is_an_error(tmp_path, monkeypatch, capsys, settings):
+    claims = measured_nine(None if settings else 9.0, **settings)
+    monkeypatch.setattr(Squares, "claims", claims)
+    assert run(monkeypatch, "finding", "squares", "--out", tmp_path, "-w", 1) == 1
+    output = capsys.readouterr().out
+    assert "No wrong implementation fails 1 claims (Q3)" in output
+    assert "NOTHING" in output
+
+
+def test_all_findings_end_with_a_table_and_a_page(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(type(findings), "names", lambda _: ["squares"])
+    assert run(monkeypatch, "finding", "--all", "--out", tmp_path, "-w", 1) == 0
+    assert "squares" in capsys.readouterr().out
+    assert "no square is negative" in (tmp_path / "report.html").read_text()
+    assert "| squares | Q1 |" in (tmp_path / "report.md").read_text()
+    assert (tmp_path / "squares" / "report.html").exists()
+    monkeypatch.setattr(Squares, "claims", measured_nine(5.0, wrong="double"))
+    assert run(monkeypatch, "finding", "--all", "--out", tmp_path, "-w", 1) == 1
 
 
 @pytest.mark.parametrize(
@@ -150,6 +184,7 @@ def test_bad_input_is_one_line(monkeypatch, capsys, tmp_path):
         (["finding", "langevin", "-o", "chains=3"], "chains = 3: input should be greater"),
         (["finding", "langevin", "-o", "chains=many"], "chains = 'many': input should be a valid"),
         (["finding", "squares", "-w", "0"], "at least 1 is needed"),
+        (["finding", "squares", "--all"], "leave out squares"),
         (["run", "langevin"], "scorebench finding langevin"),
         (["show", "langevin"], "scorebench finding langevin"),
         (["run", "langevln"], "langevln"),
