@@ -73,7 +73,8 @@ class NCE(_Contrast):
         centre: Tensor | float = 0.0,
     ) -> Tensor:
         y = centre + spread * rng.normal_like(x)
-        constant = 0.5 * x.shape[-1] * (2 * math.pi * spread**2).log().squeeze(-1)
+        scale = x.new_zeros(len(x), 1) + math.sqrt(2 * math.pi)
+        constant = x.shape[-1] * (scale.unsqueeze(-1) * spread).log().squeeze(-1)
 
         def logit(points: Tensor) -> Tensor:
             square = ((points - centre) / spread).square().sum(-1)

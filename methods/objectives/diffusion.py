@@ -75,14 +75,14 @@ class Diffusion(ScoreMatching):
     ) -> Tensor:
         count = -(-x.shape[1] // share)
         noise = rng.normal(count, x.shape[2])
+        ends = [x.new_zeros(len(x), 1, 1) + bound for bound in (sigma_min, sigma_max)]
         low, high = (
-            0.5 + 0.5 * erf((bound.log() - log_level) / (log_spread * 2**0.5))
-            for bound in (sigma_min, sigma_max)
+            0.5 + 0.5 * erf((bound.log() - log_level) / (log_spread * 2**0.5)) for bound in ends
         )
         rank = low + (high - low) * rng.uniform(count, 1)
         sigma: Tensor = (log_level + log_spread * special.ndtri(rank)).exp()
         # Far out in the tail, ranks round to 0 or 1.
-        sigma = sigma.clamp(sigma_min, sigma_max)
+        sigma = sigma.clamp(*ends)
         noisy = x[:, :count] + sigma * noise
         if share > 1:
             noise = (noisy - clean_means(x, noisy, sigma)) / sigma

@@ -36,6 +36,11 @@ def draw_options(objective: type[ScoreMatching | Estimator], seed: int) -> Sugge
     return dict(objective().space(study.ask()))
 
 
+def given(objective: type[ScoreMatching], spread: float = 1.0) -> Suggested:
+    """Make what a loss takes beside hyperparameters, for points of N(0, spread² I)."""
+    return {"clean_score": lambda x: -x / spread**2} if objective.needs_score else {}
+
+
 def other_generators() -> tuple[object, ...]:
     """Return the states of NumPy's and of Python's global generator."""
     _, words, *rest = np.random.get_state()  # noqa: NPY002

@@ -12,7 +12,7 @@ from ..derivatives.double_backward import DoubleBackward
 from ..module_network import ModuleNetwork, WrongShapeError
 from ..network_model import NetworkModel
 from ..objectives.base import Options, ScoreMatching
-from .draws import as_tensors, other_generators, streams
+from .draws import as_tensors, given, other_generators, streams
 
 _POINTS = 12
 
@@ -164,7 +164,7 @@ def uses_curvature(objective: type[ScoreMatching], options: Options) -> bool:
     network = ModuleNetwork(_Plain, 2, "energy", conditional=objective.conditional)
     model = _CurvatureWatch(network, network.init([seeded(0)]).requires_grad_())
     rng = streams(1, 1)
-    objective().loss(model, rng.normal(4, 2), rng, **as_tensors(options, 1))
+    objective().loss(model, rng.normal(4, 2), rng, **as_tensors(options, 1), **given(objective))
     return model.used
 
 

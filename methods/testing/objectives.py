@@ -19,7 +19,7 @@ from ..normal_model import NormalModel
 from ..objectives.base import Options, ScoreMatching, Suggested
 from ..random import MemberRandom
 from ..setting import Setting
-from .draws import as_tensors, draw_options, other_generators, plain_dataset, streams
+from .draws import as_tensors, draw_options, given, other_generators, plain_dataset, streams
 from .spaces import require_names, space_is_the_same_in_every_call
 
 Objective = type[ScoreMatching]
@@ -35,7 +35,7 @@ _SPREAD_SEEDS = (0, 4, 7)
 def space_and_loss_agree(objective: Objective, _: Options) -> None:
     """`loss` takes by name what `space` suggests."""
     # The networks, the points and the random numbers come first.
-    require_names(objective().loss, 3, draw_options(objective, 1) | _given(objective))
+    require_names(objective().loss, 3, draw_options(objective, 1) | given(objective))
 
 
 def target_is_a_level(objective: Objective, options: Options) -> None:
@@ -252,17 +252,12 @@ def _options(objective: Objective, options: Options, members: Sequence[int]) -> 
         value = own.get(name)
         return value if isinstance(value, float) else float(first[name])
 
-    return _given(objective) | {
+    return given(objective) | {
         name: torch.tensor([fraction(own, name) for own in drawn[1:]]).view(-1, 1, 1)
         if isinstance(value, float)
         else value
         for name, value in first.items()
     }
-
-
-def _given(objective: Objective, spread: float = 1.0) -> Suggested:
-    """What a loss takes beside hyperparameters, for points of N(0, spread² I)."""
-    return {"clean_score": lambda x: -x / spread**2} if objective.needs_score else {}
 
 
 def _kinds(objective: Objective, dataset: Dataset | None = None) -> list[Kind]:
@@ -304,8 +299,8 @@ def _check_scale(objective: Objective, options: Options) -> None:
         # All members get the same points and noise: only their factors differ.
         x = spread * MemberRandom([seeded(100 + seed)] * members).normal(4096, 2)
         rng = MemberRandom([seeded(200 + seed)] * members)
-        given = as_tensors(options, members) | _given(objective, spread)
-        return objective().loss(model, x, rng, **given)  # type: ignore[arg-type]
+        known = as_tensors(options, members) | given(objective, spread)
+        return objective().loss(model, x, rng, **known)  # type: ignore[arg-type]
 
     with torch.no_grad():
         total = loss(0) + loss(1)

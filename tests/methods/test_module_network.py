@@ -13,6 +13,7 @@ from scorebench.methods.networks import MLP
 from scorebench.methods.random import MemberRandom
 from scorebench.methods.setting import Setting
 from scorebench.methods.testing import CheckFailedError, draw_options
+from scorebench.methods.testing.draws import given
 from scorebench.methods.testing.networks import CHECKS, energies_are_smooth, uses_curvature
 from torch import nn
 
@@ -87,6 +88,7 @@ def test_every_loss_and_its_gradient_equal_the_closed_form(name, kind):
     }  # fmt: skip
     if name == "mle_grid":
         options["cells"] = 12
+    options |= given(objective)
     found = []
     closed, by_autograd = same_functions(mlp)
     for network, theta in (closed, by_autograd):

@@ -11,6 +11,7 @@ from scorebench.methods.model import Slices
 from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
 from scorebench.methods.random import MemberRandom
+from scorebench.methods.testing.draws import given
 
 from . import reference
 
@@ -173,7 +174,7 @@ def test_spaces_suggest_what_losses_take(name):
         assert set(options).isdisjoint({"learning_rate"})
         if name in ("dsm", "deen"):
             assert not any("slice" in option for option in options)
-        loss = method.loss(NetworkModel(mlp, theta), x, stream(3), **options)
+        loss = method.loss(NetworkModel(mlp, theta), x, stream(3), **options, **given(method))
         assert loss.shape == (3,)
         assert torch.isfinite(loss).all()
 
