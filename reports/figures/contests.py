@@ -66,7 +66,8 @@ def _curves(
     for number, label in enumerate(labels):
         own = sorted((row for row in rows if row.contestant == label), key=lambda r: r.effort)
         # A little apart, so that intervals can be told apart.
-        at = np.array([row.effort for row in own]) * 1.02 ** (number - len(labels) / 2)
+        shift = (number - len(labels) / 2) * min(1.0, 8 / len(labels))
+        at = np.array([row.effort for row in own]) * 1.02**shift
         heights = value(np.array([row.score.value for row in own]))
         limits = value(np.array([row.score.interval() for row in own]))
         colour, marker = shades[label]
