@@ -54,7 +54,7 @@ class Submission:
     results: pd.DataFrame = field(repr=False)
     problems: tuple[str, ...]
     notes: tuple[str, ...]
-    outcome: Outcome | None
+    outcome: Verification | None
 
     @property
     def refuted(self) -> bool:
