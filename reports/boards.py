@@ -24,7 +24,7 @@ from ..studies.rundir.read import STUDY, read_environments
 from ..studies.specs.spec import TRUTH, StudySpec
 from ..studies.stored_files import check_directory
 from ..studies.trust import untrusted
-from ..studies.verify import Outcome, code_of, name_of, open_entry, read_outcome
+from ..studies.verify import Verification, code_of, name_of, open_entry, read_outcome
 from . import text
 from .pages.protocol import missing
 from .ranking.evidence import Evidence, gather
@@ -54,7 +54,7 @@ class Submission:
     results: pd.DataFrame = field(repr=False)
     problems: tuple[str, ...]
     notes: tuple[str, ...]
-    outcome: Outcome | None
+    outcome: Verification | None
 
     @property
     def refuted(self) -> bool:
@@ -135,8 +135,8 @@ class Board:
             rows = of_first(entry.results)
             shown = {label: self.labels[entry.name, label] for label in entry.methods}
             names = {own: label for own, label in shown.items() if self.owner(label) is entry}
+            rows = rows[rows["method"].isin(names) | (rows["phase"] == "reference")]
             reference = rows["phase"] == "reference"
-            rows = rows[reference | rows["method"].isin(names)]
             rows = rows.assign(method=rows["method"].where(reference, rows["method"].map(names)))
             tables.append(rows[~reference] if tables else rows)
             planned += [
@@ -218,7 +218,7 @@ def _archives(source: Path) -> list[Path]:
     return inside if inside and not (source / STUDY).exists() else [source]
 
 
-def _load(path: Path, outcomes: dict[str, Outcome]) -> Submission:
+def _load(path: Path, outcomes: dict[str, Verification]) -> Submission:
     with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
         folder = Path(temporary)
         content, study = open_entry(path, folder)

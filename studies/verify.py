@@ -43,7 +43,7 @@ _Texts = Annotated[tuple[_Text, ...], Field(max_length=_MOST)]
 _Count = Annotated[int, Field(ge=0)]
 
 
-class Outcome(Frozen):
+class Verification(Frozen):
     """What a verification found, as it is kept beside a board.
 
     Attributes:
@@ -125,8 +125,8 @@ class Outcome(Frozen):
         return json.dumps({**more, **self.model_dump()}, indent=1, allow_nan=False) + "\n"
 
 
-def read_outcome(path: Path) -> Outcome:
-    """Read an outcome that ``Outcome.to_json`` wrote.
+def read_outcome(path: Path) -> Verification:
+    """Read an outcome that ``Verification.to_json`` wrote.
 
     Raises:
         UsageError: The file is none, is of a newer format, or cannot be read.
@@ -135,7 +135,7 @@ def read_outcome(path: Path) -> Outcome:
         data = dict(parse_json(read_text(path)))
         if type(data["outcome"]) is not int or data["outcome"] > OUTCOME_FORMAT:
             raise too_new(path, data["outcome"], OUTCOME_FORMAT)
-        return Outcome.model_validate({name: data[name] for name in Outcome.model_fields})
+        return Verification.model_validate({name: data[name] for name in Verification.model_fields})
     except UsageError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -162,7 +162,7 @@ def verify(
     budget: float = 3600,
     trust: bool = False,
     engine: Engine | None = None,
-) -> Outcome:
+) -> Verification:
     """Replay random ranked rows of an entry and its winners, in a process that is closed in.
 
     Args:
@@ -198,7 +198,7 @@ def verify(
             # The process may name no other rows.
             runs = {row.name: told["runs"][row.name] for row in chosen if row.name in told["runs"]}
             today = datetime.now(UTC).date().isoformat()
-            outcome = Outcome(
+            outcome = Verification(
                 **{**told, "runs": runs}, archive=sha256(archive).hexdigest(), study=study.name,
                 entry=name_of(path), date=today, closed=tuple(closed),
                 machine=(engine or Engine()).environment()[1], code=code_of(study), seed=seed,
