@@ -69,10 +69,11 @@ def finding(
     if name is None and not every:
         print_view(list_view())
         return
-    from .api import HOME, FindingResult
+    from .api import HOME
     from .api import finding as reproduce
     from .page import write_all
     from .progress import FindingProgress
+    from .result import FindingResult
 
     results: dict[str, tuple[FindingResult, float]] = {}
     try:

@@ -208,8 +208,8 @@ class Equivalence(Finding):
     def _distances(start: Tensor, end: Tensor, other: Tensor) -> Tensor:
         """Compute distances of the ends of two paths over the length of the first."""
         start, end = start[: len(other)], end[: len(other)]
-        apart: Tensor = (other - end).norm(dim=1)
-        return apart / (end - start).norm(dim=1)
+        apart: Tensor = (other - end).norm(dim=1) / (end - start).norm(dim=1)
+        return apart
 
     @property
     def _mlp(self) -> MLP:

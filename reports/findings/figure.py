@@ -117,7 +117,8 @@ def grouped(
         chosen = rows[rows[by] == name] if by else rows
         measured(axis, x, chosen, theme, k, str(name))
         theory(axis, x, chosen, theme, k)
-    ticks(axis, rows[x])
+    if rows[x].nunique() < 8:
+        ticks(axis, rows[x])
 
 
 def joined(axis: Axes, x: Any, y: Any, theme: Theme, k: int, label: str) -> None:

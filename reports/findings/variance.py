@@ -21,7 +21,7 @@ from ...methods.objectives.ssm_vr import SSMVR
 from ...methods.random import SliceKind
 from . import findings
 from .base import Claim, Finding, Measured, Parts, TableRow, exponent, largest_deviation, pick, row
-from .figure import Axes, Panel, Table, Theme, measured, theory, ticks
+from .figure import Panel, Table, grouped
 from .tools import Crowd, variance_error
 
 _KINDS: tuple[SliceKind, ...] = ("gaussian", "rademacher", "sphere")
@@ -92,33 +92,11 @@ def _ratio(table: Table, quantity: str, kind: str, dim: int) -> Measured:
 
 
 def _orthogonal(table: Table, method: str) -> Measured:
-    rows = pick(table, "network", "rms error", method=method, slices="orthogonal", count=2)
+    rows = pick(table, "network", "orthogonal error", method=method, count=2)
     return Measured(float(rows["value"].iloc[0]))
 
 
 _decay = partial(exponent, experiment="network", quantity="rms error", axis="count")
-
-
-def _draw_error(axis: Axes, table: Table, theme: Theme, method: str) -> None:
-    rows = pick(table, "network", "rms error", method=method)
-    for k, kind in enumerate(_KINDS):
-        chosen = rows[rows["slices"] == kind]
-        measured(axis, "count", chosen, theme, k, kind)
-        theory(axis, "count", chosen, theme, k)
-    chosen = rows[(rows["slices"] == "orthogonal") & (rows["value"] > 1e-9)]
-    measured(axis, "count", chosen, theme, 3, "orthogonal (exact for even M)")
-    ticks(axis, rows["count"])
-
-
-def _draw_variance(axis: Axes, table: Table, theme: Theme, quantity: str) -> None:
-    rows = pick(table, "normal", quantity)
-    cases = [(name, kind) for name in _SLICED for kind in ("gaussian", "rademacher")]
-    for k, (method, kind) in enumerate([*cases, ("ism", "–")]):
-        chosen = rows[(rows["method"] == method) & (rows["slices"] == kind)]
-        label = method if method == "ism" else f"{method}, {kind}"
-        measured(axis, "dim", chosen, theme, k, label)
-        theory(axis, "dim", chosen, theme, k)
-    ticks(axis, rows["dim"])
 
 
 @findings.register("variance")
@@ -182,7 +160,9 @@ class Variance(Finding):
                 # A sum over many points is nearly normal, and so is its root mean square.
                 scale = rms if math.isnan(expected) else expected
                 error = scale / math.sqrt(2 * self.repeats)
-                rows.append(row("network", "rms error", rms, error, expected, method=name,
+                # Orthogonal directions are exact if there are two: no error for a logarithmic axis.
+                quantity = "orthogonal error" if kind == "orthogonal" else "rms error"
+                rows.append(row("network", quantity, rms, error, expected, method=name,
                                 slices=kind, count=count, wrong=wrong))  # fmt: skip
         return rows
 
@@ -282,23 +262,14 @@ class Variance(Finding):
         "repeated directions": "all directions of a point are the same one",
         "no ½": "SSM with (v·s)² in place of its half",
     }
-    panels: ClassVar[tuple[Panel, ...]] = (
-        *(
-            Panel(
-                partial(_draw_error, method=method),
-                "directions M per point",
-                f"rms error of the {method} loss",
-                "xy",
-            )
-            for method in _SLICED
-        ),
-        *(
-            Panel(
-                partial(_draw_variance, quantity=quantity),
-                "dimension d",
-                f"{quantity}, x ~ N(0, I)",
-                "xy",
-            )
-            for quantity in ("loss variance", "gradient variance")
-        ),
-    )
+    columns: ClassVar[int] = 3
+    panels: ClassVar[tuple[Panel, ...]] = tuple(
+        Panel(partial(grouped, quantity=quantity, x=x, by="slices", method=method), label,
+              f"{quantity}, {method}", "xy")
+        for method in _SLICED
+        for quantity, x, label in (
+            ("rms error", "count", "directions M per point"),
+            ("loss variance", "dim", "dimension d, x ~ N(0, I)"),
+            ("gradient variance", "dim", "dimension d, x ~ N(0, I)"),
+        )
+    )  # fmt: skip
