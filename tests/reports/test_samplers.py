@@ -151,11 +151,11 @@ def test_where_something_is_learned_there_is_no_board():
 
 
 @pytest.mark.slow
-def test_the_packaged_study_on_two_datasets(tmp_path):
+def test_the_packaged_study_on_one_dataset(tmp_path):
     chosen = load_study(
         "samplers",
-        ['datasets=["8gaussians", "two_modes"]', "search.restarts=2", "reference.floors=8",
-         "evaluation.samples=300"],
+        ['datasets=["two_modes"]', "search.restarts=2", "reference.floors=8",
+         "evaluation.samples=200"],
     )  # fmt: skip
     run(chosen, tmp_path / "out", workers=1)
     source = load(tmp_path / "out")
@@ -167,7 +167,7 @@ def test_the_packaged_study_on_two_datasets(tmp_path):
     exact = most.drop("smc_langevin")
     assert (exact >= 250).all()
     best = at_the_end(source.samplers)[0].standing.contestant
-    assert best in ("dpmpp_2m", "heun", "euler", "ancestral", "from_data")
+    assert best in ("dpmpp_2m", "heun", "euler", "ancestral", "reverse_sde", "pc", "from_data")
     text = export(source, "samplers", "csv").decode()
     assert text.splitlines()[0].split(",") == list(sampler_columns.meanings)
     for kind in FORMATS:
