@@ -15,7 +15,7 @@ from ...bench.streams import generator
 from ...datasets import get_density
 from ...methods.normal_model import NormalModel
 from ...methods.reference.exact import ExactScore
-from ...methods.sampling.pf_ode import ProbabilityFlow
+from ...methods.sampling.diffusion import Euler
 from . import findings
 from .base import Claim, Finding, Measured, Parts, TableRow, average, exponent, number, pick, row
 from .figure import Axes, Panel, Table, Theme, grouped, joined, ticks
@@ -116,7 +116,7 @@ class Solvers(Finding):
 
     @staticmethod
     def _levels(count: int) -> list[float]:
-        return ProbabilityFlow(steps=count - 1, sigma_min=0.002).levels(0.002)
+        return Euler(steps=count - 1).levels(0.002)
 
     def _normal(self) -> list[TableRow]:
         variance = 1 / 8
