@@ -1,5 +1,6 @@
 """Everything that a run needs, made from its spec: dataset, network, model, random streams."""
 
+import inspect
 import json
 from collections.abc import Sequence
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..datasets import get_dataset
-from ..datasets.base import Dataset
+from ..datasets.base import Dataset, density_of
 from ..methods import estimator, methods, references
 from ..methods.estimators.base import Estimator
 from ..methods.model import Model
@@ -125,3 +126,21 @@ def streams_of(
 ) -> MemberRandom:
     """Start the streams of several runs side by side."""
     return MemberRandom([stream_of(spec, axis) for spec in specs], device)
+
+
+def given_to_loss(
+    objective: ScoreMatching, specs: Sequence[RunSpec], device: torch.device
+) -> dict[str, object]:
+    """What a loss takes beside its hyperparameters.
+
+    The middles of the members' data, (K, 1, d), as ``centre``; the score of the data, which the
+    members then share, as ``clean_score``.
+    """
+    given: dict[str, object] = {}
+    if "centre" in inspect.signature(objective.loss).parameters:
+        centres = torch.stack([dataset_of(spec).centre for spec in specs])
+        given["centre"] = centres.float().unsqueeze(1).to(device)
+    if objective.needs_score:
+        density = density_of(dataset_of(specs[0]))
+        given["clean_score"] = lambda x: density.score(x.cpu().flatten(0, 1)).view_as(x).to(x)
+    return given

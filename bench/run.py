@@ -1,6 +1,5 @@
 """One run: a pure function from ``RunSpec`` to ``RunResult``, for K of them at a time."""
 
-import inspect
 import math
 import time
 from collections.abc import Callable, Hashable, Sequence
@@ -18,7 +17,6 @@ from ..datasets.errors import in_one_line
 from ..methods.estimators.base import OwnPoints
 from ..methods.model import Model
 from ..methods.network_model import Network, NetworkModel
-from ..methods.objectives.base import ScoreMatching
 from ..methods.sampling.base import Samples
 from .artifacts import Artifacts, Learning, Outcome
 from .checkpoints import Checkpoints
@@ -27,6 +25,7 @@ from .from_spec import (
     architecture,
     dataset_of,
     estimator_of,
+    given_to_loss,
     is_trained,
     model_of,
     objective_of,
@@ -109,7 +108,7 @@ def _train(specs: Sequence[RunSpec]) -> tuple[Network, Fit, Checkpoints]:
         network,
         theta,
         torch.stack([training_set(s) for s in specs]).to(device),
-        {**_given(objective, specs, device), **options},
+        {**given_to_loss(objective, specs, device), **options},
         spec.training,
         torch.tensor([[s.training.learning_rate] for s in specs], device=device),
         batches=streams_of(specs, "batches", device),
@@ -315,24 +314,6 @@ def _grid(dataset: Dataset, side: int) -> Tensor:
     ticks = (torch.arange(side) + 0.5) * (2 * dataset.extent / side) - dataset.extent
     y, x = torch.meshgrid(ticks, ticks, indexing="ij")
     return torch.stack([x, y], -1).reshape(1, -1, 2) + box_of(dataset).centre.float()
-
-
-def _given(
-    objective: ScoreMatching, specs: Sequence[RunSpec], device: torch.device
-) -> dict[str, object]:
-    """What a loss takes beside its hyperparameters.
-
-    The middles of the members' data, (K, 1, d), as ``centre``; the score of the data, which the
-    members then share, as ``clean_score``.
-    """
-    given: dict[str, object] = {}
-    if "centre" in inspect.signature(objective.loss).parameters:
-        centres = torch.stack([dataset_of(spec).centre for spec in specs])
-        given["centre"] = centres.float().unsqueeze(1).to(device)
-    if objective.needs_score:
-        density = density_of(dataset_of(specs[0]))
-        given["clean_score"] = lambda x: density.score(x.cpu().flatten(0, 1)).view_as(x).to(x)
-    return given
 
 
 def _varies(value: Option) -> bool:

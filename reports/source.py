@@ -29,7 +29,7 @@ from .ranking.budget import budget_sentences, budgets
 from .ranking.cell_results import CellResults
 from .ranking.evidence import Evidence, gather
 from .ranking.pairs import Pair, pairs
-from .ranking.samplers import Board, sampler_board
+from .ranking.samplers import SamplerBoard, sampler_board
 from .ranking.searchers import contest, of_first
 from .ranking.sensitivity import sensitivity
 from .ranking.statistics import Array
@@ -163,7 +163,7 @@ class Source:
         return contest(self.results, self.study)
 
     @cached_property
-    def samplers(self) -> Board | None:
+    def samplers(self) -> SamplerBoard | None:
         """The samplers as contestants, by evaluations; None if models are learned."""
         return sampler_board(of_first(self.results), self.study)
 

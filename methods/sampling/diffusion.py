@@ -24,7 +24,7 @@ from .base import (
 
 
 @dataclass(frozen=True)
-class Diffusion(Sampler):
+class NoiseToData(Sampler):
     """One loop over falling noise levels σ; its members differ in two class attributes.
 
     Points start as normal numbers of standard deviation σ_max. A step from σ to σ' < σ moves them
@@ -114,13 +114,13 @@ class Diffusion(Sampler):
 
 @samplers.register("euler")
 @dataclass(frozen=True)
-class Euler(Diffusion):
+class Euler(NoiseToData):
     """The probability flow by Euler's method (DDIM; Song et al. 2021): of order 1, no noise."""
 
 
 @samplers.register("heun")
 @dataclass(frozen=True)
-class Heun(Diffusion):
+class Heun(NoiseToData):
     """The probability flow by Heun's method (Karras et al. 2022): of order 2, two scores a step."""
 
     solver = "heun"
@@ -131,7 +131,7 @@ class Heun(Diffusion):
 @samplers.register("pf_ode")
 @samplers.register("dpmpp_2m")
 @dataclass(frozen=True)
-class DPMSolver(Diffusion):
+class DPMSolver(NoiseToData):
     """The probability flow by DPM-Solver++(2M) (Lu et al. 2022): of order 2, one score a step.
 
     The cheapest sampler here that is right, so it is also called ``pf_ode``.
@@ -144,7 +144,7 @@ class DPMSolver(Diffusion):
 
 @samplers.register("reverse_sde")
 @dataclass(frozen=True)
-class ReverseSDE(Diffusion):
+class ReverseSDE(NoiseToData):
     """The reverse diffusion by Euler and Maruyama's method (Song et al. 2021, algorithm 2)."""
 
     noise = "full"
@@ -152,7 +152,7 @@ class ReverseSDE(Diffusion):
 
 @samplers.register("ancestral")
 @dataclass(frozen=True)
-class Ancestral(Diffusion):
+class Ancestral(NoiseToData):
     """Ancestral sampling: the noise of a step is that of the posterior (Ho et al. 2020)."""
 
     noise = "ancestral"
@@ -160,7 +160,7 @@ class Ancestral(Diffusion):
 
 @samplers.register("pc")
 @dataclass(frozen=True)
-class PredictorCorrector(Diffusion):
+class PredictorCorrector(NoiseToData):
     """Predictor and corrector: steps of ``reverse_sde``, each with Langevin steps at its level.
 
     A Langevin step at level σ has the step size 4·(snr·σ)² (Song et al. 2021, algorithm 4, with the

@@ -31,7 +31,7 @@ _PLACE = ["dataset", "sampler"]
 
 
 @dataclass(frozen=True)
-class Board:
+class SamplerBoard:
     """The samplers of a study.
 
     Attributes:
@@ -74,7 +74,7 @@ class SamplerStanding:
         return int(np.isfinite(self.needs).sum())
 
 
-def sampler_board(results: pd.DataFrame, study: StudySpec) -> Board | None:
+def sampler_board(results: pd.DataFrame, study: StudySpec) -> SamplerBoard | None:
     """Rank the samplers of a study of the exact score; None for other studies."""
     if {entry.name for entry in study.methods} != {KNOWN} or len(study.samplers) < 2:
         return None
@@ -84,7 +84,7 @@ def sampler_board(results: pd.DataFrame, study: StudySpec) -> Board | None:
     start, end = (math.log2(runs["evaluations"].agg(which)) for which in ("min", "max"))
     efforts = [2**power for power in range(math.ceil(start), math.ceil(end) + 1)]
     contests = {effort: gather(_missed(runs, effort), "missed") for effort in efforts}
-    return Board(contests, runs)
+    return SamplerBoard(contests, runs)
 
 
 def _runs(results: pd.DataFrame, study: StudySpec) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def _missed(runs: pd.DataFrame, effort: int) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).assign(state="ok", **stages)
 
 
-def sampler_standings(board: Board | None) -> list[SamplerStanding]:
+def sampler_standings(board: SamplerBoard | None) -> list[SamplerStanding]:
     """List the samplers by evaluations, on all datasets together first, best first."""
     if board is None:
         return []
@@ -163,7 +163,7 @@ def _ends(runs: pd.DataFrame, effort: int) -> pd.DataFrame:
     return last.groupby(_PLACE)[["ratio", "weights"]].mean()
 
 
-def sampler_sentences(board: Board) -> list[str]:
+def sampler_sentences(board: SamplerBoard) -> list[str]:
     """Say which samplers lead with each number of evaluations, one sentence each."""
 
     def when(effort: int) -> str:
@@ -245,7 +245,7 @@ sampler_columns["weights", "wrong mode"] = Column(
 decided(sampler_columns, "samplers", lambda row: row.standing)
 
 
-def at_the_end(board: Board | None, *, together: bool = True) -> list[SamplerStanding]:
+def at_the_end(board: SamplerBoard | None, *, together: bool = True) -> list[SamplerStanding]:
     """List the samplers with all evaluations, on all datasets ``together`` or on each."""
     effort = 0 if board is None else max(board.contests)
     return [
@@ -255,7 +255,7 @@ def at_the_end(board: Board | None, *, together: bool = True) -> list[SamplerSta
     ]
 
 
-def floor_frame(board: Board) -> pd.DataFrame:
+def floor_frame(board: SamplerBoard) -> pd.DataFrame:
     """Write the evaluations to the floor, a row per sampler and a column per dataset."""
     order = [row.standing.contestant for row in at_the_end(board)]
     rows = at_the_end(board, together=False)
