@@ -15,9 +15,10 @@ from ...methods.estimators.kde import KernelDensity
 from ...methods.estimators.kernel_scores import KernelExponentialFamily
 from ...methods.model import Model
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, number, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .control import ControlledDSM
 from .figure import Panel, Table, grouped
+from .measures import number, pick
 from .tools import train
 
 # Relative Fisher errors at n = 600, the best of a small grid: kernel density and kernel exponential
