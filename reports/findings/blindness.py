@@ -19,8 +19,9 @@ from ...datasets.base import Density
 from ...datasets.mixture import GaussianMixture
 from ...methods.reference.exact import ExactScore
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, number, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .figure import Axes, Panel, Series, Table, Theme, joined
+from .measures import number, pick
 from .tools import scored, scores
 
 _TRUTH = "0.8, 0.2"

@@ -17,19 +17,9 @@ from ...methods.objectives.dsm import DSM
 from ...methods.objectives.ssm_vr import SSMVR
 from ...methods.reference.exact import ExactScore
 from . import findings
-from .base import (
-    Claim,
-    Finding,
-    Measured,
-    Parts,
-    TableRow,
-    average,
-    exponent,
-    number,
-    pick,
-    row,
-)  # fmt: skip
+from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .figure import Axes, Panel, Table, Theme, grouped, measured, ticks
+from .measures import average, exponent, number, pick
 from .tools import Fixed, full, trained_scores
 
 _DATASET = "8gaussians"

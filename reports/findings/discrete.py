@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from . import findings
-from .base import Claim, Finding, Parts, TableRow, number, row
+from .base import Claim, Finding, Parts, TableRow, row
 from .figure import Panel, grouped
+from .measures import number
 from .tools import sandwich
 
 _SIDE = 4

@@ -15,8 +15,9 @@ from ...datasets import get_density
 from ...methods.random import MemberRandom
 from ...methods.reference.exact import ExactScore
 from . import findings
-from .base import Claim, Finding, Parts, TableRow, average, number, row
+from .base import Claim, Finding, Parts, TableRow, row
 from .figure import Panel, grouped
+from .measures import average, number
 from .tools import Crowd, streams, variance_error
 
 _STEPS = (0.5, 1.0, 1.5)

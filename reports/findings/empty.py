@@ -15,8 +15,9 @@ from ...methods.network_model import NetworkModel
 from ...methods.networks import GaussianBase
 from ...methods.objectives.dsm import DSM
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, row
 from .figure import Panel, Table, grouped
+from .measures import pick
 from .tools import train
 
 _DATASETS = ("8gaussians", "two_modes")

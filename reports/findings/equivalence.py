@@ -21,8 +21,9 @@ from ...methods.objectives.fd_ssm import FDSSM
 from ...methods.objectives.ssm import SSM
 from ...methods.random import MemberRandom
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, exponent, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, row
 from .figure import Axes, Panel, Series, Table, Theme, grouped
+from .measures import exponent, pick
 from .tools import Fixed, full, scores
 
 _EPS, _CLIP = 1e-8, 100.0

@@ -16,8 +16,9 @@ from ...datasets import get_density
 from ...datasets.base import Density
 from ...datasets.mixture import GaussianMixture
 from . import findings
-from .base import Claim, Finding, Parts, TableRow, number, row
+from .base import Claim, Finding, Parts, TableRow, row
 from .figure import Panel, grouped
+from .measures import number
 from .tools import mean_error
 
 _HIGH, _LOW, _VARIANCE = 10.0, 0.002, 1 / 8

@@ -14,8 +14,9 @@ from ...datasets import get_density
 from ...methods.objectives.ism import ISM
 from ...methods.objectives.ssm import SSM
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, number, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, row
 from .figure import Axes, Panel, Table, Theme
+from .measures import number, pick
 from .tools import mean_error, train
 
 # Method, dataset and noise on the data, without and with a lower bound of the loss.

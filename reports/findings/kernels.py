@@ -15,9 +15,10 @@ from ...methods.estimators.kde import KernelDensity
 from ...methods.estimators.kernel_scores import KernelExponentialFamily
 from ...methods.model import Model
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, number, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .control import ControlledDSM
 from .figure import Panel, Table, grouped
+from .measures import number, pick
 from .tools import train
 
 # Relative Fisher errors at n = 600, the best of a small grid: kernel density and kernel exponential
@@ -121,9 +122,9 @@ class Kernels(Finding):
         return rows
 
     sentence: ClassVar[str] = (
-        "A network overtakes both kernel estimators from {6:.0f} points of moons, {7:.0f} of "
-        "rings and {8:.0f} of 8gaussians; at 600 points of moons a kernel exponential family has "
-        "the relative error {1:.2f}, a kernel density {0:.2f}."
+        "A network overtakes both kernel estimators from {6:.0f} points of moons and {7:.0f} of "
+        "8gaussians, and not yet on rings. At 600 points of moons a kernel exponential family "
+        "has the relative error {1:.2f}, a kernel density {0:.2f}."
     )
     claims: ClassVar[tuple[Claim, ...]] = (
         *(
@@ -144,7 +145,7 @@ class Kernels(Finding):
                 "measured here", partial(_crossing, dataset=name), least=110, most=2900,
                 wrong=_FRESH,
             )
-            for name in _EXPECTED
+            for name in ("moons", "8gaussians")
         ),
     )  # fmt: skip
     wrongs: ClassVar[Mapping[str, str]] = {

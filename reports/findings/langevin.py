@@ -17,20 +17,9 @@ from ...methods.reference.exact import ExactScore
 from ...methods.sampling.langevin import Langevin
 from ...methods.sampling.metropolis import MALA
 from . import findings
-from .base import (
-    Claim,
-    Finding,
-    Measured,
-    Parts,
-    TableRow,
-    as_wrong,
-    at_end,
-    largest_deviation,
-    number,
-    pick,
-    row,
-)
+from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, row
 from .figure import Axes, Panel, Table, Theme, joined, measured, ticks
+from .measures import at_end, largest_deviation, number, pick
 from .tools import Crowd, Scaled, draw, mean_error, scored, streams, variance_error
 
 # Datasets, and the step sizes at which the width of their modes is measured.

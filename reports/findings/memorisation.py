@@ -18,19 +18,9 @@ from ...datasets import get_density
 from ...methods.estimators.kde import KernelDensity
 from ...methods.objectives.dsm import DSM
 from . import findings
-from .base import (
-    Claim,
-    Finding,
-    Measured,
-    Parts,
-    TableRow,
-    average,
-    end_ratio,
-    exponent,
-    pick,
-    row,
-)  # fmt: skip
+from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .figure import Axes, Panel, Table, Theme, grouped, repeated, ticks
+from .measures import average, end_ratio, exponent, pick
 from .tools import mean_error, scores, train
 
 # A sample is a copy if its nearest training point is this many times nearer than the second.

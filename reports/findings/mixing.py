@@ -20,8 +20,9 @@ from ...methods.sampling.annealed_langevin import AnnealedLangevin
 from ...methods.sampling.base import Samples, collect, uniform
 from ...methods.sampling.langevin import Langevin
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, average, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .figure import Axes, Panel, Table, Theme, measured, ticks
+from .measures import average, pick
 from .tools import draw, scored, streams
 
 # Radii half way between neighbouring circles of rings.

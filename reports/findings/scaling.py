@@ -22,20 +22,9 @@ from ...methods.objectives.ism import ISM
 from ...methods.objectives.ssm import SSM
 from ...methods.objectives.ssm_vr import SSMVR
 from . import findings
-from .base import (
-    Claim,
-    Finding,
-    Measured,
-    Parts,
-    TableRow,
-    as_wrong,
-    at_end,
-    exponent,
-    number,
-    pick,
-    row,
-)
+from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, row
 from .figure import Panel, Table, grouped
+from .measures import at_end, exponent, number, pick
 from .tools import mean_error, streams
 
 _SLICED = {"n_slices": 1, "slice_kind": "rademacher"}

@@ -18,8 +18,9 @@ from ...datasets import get_density
 from ...methods.reference.exact import ExactScore
 from ...methods.sampling.grid import GridSampler
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .figure import Axes, Panel, Table, Theme
+from .measures import pick
 from .tools import draw
 
 _DATASETS = ("8gaussians", "rings", "checkerboard", "two_modes")

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ...bench.streams import generator
 from . import findings
-from .base import Claim, Finding, Parts, TableRow, number, row
+from .base import Claim, Finding, Parts, TableRow, row
 from .figure import Panel, grouped
+from .measures import number
 from .tools import sandwich, variance_error
 
 # Distances, and the ratios of variances at weight ½.

@@ -17,20 +17,9 @@ from ...methods.normal_model import NormalModel
 from ...methods.objectives.dsm import DSM
 from ...methods.reference.exact import ExactScore
 from . import findings
-from .base import (
-    Claim,
-    Finding,
-    Measured,
-    Parts,
-    TableRow,
-    as_wrong,
-    end_ratio,
-    largest_deviation,
-    number,
-    pick,
-    row,
-)
+from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, row
 from .figure import Axes, Panel, Series, Table, Theme, grouped, measured, repeated, ticks
+from .measures import end_ratio, largest_deviation, number, pick
 from .tools import Crowd, Fixed, full, mean_error, scores, train, trained_scores, variance_error
 
 _FLOORS = ("8gaussians", "rings", "checkerboard", "2spirals")

@@ -17,8 +17,9 @@ from ...methods.normal_model import NormalModel
 from ...methods.reference.exact import ExactScore
 from ...methods.sampling.diffusion import Euler
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, average, exponent, number, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .figure import Axes, Panel, Table, Theme, grouped, joined, ticks
+from .measures import average, exponent, number, pick
 from .tools import Scaled, scored
 
 # Error of the standard deviation of a normal at 32 levels, in per cent, and order in their number.

@@ -16,8 +16,9 @@ from ...datasets.base import Density
 from ...datasets.tabulate import fast_score
 from ...methods.objectives.dsm import DSM
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, average, number, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, row
 from .figure import Panel, Table, grouped
+from .measures import average, number, pick
 from .tools import mean_error, trained_scores
 
 # Floors of the loss at σ = 0.1 in closed form, and the level where the two methods' are equal.

@@ -14,8 +14,9 @@ from ...bench.streams import generator
 from ...datasets import get_density
 from ...methods.objectives.ism import ISM
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, average, number, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .figure import Axes, Panel, Table, Theme, joined
+from .measures import average, number, pick
 from .tools import mean_error, train
 
 _PLAIN, _SLOPE = "no weight", "slope of the weight left out"

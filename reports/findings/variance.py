@@ -20,8 +20,9 @@ from ...methods.objectives.ssm import SSM
 from ...methods.objectives.ssm_vr import SSMVR
 from ...methods.random import SliceKind
 from . import findings
-from .base import Claim, Finding, Measured, Parts, TableRow, exponent, largest_deviation, pick, row
+from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .figure import Panel, Table, grouped
+from .measures import exponent, largest_deviation, pick
 from .tools import Crowd, variance_error
 
 _KINDS: tuple[SliceKind, ...] = ("gaussian", "rademacher", "sphere")

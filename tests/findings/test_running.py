@@ -10,7 +10,8 @@ import pytest
 import scorebench as sb
 from scorebench.__main__ import main
 from scorebench.reports.findings import findings
-from scorebench.reports.findings.base import Claim, Finding, Measured, number, row
+from scorebench.reports.findings.base import Claim, Finding, Measured, row
+from scorebench.reports.findings.measures import number
 from scorebench.reports.findings.run import PARTS, compute, load_finding
 from scorebench.studies.rundir.files import locked
 
