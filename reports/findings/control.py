@@ -14,6 +14,7 @@ from ...datasets import get_dataset, get_density
 from ...methods.network_model import NetworkModel
 from ...methods.networks import MLP
 from ...methods.objectives.dsm import DSM
+from ...methods.objectives.dsm_cv import ControlledDSM
 from ...methods.objectives.ssm_vr import SSMVR
 from ...methods.reference.exact import ExactScore
 from . import findings
@@ -26,11 +27,8 @@ _DATASET = "8gaussians"
 _SIGN, _PAIR = "wrong sign", "unpaired sign"
 
 
-class ControlledDSM(DSM):
-    """DSM minus |ε|²/2σ² + ε·s(x)/σ, whose mean is d/2σ² whatever the score is.
-
-    ``sign`` is 1, or -1 for a wrong one.
-    """
+class _Signed(DSM):
+    """DSM minus |ε|²/2σ² + ε·s(x)/σ: ``dsm_cv`` but for d/2σ²; its sign is -1 for a wrong one."""
 
     def __init__(self, sign: int = 1) -> None:
         self._sign = sign
@@ -120,7 +118,7 @@ class Control(Finding):
                 0.5 * (model.score(x + sigma * e) + e / sigma).square().sum(-1)
                 for e in (noise, -noise)
             )
-            controlled, wrong = (ControlledDSM(k).terms(model, x, noise, sigma) for k in (1, -1))
+            controlled, wrong = (_Signed(k).terms(model, x, noise, sigma) for k in (1, -1))
             for name, slip, terms in (
                 ("control variate", "", controlled), ("control variate", _SIGN, wrong),
                 ("antithetic", "", (plain + behind) / 2 - constant),
@@ -141,8 +139,8 @@ class Control(Finding):
             for name, slip, terms in (
                 ("dsm", "", 0.5 * residual.square().sum(-1)),
                 ("dsm", "doubled noise", 0.5 * (residual + noise / sigma).square().sum(-1)),
-                ("controlled", "", ControlledDSM().terms(exact, x, noise, sigma)),
-                ("controlled", _SIGN, ControlledDSM(-1).terms(exact, x, noise, sigma)),
+                ("controlled", "", _Signed().terms(exact, x, noise, sigma)),
+                ("controlled", _SIGN, _Signed(-1).terms(exact, x, noise, sigma)),
             ):
                 rows.append(
                     row("terms", "sd", float(terms.std()), sigma=value, loss=name, wrong=slip)
@@ -154,7 +152,7 @@ class Control(Finding):
         rows = []
         for loss, wrong, objective in (
             ("dsm", "", DSM()), ("controlled", "", ControlledDSM()),
-            ("controlled", _SIGN, ControlledDSM(-1)),
+            ("controlled", _SIGN, _Signed(-1)),
         ):  # fmt: skip
             axes: TableRow = {"sigma": sigma, "loss": loss, "wrong": wrong}
             rows += trained_scores("training", ["fisher_target"], objective, dataset, sigma,

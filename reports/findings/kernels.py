@@ -14,9 +14,9 @@ from ...datasets import get_density
 from ...methods.estimators.kde import KernelDensity
 from ...methods.estimators.kernel_scores import KernelExponentialFamily
 from ...methods.model import Model
+from ...methods.objectives.dsm_cv import ControlledDSM
 from . import findings
 from .base import Claim, Finding, Measured, Parts, TableRow, row
-from .control import ControlledDSM
 from .figure import Panel, Table, grouped
 from .measures import number, pick
 from .tools import train

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...bench.streams import generator
 from ...datasets import get_density
+from ...methods import samplers
 from ...methods.normal_model import NormalModel
 from ...methods.reference.exact import ExactScore
 from ...methods.sampling.diffusion import Euler
@@ -20,7 +21,7 @@ from . import findings
 from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .figure import Axes, Panel, Table, Theme, grouped, joined, ticks
 from .measures import average, exponent, number, pick
-from .tools import Scaled, scored
+from .tools import Scaled, scored, streams
 
 # Error of the standard deviation of a normal at 32 levels, in per cent, and order in their number.
 _NORMAL = {
@@ -61,18 +62,6 @@ def step(
         return low / high * x + (1 - low / high) * ahead, 0.0, (clean, length)
     noise = math.sqrt(gain) * (1.0 if kind == "reverse_sde" else low / high)
     return x + gain * s, noise, None
-
-
-def path(
-    kind: str, score: Score, x: Tensor, levels: list[float], stream: torch.Generator
-) -> Tensor:
-    """Move points through all levels and remove the noise of the last."""
-    last = None
-    for high, low in pairwise(levels):
-        x, noise, last = step(kind, score, x, high, low, last)
-        if noise:
-            x = x + noise * torch.randn(x.shape, generator=stream, dtype=x.dtype)
-    return x + levels[-1] ** 2 * score(x, levels[-1])
 
 
 def _times_floor(table: Table, kind: str, dataset: str) -> Measured:
@@ -153,10 +142,10 @@ class Solvers(Finding):
                 for evaluations, wrong in ((16, ""), (32, ""), (64, ""), (count, _TWICE)):
                     evaluations += kind == "heun" and not wrong
                     model = Scaled(exact, 2.0) if wrong else exact
-                    levels = self._levels(evaluations // 2 + 1 if kind == "heun" else evaluations)
-                    stream = generator(self.seed, name, kind, evaluations, k)
-                    start = 10 * torch.randn(1, self.points, 2, generator=stream)
-                    x = path(kind, model.score, start, levels, stream)[0]
+                    steps = evaluations // 2 if kind == "heun" else evaluations - 1
+                    sampler = samplers.get(kind)(steps=steps, sigma_min=0.002, denoise=True)
+                    rng = streams(self.seed, name, kind, evaluations, k)
+                    x = sampler.sample(model, self.points, rng).points[0]
                     rows += scored("floor", ["sw1"], dataset, self.seed + k, x, **axes, kind=kind,
                                    evaluations=evaluations, wrong=wrong)  # fmt: skip
         return rows
