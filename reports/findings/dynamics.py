@@ -119,7 +119,7 @@ class Dynamics(Finding):
     }
     panels: ClassVar[tuple[Panel, ...]] = (
         Panel(partial(grouped, experiment="harmonic", quantity="variance", x="h", by="sampler"),
-              "step h", "variance over the truth's", "y"),
+              "step h", "variance over the truth's"),
         Panel(partial(grouped, experiment="tempering", quantity="weight", x="repeat"),
               "tenth of the chains", "weight of the first mode"),
     )  # fmt: skip
