@@ -36,9 +36,11 @@ if TYPE_CHECKING:
     from .reports.findings.catalog import registered
     from .reports.publishing.planning import planned
     from .reports.scoring import score
+    from .reports.site import write_site
     from .studies.certificate import certify
     from .studies.foreign import trust
     from .studies.replay import replay
+    from .studies.verify import verify
 
 __all__ = [
     "Study",
@@ -58,6 +60,8 @@ __all__ = [
     "score",
     "status",
     "trust",
+    "verify",
+    "write_site",
 ]
 
 __version__ = "0.1.0"
@@ -74,6 +78,8 @@ _HOMES = {
     "run": "reports.findings.catalog",
     "score": "reports.scoring",
     "trust": "studies.foreign",
+    "verify": "studies.verify",
+    "write_site": "reports.site",
 }
 
 
