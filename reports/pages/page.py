@@ -25,7 +25,7 @@ from ..ranking.split import split_columns, splits
 from ..ranking.statistics import Array, estimate
 from ..ranking.verdict import answer, headline, verdict_on
 from ..source import Source
-from .pictures import Plots, gallery, overview_pictures
+from .pictures import MOST_CELLS, Plots, gallery, overview_pictures
 from .protocol import missing, protocol, run_again
 from .render import render
 from .tables import ShownTable, exactly, hidden_columns, table
@@ -87,6 +87,8 @@ def _part(source: Source, plots: Plots, dataset: str) -> dict[str, object]:
         "questions": table(question_columns, questions(evidence, dataset)),
         "limits": question_sentence(questions(evidence, dataset)),
         "gallery": gallery(source, dataset),
+        "cells": len(evidence.on(dataset)),
+        "most_cells": MOST_CELLS,
         "plots": plots.on(dataset),
         "slices": plots.slices(dataset),
     }

@@ -67,11 +67,15 @@ def _mean(cell: CellResults) -> str:
     return f"{cell.method} {text.measured(cell.mean, cell.loss.half_width())}"
 
 
+MOST_CELLS = 8
+"""Cells of a dataset whose pictures a page holds, best first; `figure` draws the others."""
+
+
 def gallery(source: Source, dataset: str) -> list[dict[str, object]]:
-    """Embed the panels of every cell of a dataset."""
+    """Embed the panels of the best cells of a dataset."""
     return [
         _portrait(cell, portrait)
-        for cell in source.evidence.on(dataset)
+        for cell in source.evidence.on(dataset)[:MOST_CELLS]
         if not cell.missing and (portrait := source.portrait(cell)) is not None
     ]
 
@@ -173,7 +177,7 @@ class Plots:
                 yield self._plot(cell.cell.stem, f"{cell.label}: samples", shown.caption, alt)
 
     def slices(self, dataset: str) -> list[dict[str, str]]:
-        """Return the trials of every cell of a dataset by hyperparameter."""
+        """Return the trials of the best cells of a dataset by hyperparameter."""
         plots = [
             self._plot(
                 f"slices-{cell.cell.stem}",
@@ -181,7 +185,7 @@ class Plots:
                 "",
                 f"Trials of {cell.label} on {dataset} by hyperparameter.",
             )
-            for cell in self._source.evidence.on(dataset)
+            for cell in self._source.evidence.on(dataset)[:MOST_CELLS]
         ]
         return [plot for plot in plots if plot is not None]
 

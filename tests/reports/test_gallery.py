@@ -1,6 +1,9 @@
 """The gallery figure."""
 
 from scorebench.reports.figures.panels import gallery_figure
+from scorebench.reports.pages import page as pages
+from scorebench.reports.pages import pictures
+from scorebench.reports.pages.page import page
 from scorebench.reports.source import load
 
 
@@ -16,3 +19,16 @@ def test_a_row_per_dataset_and_a_column_per_method(directory):
     # Every panel shows a histogram within the same limits.
     assert all(len(axis.images) == 1 for axis in figure.axes)
     assert len({axis.get_xlim() for axis in figure.axes}) == 1
+
+
+def test_a_page_holds_the_pictures_of_the_best_cells_and_says_so(directory, monkeypatch):
+    source = load(directory)
+    contestants = len(source.evidence.contestants)
+    for module in (pictures, pages):
+        monkeypatch.setattr(module, "MOST_CELLS", 1)
+    written = page(source)
+    assert f"Pictures of the best 1 of {contestants} cells" in written
+    best = source.evidence.on("rings")[0]
+    assert written.count('alt="' + f"{best.method} on rings: energy map") == 1
+    others = [cell.method for cell in source.evidence.on("rings")[1:]]
+    assert not any(f"{method} on rings: energy map" in written for method in others)
