@@ -23,8 +23,11 @@ The verbs of the command line are functions of the package, `sb.run`, `sb.replay
 ::: scorebench.reports.api.Study
 ::: scorebench.reports.api.run
 ::: scorebench.reports.api.load_study
-::: scorebench.reports.api.replay
-::: scorebench.reports.api.certify
+::: scorebench.studies.replay.replay
+::: scorebench.studies.certificate.certify
+::: scorebench.studies.verify.verify
+::: scorebench.reports.site.write_site
+::: scorebench.reports.publishing.planning.planned
 ::: scorebench.studies.foreign.trust
 ::: scorebench.studies.certificate.Certificate
 ::: scorebench.reports.findings.api.finding

@@ -263,7 +263,7 @@ def test_metrics_are_checked(change, problem, tmp_path):
 def test_checks_that_fail_by_design_can_be_skipped():
     by_design = ["points_do_not_depend_on_how_many_follow", "paths_end_at_the_samples"]
     results = list(check("smc_langevin", skip=by_design))
-    assert len(results) == 3
+    assert len(results) == 4
     assert not any(result.problem for result in results)
     with pytest.raises(UsageError, match="did you mean 'paths_end_at_the_samples'"):
         list(check("langevin", skip=["paths_end"]))

@@ -13,6 +13,7 @@ from scorebench.datasets.errors import UsageError
 from scorebench.reports.exports import FORMATS, TABLES, export
 from scorebench.reports.source import Source, load
 from scorebench.reports.write import leaderboard_table, write_figure, write_table
+from scorebench.studies.specs.tables import Registration
 
 from .conftest import fail, study, write_directory
 
@@ -28,7 +29,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     # Two trials of each cell trained again, as where costs count besides.
     again = found.results.query("phase == 'search' and trial < 2")
     fresh = [again.assign(replicate=number, mmd=again.mmd + number / 100) for number in (1, 2)]
-    spec = found.study.model_copy(update={"costs": ("train_evaluations",)})
+    plan = Registration(difference=0.1, claims=("dsm < ssm", "ssm < dsm on rings"))
+    spec = found.study.model_copy(update={"costs": ("train_evaluations",), "plan": plan})
     return replace(found, results=pd.concat([found.results, *fresh]), study=spec)
 
 
