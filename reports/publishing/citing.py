@@ -15,11 +15,11 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from ...bench.environment import version_of
 from ...bench.metrics import metrics
-from ...bench.plugins import PluginFile
 from ...datasets import datasets
 from ...datasets.registry import Registry
 from ...methods import methods, references, samplers
@@ -112,27 +112,26 @@ def _of_plugins(study: StudySpec) -> Iterator[Credit]:
         (samplers, [entry.name for entry in study.samplers] + further),
         (metrics, [study.evaluation.metric(label) for label in study.evaluation.metrics]),
     )
-    files = {plugin.file: plugin for plugin in study.plugins if isinstance(plugin, PluginFile)}
     for registry, names in used:
         for name in dict.fromkeys(names):
             plugin = registry.get(name)
             own = name not in registry.builtin
             module = sys.modules.get(getattr(plugin, "__module__", ""))
             if own:
-                yield _own(registry.kind, name, files, module)
+                yield _own(registry.kind, name, module)
             else:
                 texts = inspect.getdoc(plugin) or "", inspect.getdoc(module) or ""
                 entries = tuple(entry.text for entry in cited_in(" ".join(texts)))
                 yield Credit(registry.kind, name, entries)
 
 
-def _own(kind: str, name: str, files: dict[str, PluginFile], module: object) -> Credit:
-    """Read the constants of the plug-in file that registers a name."""
-    stem = Path(getattr(module, "__file__", None) or "").stem
-    code = files[f"{stem}.py"].code if f"{stem}.py" in files else ""
-    stated = constants(code)
-    citation = stated.get("__citation__", "")
-    return Credit(kind, name, (citation,) if citation else (), True, stated.get("__license__", ""))
+def _own(kind: str, name: str, module: ModuleType | None) -> Credit:
+    """Read the constants of the plug-in file or installed module that registers a name."""
+    # The text that was trusted, not what its execution made of it.
+    source = getattr(module, "__source__", None)
+    stated = vars(module) if source is None and module is not None else constants(source or "")
+    citation, license_ = (str(stated.get(key, "")) for key in ("__citation__", "__license__"))
+    return Credit(kind, name, (citation,) if citation else (), True, license_)
 
 
 def constants(code: str) -> dict[str, str]:

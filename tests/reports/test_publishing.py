@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import scorebench as sb
 from scorebench.bench.metrics import metrics
-from scorebench.bench.plugins import PluginFile
 from scorebench.datasets import datasets, get_dataset
 from scorebench.datasets.errors import UsageError
 from scorebench.methods import methods, references, samplers
@@ -139,4 +138,32 @@ def test_a_plugin_file_states_licence_and_citation_in_constants_that_are_not_exe
         "__license__": "MIT",
         "__citation__": "@misc{mine, title = {M}}",
     }
-    assert PluginFile(file="mine.py", code=code).code == code
+
+
+MINE = """
+from scorebench.methods import methods
+from scorebench.methods.objectives.dsm import DSM
+
+{stated}
+@methods.register("published_by_me")
+class Mine(DSM):
+    \"\"\"Denoising once more.\"\"\"
+"""
+
+
+def test_credit_of_a_plugin_file_comes_from_its_constants(tmp_path):
+    head = (
+        'name = "m"\nmethods = ["published_by_me"]\ndatasets = ["rings"]\nplugins = ["my_pub.py"]\n'
+    )
+    rest = 'samplers = ["langevin"]\nobjective = "mmd"\n'
+    (tmp_path / "m.toml").write_text(head + rest)
+    for stated, expected in (
+        ("", ("", ())),
+        ('__license__ = "MIT"\n__citation__ = "@misc{me, year = {2026}}"\n',
+         ("MIT", ("@misc{me, year = {2026}}",))),
+    ):  # fmt: skip
+        (tmp_path / "my_pub.py").write_text(MINE.format(stated=stated))
+        credited = citing.credits_of(load_study(tmp_path / "m.toml"))
+        own = next(credit for credit in credited if credit.own)
+        assert (own.kind, own.name) == ("method", "published_by_me")
+        assert (own.license, own.entries) == expected
