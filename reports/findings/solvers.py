@@ -13,10 +13,9 @@ from torch import Tensor
 
 from ...bench.streams import generator
 from ...datasets import get_density
-from ...methods import samplers
 from ...methods.normal_model import NormalModel
 from ...methods.reference.exact import ExactScore
-from ...methods.sampling.diffusion import Euler
+from ...methods.sampling.diffusion import Ancestral, DPMSolver, Euler, Heun, NoiseToData
 from . import findings
 from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .figure import Axes, Panel, Table, Theme, grouped, joined, ticks
@@ -30,6 +29,9 @@ _NORMAL = {
 }  # fmt: skip
 # Evaluations after which SW1 is at its floor.
 _FLOOR = {"dpmpp_2m": 16, "heun": 33, "euler": 32, "ancestral": 64}
+_SAMPLERS: dict[str, type[NoiseToData]] = {
+    "dpmpp_2m": DPMSolver, "heun": Heun, "euler": Euler, "ancestral": Ancestral,
+}  # fmt: skip
 _KINDS = (*_NORMAL, "dpmpp_2m")
 _TWICE = "score twice"
 
@@ -143,7 +145,7 @@ class Solvers(Finding):
                     evaluations += kind == "heun" and not wrong
                     model = Scaled(exact, 2.0) if wrong else exact
                     steps = evaluations // 2 if kind == "heun" else evaluations - 1
-                    sampler = samplers.get(kind)(steps=steps, sigma_min=0.002, denoise=True)
+                    sampler = _SAMPLERS[kind](steps=steps, sigma_min=0.002, denoise=True)
                     rng = streams(self.seed, name, kind, evaluations, k)
                     x = sampler.sample(model, self.points, rng).points[0]
                     rows += scored("floor", ["sw1"], dataset, self.seed + k, x, **axes, kind=kind,
