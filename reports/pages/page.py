@@ -25,7 +25,7 @@ from ..ranking.split import split_columns, splits
 from ..ranking.statistics import Array, estimate
 from ..ranking.verdict import answer, headline, verdict_on
 from ..source import Source
-from .pictures import MOST_CELLS, Plots, gallery, overview_pictures
+from .pictures import Plots, gallery, most_cells, overview_pictures
 from .protocol import missing, protocol, run_again
 from .render import render
 from .tables import ShownTable, exactly, hidden_columns, table
@@ -88,7 +88,7 @@ def _part(source: Source, plots: Plots, dataset: str) -> dict[str, object]:
         "limits": question_sentence(questions(evidence, dataset)),
         "gallery": gallery(source, dataset),
         "cells": len(evidence.on(dataset)),
-        "most_cells": MOST_CELLS,
+        "most_cells": most_cells(source),
         "plots": plots.on(dataset),
         "slices": plots.slices(dataset),
     }

@@ -67,15 +67,21 @@ def _mean(cell: CellResults) -> str:
     return f"{cell.method} {text.measured(cell.mean, cell.loss.half_width())}"
 
 
-MOST_CELLS = 8
-"""Cells of a dataset whose pictures a page holds, best first; `figure` draws the others."""
+MOST_CELLS, FEWEST_CELLS = 48, 3
+"""Cells whose pictures a page holds, but for the best few of every dataset: a third of a megabyte
+each; `figure` draws the others."""
+
+
+def most_cells(source: Source) -> int:
+    """Return how many cells of a dataset, best first, have pictures on the page."""
+    return max(FEWEST_CELLS, MOST_CELLS // max(1, len(source.evidence.datasets)))
 
 
 def gallery(source: Source, dataset: str) -> list[dict[str, object]]:
     """Embed the panels of the best cells of a dataset."""
     return [
         _portrait(cell, portrait)
-        for cell in source.evidence.on(dataset)[:MOST_CELLS]
+        for cell in source.evidence.on(dataset)[: most_cells(source)]
         if not cell.missing and (portrait := source.portrait(cell)) is not None
     ]
 
@@ -185,7 +191,7 @@ class Plots:
                 "",
                 f"Trials of {cell.label} on {dataset} by hyperparameter.",
             )
-            for cell in self._source.evidence.on(dataset)[:MOST_CELLS]
+            for cell in self._source.evidence.on(dataset)[: most_cells(self._source)]
         ]
         return [plot for plot in plots if plot is not None]
 

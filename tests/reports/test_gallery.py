@@ -1,7 +1,6 @@
 """The gallery figure."""
 
 from scorebench.reports.figures.panels import gallery_figure
-from scorebench.reports.pages import page as pages
 from scorebench.reports.pages import pictures
 from scorebench.reports.pages.page import page
 from scorebench.reports.source import load
@@ -24,8 +23,8 @@ def test_a_row_per_dataset_and_a_column_per_method(directory):
 def test_a_page_holds_the_pictures_of_the_best_cells_and_says_so(directory, monkeypatch):
     source = load(directory)
     contestants = len(source.evidence.contestants)
-    for module in (pictures, pages):
-        monkeypatch.setattr(module, "MOST_CELLS", 1)
+    monkeypatch.setattr(pictures, "MOST_CELLS", 0)
+    monkeypatch.setattr(pictures, "FEWEST_CELLS", 1)
     written = page(source)
     assert f"Pictures of the best 1 of {contestants} cells" in written
     best = source.evidence.on("rings")[0]
