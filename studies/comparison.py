@@ -129,7 +129,7 @@ _OF_ROWS = ("samples", "curves")
 
 
 def _holds(old: Path, new: Path) -> bool:
-    """Whether a file of all ranked rows holds what another has of some; damage is told before."""
+    """Whether a file of all ranked rows holds what another has of some."""
     try:
         whole, part = read_artifact(old), read_artifact(new)
     except (OSError, UsageError):
