@@ -4,7 +4,7 @@ The process is a new Python in isolated mode, with a clean environment, limits, 
 own that holds the entry. On Linux, without privileges, Landlock leaves it its own program to read
 and that folder to write, and a seccomp filter refuses what Landlock does not guard: network, other
 processes, permissions and owners of files, shared memory, keys. Code of the entry is executed only
-there, or if a user has trusted it. The outcome says what was in force; elsewhere nothing is claimed.
+there, or if a user has trusted it. The outcome says what was in force, and claims nothing else.
 """
 
 import ctypes
