@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -21,6 +22,9 @@ from ..studies.execution.events import (
 from ..studies.specs.require import Requirement, met
 from . import text
 from .pace import Pace
+
+Steps = Callable[[str, int, int], None]
+"""Listener of steps: told what begins, its number from 0, and the number of all."""
 
 
 class ProgressBar:

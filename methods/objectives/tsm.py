@@ -22,7 +22,7 @@ class TSM(ScoreMatching):
     """Target score matching: fits the score of p_σ to the known score of the clean points.
 
     ½ E |s(x + σε) - ∇log p(x)|² (De Bortoli et al. 2024, equation 8), since ∇log p_σ is the mean of
-    ∇log p(x) given x + σε. It is told what other methods have to find, so it is no competitor: it
+    ∇log p(x) given x + σε. It uses what other methods have to learn, so it is no competitor: it
     shows what the noise of `dsm`'s target costs.
     """
 

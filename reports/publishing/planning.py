@@ -10,7 +10,7 @@ other pairs in the same study.
 import itertools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,14 +24,12 @@ from ...studies.specs.load import load_study
 from ...studies.specs.spec import StudySpec
 from .. import text
 from ..listings import estimate_text
+from ..progress import Steps
 from ..ranking.cell_results import CellResults, losses
 from ..ranking.evidence import Evidence
 from ..ranking.restarts import compare
 from ..ranking.statistics import LEVEL, Array
 from ..source import load
-
-Progress = Callable[[str, int, int], None]
-"""Told of each step that begins: what it is, its number from 0, and the number of all."""
 
 STUDIES = 1000
 """Simulated studies per number of restarts."""
@@ -80,7 +78,7 @@ def planned(
     spread: float | None = None,
     claims: Sequence[str] = (),
     overrides: Sequence[str] = (),
-    progress: Progress = lambda *_: None,
+    progress: Steps = lambda *_: None,
 ) -> tuple[StudySpec, list[Option]]:
     """Plan a study: the cheapest restarts and seeds that detect ``difference`` with ``power``.
 
@@ -210,7 +208,7 @@ def options(
     difference: float,
     power: float,
     seeds: Sequence[int] = _SEEDS,
-    progress: Progress = lambda *_: None,
+    progress: Steps = lambda *_: None,
 ) -> list[Option]:
     """Find the fewest restarts for each number of seeds, fewest runs first.
 

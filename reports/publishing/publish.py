@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ..figures.named import figures
 from ..figures.style import encode
 from ..pages.markdown import markdown
 from ..pages.protocol import missing, protocol
+from ..progress import Steps
 from ..ranking.verdict import answer, headline
 from ..source import Source
 from . import cards, metadata
@@ -35,9 +36,6 @@ _TABLES = ("board", "cells", "pairs")
 _OF_SEARCHES = ("slices-", "parallel-")
 _WIDTH = 6.75
 
-Progress = Callable[[str, int, int], None]
-"""Told of each figure that begins: its name, its number from 0, and the number of all."""
-
 
 def publish(
     source: Source,
@@ -46,7 +44,7 @@ def publish(
     license: str = LICENSE,  # noqa: A002 (the word of the command line)
     authors: Sequence[str] = (),
     data_license: str = "",
-    progress: Progress = lambda *_: None,
+    progress: Steps = lambda *_: None,
 ) -> Path:
     """Write the folder; it is whole or absent.
 
@@ -120,7 +118,7 @@ def _files(
     about: metadata.About,
     credited: Sequence[Credit],
     data_license: str,
-    progress: Progress,
+    progress: Steps,
 ) -> dict[str, bytes]:
     """Make the content of the folder by path."""
     study = source.study

@@ -1,4 +1,4 @@
-"""The process that entries of strangers are checked in: what it can do, and that this is told."""
+"""The process that checks entries of strangers: what it can do, and that outcomes say so."""
 
 from pathlib import Path
 
