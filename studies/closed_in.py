@@ -29,6 +29,8 @@ from ..datasets.private import is_private, user_folder
 ENTRY = "entry"
 _ANSWER, _ERRORS = "answer.json", "errors.txt"
 _PACKAGE = Path(__file__).resolve().parents[1]
+_NAME = __name__.split(".")[0]
+"""The package's, which need not be that of its folder, as in a checkout."""
 _CACHE = "SCOREBENCH_CACHE"
 _LARGEST_FILE = 1 << 30
 _REST = 300.0
@@ -37,7 +39,7 @@ _REST = 300.0
 # Isolated Python does not look for the package where this process has found it.
 _START = f"""
 import importlib.util, sys
-name, folder = {_PACKAGE.name!r}, {str(_PACKAGE)!r}
+name, folder = {_NAME!r}, {str(_PACKAGE)!r}
 spec = importlib.util.spec_from_file_location(
     name, folder + "/__init__.py", submodule_search_locations=[folder])
 sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -126,7 +128,7 @@ def answer() -> None:
     try:
         _allow_code(folder / ENTRY, bool(closed) or asked["trusted"])
         module, _, name = asked["function"].partition(":")
-        function = getattr(importlib.import_module(f"{_PACKAGE.name}.{module}"), name)
+        function = getattr(importlib.import_module(f"{_NAME}.{module}"), name)
         value = function(folder / ENTRY, **asked["request"])
     except UsageError as problem:
         error = str(problem).replace(str(folder / ENTRY), "the entry")
