@@ -27,13 +27,9 @@ class Checkpoints:
     """
 
     def __init__(self, specs: Sequence[RunSpec], network: Network) -> None:
-        evaluation = specs[0].evaluation
-        small = evaluation.model_copy(
-            update={"samples": min(SAMPLES, evaluation.samples), "split": False}
-        )
-        self._specs = [spec.model_copy(update={"evaluation": small}) for spec in specs]
+        self._specs = [_small(spec) for spec in specs]
         self._network = network
-        last, count = specs[0].training.steps, evaluation.checkpoints
+        last, count = specs[0].training.steps, specs[0].evaluation.checkpoints
         self.steps = frozenset(round(last * i / count) for i in range(1, count + 1)) - {0}
         self.seconds = 0.0
         self._rows: list[list[list[float]]] = [[] for _ in specs]
@@ -68,6 +64,12 @@ class Checkpoints:
             # An error of a half-trained model says nothing about the run.
             values = {}
         return [values.get(name, math.nan) for name in _names(judge)]
+
+
+def _small(spec: RunSpec) -> RunSpec:
+    evaluation = spec.evaluation
+    update = {"samples": min(SAMPLES, evaluation.samples), "split": False}
+    return spec.model_copy(update={"evaluation": evaluation.model_copy(update=update)})
 
 
 def _names(judge: Judge) -> tuple[str, ...]:

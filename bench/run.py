@@ -53,8 +53,9 @@ PATHS = 8
 def shape(spec: RunSpec) -> Hashable:
     """Describe the program of a run: runs of equal shape can be members of one batch."""
     training = spec.training.model_copy(update={"learning_rate": 1.0})
-    # Members share what the loss asks for.
-    data = spec.dataset if is_trained(spec) and objective_of(spec).needs_score else None
+    # Members share what the loss asks for, and the base of the network.
+    asks = is_trained(spec) and objective_of(spec).needs_score
+    data = spec.dataset if asks or spec.network.base != "none" else None
     same = [name for name in spec.method.options if not _varies(spec.method.options[name])]
     return (
         spec.method.name,

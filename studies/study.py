@@ -221,8 +221,9 @@ class _Session:
             rows.append(row)
         # A run whose artifacts were lost is executed again; its row is there already.
         new = [row for row in rows if row.slot not in store.rows]
-        parts = self._plan.engine.parts(jobs[-1].spec)
-        store.note_code({**store.code, jobs[-1].slot.cell.stem: parts})
+        last = {job.slot.cell: job.spec for job in jobs}
+        parts = {cell.stem: self._plan.engine.parts(spec) for cell, spec in last.items()}
+        store.note_code({**store.code, **parts})
         self._append(new, {identity: description})
         self._runs_executed += len(rows)
         self._listen(RunsFinished(rows, self._runs_done, self._runs_total))

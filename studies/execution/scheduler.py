@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MEMBERS = {"cpu": 8, "cuda": 512}
 """Runs per task at most, by device: as many as fit into a core's caches, or fill a GPU."""
 
+OPEN = 32
+"""Cells that are open at a time at most, unless there are more workers."""
+
 RESENDS = 2
 """Times that a run is sent again after its worker was lost."""
 
@@ -112,23 +115,28 @@ class _OpenCell:
     executed: bool = False
 
 
-class _Task(NamedTuple):
-    """Runs that are sent to a worker together; tasks of earlier cells sort first.
+class _Run(NamedTuple):
+    """A run that waits for a worker, or has one; those of earlier cells sort first.
 
-    ``losses`` counts the workers that were lost with these runs.
+    ``losses`` counts the workers that were lost with it.
     """
 
     cell: int
     number: int
-    jobs: tuple[Job, ...]
+    job: Job
     losses: int
+
+
+_Task = list[_Run]
+"""Runs that are sent to a worker together."""
 
 
 class Scheduler:
     """Executes the runs of cells until all cells are finished.
 
-    Earlier cells go first and later ones fill idle workers, so few cells are open at a time and
-    they finish one after the other. The order does not affect any result.
+    Runs of equal shape, whatever their cells, share a task. Earlier cells go first, and further
+    ones are opened until the workers have full tasks, so that few are open at a time. The order
+    does not affect any result.
 
     ``run_seconds`` limits the time of a run, and needs a pool that can stop tasks.
     """
@@ -147,7 +155,8 @@ class Scheduler:
         self._interrupt = interrupt
         self._run_seconds = run_seconds
         self._open: dict[int, _OpenCell] = {}
-        self._queue: list[_Task] = []
+        # Heaps of runs that can share a task.
+        self._waiting: dict[Hashable, list[_Run]] = {}
         self._running: dict[Future[tuple[list[Finished], Environment]], _Task] = {}
         self._numbers = itertools.count()
 
@@ -163,26 +172,49 @@ class Scheduler:
         unopened = iter(enumerate(cells))
         while True:
             self._open_cells(unopened)
-            if not self._queue and not self._running:
+            if not self._waiting and not self._running:
                 return
             left = end - time.monotonic()
             if left <= 0:
                 raise OutOfTime
-            while self._queue and len(self._running) < self._pool.capacity:
-                self._submit(heapq.heappop(self._queue))
+            while len(self._running) < self._pool.capacity and (task := self._next_task()):
+                self._submit(task)
             if self._running:
                 timeout = left if left < math.inf else None
                 self._collect(self._interrupt.wait(self._running, timeout))
 
     def _open_cells(self, unopened: Iterator[tuple[int, tuple[Cell, Steps]]]) -> None:
-        """Open further cells until all workers have tasks."""
-        while len(self._queue) + len(self._running) < self._pool.capacity:
+        """Open further cells until all workers have full tasks."""
+        most = max(OPEN, self._pool.capacity)
+        while len(self._open) < most and self._full() + len(self._running) < self._pool.capacity:
             following = next(unopened, None)
             if following is None:
                 return
             index, (cell, steps) = following
             self._open[index] = _OpenCell(cell, steps)
             self._advance(index, None)
+
+    def _full(self) -> int:
+        """Count the full tasks that wait."""
+        return sum(len(runs) // _most(runs) for runs in self._waiting.values())
+
+    def _next_task(self) -> _Task:
+        """Take the next runs from the queue; none if they might share a task with later ones."""
+        idle = self._pool.workers - len(self._running)
+        groups = {key: runs for key, runs in self._waiting.items() if len(runs) >= _most(runs)}
+        if not groups and idle > 0:
+            groups = self._waiting
+        if not groups:
+            return []
+        key = min(groups, key=lambda key: groups[key][0])
+        runs = groups[key]
+        # What is left at the end is divided among the workers.
+        parts = math.ceil(max(idle, 1) * len(runs) / sum(map(len, self._waiting.values())))
+        size = min(_most(runs), math.ceil(len(runs) / parts))
+        task = [heapq.heappop(runs) for _ in range(size)]
+        if not runs:
+            del self._waiting[key]
+        return task
 
     def _advance(self, index: int, rows: list[Row] | None) -> None:
         """Continue the steps of a cell as far as stored rows allow, and queue what is missing."""
@@ -200,29 +232,19 @@ class Scheduler:
             missing = [job for job in jobs if job.slot not in open_cell.rows]
             if missing:
                 open_cell.executed = True
-                for group in self._pack(missing):
-                    self._enqueue(index, group)
+                for job in missing:
+                    # Artifacts are those of confirmation runs.
+                    shape = self._engine.shape(job.spec), job.slot.phase == "confirm"
+                    self._enqueue(_Run(index, next(self._numbers), job, 0), shape)
                 return
             rows = [open_cell.rows[job.slot] for job in jobs]
 
-    def _pack(self, jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
-        """Group runs of equal shape, into as many tasks as idle workers can take."""
-        groups: dict[Hashable, list[Job]] = {}
-        for job in jobs:
-            groups.setdefault(self._engine.shape(job.spec), []).append(job)
-        parts = math.ceil(self._pool.workers / max(len(self._open), 1) / len(groups))
-        packed = []
-        for group in groups.values():
-            size = min(MEMBERS[group[0].spec.device], math.ceil(len(group) / parts))
-            packed += [tuple(group[i : i + size]) for i in range(0, len(group), size)]
-        return packed
-
-    def _enqueue(self, index: int, jobs: tuple[Job, ...], losses: int = 0) -> None:
-        heapq.heappush(self._queue, _Task(index, next(self._numbers), jobs, losses))
+    def _enqueue(self, run: _Run, shape: Hashable) -> None:
+        heapq.heappush(self._waiting.setdefault(shape, []), run)
 
     def _submit(self, task: _Task) -> None:
-        specs = [job.spec for job in task.jobs]
-        keep = task.jobs[0].slot.phase == "confirm"
+        specs = [run.job.spec for run in task]
+        keep = task[0].job.slot.phase == "confirm"
         seconds = None if self._run_seconds is None else self._run_seconds * len(specs)
         future = self._pool.submit(partial(work, self._engine, specs, keep), seconds)
         self._running[future] = task
@@ -236,32 +258,40 @@ class Scheduler:
             elif isinstance(error, UsageError):
                 # The machine or the study is to blame, not the run.
                 raise error
-            elif isinstance(error, LostWorkerError) and task.losses < RESENDS:
-                self._split(task, task.losses + 1)
+            elif isinstance(error, LostWorkerError) and task[0].losses < RESENDS:
+                self._split(task, 1)
             elif isinstance(error, LostWorkerError):
-                self._fail(task, "failed", f"{_LOST} {task.losses + 1} times")
-            elif len(task.jobs) > 1:
+                self._fail(task, "failed", f"{_LOST} {task[0].losses + 1} times")
+            elif len(task) > 1:
                 # Run the members one by one, so that only the failing one becomes a failure.
-                self._split(task, task.losses)
+                self._split(task, 0)
             elif isinstance(error, TimeLimitError):
                 self._fail(task, "timeout", str(error))
             else:
                 self._fail(task, "failed", f"{type(error).__name__}: {error}")
 
-    def _split(self, task: _Task, losses: int) -> None:
-        for job in task.jobs:
-            self._enqueue(task.cell, (job,), losses)
+    def _split(self, task: _Task, lost: int) -> None:
+        for run in task:
+            # Its own number as its shape: it shares a task with no other.
+            self._enqueue(run._replace(losses=run.losses + lost), run.number)
 
     def _fail(self, task: _Task, state: State, reason: str) -> None:
         failure = Failure(stage="worker", reason=" ".join(reason.split())[:500])
-        keys = [self._engine.key(job.spec) for job in task.jobs]
+        keys = [self._engine.key(run.job.spec) for run in task]
         results = [RunResult(key=key, state=state, failure=failure) for key in keys]
         self._store(task, [(result, None) for result in results], self._engine.environment())
 
     def _store(self, task: _Task, finished: list[Finished], environment: Environment) -> None:
         with self._interrupt.deferred():
-            rows = self._sink.add(task.jobs, finished, environment)
-        open_cell = self._open[task.cell]
-        open_cell.rows |= {row.slot: row for row in rows}
-        if len(open_cell.rows) == len(open_cell.jobs):
-            self._advance(task.cell, [open_cell.rows[job.slot] for job in open_cell.jobs])
+            rows = self._sink.add([run.job for run in task], finished, environment)
+        for run, row in zip(task, rows, strict=True):
+            self._open[run.cell].rows[row.slot] = row
+        for index in sorted({run.cell for run in task}):
+            open_cell = self._open[index]
+            if len(open_cell.rows) == len(open_cell.jobs):
+                self._advance(index, [open_cell.rows[job.slot] for job in open_cell.jobs])
+
+
+def _most(runs: Sequence[_Run]) -> int:
+    """Most runs of a shape that are sent to a worker together."""
+    return MEMBERS[runs[0].job.spec.device]
