@@ -6,6 +6,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+BETAS = 0.9, 0.999
+"""Decay rates of the running means."""
+
+EPS = 1e-8
+
+
+def scales(
+    step: int, factor: float, weight_decay: float, eps: float = EPS
+) -> tuple[float, float, float]:
+    """Return what multiplies the learning rate at step 1 … n, what it decays by, and Adam's ε.
+
+    The bias corrections are moved to these numbers: fewer passes over the parameters.
+    """
+    b1, b2 = BETAS
+    root = math.sqrt(1 - b2**step)
+    return factor * root / (1 - b1**step), factor * weight_decay, eps * root
+
 
 @dataclass
 class Adam:
@@ -26,8 +43,7 @@ class Adam:
     second: Tensor
     weight_decay: float = 0.0
     steps: int = 0
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    eps: float = EPS
     compiled: bool = True
 
     def __post_init__(self) -> None:
@@ -46,17 +62,12 @@ class Adam:
             Norm of each member's gradient before clipping, (K, 1), and whether all are finite: if
             one is not, nothing is moved and the step does not count.
         """
-        b1, b2 = self.betas
-        # The bias corrections are moved to the small factors: fewer passes over the parameters.
-        root = math.sqrt(1 - b2 ** (self.steps + 1))
-        scale = factor * root / (1 - b1 ** (self.steps + 1))
-        decay = None
-        if self.weight_decay:
-            decay = theta * (self.learning_rate * (factor * self.weight_decay))
+        b1, b2 = BETAS
+        scale, decay, eps = scales(self.steps + 1, factor, self.weight_decay, self.eps)
         if self.compiled and gradient.device.type == "cpu" and gradient.is_contiguous():
             norm = gradient.new_empty((len(gradient), 1))
             arrays = self._loops(theta), gradient.numpy(), *self._arrays, norm.numpy()
-            moved = self._move(*arrays, clip, scale, self.eps * root, b1, b2)
+            moved = self._move(*arrays, clip, scale, decay, eps, b1, b2)
         else:
             norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
             moved = math.isfinite(sum(norm.flatten().tolist()))
@@ -64,12 +75,10 @@ class Adam:
                 gradient = gradient * (clip / norm).clamp(max=1.0)
                 self.first.lerp_(gradient, 1 - b1)
                 self.second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-                spread = torch.sqrt(self.second).add_(self.eps * root)
-                theta.sub_(
+                spread = torch.sqrt(self.second).add_(eps)
+                theta.mul_(1 - self.learning_rate * decay).sub_(
                     torch.div(self.first, spread, out=spread).mul_(self.learning_rate * scale)
                 )
-        if moved and decay is not None:
-            theta.sub_(decay)
         self.steps += moved
         return norm, moved
 
@@ -83,7 +92,7 @@ class Adam:
         """Return the parameters as an array; cache all arrays that stay from step to step."""
         if theta is not self._theta:
             # Imported here: numba takes a third of a second, and only training needs it.
-            from .adam_loops import move
+            from .training_loops import move
 
             self._move, self._theta, self._array = move, theta, theta.numpy()
             self._arrays = self.first.numpy(), self.second.numpy(), self.learning_rate.numpy()

@@ -137,7 +137,7 @@ def given_to_loss(
     members then share, as ``clean_score``.
     """
     given: dict[str, object] = {}
-    if "centre" in inspect.signature(objective.loss).parameters:
+    if "centre" in inspect.signature(objective.formula).parameters:
         centres = torch.stack([dataset_of(spec).centre for spec in specs])
         given["centre"] = centres.float().unsqueeze(1).to(device)
     if objective.needs_score:

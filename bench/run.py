@@ -39,7 +39,8 @@ from .own_models import own_samples, repeat_error
 from .process import one_thread
 from .sampling import Sampling, rounded
 from .spec import SPLIT_SAMPLER, Failure, Option, Plugin, RunResult, RunSpec, State
-from .training import Fit, fit
+from .trainer import Fit, Trainees
+from .training import fit
 from .truth import floor_of, judge_of
 
 T = TypeVar("T")
@@ -104,7 +105,7 @@ def _train(specs: Sequence[RunSpec]) -> tuple[Network, Fit, Checkpoints]:
         return network, Fit.untrained(theta), checkpoints
     objective = objective_of(spec)
     options = _member_options([s.method.options for s in specs], device)
-    trained = fit(
+    trainees = Trainees(
         objective,
         network,
         theta,
@@ -114,8 +115,8 @@ def _train(specs: Sequence[RunSpec]) -> tuple[Network, Fit, Checkpoints]:
         torch.tensor([[s.training.learning_rate] for s in specs], device=device),
         batches=streams_of(specs, "batches", device),
         noise=streams_of(specs, "noise", device),
-        checkpoints=checkpoints,
     )
+    trained = fit(trainees, checkpoints)
     trained.seconds = (time.perf_counter() - started - checkpoints.seconds) / len(specs)
     return network, trained, checkpoints
 

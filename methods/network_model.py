@@ -1,6 +1,6 @@
 """Networks as models, some of them conditional on the noise level."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from .derivatives.double_backward import DoubleBackward
 from .model import Model, Slices
 from .module_network import ModuleNetwork
 from .networks import MLP, Prediction
+from .quadratic import QuadraticLoss
 
 Network = MLP | ModuleNetwork
 
@@ -145,33 +146,22 @@ class NetworkModel(Model):
         _, score, _, second = self._jet(x, v, "slices", "score")
         return score, second
 
-    def vjp(
-        self, x: Tensor, v: Tensor | None, *wanted: str
-    ) -> tuple[tuple[Tensor, ...], Callable[..., Tensor]]:
-        """Compute values without a graph, and a function for their vector-Jacobian product.
-
-        For objectives that define ``gradient``: autograd's bookkeeping takes as long as half of a
-        network's products.
-
-        Args:
-            x: Points, shape (K, B, d).
-            v: Directions, shape (K, M, B, d), or None.
-            wanted: Of ``score`` and ``slices``.
-
-        Returns:
-            (E, s, v·s, v·∇s·v), those not wanted empty or meaningless; and a function from a
-            cotangent of each, or None for zero, to the gradient (K, size), which is only good
-            until the next evaluation.
-        """
-        inside = self._inside
-        result = inside.vjp(x, v, wanted) if isinstance(inside, ClosedForm) else None
-        if result is None:
-            with torch.enable_grad():
-                values, passes = inside.jet(x, v, wanted, training=True)
-            result = tuple(value.detach() for value in values), _pull(values, self.theta), passes
-        values, pull, passes = result
-        self.evaluations += x.shape[-2] * passes
-        return self._on_base(x, v, values), pull
+    def inner(self, loss: QuadraticLoss) -> QuadraticLoss:
+        """Express a loss in the network's own output, or minus its gradient if it is an energy."""
+        base, x = self.network.base, loss.points
+        if self.network.conditional:
+            noise = self._levels(x, 0.0 if loss.sigma is None else loss.sigma)
+            spread, reach, own = Preconditioning.of(self.network.predicts, noise)
+            factor, points = DATA_SCALE / (noise * reach), conditioned(x, noise, spread)
+            return loss.through(factor, -x / own.square(), points)
+        if base is None:
+            return loss
+        inner = loss.through(1.0, base.energy_and_score(x)[1], x)
+        if loss.directions is None:
+            return inner
+        # v·∇s·v of the base.
+        bend = loss.directions.square().sum(-1, keepdim=True).mean(1) / -(base.spread**2)
+        return replace(inner, constant=inner.constant + loss.bend * bend)
 
     def _levels(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         if isinstance(sigma, Tensor):
@@ -208,15 +198,6 @@ class NetworkModel(Model):
 
     def _training(self) -> bool:
         return self.theta.requires_grad and torch.is_grad_enabled()
-
-
-def _pull(values: tuple[Tensor, ...], theta: Tensor) -> Callable[..., Tensor]:
-    def pull(*bars: Tensor | None) -> Tensor:
-        pairs = [(value, bar) for value, bar in zip(values, bars, strict=True) if bar is not None]
-        outputs, cotangents = zip(*pairs, strict=True)
-        return torch.autograd.grad(outputs, theta, cotangents)[0]
-
-    return pull
 
 
 def conditioned(x: Tensor, noise: Tensor, spread: Tensor) -> Tensor:

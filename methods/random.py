@@ -11,7 +11,7 @@ SliceKind = Literal["gaussian", "rademacher", "sphere", "orthogonal"]
 
 # Numbers are drawn for this many calls at once: one call of a generator costs as much as a thousand
 # numbers, and a training step needs only a few hundred.
-_AHEAD = 64
+AHEAD = 64
 
 
 class MemberRandom:
@@ -49,6 +49,10 @@ class MemberRandom:
         index = torch.tensor(members, dtype=torch.long, device=self.device)
         for key, block in self._blocks.items():
             self._blocks[key] = [step.index_select(0, index) for step in block]
+
+    def next_steps(self, member: int, steps: int) -> "MemberRandom":
+        """The stream of a member for so many calls at once, which are the first axis of a draw."""
+        return _Steps(self._generators[member], steps, self._dtype)
 
     def normal(self, *shape: int) -> Tensor:
         """Draw standard normal numbers, shape (K, *shape)."""
@@ -109,7 +113,7 @@ class MemberRandom:
         key = (kind, shape, high)
         block = self._blocks.get(key)
         if not block:
-            ahead = max(1, min(_AHEAD, 4_000_000 // max(1, math.prod(shape))))
+            ahead = max(1, min(AHEAD, 4_000_000 // max(1, math.prod(shape))))
             drawn = torch.stack(
                 [self._raw(kind, (ahead, *shape), high, g) for g in self._generators], dim=1
             )
@@ -126,3 +130,14 @@ class MemberRandom:
             return torch.rand(shape, generator=generator, dtype=self._dtype)
         drawn = torch.randint(high, shape, generator=generator)
         return drawn if kind == "integers" else drawn.to(self._dtype).mul_(2).sub_(1)
+
+
+class _Steps(MemberRandom):
+    """The numbers of several calls of one stream, with the calls as members."""
+
+    def __init__(self, generator: torch.Generator, steps: int, dtype: torch.dtype) -> None:
+        super().__init__([generator], "cpu", dtype)
+        self._steps = steps
+
+    def _draw(self, kind: str, shape: tuple[int, ...], high: int = 2) -> Tensor:
+        return self._raw(kind, (self._steps, *shape), high, self._generators[0])

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 Jet = EnergyJet | ScoreJet
 
-# From cotangents of (E, s, v·s, v·∇s·v), None for zero, to the gradient of the parameters.
-Pull = Callable[..., Tensor]
-
 
 class ClosedForm:
     """Energies, scores and their derivatives of K perceptrons.
@@ -87,65 +84,16 @@ class ClosedForm:
         m = 0 if v is None else v.shape[1]
         none = x.new_empty((x.shape[0], 0, 0))
         if wanted == ("energy",) or self.mlp.kind == "score":
-            passes = (1 + m) * (3 if training else 1)
             rows = _rows(self, x, v, training=training)
             if self.mlp.kind == "energy":
-                return (rows[:, 0, :, 0], none, none, none), passes
+                return (rows[:, 0, :, 0], none, none, none), passes("score", m, training=training)
             # A conditional network has fewer outputs than inputs.
             short = v if v is None else v[..., : rows.shape[-1]]
-            return (none, *_sliced(rows[:, 0], rows[:, 1:], short, none)), passes
+            values = none, *_sliced(rows[:, 0], rows[:, 1:], short, none)
+            return values, passes("score", m, training=training)
         lease = _Lease(self, EnergyJet, x.shape[1], m)
-        values = _energy_jet(lease, self.theta, x, v, "energy" in wanted)
-        return values, _passes(m, training=training)
-
-    def vjp(
-        self, x: Tensor, v: Tensor | None, wanted: tuple[str, ...]
-    ) -> tuple[tuple[Tensor, ...], Pull, int] | None:
-        """Compute ``jet`` without a graph, and its vector-Jacobian product; None if not compiled.
-
-        Returns:
-            The four values, a function from their cotangents (None for zero) to the gradient of
-            the parameters, and the passes of both. The next evaluation reuses the memory of the
-            gradient.
-        """
-        if not self.compiled or "energy" in wanted:
-            return None
-        m = 0 if v is None else v.shape[1]
-        if self.mlp.kind == "score":
-            return *self._score_vjp(x, v, m), 3 * (1 + m)
-        lease = _Lease(self, EnergyJet, x.shape[1], m)
-        values = lease.jet.evaluate(x, v, energy=False)
-        # The function holds the lease.
-        pull = lambda *bars: lease.jet.backward(*bars)  # noqa: E731
-        return values, pull, _passes(m, training=True)
-
-    def _score_vjp(
-        self, x: Tensor, v: Tensor | None, directions: int
-    ) -> tuple[tuple[Tensor, ...], Pull]:
-        """``vjp`` of a score network."""
-        lease = _Lease(self, ScoreJet, x.shape[1], directions)
-        rows: Tensor = lease.jet.evaluate(x, v)
-        none = x.new_empty((x.shape[0], 0, 0))
-        if v is not None:
-            v = v[..., : rows.shape[-1]]
-
-        def pull(
-            energy: Tensor | None,  # noqa: ARG001 (a score network has none)
-            score: Tensor | None,
-            first: Tensor | None,
-            second: Tensor | None,
-        ) -> Tensor:
-            bars = torch.zeros_like(rows)
-            if score is not None:
-                bars[:, 0] = score
-            if v is not None and first is not None:
-                bars[:, 0] += (first.unsqueeze(-1) * v).sum(1)
-            if v is not None and second is not None:
-                torch.mul(second.unsqueeze(-1), v, out=bars[:, 1:])
-            gradient: Tensor = lease.jet.backward(bars)
-            return gradient
-
-        return (none, *_sliced(rows[:, 0], rows[:, 1:], v, none)), pull
+        jet = _energy_jet(lease, self.theta, x, v, "energy" in wanted)
+        return jet, passes("energy", m, training=training)
 
     def _outputs(self, x: Tensor) -> Tensor:
         if self.compiled:
@@ -153,8 +101,13 @@ class ClosedForm:
         return score_jets.outputs(self.mlp, self.layers, x)
 
 
-def _passes(directions: int, *, training: bool) -> int:
-    """Passes of an energy: [a | ȧ] and n; then t, the adjoints [ā | ǡ], and the weights' rows."""
+def passes(kind: str, directions: int, *, training: bool) -> int:
+    """Count passes through a network for the values of a jet, and for its gradient in training.
+
+    Of an energy they are [a | ȧ] and n; then t, the adjoints [ā | ǡ], and the weights' rows.
+    """
+    if kind == "score":
+        return (1 + directions) * (3 if training else 1)
     return 2 + directions + (4 + 2 * directions if training else 0)
 
 

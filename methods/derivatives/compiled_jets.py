@@ -40,6 +40,14 @@ class _Recursion:
         return _array(tensor, self.gradient.dtype)
 
 
+def workspace(mlp: MLP, points: int, directions: int, dtype: torch.dtype) -> tuple[Any, ...]:
+    """Return what compiled training takes of a perceptron: its shape, offsets and memory."""
+    kernels = jet_kernels if mlp.kind == "energy" else value_kernels
+    blank = torch.empty((1, mlp.size), dtype=dtype)
+    recursion = _Recursion(mlp, blank, points, directions, kernels)
+    return *recursion.setting, *recursion.memory[1:]
+
+
 class CompiledEnergyJet(_Recursion):
     """An ``EnergyJet`` for one number of members, points B and directions M.
 

@@ -2,15 +2,16 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from optuna.trial import BaseTrial
-from torch import Tensor, autograd, enable_grad
+from torch import Tensor
 
 from ...datasets.base import Dataset, Density
 from ..network_model import NetworkModel
 from ..networks import Prediction
+from ..quadratic import QuadraticLoss
 from ..random import MemberRandom, SliceKind
 from ..setting import Setting
 
@@ -26,6 +27,8 @@ __all__ = [
     "NetworkModel",
     "Options",
     "Prediction",
+    "QuadraticLoss",
+    "QuadraticObjective",
     "ScoreMatching",
     "Setting",
     "SliceKind",
@@ -45,7 +48,8 @@ class ScoreMatching(ABC):
 
     A subclass is one small file in ``objectives/``. ``space`` suggests the hyperparameters, and
     ``loss`` takes them by name. Floats differ between members and arrive as tensors of shape
-    (K, 1, 1); integers and names are the same for all members.
+    (K, 1, 1); integers and names are the same for all members. If the loss is quadratic in the
+    score, a ``QuadraticObjective`` trains faster.
 
     A hyperparameter that is suggested between two equal bounds has that value, and is searched only
     if a study gives it a range.
@@ -114,23 +118,36 @@ class ScoreMatching(ABC):
             Shape (K,); the value of a member must not depend on other members.
         """
 
-    def gradient(
-        self, model: NetworkModel, x: Tensor, rng: MemberRandom, *args: Any, **options: Any
-    ) -> tuple[Tensor, Tensor]:
-        """Compute ``loss``, and the gradient of its sum with respect to the parameters.
+    @property
+    def formula(self) -> Callable[..., object]:
+        """The method that takes the hyperparameters by name."""
+        return self.loss
 
-        An objective may override this with ``model.vjp`` to train faster; a check compares it with
-        autograd's gradient of ``loss``.
 
-        Returns:
-            Shapes (K,) and (K, size), without a graph.
+class QuadraticObjective(ScoreMatching):
+    """An objective whose loss is quadratic in the score: it defines ``terms`` in place of ``loss``.
+
+    It trains many steps in one compiled call.
+    """
+
+    @abstractmethod
+    def terms(self, x: Tensor, rng: MemberRandom, *args: Any, **options: Any) -> QuadraticLoss:
+        """Draw the noise of each member, and return the loss; the arguments are those of ``loss``.
+
+        In compiled training the members are the batches of one member's next steps.
         """
-        with enable_grad():
-            loss = self.loss(model, x, rng, *args, **options)
-            (gradient,) = autograd.grad(loss.sum(), model.theta)
-        return loss.detach(), gradient
 
-    def __init_subclass__(cls) -> None:
-        """Reset ``gradient`` where a subclass overrides ``loss`` alone."""
-        if "loss" in vars(cls) and "gradient" not in vars(cls):
-            cls.gradient = ScoreMatching.gradient  # type: ignore[method-assign]
+    def loss(
+        self, model: NetworkModel, x: Tensor, rng: MemberRandom, *args: Any, **options: Any
+    ) -> Tensor:
+        return self.terms(x, rng, *args, **options).of(model)
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether ``terms`` says all: a subclass may have a loss of its own."""
+        return type(self).loss is QuadraticObjective.loss
+
+    @property
+    def formula(self) -> Callable[..., object]:
+        """``terms``, or the loss of a subclass."""
+        return self.terms if self.is_quadratic else self.loss

@@ -1,22 +1,20 @@
 """Deep energy estimator networks."""
 
-from torch import addcmul
-
 from .. import methods
 from .base import (
     BaseTrial,
     Density,
     MemberRandom,
-    NetworkModel,
     Options,
-    ScoreMatching,
+    QuadraticLoss,
+    QuadraticObjective,
     Suggested,
     Tensor,
 )
 
 
 @methods.register("deen")
-class DEEN(ScoreMatching):
+class DEEN(QuadraticObjective):
     """Deep energy estimator network: predicts the clean point from a noisy one; σ⁴ times DSM.
 
     ½ E |x - y - σ² s(y)|² with y = x + σε (Saremi et al. 2018, equation 6, with a factor ½ so
@@ -34,16 +32,7 @@ class DEEN(ScoreMatching):
         sigma = float(options["sigma"])
         return sigma**2 * (dataset.dim - sigma**2 * dataset.fisher_information(sigma)) / 2
 
-    def loss(self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor) -> Tensor:
-        y = x + sigma * rng.normal_like(x)
-        residual = x - y - sigma**2 * model.score(y)
-        return 0.5 * residual.square().sum(-1).mean(-1)
-
-    def gradient(
-        self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        shift, variance = sigma * rng.normal_like(x), sigma * sigma
-        (_, score, _, _), pull = model.vjp(x + shift, None, "score")
-        residual = addcmul(shift, variance, score)
-        loss = residual.square().sum((1, 2)) * (0.5 / x.shape[1])
-        return loss, pull(None, residual * (variance / x.shape[1]), None, None)
+    def terms(self, x: Tensor, rng: MemberRandom, *, sigma: Tensor) -> QuadraticLoss:
+        shift, variance = sigma * rng.normal_like(x), sigma**2
+        constant = 0.5 * shift.square().sum(-1, keepdim=True)
+        return QuadraticLoss(x + shift, variance**2, variance * shift, constant)

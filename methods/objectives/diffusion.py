@@ -11,10 +11,10 @@ from .base import (
     BaseTrial,
     ClassVar,
     MemberRandom,
-    NetworkModel,
     Options,
     Prediction,
-    ScoreMatching,
+    QuadraticLoss,
+    QuadraticObjective,
     Suggested,
 )
 
@@ -22,7 +22,7 @@ _PREDICTIONS = list(get_args(Prediction))
 
 
 @methods.register("diffusion")
-class Diffusion(ScoreMatching):
+class Diffusion(QuadraticObjective):
     """One regression at all noise levels: of the noise, the clean point, the velocity, or a flow.
 
     ½ E (σq/δ)² |s(x + σε, σ) + ε/σ|² (Karras et al. 2022, equation 8), each point with its own σ.
@@ -59,9 +59,8 @@ class Diffusion(ScoreMatching):
         predicts: Prediction = options["predicts"]
         return predicts
 
-    def loss(
+    def terms(
         self,
-        model: NetworkModel,
         x: Tensor,
         rng: MemberRandom,
         *,
@@ -72,7 +71,7 @@ class Diffusion(ScoreMatching):
         log_spread: Tensor,
         share: int,
         predicts: Prediction,  # it is a property of the network
-    ) -> Tensor:
+    ) -> QuadraticLoss:
         count = -(-x.shape[1] // share)
         noise = rng.normal(count, x.shape[2])
         ends = [x.new_zeros(len(x), 1, 1) + bound for bound in (sigma_min, sigma_max)]
@@ -86,9 +85,10 @@ class Diffusion(ScoreMatching):
         noisy = x[:, :count] + sigma * noise
         if share > 1:
             noise = (noisy - clean_means(x, noisy, sigma)) / sigma
-        residual = sigma * model.score(noisy, sigma) + noise
-        residual = residual * (Preconditioning.of(weight, sigma).reach / DATA_SCALE)
-        return 0.5 * residual.square().sum(-1).mean(-1)
+        factor = (Preconditioning.of(weight, sigma).reach / DATA_SCALE).square()
+        constant = 0.5 * factor * noise.square().sum(-1, keepdim=True)
+        square = factor * sigma.square()
+        return QuadraticLoss(noisy, square, factor * sigma * noise, constant, sigma=sigma)
 
 
 @torch.no_grad()

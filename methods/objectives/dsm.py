@@ -1,22 +1,20 @@
 """Denoising score matching."""
 
-from torch import addcdiv, addcmul
-
 from .. import methods
 from .base import (
     BaseTrial,
     Density,
     MemberRandom,
-    NetworkModel,
     Options,
-    ScoreMatching,
+    QuadraticLoss,
+    QuadraticObjective,
     Suggested,
     Tensor,
 )
 
 
 @methods.register("dsm")
-class DSM(ScoreMatching):
+class DSM(QuadraticObjective):
     """Denoising score matching: fits the score of the data smoothed by N(0, σ²I).
 
     ½ E |s(x + σε) + ε/σ|² (Vincent 2011, equation 9).
@@ -33,16 +31,8 @@ class DSM(ScoreMatching):
         sigma = float(options["sigma"])
         return (dataset.dim / sigma**2 - dataset.fisher_information(sigma)) / 2
 
-    def loss(self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor) -> Tensor:
+    def terms(self, x: Tensor, rng: MemberRandom, *, sigma: Tensor) -> QuadraticLoss:
         noise = rng.normal_like(x)
-        residual = model.score(x + sigma * noise) + noise / sigma
-        return 0.5 * residual.square().sum(-1).mean(-1)
-
-    def gradient(
-        self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        noise = rng.normal_like(x)
-        (_, score, _, _), pull = model.vjp(addcmul(x, sigma, noise), None, "score")
-        residual = addcdiv(score, noise, sigma)
-        loss = residual.square().sum((1, 2)) * (0.5 / x.shape[1])
-        return loss, pull(None, residual / x.shape[1], None, None)
+        kick = noise / sigma
+        constant = 0.5 * kick.square().sum(-1, keepdim=True)
+        return QuadraticLoss(x + sigma * noise, 1.0, kick, constant)

@@ -1,9 +1,9 @@
 """Denoising score matching with a control variate."""
 
-from torch import cat
+from torch import cat, zeros_like
 
 from .. import methods
-from .base import MemberRandom, NetworkModel, Tensor
+from .base import MemberRandom, QuadraticLoss, Tensor
 from .dsm import DSM
 
 
@@ -17,19 +17,10 @@ class ControlledDSM(DSM):
     of `dsm` is √(d/2)/σ². It evaluates two scores per point.
     """
 
-    def loss(self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor) -> Tensor:
+    def terms(self, x: Tensor, rng: MemberRandom, *, sigma: Tensor) -> QuadraticLoss:
         noise = rng.normal_like(x)
-        noisy, clean = model.score(cat([x + sigma * noise, x], 1)).chunk(2, 1)
-        terms = 0.5 * noisy.square() + noise * (noisy - clean) / sigma + 0.5 / sigma**2
-        return terms.sum(-1).mean(-1)
-
-    def gradient(
-        self, model: NetworkModel, x: Tensor, rng: MemberRandom, *, sigma: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        noise = rng.normal_like(x)
-        (_, score, _, _), pull = model.vjp(cat([x + sigma * noise, x], 1), None, "score")
-        noisy, clean = score.chunk(2, 1)
-        kick = noise / sigma
-        terms = 0.5 * noisy.square() + kick * (noisy - clean) + 0.5 / sigma**2
-        bars = cat([noisy + kick, -kick], 1) / x.shape[1]
-        return terms.sum((1, 2)) / x.shape[1], pull(None, bars, None, None)
+        # Twice the terms of half of the points.
+        kick, known = 2 * noise / sigma, x.shape[-1] / sigma**2
+        square = cat([zeros_like(x[..., :1]) + 2, zeros_like(x[..., :1])], 1)
+        points = cat([x + sigma * noise, x], 1)
+        return QuadraticLoss(points, square, cat([kick, -kick], 1), 0.5 * known)

@@ -5,16 +5,16 @@ from .base import (
     BaseTrial,
     ClassVar,
     MemberRandom,
-    NetworkModel,
     Options,
-    ScoreMatching,
+    QuadraticLoss,
+    QuadraticObjective,
     Suggested,
     Tensor,
 )
 
 
 @methods.register("ncsn")
-class NCSN(ScoreMatching):
+class NCSN(QuadraticObjective):
     """Denoising score matching at all noise levels at once; the network gets the level as input.
 
     ½ E σ²|s(x + σε, σ) + ε/σ|² (Song and Ermon 2019, equation 6), each point with its own σ, log σ
@@ -33,16 +33,12 @@ class NCSN(ScoreMatching):
     def target(self, options: Options) -> float:
         return float(options["sigma_min"])
 
-    def loss(
-        self,
-        model: NetworkModel,
-        x: Tensor,
-        rng: MemberRandom,
-        *,
-        sigma_min: Tensor,
-        sigma_max: Tensor,
-    ) -> Tensor:
+    def terms(
+        self, x: Tensor, rng: MemberRandom, *, sigma_min: Tensor, sigma_max: Tensor
+    ) -> QuadraticLoss:
         noise = rng.normal_like(x)
         sigma = sigma_min * (sigma_max / sigma_min) ** rng.uniform(x.shape[1], 1)
-        residual = sigma * model.score(x + sigma * noise, sigma) + noise
-        return 0.5 * residual.square().sum(-1).mean(-1)
+        constant = 0.5 * noise.square().sum(-1, keepdim=True)
+        return QuadraticLoss(
+            x + sigma * noise, sigma.square(), sigma * noise, constant, sigma=sigma
+        )

@@ -8,9 +8,9 @@ from .base import (
     ClassVar,
     Density,
     MemberRandom,
-    NetworkModel,
     Options,
-    ScoreMatching,
+    QuadraticLoss,
+    QuadraticObjective,
     Setting,
     Suggested,
     Tensor,
@@ -18,7 +18,7 @@ from .base import (
 
 
 @methods.register("tsm")
-class TSM(ScoreMatching):
+class TSM(QuadraticObjective):
     """Target score matching: fits the score of p_σ to the known score of the clean points.
 
     ½ E |s(x + σε) - ∇log p(x)|² (De Bortoli et al. 2024, equation 8), since ∇log p_σ is the mean of
@@ -45,14 +45,14 @@ class TSM(ScoreMatching):
         sigma = float(options["sigma"])
         return (dataset.fisher_information() - dataset.fisher_information(sigma)) / 2
 
-    def loss(
+    def terms(
         self,
-        model: NetworkModel,
         x: Tensor,
         rng: MemberRandom,
         *,
         sigma: Tensor,
         clean_score: Callable[[Tensor], Tensor],
-    ) -> Tensor:
-        residual = model.score(x + sigma * rng.normal_like(x)) - clean_score(x)
-        return 0.5 * residual.square().sum(-1).mean(-1)
+    ) -> QuadraticLoss:
+        score = clean_score(x)
+        constant = 0.5 * score.square().sum(-1, keepdim=True)
+        return QuadraticLoss(x + sigma * rng.normal_like(x), 1.0, -score, constant)

@@ -33,9 +33,11 @@ _SPREAD_SEEDS = (0, 4, 7)
 
 
 def space_and_loss_agree(objective: Objective, _: Options) -> None:
-    """`loss` takes by name what `space` suggests."""
-    # The networks, the points and the random numbers come first.
-    require_names(objective().loss, 3, draw_options(objective, 1) | given(objective))
+    """`loss`, or `terms`, takes by name what `space` suggests."""
+    formula = objective().formula
+    # The networks, which terms do without, the points and the random numbers come first.
+    others = 3 if formula.__name__ == "loss" else 2
+    require_names(formula, others, draw_options(objective, 1) | given(objective))
 
 
 def target_is_a_level(objective: Objective, options: Options) -> None:
@@ -134,26 +136,6 @@ def members_do_not_affect_each_other(objective: Objective, options: Options) -> 
             )
 
 
-def gradient_is_that_of_the_loss(objective: Objective, options: Options) -> None:
-    """`gradient`, where an objective defines it, equals autograd's gradient of `loss`."""
-    for kind in _kinds(objective):
-        batch = _Batch(_MEMBERS, 16, kind)
-        by_autograd = _evaluate(objective, options, batch)
-        with torch.no_grad():
-            loss, gradient = objective().gradient(
-                *_arguments(objective, options, batch), **_options(objective, options, _MEMBERS)
-            )
-        require(
-            torch.allclose(loss, by_autograd.loss, rtol=1e-4, atol=1e-5),
-            "`gradient` returned another loss than `loss` does: compute both from the same formula",
-        )
-        expected = by_autograd.gradient()
-        require(
-            (gradient - expected).norm() <= 1e-4 * expected.norm(),
-            "`gradient` is not the gradient of the sum of `loss`: leave it out to use autograd",
-        )
-
-
 def loss_is_a_mean(objective: Objective, options: Options) -> None:
     """The size of the loss does not grow with the number of points."""
     kind = _kinds(objective)[0]
@@ -182,7 +164,6 @@ CHECKS: tuple[Check, ...] = (
     randomness_comes_from_rng,
     parameters_are_trained,
     members_do_not_affect_each_other,
-    gradient_is_that_of_the_loss,
     loss_is_a_mean,
     true_score_is_best,
 )

@@ -33,7 +33,7 @@ class _Signed(DSM):
     def __init__(self, sign: int = 1) -> None:
         self._sign = sign
 
-    def terms(self, model: Any, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    def by_point(self, model: Any, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
         """Compute the loss of each point, shape (K, B)."""
         residual = model.score(x + sigma * noise) + noise / sigma
         control = 0.5 * (noise / sigma).square() + self._sign * noise * model.score(x) / sigma
@@ -41,7 +41,7 @@ class _Signed(DSM):
         return value
 
     def loss(self, model: Any, x: Tensor, rng: Any, *, sigma: Tensor) -> Tensor:
-        return self.terms(model, x, rng.normal_like(x), sigma).mean(-1)
+        return self.by_point(model, x, rng.normal_like(x), sigma).mean(-1)
 
 
 def _gain(table: Table, sigma: float) -> Measured:
@@ -118,7 +118,7 @@ class Control(Finding):
                 0.5 * (model.score(x + sigma * e) + e / sigma).square().sum(-1)
                 for e in (noise, -noise)
             )
-            controlled, wrong = (_Signed(k).terms(model, x, noise, sigma) for k in (1, -1))
+            controlled, wrong = (_Signed(k).by_point(model, x, noise, sigma) for k in (1, -1))
             for name, slip, terms in (
                 ("control variate", "", controlled), ("control variate", _SIGN, wrong),
                 ("antithetic", "", (plain + behind) / 2 - constant),
@@ -139,8 +139,8 @@ class Control(Finding):
             for name, slip, terms in (
                 ("dsm", "", 0.5 * residual.square().sum(-1)),
                 ("dsm", "doubled noise", 0.5 * (residual + noise / sigma).square().sum(-1)),
-                ("controlled", "", _Signed().terms(exact, x, noise, sigma)),
-                ("controlled", _SIGN, _Signed(-1).terms(exact, x, noise, sigma)),
+                ("controlled", "", _Signed().by_point(exact, x, noise, sigma)),
+                ("controlled", _SIGN, _Signed(-1).by_point(exact, x, noise, sigma)),
             ):
                 rows.append(
                     row("terms", "sd", float(terms.std()), sigma=value, loss=name, wrong=slip)

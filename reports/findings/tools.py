@@ -11,6 +11,7 @@ from ...bench.metrics import metrics
 from ...bench.metrics.base import Subject
 from ...bench.spec import Schedule, TrainingSpec
 from ...bench.streams import generator
+from ...bench.trainer import Trainees
 from ...bench.training import fit
 from ...datasets.base import Dataset
 from ...methods.model import Model
@@ -152,7 +153,7 @@ def train(
         base=base(data.flatten(0, 1)) if base else None,
     )  # fmt: skip
     theta = mlp.init([generator(seed, k, "init") for k in range(seeds)])
-    done = fit(
+    trainees = Trainees(
         objective,
         mlp,
         theta,
@@ -163,6 +164,7 @@ def train(
         batches=MemberRandom([generator(seed, k, "batches") for k in range(seeds)]),
         noise=MemberRandom([generator(seed, k, "noise") for k in range(seeds)]),
     )
+    done = fit(trainees)
     level = objective.target(options)
     models = [NetworkModel(mlp, done.theta[k : k + 1], level) for k in range(seeds)]
     curve = torch.from_numpy(np.vstack([done.curves[0, :, 0], done.curves[..., 1]]))

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scorebench.bench.adam import Adam
 from scorebench.bench.spec import TrainingSpec
-from scorebench.bench.training import fit, rate
+from scorebench.bench.trainer import Trainees, rate
+from scorebench.bench.training import fit
 from scorebench.methods import methods
 from scorebench.methods.network_model import NetworkModel
 from scorebench.methods.networks import MLP
@@ -26,7 +27,7 @@ def train(objective, seeds, *, rates=None, steps=30, clip=100.0, settings=None, 
         [torch.randn(20_000, 2, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     )
     options = options or {"sigma": torch.full((len(seeds), 1, 1), 0.2)}
-    return fit(
+    trainees = Trainees(
         objective,
         MLP16,
         MLP16.init([torch.Generator().manual_seed(seed) for seed in seeds]),
@@ -37,6 +38,7 @@ def train(objective, seeds, *, rates=None, steps=30, clip=100.0, settings=None, 
         batches=stream(seeds, 100),
         noise=stream(seeds, 200),
     )
+    return fit(trainees)
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -166,10 +168,12 @@ def test_padding_of_a_width_is_never_trained(activation, weight_decay, name):
     if name == "ssm":
         given = {"n_slices": 1, "slice_kind": "gaussian"}
     start = mlp.init([torch.Generator().manual_seed(0)])
+    training = TrainingSpec(steps=30, batch_size=20, clip=10.0, weight_decay=weight_decay)
     fitted = fit(
-        methods.get(name)(), mlp, start, torch.randn(1, 500, 2), given,
-        TrainingSpec(steps=30, batch_size=20, clip=10.0, weight_decay=weight_decay),
-        torch.full((1, 1), 1e-2), batches=stream([1]), noise=stream([2]),
+        Trainees(
+            methods.get(name)(), mlp, start, torch.randn(1, 500, 2), given, training,
+            torch.full((1, 1), 1e-2), batches=stream([1]), noise=stream([2]),
+        )
     )  # fmt: skip
     assert not torch.equal(fitted.theta, start)
     assert torch.equal(fitted.theta, mlp.pack(mlp.named(fitted.theta)))
@@ -240,17 +244,22 @@ def test_schedules_averages_and_decay_keep_members_independent(name):
         } | ({"cells": 12} if name == "mle_grid" else {})
         mlp = MLP(2, "energy", 16, 2, "swish", methods.get(name).conditional)
         seeds = [k + 1 for k in chosen]
-        return fit(
+        rows = [torch.randn(999, 2, generator=torch.Generator().manual_seed(s)) for s in seeds]
+        training = TrainingSpec(
+            steps=25, batch_size=50, schedule="cosine", ema=0.9, weight_decay=0.1
+        )
+        trainees = Trainees(
             methods.get(name)(),
             mlp,
             mlp.init([torch.Generator().manual_seed(seed) for seed in seeds]),
-            torch.stack([torch.randn(999, 2, generator=torch.Generator().manual_seed(s))
-                         for s in seeds]),
+            torch.stack(rows),
             chosen_options,
-            TrainingSpec(steps=25, batch_size=50, schedule="cosine", ema=0.9, weight_decay=0.1),
+            training,
             torch.full((len(seeds), 1), 3e-3),
-            batches=stream(seeds, 100), noise=stream(seeds, 200),
-        ).theta  # fmt: skip
+            batches=stream(seeds, 100),
+            noise=stream(seeds, 200),
+        )
+        return fit(trainees).theta
 
     together = run([0, 1, 2])
     for k in range(3):

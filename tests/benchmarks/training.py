@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from scorebench.bench.process import one_thread
 from scorebench.bench.spec import TrainingSpec
+from scorebench.bench.trainer import Trainees
 from scorebench.bench.training import fit
 from scorebench.methods import methods
 from scorebench.methods.networks import MLP
@@ -62,10 +63,9 @@ def trainer(
     rates = torch.full((members, 1), 1e-3, device=device)
 
     def run() -> None:
-        fit(
-            methods.get(name)(), mlp, theta, data, options,
-            TrainingSpec(steps=steps, batch_size=batch), rates, batches=batches, noise=noise,
-        )  # fmt: skip
+        training = TrainingSpec(steps=steps, batch_size=batch)
+        objective = methods.get(name)()
+        fit(Trainees(objective, mlp, theta, data, options, training, rates, batches, noise))
 
     return run
 
