@@ -5,6 +5,7 @@ import numpy as np
 from ..methods.derivatives import jet_kernels, value_kernels
 from ..methods.derivatives.compiled import (
     compiled,
+    compiled_into,
     compiled_part,
     compiled_quotients,
     compiled_sums,
@@ -36,7 +37,7 @@ def _advance(
         theta[j] = kept * theta[j] - rate * (m / (np.sqrt(v) + eps))
 
 
-@compiled
+@compiled_into
 def move(theta, gradient, first, second, rates, norms, clip, scale, decay, eps, b1, b2):
     """Step and return True if all gradients are finite; write their norms to ``norms``."""
     number = theta.dtype.type
@@ -58,12 +59,19 @@ def move(theta, gradient, first, second, rates, norms, clip, scale, decay, eps, 
 
 
 @compiled_part
-def _average(average, theta, ema):
-    """Move a running average towards the parameters."""
+def _finish(theta, average, gradient, adam, scales, clip, ema, point):
+    """Make Adam's step, move the running average and note the norm; return whether it is finite."""
     wide()
-    share = theta.dtype.type(1 - ema)
-    for j in range(theta.shape[1]):
-        average[0, j] += share * (theta[0, j] - average[0, j])
+    first, second, rate, b1, b2 = adam
+    scale, decay, eps = scales
+    norm = np.empty((1, 1), theta.dtype)
+    moved = move(theta, gradient, first, second, rate, norm, clip, scale, decay, eps, b1, b2)
+    point[1] = norm[0, 0]
+    if moved and ema:
+        share = theta.dtype.type(1 - ema)
+        for j in range(theta.shape[1]):
+            average[0, j] += share * (theta[0, j] - average[0, j])
+    return moved
 
 
 @compiled_part
@@ -127,18 +135,17 @@ def train_energy(network, weights, adam, terms, schedule, clip, ema, path):
         adam: Both running means, (1, size), the rate, (1, 1), and both decay rates.
         terms: Of each of T steps the points (T, 1, B, inputs), directions (T, 1, M, B, inputs), a
             (T, B), b (T, B, d) and the mean of c, (T,); then e and f of ``QuadraticLoss``.
-        schedule: Of each step the factor of the rate, that of weight decay, and Adam's ε, (T, 3).
+        schedule: ``adam.scales`` of each step, (T, 3).
         clip: Longest gradient.
         ema: Share of the running average that stays; 0 for none.
         path: Receives loss and norm of the gradient of each step, (T, 2).
     """
     kind, sizes, used, at, work = network
     theta, average = weights
-    first, second, rate, b1, b2 = adam
     x, v, square, linear, constant, sliced, bend = terms
     _, m, points, _, dim = sizes
     energy, gradient = np.empty((1, 0), theta.dtype), np.zeros_like(theta)
-    score, norm = np.empty((1, points, dim), theta.dtype), np.empty((1, 1), theta.dtype)
+    score = np.empty((1, points, dim), theta.dtype)
     along, curved = np.empty((1, m, points), theta.dtype), np.empty((1, m, points), theta.dtype)
     for t in range(x.shape[0]):
         jet_kernels.evaluate(
@@ -148,13 +155,8 @@ def train_energy(network, weights, adam, terms, schedule, clip, ema, path):
             score[0], along[0], curved[0], square[t], linear[t], sliced, bend
         )
         jet_kernels.pull(sizes, theta, at, work, energy, score, along, curved, gradient)
-        scale, decay, eps = schedule[t]
-        moved = move(theta, gradient, first, second, rate, norm, clip, scale, decay, eps, b1, b2)
-        path[t, 1] = norm[0, 0]
-        if not moved:
+        if not _finish(theta, average, gradient, adam, schedule[t], clip, ema, path[t]):
             return t
-        if ema:
-            _average(average, theta, ema)
     return x.shape[0]
 
 
@@ -163,10 +165,9 @@ def train_score(network, weights, adam, terms, schedule, clip, ema, path):
     """Train a score network as ``train_energy`` does an energy."""
     kind, sizes, used, at, work = network
     theta, average = weights
-    first, second, rate, b1, b2 = adam
     x, v, square, linear, constant, sliced, bend = terms
     _, m, points, _, _ = sizes
-    gradient, norm = np.zeros_like(theta), np.empty((1, 1), theta.dtype)
+    gradient = np.zeros_like(theta)
     rows = np.empty((1, (1 + m) * points, linear.shape[2]), theta.dtype)
     for t in range(x.shape[0]):
         value_kernels.evaluate(kind, sizes, used, theta, at, work, x[t], v[t], rows)
@@ -174,11 +175,6 @@ def train_score(network, weights, adam, terms, schedule, clip, ema, path):
             rows[0], v[t, 0], square[t], linear[t], sliced, bend
         )
         value_kernels.pull(sizes, theta, at, work, rows, gradient)
-        scale, decay, eps = schedule[t]
-        moved = move(theta, gradient, first, second, rate, norm, clip, scale, decay, eps, b1, b2)
-        path[t, 1] = norm[0, 0]
-        if not moved:
+        if not _finish(theta, average, gradient, adam, schedule[t], clip, ema, path[t]):
             return t
-        if ema:
-            _average(average, theta, ema)
     return x.shape[0]

@@ -27,6 +27,11 @@ def compiled(function: Function) -> Any:
     return _compile(function, {"contract"}, callable_from_python=True)
 
 
+def compiled_into(function: Function) -> Any:
+    """Compile as ``compiled``, into each compiled function that calls it: in less time for one."""
+    return _compile(function, {"contract"}, callable_from_python=True, inline="always")
+
+
 def compiled_part(function: Function) -> Any:
     """Compile a function that only compiled functions call, as those below, in less time."""
     return _compile(function, {"contract"})
@@ -46,8 +51,15 @@ def compiled_quotients(function: Function) -> Any:
     return _compile(function, {"contract", "arcp", "ninf"})
 
 
-def _compile(function: Function, freedom: set[str], *, callable_from_python: bool = False) -> Any:
+def _compile(
+    function: Function,
+    freedom: set[str],
+    *,
+    callable_from_python: bool = False,
+    inline: str = "never",
+) -> Any:
     options: dict[str, Any] = {"fastmath": freedom, "error_model": "numpy", "nogil": True}
+    options |= {"inline": inline}
     if not callable_from_python:
         # Wrappers take as long to compile as a short function.
         options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}

@@ -13,7 +13,7 @@ inputs as rows [x | v₁…v_M | σ], with the score's cotangent σ. Values that
 overwritten, so that as much as possible stays in a core's own cache.
 """
 
-from .compiled import compiled, compiled_part, compiled_sums
+from .compiled import compiled_into, compiled_part, compiled_sums
 from .layer_kernels import activate, matrix, push
 from .products import block, column_sums, copy, dot, fill, times, times_transposed, transposed_times
 from .vector_math import wide
@@ -82,7 +82,7 @@ def _through(n, pushed, bars, second, third, m):
                 bent[j] = n_[j] * bent[j]
 
 
-@compiled
+@compiled_into
 def evaluate(kind, sizes, used, theta, at, work, x, v, energy, score, first, second):
     """Compute values at points x along directions v, and prepare ``pull``.
 
@@ -198,7 +198,7 @@ def _adjoint(down, pushed, bars, second, m):
                 a_bar[j] += dh_bar[j] * da[j] * c_[j]
 
 
-@compiled
+@compiled_into
 def pull(sizes, theta, at, work, energy, score, first, second, gradient):
     """Compute the gradient of <energy, E> + <score, s> + <first, v·s> + <second, v·∇s·v>.
 

@@ -9,7 +9,7 @@ The memory of a member is laid out as in ``jet_kernels``; for each hidden layer 
 then two buffers for products, which become adjoints in place, and the inputs [x | v₁…v_M].
 """
 
-from .compiled import compiled, compiled_part
+from .compiled import compiled_into, compiled_part
 from .layer_kernels import activate, matrix, push
 from .products import block, column_sums, copy, times, times_transposed, transposed_times
 from .vector_math import wide
@@ -40,7 +40,7 @@ def _ends(memory, depth, m, points, width, dim):
     return one, other, block(memory, start + 2 * one.size, (1 + m) * points, dim)
 
 
-@compiled
+@compiled_into
 def evaluate(kind, sizes, used, theta, at, work, x, v, out):
     """Compute outputs at points x and their derivatives along v, and prepare ``pull``.
 
@@ -86,7 +86,7 @@ def _adjoint(down, pushed, second, m):
                 da_bar[j] *= s_[j]
 
 
-@compiled
+@compiled_into
 def pull(sizes, theta, at, work, bars, gradient):
     """Compute the gradient of <bars, [N | ∇N·v₁ … ∇N·v_M]> after ``evaluate``, with its arguments.
 

@@ -41,19 +41,21 @@ CASES = {
 }
 
 
-def streams(offset):
-    return MemberRandom([torch.Generator().manual_seed(seed + offset) for seed in SEEDS])
+def streams(offset, dtype=torch.float64):
+    generators = [torch.Generator().manual_seed(seed + offset) for seed in SEEDS]
+    return MemberRandom(generators, dtype=dtype)
 
 
 def trainees(name, *, kind="energy", base=None, options=None, dtype=torch.float64, **settings):
     objective = methods.get(name)()
     mlp = MLP(2, kind, 20, 2, "softplus", objective.conditional, base=base)
-    data = torch.stack([torch.randn(300, 2, generator=streams(50)._generators[k]) for k in (0, 1)])
+    data = streams(50, dtype).normal(300, 2)
     training = TrainingSpec(**{"steps": 70, "batch_size": 30, "clip": 20.0, **settings})
     rates = torch.tensor([[1e-2], [3e-3]], dtype=dtype)
     theta = mlp.init([torch.Generator().manual_seed(seed) for seed in SEEDS], dtype)
     given = CASES[name] if options is None else options
-    return Trainees(objective, mlp, theta, data, given, training, rates, streams(100), streams(200))
+    noise = streams(100, dtype), streams(200, dtype)
+    return Trainees(objective, mlp, theta, data, given, training, rates, *noise)
 
 
 def side_by_side(made, monkeypatch):
