@@ -16,7 +16,7 @@ from torch import Tensor
 from ..methods.derivatives.closed_form import passes
 from ..methods.network_model import NetworkModel
 from ..methods.networks import MLP
-from ..methods.objectives.base import QuadraticObjective
+from ..methods.objectives.base import QuadraticObjective, ScoreMatching
 from ..methods.random import AHEAD
 from .adam import BETAS, scales
 from .trainer import Trainees, Trainer, rate
@@ -25,6 +25,11 @@ from .trainer import Trainees, Trainer, rate
 _MOST = 1_000_000
 
 Array = NDArray[Any]
+
+
+def trains_compiled(objective: ScoreMatching, device: str) -> bool:
+    """Whether perceptrons are trained on a loss in compiled steps."""
+    return device == "cpu" and isinstance(objective, QuadraticObjective) and objective.is_quadratic
 
 
 class _Block(NamedTuple):
@@ -42,12 +47,10 @@ class OneByOne(Trainer):
     @staticmethod
     def suits(trainees: Trainees) -> bool:
         """Whether it can train these networks."""
-        objective, theta = trainees.objective, trainees.theta
+        theta = trainees.theta
         return (
-            isinstance(objective, QuadraticObjective)
-            and objective.is_quadratic
+            trains_compiled(trainees.objective, theta.device.type)
             and isinstance(trainees.network, MLP)
-            and theta.device.type == "cpu"
             and theta.dtype in (torch.float32, torch.float64)
         )
 

@@ -35,6 +35,7 @@ from .from_spec import (
     training_set,
 )
 from .metrics.base import ModelMetric
+from .one_by_one import trains_compiled
 from .own_models import own_samples, repeat_error
 from .process import one_thread
 from .sampling import Sampling, rounded
@@ -45,6 +46,9 @@ from .truth import floor_of, judge_of
 
 T = TypeVar("T")
 Array = NDArray[np.float32]
+
+MEMBERS = {"cpu": 8, "cuda": 512}
+"""Runs that are trained side by side at most: what fits a core's caches, or fills a GPU."""
 
 ENERGY_GRID = 100
 ARROW_GRID = 24
@@ -69,6 +73,14 @@ def shape(spec: RunSpec) -> Hashable:
         spec.evaluation.checkpoints,
         spec.device,
     )
+
+
+def together(spec: RunSpec) -> int:
+    """Return how many runs of a shape are faster together, at most."""
+    by_autograd = is_trained(spec) and not (
+        spec.network.module is None and trains_compiled(objective_of(spec), spec.device)
+    )
+    return MEMBERS[spec.device] if by_autograd or spec.device != "cpu" else 1
 
 
 def execute(specs: Sequence[RunSpec], keep: bool = False) -> list[Outcome]:

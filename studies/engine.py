@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from .specs.spec import StudySpec
 
 
+LOOKED_UP = 8
+"""Recorded runs per task: each takes less time than its task."""
+
+
 class Engine:
     """The registered methods, datasets, samplers and metrics. Can be pickled.
 
@@ -284,6 +288,14 @@ class Engine:
         from ..bench.run import shape
 
         return shape(spec)
+
+    def together(self, spec: RunSpec) -> int:
+        """Return how many runs of a shape are worth putting into one task, at most."""
+        if self.lookup is not None:
+            return LOOKED_UP
+        from ..bench.run import together
+
+        return together(spec)
 
     def execute(self, specs: Sequence[RunSpec], keep: bool) -> Sequence[Outcome]:
         """Execute runs of equal shape; return their artifacts too if ``keep``."""

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from ..plan import Plan
 from ..specs.entries import Leaf, ends
-from .scheduler import MEMBERS
 
 _FLOATS_PER_POINT = 4
 """Numbers that are held for each coordinate of a training point, and of a sample."""
@@ -51,7 +50,9 @@ def forecast(plan: Plan) -> Forecast:
         width = depth = 1
     weights = dim * width + (depth - 1) * width**2
     batch, steps = _largest(training.batch_size), _largest(training.steps)
-    samples, members = study.evaluation.samples, MEMBERS[study.device]
+    samples = study.evaluation.samples
+    methods = {cell.method: cell for cell in plan.tuned}.values()
+    members = max(plan.engine.together(plan.example(cell)) for cell in methods)
     memory = {
         "training.points": 4.0 * _FLOATS_PER_POINT * dim * _largest(training.points) * members,
         "training.batch_size": 4.0 * _COPIES * batch * (dim + width * depth) * members,

@@ -22,9 +22,6 @@ from .pools import LostWorkerError, Pool, TimeLimitError
 if TYPE_CHECKING:
     from ...bench.artifacts import Artifacts
 
-MEMBERS = {"cpu": 8, "cuda": 512}
-"""Runs per task at most, by device: as many as fit into a core's caches, or fill a GPU."""
-
 OPEN = 32
 """Cells that are open at a time at most, unless there are more workers."""
 
@@ -157,6 +154,8 @@ class Scheduler:
         self._open: dict[int, _OpenCell] = {}
         # Heaps of runs that can share a task.
         self._waiting: dict[Hashable, list[_Run]] = {}
+        # Runs of a shape per task at most.
+        self._most: dict[Hashable, int] = {}
         self._running: dict[Future[tuple[list[Finished], Environment]], _Task] = {}
         self._numbers = itertools.count()
 
@@ -196,24 +195,23 @@ class Scheduler:
 
     def _full(self) -> int:
         """Count the full tasks that wait."""
-        return sum(len(runs) // _most(runs) for runs in self._waiting.values())
+        return sum(len(runs) // self._most[shape] for shape, runs in self._waiting.items())
 
     def _next_task(self) -> _Task:
         """Take the next runs from the queue; none if they might share a task with later ones."""
         idle = self._pool.workers - len(self._running)
-        groups = {key: runs for key, runs in self._waiting.items() if len(runs) >= _most(runs)}
-        if not groups and idle > 0:
-            groups = self._waiting
-        if not groups:
+        full = [shape for shape, runs in self._waiting.items() if len(runs) >= self._most[shape]]
+        shapes = full or (list(self._waiting) if idle > 0 else [])
+        if not shapes:
             return []
-        key = min(groups, key=lambda key: groups[key][0])
-        runs = groups[key]
+        shape = min(shapes, key=lambda shape: self._waiting[shape][0])
+        runs = self._waiting[shape]
         # What is left at the end is divided among the workers.
         parts = math.ceil(max(idle, 1) * len(runs) / sum(map(len, self._waiting.values())))
-        size = min(_most(runs), math.ceil(len(runs) / parts))
+        size = min(self._most[shape], math.ceil(len(runs) / parts))
         task = [heapq.heappop(runs) for _ in range(size)]
         if not runs:
-            del self._waiting[key]
+            del self._waiting[shape]
         return task
 
     def _advance(self, index: int, rows: list[Row] | None) -> None:
@@ -240,6 +238,8 @@ class Scheduler:
             rows = [open_cell.rows[job.slot] for job in jobs]
 
     def _enqueue(self, run: _Run, shape: Hashable) -> None:
+        if shape not in self._most:
+            self._most[shape] = self._engine.together(run.job.spec)
         heapq.heappush(self._waiting.setdefault(shape, []), run)
 
     def _submit(self, task: _Task) -> None:
@@ -290,8 +290,3 @@ class Scheduler:
             open_cell = self._open[index]
             if len(open_cell.rows) == len(open_cell.jobs):
                 self._advance(index, [open_cell.rows[job.slot] for job in open_cell.jobs])
-
-
-def _most(runs: Sequence[_Run]) -> int:
-    """Most runs of a shape that are sent to a worker together."""
-    return MEMBERS[runs[0].job.spec.device]

@@ -123,6 +123,9 @@ class FakeEngine(Engine):
     def shape(self, spec):
         return spec.method.name, spec.method.options.get("kind"), spec.training.steps
 
+    def together(self, spec):
+        return 8
+
     def prepare(self):
         pass
 

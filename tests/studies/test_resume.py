@@ -14,7 +14,6 @@ from scorebench.studies.execution.events import (
 )
 from scorebench.studies.execution.interrupt import Interrupt
 from scorebench.studies.execution.pools import InProcess
-from scorebench.studies.execution.scheduler import MEMBERS
 from scorebench.studies.results import read_results
 from scorebench.studies.study import run
 
@@ -160,7 +159,7 @@ def test_neither_packing_nor_order_of_completion_matters(
 ):
     pool = Shuffled(seed)
     monkeypatch.setattr(study_module, "open_pool", lambda workers, **options: pool)
-    monkeypatch.setitem(MEMBERS, "cpu", 1 + seed)
+    monkeypatch.setattr(engine, "together", lambda _: 1 + seed)
     real = Interrupt.wait
 
     def wait(interrupt, futures, seconds=None):
