@@ -21,8 +21,8 @@ from ..methods.random import AHEAD
 from .adam import BETAS, scales
 from .trainer import Trainees, Trainer, rate
 
-# Numbers per coordinate of the points that are drawn at once, at most.
-_MOST = 1_000_000
+# Coordinates that are drawn at once at most, of as many directions as dimensions.
+_MOST = 4_000_000
 
 Array = NDArray[Any]
 
@@ -72,7 +72,7 @@ class OneByOne(Trainer):
                 for step in range(1, training.steps + 1)
             ]
         )
-        per_step = training.batch_size * trainees.data.shape[-1]
+        per_step = training.batch_size * trainees.data.shape[-1] ** 2
         self._ahead = max(1, min(AHEAD, _MOST // per_step))
 
     def advance(self, first: int, last: int) -> None:
