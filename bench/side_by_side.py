@@ -1,5 +1,6 @@
 """Training on any loss and device: a step of all networks at a time, gradients by autograd."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -7,6 +8,9 @@ from ..methods.network_model import NetworkModel
 from ..methods.random import MemberRandom
 from .adam import Adam
 from .trainer import Trainees, Trainer, rate
+
+_NOTED = 64
+"""Steps whose losses are read from the device together: it waits for each reading."""
 
 
 class SideBySide(Trainer):
@@ -46,6 +50,8 @@ class SideBySide(Trainer):
                 self._average.lerp_(self._weights, 1 - training.ema)
             losses.append(loss)
             norms.append(norm)
+            if len(losses) == _NOTED:
+                self._note(step, losses, norms)
         self._note(last, losses, norms)
 
     def reached(self, step: int) -> Tensor:
@@ -72,7 +78,8 @@ class SideBySide(Trainer):
         """Move the losses (alive,) and norms (alive, 1) of the steps up to ``last`` to the path."""
         if losses:
             rows = torch.stack([torch.stack(losses, 1), torch.cat(norms, 1)], -1)
-            self.path[self.alive, last - len(losses) : last] = rows.cpu().numpy()
+            values = np.reshape(rows.flatten().tolist(), rows.shape)
+            self.path[self.alive, last - len(losses) : last] = values
             losses.clear()
             norms.clear()
 

@@ -54,7 +54,8 @@ class QuadraticLoss:
 
     def _constants(self) -> Tensor:
         """Means of c over the points of each member, shape (K,) or one for all."""
-        return torch.as_tensor(self.constant).expand(*self.points.shape[:2], 1).mean((-2, -1))
+        constant = self.points.new_zeros(1) + self.constant
+        return constant.expand(*self.points.shape[:2], 1).mean((-2, -1))
 
     def through(self, factor: Tensor | float, shift: Tensor, points: Tensor) -> Self:
         """Express the loss in r, where the score is ``factor`` · r + ``shift``.

@@ -14,6 +14,7 @@ from scorebench.bench.metrics.density import energy_at
 from scorebench.bench.metrics.fisher import score_at
 from scorebench.bench.run import execute, shape
 from scorebench.bench.spec import EvaluationSpec, NetworkSpec, Plugin, RunSpec, TrainingSpec
+from scorebench.bench.trainer import Trainees
 from scorebench.bench.training import fit
 from scorebench.datasets import get_dataset
 from scorebench.datasets.errors import UsageError
@@ -116,7 +117,7 @@ def test_training_stays_on_the_device(fake, monkeypatch, own, ema, weight_decay)
     monkeypatch.setattr(torch.Tensor, "item", lambda self: 1.0)
     monkeypatch.setattr(torch.Tensor, "tolist", lambda self: [1.0] * self.numel())
     network, looked = network_for("dsm", "energy", own), []
-    fitted = fit(
+    trainees = Trainees(
         methods.get("dsm")(),
         network,
         model_of(network).theta.detach(),
@@ -126,10 +127,11 @@ def test_training_stays_on_the_device(fake, monkeypatch, own, ema, weight_decay)
         torch.full((3, 1), 1e-3, device=ELSEWHERE),
         batches=random(),
         noise=random(),
-        checkpoints=SimpleNamespace(
-            steps={2}, look=lambda step, members, theta: looked.append(theta.device)
-        ),
     )
+    checkpoints = SimpleNamespace(
+        steps={2}, look=lambda step, members, theta: looked.append(theta.device)
+    )
+    fitted = fit(trainees, checkpoints)
     assert fitted.theta.device == ELSEWHERE
     assert looked == [ELSEWHERE]
 
