@@ -10,7 +10,7 @@ from ..figures.clouds import cloud
 from ..figures.named import figures
 from ..figures.overview import overview
 from ..figures.panels import panel
-from ..figures.style import DARK, LIGHT, encode, picture
+from ..figures.style import DARK, LIGHT, arrange, encode, picture
 from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
 from ..ranking.pareto import front_sentence, points
@@ -40,10 +40,10 @@ def by_theme(make: "Callable[..., Figure]", dpi: int = 190) -> dict[str, str]:
 
     ``make`` draws the figure and takes the keyword ``theme``.
     """
-    themes = {"light": LIGHT, "dark": DARK}
-    return {
-        name: _embedded(picture(make(theme=theme), dpi), "png") for name, theme in themes.items()
-    }
+    light, dark = make(theme=LIGHT), make(theme=DARK)
+    pictures = {"light": _embedded(picture(light, dpi), "png")}
+    arrange(dark, light)
+    return pictures | {"dark": _embedded(picture(dark, dpi), "png")}
 
 
 def overview_pictures(evidence: Evidence) -> dict[str, str] | None:
