@@ -196,7 +196,7 @@ def picture(figure: Figure, dpi: int = 144) -> bytes:
     from PIL import Image
 
     # Not by ``savefig``, which draws twice if there is a layout, and compresses true colour first.
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     figure.set_dpi(dpi)
     with _defaults({}):
         canvas.draw()

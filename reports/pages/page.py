@@ -37,58 +37,41 @@ def page(source: Source) -> str:
     evidence, plots = source.evidence, Plots(source)
     # Pictures are asked for first: they may be drawn while the rest is computed.
     pictures = {dataset: _pictures(source, plots, dataset) for dataset in evidence.datasets}
-    sections = {
+    values: dict[str, object] = {
         "critical": plots.critical(),
         "samplers": _samplers(source, plots),
         "searchers": _searchers(source, plots),
     }
     with drawn_together(plots.drawings):
-        sections |= {
-            **_findings(source),
+        values |= {
+            "study": source.study,
+            "title": _title(evidence),
+            "headline": headline(evidence),
+            "answer": answer(evidence),
+            "remarks": remarks(evidence),
+            "doubts": source.doubts,
+            "missing": missing(source),
+            "notes": list(evidence.notes),
+            "planned": planned_sentences(evidence, source.study),
             "overview": overview_pictures(evidence),
-            "parts": [
-                _part(evidence, dataset) | pictures[dataset] for dataset in evidence.datasets
-            ],
-            **_record(source),
+            "questions": table(question_columns, best_models(evidence), labelled=["dataset"]),
+            "board": table(board_columns, evidence.contestants, hidden_columns(evidence)),
+            "pairs": table(pair_columns, source.pairs),
+            "rank_test": rank_sentence(evidence),
+            "budgets": source.budgets,
+            "sensitivity": _importances(source.sensitivity),
+            "warnings": edge_sentences(source.sensitivity),
+            "fewest_trials": FEWEST_TRIALS,
+            "parts": [_part(evidence, name) | shown for name, shown in pictures.items()],
+            "failures": _failures(source),
+            "run_again": run_again(source),
+            "protocol": protocol(source.study, source.notes_on_data),
+            "toml": source.study.without_content.to_toml(),
+            "environment": [(name, list(_flat(item))) for name, item in source.environment.items()],
+            "commands": _commands(evidence),
+            "rows": len(source.results),
         }
-    return render("report.html.j2", **sections)
-
-
-def _findings(source: Source) -> dict[str, object]:
-    """Return the variables of what was found, but for pictures and single datasets."""
-    evidence = source.evidence
-    return {
-        "title": _title(evidence),
-        "headline": headline(evidence),
-        "answer": answer(evidence),
-        "remarks": remarks(evidence),
-        "doubts": source.doubts,
-        "missing": missing(source),
-        "notes": list(evidence.notes),
-        "planned": planned_sentences(evidence, source.study),
-        "questions": table(question_columns, best_models(evidence), labelled=["dataset"]),
-        "board": table(board_columns, evidence.contestants, hidden_columns(evidence)),
-        "pairs": table(pair_columns, source.pairs),
-        "rank_test": rank_sentence(evidence),
-        "budgets": source.budgets,
-        "sensitivity": _importances(source.sensitivity),
-        "warnings": edge_sentences(source.sensitivity),
-        "fewest_trials": FEWEST_TRIALS,
-    }
-
-
-def _record(source: Source) -> dict[str, object]:
-    """Return the variables of how the study was run."""
-    return {
-        "study": source.study,
-        "failures": _failures(source),
-        "run_again": run_again(source),
-        "protocol": protocol(source.study, source.notes_on_data),
-        "toml": source.study.without_content.to_toml(),
-        "environment": [(name, list(_flat(value))) for name, value in source.environment.items()],
-        "commands": _commands(source.evidence),
-        "rows": len(source.results),
-    }
+    return render("report.html.j2", **values)
 
 
 def _title(evidence: Evidence) -> str:

@@ -34,11 +34,14 @@ def overview_pictures(evidence: Evidence) -> dict[str, str] | None:
     """Embed the overview, wide and narrow, light and dark; ``None`` before any confirmation."""
     if not evidence.compared:
         return None
-    shapes = {"wide": {"columns": None, "width": 9.6}, "narrow": {"columns": 1, "width": 4.3}}
+    shapes = {
+        "wide": partial(overview, evidence),
+        "narrow": partial(overview, evidence, columns=1, width=4.3),
+    }
     pictures = {
         f"{size}_{theme}": image
-        for size, shape in shapes.items()
-        for theme, image in as_vectors(partial(overview, evidence, **shape)).items()
+        for size, make in shapes.items()
+        for theme, image in as_vectors(make).items()
     }
     datasets = (
         f"{dataset}: {', '.join(map(_mean, evidence.on(dataset)))}" for dataset in evidence.datasets
