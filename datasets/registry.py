@@ -40,6 +40,8 @@ class Registry(Generic[T]):
         self.kind = kind
         self.packages = packages
         self._catalogue = catalogue.create("scorebench", f"{kind}s", entry_points=True)
+        # catalogue looks through the entry points of all packages each time: milliseconds.
+        self._loaded: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that registers a class or function as ``name``.
@@ -54,6 +56,7 @@ class Registry(Generic[T]):
             if not own and name in self.builtin:
                 raise UsageError(f"{self.kind} {name!r} is built in already: choose another name")
             self._catalogue.register(name, func=plugin)
+            self._loaded.pop(name, None)
             return plugin
 
         return decorate
@@ -88,11 +91,14 @@ class Registry(Generic[T]):
         Raises:
             UsageError: The name is unknown; the nearest valid name is suggested.
         """
+        if name in self._loaded:
+            return self._loaded[name]
         if name in self.builtin:
             importlib.import_module(self.builtin[name].module)
         elif name not in self.names():
             raise unknown(self.kind, name, self.names())
         plugin: T = self._catalogue.get(name)
+        self._loaded[name] = plugin
         return plugin
 
     def _registered(self) -> list[tuple[str, ...]]:

@@ -155,7 +155,7 @@ TABLES: dict[str, Export] = {
         sampler_columns.meanings,
     ),
     "sensitivity": Export(
-        lambda source: hyperparameters.sensitivity(source.study, source.evidence),
+        lambda source: source.sensitivity,
         None,
         "importance and edge of every hyperparameter",
         hyperparameters.COLUMNS,

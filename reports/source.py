@@ -31,7 +31,7 @@ from .ranking.evidence import Evidence, gather
 from .ranking.pairs import Pair, pairs
 from .ranking.samplers import SamplerBoard, sampler_board
 from .ranking.searchers import contest, of_first
-from .ranking.sensitivity import sensitivity
+from .ranking.sensitivity import Slice, sensitivity, slices
 from .ranking.statistics import Array
 
 if TYPE_CHECKING:
@@ -173,7 +173,6 @@ class Source:
 
         Nothing is trained: see ``studies.stored_files.check_directory``.
         """
-        from ..studies.engine import Engine
         from ..studies.plan import Plan
         from ..studies.stored_files import check_directory
 
@@ -192,9 +191,14 @@ class Source:
         return budget_sentences(self.evidence, budgets(self.evidence, self.independent))
 
     @cached_property
+    def slices(self) -> dict[Cell, list[Slice]]:
+        """The trials of each cell by hyperparameter."""
+        return {results.cell: slices(self.study, results) for results in self.evidence.cells}
+
+    @cached_property
     def sensitivity(self) -> pd.DataFrame:
         """Importance and edges of all hyperparameters."""
-        return sensitivity(self.study, self.evidence)
+        return sensitivity(self.evidence, self.slices)
 
     @cached_property
     def retried(self) -> list[Row]:
@@ -204,11 +208,7 @@ class Source:
     def portrait(self, results: CellResults) -> Portrait | None:
         """Load what the four panels of a cell show.
 
-        Args:
-            results: The cell.
-
-        Returns:
-            ``None`` if the data are not two-dimensional, or the cell has no samples yet.
+        ``None`` if the data are not two-dimensional, or the cell has no samples yet.
         """
         samples = self.samples(results)
         fields = _arrays(self.directory / "fields" / f"{results.cell.stem}.npz")

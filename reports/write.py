@@ -29,10 +29,11 @@ def write_report(source: Source) -> Path:
     from .pages.page import page
 
     report = source.directory / "report.html"
+    html = page(source)
     try:
         write_if_changed(source.directory / "leaderboard.csv", export(source, "board", "csv"))
         write_if_changed(source.directory / "report.md", markdown(source).encode())
-        write_if_changed(report, page(source).encode())
+        write_if_changed(report, html.encode())
     except OSError as error:
         raise refused(report, "write", error) from error
     return report

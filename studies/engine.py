@@ -63,14 +63,9 @@ class Engine:
         self.plugins = study.plugins
         self.modules = () if module is None or untrusted([module]) else (module,)
         self.data = study.data
-        self._learners: dict[str, Any] = {}
         self._activate()
         self.lookup = None if study.recorded is None else Lookup(study.recorded, study.data)
         forget()
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Classes of plug-ins cannot be pickled.
-        return {name: value for name, value in self.__dict__.items() if name != "_learners"}
 
     def _activate(self) -> None:
         activate(self.plugins)
@@ -89,10 +84,7 @@ class Engine:
         """
         from ..methods import methods
 
-        # Looking a name up takes milliseconds, and a large table asks for it for every trial.
-        learners: dict[str, Any] = self.__dict__.setdefault("_learners", {})
-        learner: Any = learners.get(method) or methods.get(method)
-        learners[method] = learner
+        learner: Any = methods.get(method)
         fixed = {} if self.estimator(method) is None else learner.fixed(trial)
         with _blaming(learner):
             suggested: object = learner().space(trial)

@@ -10,7 +10,6 @@ from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
 from ..ranking.friedman import rank_test
 from ..ranking.pareto import points
-from ..ranking.sensitivity import slices
 from ..ranking.split import splits
 from ..source import Source
 from .budget import budget_curves
@@ -93,7 +92,7 @@ def _of_dataset(source: Source, dataset: str) -> Iterator[tuple[str, Maker]]:
 
 
 def _of_cell(source: Source, cell: CellResults) -> Iterator[tuple[str, Maker]]:
-    if varied := [s for s in slices(source.study, cell) if len({*map(str, s.values)}) > 1]:
+    if varied := [s for s in source.slices[cell.cell] if len({*map(str, s.values)}) > 1]:
         yield f"slices-{cell.cell.stem}", partial(slice_figure, varied, cell.objective.upper())
         if len(varied) > 1:
             yield f"parallel-{cell.cell.stem}", partial(parallel_figure, varied)

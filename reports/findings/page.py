@@ -12,7 +12,7 @@ from ...studies.results import to_csv
 from ...studies.rundir.files import refused, write_if_changed
 from .. import text
 from ..figures.style import COLUMN, encode
-from ..pages.pictures import by_theme
+from ..pages.drawings import by_theme
 from ..pages.render import render
 from ..pages.tables import Field, ShownTable, exactly, to_markdown
 from .result import FindingResult

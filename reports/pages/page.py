@@ -25,7 +25,8 @@ from ..ranking.split import split_columns, splits
 from ..ranking.statistics import Array, estimate
 from ..ranking.verdict import answer, headline, verdict_on
 from ..source import Source
-from .pictures import Plots, gallery, most_cells, overview_pictures
+from .drawings import drawn_together
+from .pictures import Plots, most_cells, overview_pictures
 from .protocol import missing, protocol, run_again
 from .render import render
 from .tables import ShownTable, exactly, hidden_columns, table
@@ -34,38 +35,43 @@ from .tables import ShownTable, exactly, hidden_columns, table
 def page(source: Source) -> str:
     """Write the report of a run directory as HTML; equal inputs give equal text."""
     evidence, plots = source.evidence, Plots(source)
-    return render(
-        "report.html.j2",
-        study=source.study,
-        title=_title(evidence),
-        headline=headline(evidence),
-        answer=answer(evidence),
-        remarks=remarks(evidence),
-        doubts=source.doubts,
-        missing=missing(source),
-        notes=list(evidence.notes),
-        planned=planned_sentences(evidence, source.study),
-        overview=overview_pictures(evidence),
-        questions=table(question_columns, best_models(evidence), labelled=["dataset"]),
-        board=table(board_columns, evidence.contestants, hidden_columns(evidence)),
-        pairs=table(pair_columns, source.pairs),
-        rank_test=rank_sentence(evidence),
-        critical=plots.critical(),
-        budgets=source.budgets,
-        samplers=_samplers(source, plots),
-        searchers=_searchers(source, plots),
-        sensitivity=_importances(source.sensitivity),
-        warnings=edge_sentences(source.sensitivity),
-        fewest_trials=FEWEST_TRIALS,
-        parts=[_part(source, plots, dataset) for dataset in evidence.datasets],
-        failures=_failures(source),
-        run_again=run_again(source),
-        protocol=protocol(source.study, source.notes_on_data),
-        toml=source.study.without_content.to_toml(),
-        environment=[(name, list(_flat(value))) for name, value in source.environment.items()],
-        commands=_commands(evidence),
-        rows=len(source.results),
-    )
+    # Pictures are asked for first: they may be drawn while the rest is computed.
+    pictures = {dataset: _pictures(source, plots, dataset) for dataset in evidence.datasets}
+    values: dict[str, object] = {
+        "critical": plots.critical(),
+        "samplers": _samplers(source, plots),
+        "searchers": _searchers(source, plots),
+    }
+    with drawn_together(plots.drawings):
+        values |= {
+            "study": source.study,
+            "title": _title(evidence),
+            "headline": headline(evidence),
+            "answer": answer(evidence),
+            "remarks": remarks(evidence),
+            "doubts": source.doubts,
+            "missing": missing(source),
+            "notes": list(evidence.notes),
+            "planned": planned_sentences(evidence, source.study),
+            "overview": overview_pictures(evidence),
+            "questions": table(question_columns, best_models(evidence), labelled=["dataset"]),
+            "board": table(board_columns, evidence.contestants, hidden_columns(evidence)),
+            "pairs": table(pair_columns, source.pairs),
+            "rank_test": rank_sentence(evidence),
+            "budgets": source.budgets,
+            "sensitivity": _importances(source.sensitivity),
+            "warnings": edge_sentences(source.sensitivity),
+            "fewest_trials": FEWEST_TRIALS,
+            "parts": [_part(evidence, name) | shown for name, shown in pictures.items()],
+            "failures": _failures(source),
+            "run_again": run_again(source),
+            "protocol": protocol(source.study, source.notes_on_data),
+            "toml": source.study.without_content.to_toml(),
+            "environment": [(name, list(_flat(item))) for name, item in source.environment.items()],
+            "commands": _commands(evidence),
+            "rows": len(source.results),
+        }
+    return render("report.html.j2", **values)
 
 
 def _title(evidence: Evidence) -> str:
@@ -74,9 +80,18 @@ def _title(evidence: Evidence) -> str:
     return f"{names} on {text.plural(len(evidence.datasets), 'dataset')}"
 
 
-def _part(source: Source, plots: Plots, dataset: str) -> dict[str, object]:
-    """Return the variables of the section on a dataset."""
-    evidence = source.evidence
+def _pictures(source: Source, plots: Plots, dataset: str) -> dict[str, object]:
+    """Return the variables of the pictures of a dataset."""
+    return {
+        "gallery": plots.gallery(dataset),
+        "most_cells": most_cells(source),
+        "plots": plots.on(dataset),
+        "slices": plots.slices(dataset),
+    }
+
+
+def _part(evidence: Evidence, dataset: str) -> dict[str, object]:
+    """Return the variables of the section on a dataset, but for its pictures."""
     cells = table(cell_columns, evidence.on(dataset), hidden_columns(evidence))
     return {
         "dataset": dataset,
@@ -86,11 +101,7 @@ def _part(source: Source, plots: Plots, dataset: str) -> dict[str, object]:
         "split": table(split_columns, splits(evidence, dataset)),
         "questions": table(question_columns, questions(evidence, dataset)),
         "limits": question_sentence(questions(evidence, dataset)),
-        "gallery": gallery(source, dataset),
         "cells": len(evidence.on(dataset)),
-        "most_cells": most_cells(source),
-        "plots": plots.on(dataset),
-        "slices": plots.slices(dataset),
     }
 
 

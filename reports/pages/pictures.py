@@ -1,24 +1,19 @@
 """Pictures of the report with captions and alternative texts, embedded as data URIs."""
 
-import base64
 import math
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 from .. import text
 from ..figures.clouds import cloud
 from ..figures.named import figures
 from ..figures.overview import overview
-from ..figures.panels import panel
-from ..figures.style import DARK, LIGHT, encode, picture
 from ..ranking.cell_results import CellResults
 from ..ranking.evidence import Evidence
 from ..ranking.pareto import front_sentence, points
 from ..ranking.split import split_sentence, splits
 from ..source import Portrait, Source
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .drawings import Drawing, as_vectors, by_theme, panels
 
 _PANELS = {
     "truth": "truth",
@@ -35,25 +30,18 @@ _SPECTRUM = (
 )
 
 
-def by_theme(make: "Callable[..., Figure]", dpi: int = 190) -> dict[str, str]:
-    """Embed a figure in light and dark as PNG: lines of many runs take more space as SVG.
-
-    ``make`` draws the figure and takes the keyword ``theme``.
-    """
-    themes = {"light": LIGHT, "dark": DARK}
-    return {
-        name: _embedded(picture(make(theme=theme), dpi), "png") for name, theme in themes.items()
-    }
-
-
 def overview_pictures(evidence: Evidence) -> dict[str, str] | None:
     """Embed the overview, wide and narrow, light and dark; ``None`` before any confirmation."""
     if not evidence.compared:
         return None
+    shapes = {
+        "wide": partial(overview, evidence),
+        "narrow": partial(overview, evidence, columns=1, width=4.3),
+    }
     pictures = {
-        f"{size}_{name}": _embedded(encode(overview(evidence, theme, *shape), "svg"), "svg+xml")
-        for size, shape in {"wide": (None, 9.6), "narrow": (1, 4.3)}.items()
-        for name, theme in (("light", LIGHT), ("dark", DARK))
+        f"{size}_{theme}": image
+        for size, make in shapes.items()
+        for theme, image in as_vectors(make).items()
     }
     datasets = (
         f"{dataset}: {', '.join(map(_mean, evidence.on(dataset)))}" for dataset in evidence.datasets
@@ -77,16 +65,10 @@ def most_cells(source: Source) -> int:
     return max(FEWEST_CELLS, MOST_CELLS // max(1, len(source.evidence.datasets)))
 
 
-def gallery(source: Source, dataset: str) -> list[dict[str, object]]:
-    """Embed the panels of the best cells of a dataset."""
-    return [
-        _portrait(cell, portrait)
-        for cell in source.evidence.on(dataset)[: most_cells(source)]
-        if not cell.missing and (portrait := source.portrait(cell)) is not None
-    ]
-
-
-def _portrait(cell: CellResults, portrait: Portrait) -> dict[str, object]:
+def _portrait(
+    cell: CellResults, portrait: Portrait, images: Mapping[str, str]
+) -> dict[str, object]:
+    """Return the variables of a cell's panels; they get their ``images`` later."""
     alts = {
         "truth": "histogram of the true distribution",
         "samples": f"histogram of {portrait.census}",
@@ -106,22 +88,35 @@ def _portrait(cell: CellResults, portrait: Portrait) -> dict[str, object]:
         "dataset": cell.dataset,
         "caption": f"{cell.objective.upper()} {value}; {view}",
         "panels": [
-            {
-                "title": title,
-                "image": _embedded(picture(panel(portrait, kind)), "png"),
-                "alt": f"{cell.method} on {cell.dataset}: {alts[kind]}",
-            }
+            {"title": title, "kind": kind, "alt": f"{cell.method} on {cell.dataset}: {alts[kind]}"}
             for kind, title in _PANELS.items()
         ],
+        "images": images,
     }
 
 
 class Plots:
-    """Plots of a run directory with their captions."""
+    """Plots of a run directory with their captions.
+
+    Attributes:
+        drawings: Those that have been asked for: they get their pictures when these are finished.
+    """
 
     def __init__(self, source: Source) -> None:
+        self.drawings: list[Drawing] = []
         self._source = source
         self._figures = figures(source)
+
+    def gallery(self, dataset: str) -> list[dict[str, object]]:
+        """Return the panels of the best cells of a dataset."""
+        shown = []
+        for cell in self._source.evidence.on(dataset)[: most_cells(self._source)]:
+            portrait = None if cell.missing else self._source.portrait(cell)
+            if portrait is not None:
+                drawing = Drawing(partial(panels, portrait, list(_PANELS)), {})
+                self.drawings.append(drawing)
+                shown.append(_portrait(cell, portrait, drawing.into))
+        return shown
 
     def critical(self) -> dict[str, str] | None:
         """Return the critical-difference diagram; ``None`` with too few datasets."""
@@ -199,9 +194,11 @@ class Plots:
         if name not in self._figures:
             return None
         wide = name.startswith("training-")
-        pictures = by_theme(self._figures[name], dpi=140 if wide else 190)
         kind = "plot wide" if wide else "plot"
-        return {"kind": kind, "title": title, "caption": caption, "alt": alt, **pictures}
+        plot = {"kind": kind, "title": title, "caption": caption, "alt": alt}
+        draw = partial(by_theme, self._figures[name], 140 if wide else 190)
+        self.drawings.append(Drawing(draw, plot))
+        return plot
 
     def _learned(self, dataset: str) -> str:
         learned = self._source.training(dataset)
@@ -222,8 +219,3 @@ class Plots:
             metric = self._source.evidence.objective.upper()
             sentences.append(f"{metric} during training is measured on a small sample.")
         return " ".join(sentences)
-
-
-def _embedded(data: bytes, kind: str) -> str:
-    """Return a data URI that holds an image."""
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -215,7 +215,7 @@ class CellResults:
         """Rows of the trials of the search, without repeat runs of finalists."""
         return self.search[self.search["replicate"] == 0]
 
-    @property
+    @cached_property
     def search_best(self) -> float:
         """Smallest loss among the trials, averaged over restarts; ``nan`` without a search."""
         searches = [rows for _, rows in self.trials.groupby("restart")]

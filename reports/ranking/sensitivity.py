@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ...studies.cell import Cell
 from .. import text
 from .cell_results import CellResults, losses
 from .evidence import Evidence
@@ -121,7 +122,7 @@ COLUMNS = {
 """Columns of the table of hyperparameters, with their meanings."""
 
 
-def sensitivity(study: "StudySpec", evidence: Evidence) -> pd.DataFrame:
+def sensitivity(evidence: Evidence, slices: Mapping[Cell, Sequence[Slice]]) -> pd.DataFrame:
     """Return importance and edge of every hyperparameter of every cell; see ``COLUMNS``."""
     rows = [
         {
@@ -134,7 +135,7 @@ def sensitivity(study: "StudySpec", evidence: Evidence) -> pd.DataFrame:
             "trials": len(part.losses), "failed": int(np.isinf(part.losses).sum()),
         }
         for cell in evidence.cells
-        for part in slices(study, cell)
+        for part in slices[cell.cell]
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

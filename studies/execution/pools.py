@@ -176,6 +176,8 @@ class Processes(Pool):
     def _serve(self) -> None:
         executor: ProcessPoolExecutor | None = None
         while (ticket := self._tickets.get()) is not None and not self._closed:
+            if not ticket.future.set_running_or_notify_cancel():
+                continue
             try:
                 executor = executor or self._started()
                 inner = self._submitted(executor, ticket.task)

@@ -1,9 +1,15 @@
 import subprocess
 import sys
+from collections import Counter
 
+import catalogue
 import pytest
 from scorebench.datasets import UsageError, datasets, get_dataset
-from scorebench.datasets.registry import options_of
+from scorebench.datasets.registry import Registry, options_of
+from scorebench.studies.engine import Engine
+from scorebench.studies.plan import Plan
+from scorebench.studies.progress import follow
+from scorebench.studies.specs.spec import StudySpec
 
 NAMES = {
     "25gaussians",
@@ -60,3 +66,29 @@ def test_unknown_options_are_refused():
         options_of(plugin, "dataset", "ring", {"dimm": 5})
     with pytest.raises(UsageError, match="cannot be made with dim='ten'"):
         options_of(plugin, "dataset", "ring", {"dim": "ten"})
+
+
+def test_a_name_is_looked_up_once_for_all_jobs(monkeypatch):
+    asked = Counter()
+    look_up = catalogue.Registry.get
+
+    def counted(self, name):
+        asked[self.namespace, name] += 1
+        return look_up(self, name)
+
+    monkeypatch.setattr(catalogue.Registry, "get", counted)
+    study = StudySpec(
+        name="s", methods=["dsm", "ssm"], datasets=["rings", "8gaussians"], samplers=["langevin"],
+        objective="mmd", evaluation={"also": ["langevin"]},
+    )  # fmt: skip
+    plan = Plan(study, Engine())
+    jobs = [job for cell in plan.references for job in follow(plan, cell, {})[1]]
+    assert len(jobs) > 10
+    assert max(asked.values(), default=0) <= 1
+
+
+def test_a_name_that_is_registered_again_means_the_last():
+    plugins = Registry("test_of_registry")
+    for plugin in (int, float):
+        plugins.register("number")(plugin)
+        assert plugins.get("number") is plugin

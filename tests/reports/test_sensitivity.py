@@ -41,6 +41,11 @@ def searched(trials: int = 60):
     return results
 
 
+def edges(spec: StudySpec, results: pd.DataFrame) -> pd.DataFrame:
+    evidence = gather(results, "sw1")
+    return sensitivity(evidence, {cell.cell: slices(spec, cell) for cell in evidence.cells})
+
+
 def test_the_hyperparameter_that_decides_is_found(spec: StudySpec):
     cell = next(c for c in gather(searched(), "sw1").on("rings") if c.method == "dsm")
     found = slices(spec, cell)
@@ -53,7 +58,7 @@ def test_the_hyperparameter_that_decides_is_found(spec: StudySpec):
 
 def test_importance_has_an_interval_from_trials_or_restarts(spec: StudySpec):
     results = searched()
-    one = sensitivity(spec, gather(results, "sw1")).set_index(["method", "parameter"])
+    one = edges(spec, results).set_index(["method", "parameter"])
     decisive, other = one.loc[("dsm", "sigma")], one.loc[("dsm", "learning_rate")]
     assert decisive.importance_low > other.importance_high
     assert (one.importance_low <= one.importance).all()
@@ -61,7 +66,7 @@ def test_importance_has_an_interval_from_trials_or_restarts(spec: StudySpec):
     # Three restarts that agree to the last digit: nothing is uncertain.
     search = results[results["phase"] == "search"]
     copies = [results.assign(restart=0), *(search.assign(restart=r) for r in (1, 2))]
-    several = sensitivity(spec, gather(pd.concat(copies), "sw1"))
+    several = edges(spec, pd.concat(copies))
     assert (several.importance_high - several.importance_low).max() < 1e-9
 
 
@@ -81,14 +86,14 @@ def test_importance_covers_its_mean_in_repeated_searches():
 
 
 def test_a_winner_at_the_edge_is_warned_of(spec: StudySpec):
-    table = sensitivity(spec, gather(searched(), "sw1")).set_index(["method", "parameter"])
+    table = edges(spec, searched()).set_index(["method", "parameter"])
     assert table.loc[("dsm", "sigma"), "edge"] == "lower"
     said = edge_sentences(table.reset_index())
     assert any("sigma of dsm is at the lower edge of its range (0.02" in s for s in said)
 
 
 def test_few_trials_have_no_importance(spec: StudySpec):
-    table = sensitivity(spec, gather(searched(19), "sw1"))
+    table = edges(spec, searched(19))
     assert table["importance"].isna().all()
     assert len(table)
 
