@@ -14,6 +14,7 @@ from ..studies.cell import Cell
 from ..studies.engine import Engine
 from ..studies.results import read_results
 from ..studies.rundir.artifacts import read_artifact
+from ..studies.rundir.notes import noted
 from ..studies.rundir.read import (
     ENVIRONMENT,
     ROWS,
@@ -173,7 +174,11 @@ class Source:
 
         Nothing is trained: see ``studies.stored_files.check_directory``.
         """
-        from ..studies.engine import Engine
+        if self.study.self_contained:
+            return noted(self.directory, "doubts", self._doubts)
+        return self._doubts()
+
+    def _doubts(self) -> list[str]:
         from ..studies.plan import Plan
         from ..studies.stored_files import check_directory
 
@@ -309,17 +314,19 @@ class Source:
         return dataset.part("test").upto(min(points, _MOST_POINTS), generator).numpy()
 
 
-def load(directory: str | Path) -> Source:
+def load(directory: str | Path, *, whole: bool = True) -> Source:
     """Read a run directory of a finished or unfinished study, without changing it.
 
     Args:
         directory: A run directory.
+        whole: See ``read_results``; reports and leaderboards do without the rest.
 
     Raises:
         UsageError: It is not a run directory, or it cannot be read.
     """
     folder = Path(directory)
-    return Source(folder, read_study(folder), read_results(folder), read_environments(folder))
+    results = read_results(folder, whole=whole)
+    return Source(folder, read_study(folder), results, read_environments(folder))
 
 
 def stamp(directory: Path) -> tuple[tuple[int, int], ...]:

@@ -16,6 +16,7 @@ from .engine import Engine
 from .plan import Plan
 from .progress import standing
 from .rundir.files import refusing, write_atomically, write_if_changed
+from .rundir.notes import PARQUET, RESULTS, noted
 from .rundir.read import read_rows, read_study
 from .rundir.rows import Row
 from .specs.open import value_in
@@ -23,17 +24,55 @@ from .specs.require import met
 from .specs.tables import Search
 
 _PHASES = ("reference", "search", "confirm")
+_GROUP = 20_000
 
 
-def read_results(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
+def read_results(
+    directory: str | Path, engine: Engine | None = None, *, whole: bool = True
+) -> pd.DataFrame:
     """Read the results table of a run directory, which may be incomplete.
+
+    Args:
+        directory: The run directory.
+        engine: Where methods, datasets and samplers are found.
+        whole: False allows to leave out keys, and the specs of all but confirmation runs, which
+            are most of a large table.
 
     Raises:
         UsageError: It is not a run directory, or cannot be read.
     """
     path = Path(directory)
     plan = Plan(read_study(path), engine or Engine())
-    return frame(standing(plan, read_rows(path)), plan)
+    tables: list[pd.DataFrame] = []
+
+    def is_stored() -> bool:
+        tables.append(frame(standing(plan, read_rows(path)), plan))
+        stored = path / PARQUET
+        # Compared as bytes: what is not known to be ours is not parsed.
+        return stored.is_file() and stored.read_bytes() == _to_parquet(tables[0])
+
+    ours = type(plan.engine) is Engine and plan.study.self_contained
+    if ours and noted(path, PARQUET, is_stored) and not tables:
+        return _read_parquet(path / PARQUET, whole)
+    return tables[0] if tables else frame(standing(plan, read_rows(path)), plan)
+
+
+def _to_parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    # Of groups of rows, those with a phase can be found by what is noted of each.
+    table.to_parquet(buffer, index=False, row_group_size=_GROUP)
+    return buffer.getvalue()
+
+
+def _read_parquet(path: Path, whole: bool) -> pd.DataFrame:
+    if whole:
+        return pd.read_parquet(path)
+    from pyarrow.parquet import read_schema
+
+    names = [name for name in read_schema(path).names if name not in ("key", "spec")]
+    confirmed = pd.read_parquet(path, columns=["spec"], filters=[("phase", "=", "confirm")])
+    table = pd.read_parquet(path, columns=names)
+    return table.assign(spec=confirmed["spec"].set_axis(table.index[table["phase"] == "confirm"]))
 
 
 def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
@@ -43,13 +82,11 @@ def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
         UsageError: The disk is full or missing.
     """
     table = frame(rows, plan)
-    parquet = directory / "results.parquet"
+    parquet = directory / PARQUET
     with refusing(directory, "write to"):
         text = to_csv(table).encode()
-        if write_if_changed(directory / "results.csv", text) or not parquet.exists():
-            buffer = io.BytesIO()
-            table.to_parquet(buffer, index=False)
-            write_atomically(parquet, buffer.getvalue())
+        if write_if_changed(directory / RESULTS, text) or not parquet.exists():
+            write_atomically(parquet, _to_parquet(table))
 
 
 # Where a cell begins that a spreadsheet executes: at the start of a text, or where it may split it.
