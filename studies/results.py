@@ -14,10 +14,10 @@ from ..datasets.errors import UsageError, visible
 from .cell import Slot
 from .engine import Engine
 from .plan import Plan
-from .progress import standing
+from .progress import counting
 from .rundir.files import refusing, write_atomically, write_if_changed
 from .rundir.notes import PARQUET, RESULTS, noted
-from .rundir.read import read_rows, read_study
+from .rundir.read import read_cells, read_study
 from .rundir.rows import Row
 from .specs.open import value_in
 from .specs.require import met
@@ -46,7 +46,7 @@ def read_results(
     tables: list[pd.DataFrame] = []
 
     def is_stored() -> bool:
-        tables.append(frame(standing(plan, read_rows(path)), plan))
+        tables.append(frame(counting(plan, read_cells(path)), plan))
         stored = path / PARQUET
         # Compared as bytes: what is not known to be ours is not parsed.
         return stored.is_file() and stored.read_bytes() == _to_parquet(tables[0])
@@ -54,7 +54,7 @@ def read_results(
     ours = type(plan.engine) is Engine and plan.study.self_contained
     if ours and noted(path, PARQUET, is_stored) and not tables:
         return _read_parquet(path / PARQUET, whole)
-    return tables[0] if tables else frame(standing(plan, read_rows(path)), plan)
+    return tables[0] if tables else frame(counting(plan, read_cells(path)), plan)
 
 
 def _to_parquet(table: pd.DataFrame) -> bytes:
@@ -75,8 +75,11 @@ def _read_parquet(path: Path, whole: bool) -> pd.DataFrame:
     return table.assign(spec=confirmed["spec"].set_axis(table.index[table["phase"] == "confirm"]))
 
 
-def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
+def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
     """Write ``results.csv`` and ``results.parquet``; equal tables leave the files alone.
+
+    Returns:
+        The table.
 
     Raises:
         UsageError: The disk is full or missing.
@@ -87,6 +90,7 @@ def write_results(directory: Path, rows: Iterable[Row], plan: Plan) -> None:
         text = to_csv(table).encode()
         if write_if_changed(directory / RESULTS, text) or not parquet.exists():
             write_atomically(parquet, _to_parquet(table))
+    return table
 
 
 # Where a cell begins that a spreadsheet executes: at the start of a text, or where it may split it.
@@ -121,12 +125,24 @@ def _changed(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
 
 def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
     """Make the results table, with ``COLUMNS``: one line per row, in the order of the study."""
-    ordered = in_order(rows, plan)
-    search = plan.study.search
-    records = [_record(row, plan.template(row.slot.cell).places, search) for row in ordered]
-    metrics = _columns(plan.study.evaluation.metrics, (row.result.metrics for row in ordered))
-    params = sorted({key for record in records for key in record if key.startswith("params.")})
-    compute = _columns(COMPUTE_COLUMNS, (row.result.compute for row in ordered))
+    search, order = plan.study.search, _order(plan)
+    values: dict[str, list[Any]] = {}
+    places: list[tuple[int, ...]] = []
+    metric_names: set[str] = set()
+    compute_names: set[str] = set()
+    # Columns of values take a fraction of the memory of rows.
+    for row in rows:
+        place = order(row)
+        for name, value in _record(row, plan.template(row.slot.cell).places, search).items():
+            column = values.setdefault(name, [])
+            column += [None] * (len(places) - len(column))
+            column.append(value)
+        places.append(place)
+        metric_names |= row.result.metrics.keys()
+        compute_names |= row.result.compute.keys()
+    metrics = _columns(plan.study.evaluation.metrics, metric_names)
+    params = sorted(name for name in values if name.startswith("params."))
+    compute = _columns(COMPUTE_COLUMNS, compute_names)
     restart = ["restart"] if search.restarts > 1 else []
     searcher = ["searcher"] if len(search.sampler) > 1 else []
     feasible = ["feasible"] if search.require else []
@@ -135,12 +151,16 @@ def frame(rows: Iterable[Row], plan: Plan) -> pd.DataFrame:
         "failure", *feasible, "key",
         *metrics, *params, *compute, "environment", "spec",
     ]  # fmt: skip
-    table = pd.DataFrame.from_records(records, columns=columns)
-    for name in params:
-        table[name] = _typed([record.get(name) for record in records])
     floats = [*metrics, *compute]
     types = {**dict.fromkeys(floats, "float64"), "trial": "Int64"}
-    return table.astype(types | dict.fromkeys(feasible, "boolean"))
+    types |= dict.fromkeys(feasible, "boolean")
+    table = {}
+    for name in columns:
+        column = values.pop(name, [])
+        column += [None] * (len(places) - len(column))
+        table[name] = _typed(column) if name in params else pd.Series(column, dtype=types.get(name))
+    rank = sorted(range(len(places)), key=places.__getitem__)
+    return pd.DataFrame(table).take(rank).reset_index(drop=True)
 
 
 def _typed(values: list[Any]) -> "pd.Series[Any]":
@@ -158,21 +178,25 @@ def _typed(values: list[Any]) -> "pd.Series[Any]":
 
 def in_order(rows: Iterable[Row], plan: Plan) -> list[Row]:
     """Sort rows by phase, cell, trial and replicate."""
+    return sorted(rows, key=_order(plan))
+
+
+def _order(plan: Plan) -> Callable[[Row], tuple[int, int, int, int]]:
+    """Give a function that says where a row stands in the table."""
     rank = {cell: i for i, cell in enumerate(plan.cells)}
 
     def order(row: Row) -> tuple[int, int, int, int]:
         cell, phase, trial, replicate = row.slot
+        if cell not in rank:
+            raise UsageError(f"the table has rows of {cell}, which is not in its study")
         return _PHASES.index(phase), rank[cell], -1 if trial is None else trial, replicate
 
-    try:
-        return sorted(rows, key=order)
-    except KeyError as error:
-        raise UsageError(f"the table has rows of {error}, which is not in its study") from error
+    return order
 
 
-def _columns(first: Sequence[str], names: Iterable[Iterable[str]]) -> list[str]:
+def _columns(first: Sequence[str], names: set[str]) -> list[str]:
     """The first columns, then all others by name."""
-    return [*first, *sorted({name for row in names for name in row} - set(first))]
+    return [*first, *sorted(names - set(first))]
 
 
 def _record(row: Row, places: Iterable[str], search: Search) -> dict[str, object]:
