@@ -5,7 +5,7 @@ stay in the table's file, but they no longer count: they are neither tabulated n
 that count are exactly those that a study of this size gives from the start.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -14,7 +14,7 @@ import pandas as pd
 from .cell import Cell, Job, Slot
 from .engine import Engine
 from .plan import Plan, Table
-from .rundir.read import read_cells, read_study
+from .rundir.read import read_packed, read_study
 from .rundir.rows import Row
 
 
@@ -74,14 +74,12 @@ def standing(plan: Plan, rows: Iterable[Row]) -> list[Row]:
 
     Rows of cells that are not in the study are included; building a table from them fails.
     """
-    return list(counting(plan, by_cell(rows).items()))
-
-
-def counting(plan: Plan, stored: Iterable[tuple[Cell, list[Row]]]) -> Iterator[Row]:
-    """Yield the rows that count, as ``standing`` does, of cells with their rows."""
     cells = set(plan.cells)
-    for cell, rows in stored:
-        yield from standing_in(plan, cell, rows) if cell in cells else rows
+    return [
+        row
+        for cell, stored in by_cell(rows).items()
+        for row in (standing_in(plan, cell, stored) if cell in cells else stored)
+    ]
 
 
 def standing_in(plan: Plan, cell: Cell, rows: Iterable[Row]) -> list[Row]:
@@ -126,9 +124,8 @@ def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
     path = Path(directory)
     study = read_study(path)
     plan = Plan(study, engine or Engine())
-    known = set(plan.cells)
-    stored = {cell: _line(plan, cell, rows) for cell, rows in read_cells(path) if cell in known}
-    lines = [stored.get(cell) or _line(plan, cell, []) for cell in plan.cells]
+    rows = read_packed(path)
+    lines = [_line(plan, cell, rows.of(cell)) for cell in plan.cells]
     return pd.DataFrame(lines).astype({"winner": "Int64", "objective": "float64"})
 
 

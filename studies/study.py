@@ -1,7 +1,7 @@
 """Run a study in its directory, or resume it where it stopped."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from .execution.interrupt import Interrupt
 from .execution.scheduler import Environment, Finished, Scheduler, ready
 from .execution.where import Where, open_pool
 from .plan import Plan
-from .progress import counting, standing_in
+from .progress import standing_in
 from .rundir.files import refused
 from .rundir.rows import Row
 from .rundir.store import RETRIED, Store
@@ -164,16 +164,11 @@ class _Session:
         from .results import write_results
 
         plan, store = self._plan, self._store
-        last: dict[Cell, Row] = {}
-
-        def rows() -> Iterator[Row]:
-            for row in counting(plan, store.rows.cells()):
-                last[row.slot.cell] = row
-                yield row
-
-        states = write_results(store.directory, rows(), plan)["state"]
+        counts = write_results(store.directory, store.rows, plan)
+        counting = ((cell, standing_in(plan, cell, rows)) for cell, rows in store.rows.cells())
+        last = {cell: rows[-1] for cell, rows in counting if rows}
         store.note_code({cell.stem: plan.engine.parts(row.run) for cell, row in last.items()})
-        return len(states), int((states != "ok").sum())
+        return counts
 
     def find(self, job: Job) -> Row | None:
         """Return the stored row of a job; None if it or artifacts that belong to it are missing."""

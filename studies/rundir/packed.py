@@ -37,6 +37,11 @@ class PackedRows(Mapping[Slot, Row]):
     def __getitem__(self, slot: Slot) -> Row:
         return self._unpacked(slot.cell)[slot]
 
+    @property
+    def names(self) -> set[Cell]:
+        """Cells that have rows."""
+        return {cell for cell, own in self._open.items() if own} | self._packed.keys()
+
     def add(self, row: Row) -> None:
         """Add a row at a free slot."""
         self._open.setdefault(row.slot.cell, {})[row.slot] = row

@@ -90,12 +90,12 @@ def read_rows(directory: Path) -> list[Row]:
     Raises:
         UsageError: The table is damaged, of a newer format, or cannot be read.
     """
-    return [row for _, rows in read_cells(directory) for row in rows]
+    return [row for _, rows in read_packed(directory).cells() for row in rows]
 
 
-def read_cells(directory: Path) -> Iterator[tuple[Cell, list[Row]]]:
-    """Read the rows of a run directory as ``read_rows``, those of one cell at a time in memory."""
-    return _scanned(directory).rows.cells()
+def read_packed(directory: Path) -> PackedRows:
+    """Read the rows of a run directory as ``read_rows``, in less memory."""
+    return _scanned(directory).rows
 
 
 def read_retried(directory: Path) -> list[Row]:

@@ -162,7 +162,7 @@ class Store:
 
     def _take_over(self, old: StudySpec, discarded: set[Cell]) -> None:
         """Make the directory the new study's, if its rows fit or may be excluded."""
-        cells = {cell for cell, _ in self.rows.cells()}
+        cells = self.rows.names
         problems = conflicts(old, self.study)
         if self._engine is not None:
             stored = (row for _, rows in self.rows.cells() for row in rows)
@@ -187,7 +187,7 @@ class Store:
         first: dict[Cell, tuple[int, int]] = {}
         if not self._retry:
             return
-        cells = self._matching(self._retry, {cell for cell, _ in self.rows.cells()})
+        cells = self._matching(self._retry, self.rows.names)
         failed = [
             row.slot
             for cell, rows in self.rows.cells()
