@@ -14,7 +14,6 @@ from ..studies.cell import Cell
 from ..studies.engine import Engine
 from ..studies.results import read_results
 from ..studies.rundir.artifacts import read_artifact
-from ..studies.rundir.notes import noted
 from ..studies.rundir.read import (
     ENVIRONMENT,
     ROWS,
@@ -174,17 +173,9 @@ class Source:
 
         Nothing is trained: see ``studies.stored_files.check_directory``.
         """
-        if self.study.self_contained:
-            return noted(self.directory, "doubts", self._doubts)
-        return self._doubts()
+        from ..studies.stored_files import doubts
 
-    def _doubts(self) -> list[str]:
-        from ..studies.plan import Plan
-        from ..studies.stored_files import check_directory
-
-        found = check_directory(self.directory, Plan(self.study, Engine()))
-        unfit = [f"Does not fit its study: {text}." for text in found.problems]
-        return unfit + [f"Not checked: {text}." for text in found.open]
+        return doubts(self.directory, self.study)
 
     @cached_property
     def pairs(self) -> list[Pair]:

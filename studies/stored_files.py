@@ -10,16 +10,18 @@ import numpy as np
 from ..bench.spec import RunSpec
 from ..datasets.errors import UsageError
 from .cell import Cell, Slot
+from .engine import Engine
 from .integrity import Findings, check_distances, check_environments, check_rows
 from .plan import Plan
 from .progress import by_cell, follow, standing
 from .results import frame, to_csv
 from .rundir.artifacts import ArtifactFiles, read_artifact
+from .rundir.notes import noted
 from .rundir.read import read_code, read_environments, read_rows
 from .rundir.rows import Row
 from .rundir.strict import LARGEST, open_plain, parse_json
 from .specs.check import check_names, check_options
-from .specs.spec import TRUTH
+from .specs.spec import TRUTH, StudySpec
 from .winners import confirmed
 
 RELATIVE = 1e-3
@@ -33,6 +35,23 @@ _BUDGET = 300 * 2000**2
 
 Floors = Mapping[tuple[str, str], Sequence[float]]
 """Values of a metric between fresh samples of the truth, by dataset and metric."""
+
+
+def doubts(directory: Path, study: StudySpec) -> list[str]:
+    """Say what in a run directory does not fit its study, then what could not be checked.
+
+    The files of a self-contained study are checked once, until one of them changes.
+
+    Raises:
+        UsageError: The directory cannot be read.
+    """
+
+    def find() -> list[str]:
+        found = check_directory(directory, Plan(study, Engine()))
+        unfit = [f"Does not fit its study: {text}." for text in found.problems]
+        return unfit + [f"Not checked: {text}." for text in found.open]
+
+    return noted(directory, "doubts", find) if study.self_contained else find()
 
 
 def check_directory(directory: Path, plan: Plan) -> Findings:
