@@ -1,7 +1,7 @@
 """Rows as columns of one type each, in packed pieces: a large table need not fit in memory."""
 
 import io
-import pickle
+import json
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -59,13 +59,13 @@ class Tabulated:
             if name.startswith("params."):
                 kinds = {type(value) for value in columns[name] if value is not None}
                 self._kinds.setdefault(name, set()).update(kinds)
-        self._pieces.append(zlib.compress(pickle.dumps((len(rows), columns)), 1))
+        self._pieces.append(zlib.compress(json.dumps([len(rows), columns]).encode(), 1))
 
     def tables(self) -> Iterator[pd.DataFrame]:
         """Yield the pieces of the table; at least one, which may be empty."""
         types = self._types()
-        for piece in self._pieces or [zlib.compress(pickle.dumps((0, {})))]:
-            count, values = pickle.loads(zlib.decompress(piece))  # noqa: S301 - of this object
+        for piece in self._pieces or [zlib.compress(b"[0, {}]")]:
+            count, values = json.loads(zlib.decompress(piece))
             columns = {name: values.get(name, [None] * count) for name in types}
             yield pd.DataFrame({name: _typed(columns[name], form) for name, form in types.items()})
 
@@ -146,5 +146,6 @@ def _record(row: Row, places: Iterable[str], search: Search) -> dict[str, object
         "environment": row.environment,
         "spec": row.spec,
     }
+    lists = {name: str(value) for name, value in record.items() if isinstance(value, tuple)}
     texts = {name: visible(value) for name, value in record.items() if isinstance(value, str)}
-    return {**record, **texts}
+    return record | lists | texts

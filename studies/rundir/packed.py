@@ -1,9 +1,10 @@
 """Rows by slot, in a fraction of the memory: those of cells that nobody works on are packed."""
 
-import pickle
+import json
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from ...bench.spec import RunResult
 from ..cell import Cell, Slot
 from .rows import Row
 
@@ -66,7 +67,7 @@ class PackedRows(Mapping[Slot, Row]):
 
     def of(self, cell: Cell) -> list[Row]:
         """Return the rows of a cell, which stays as it is."""
-        packed = [row for part in self._packed.get(cell, ()) for row in _unpack(part)]
+        packed = [row for part in self._packed.get(cell, ()) for row in _unpack(cell, part)]
         return packed + list(self._open.get(cell, {}).values())
 
     def cells(self) -> Iterator[tuple[Cell, list[Row]]]:
@@ -78,7 +79,7 @@ class PackedRows(Mapping[Slot, Row]):
     def pack(self, cell: Cell) -> None:
         """Pack the rows of a cell until one of them is asked for."""
         if rows := list(self._open.pop(cell, {}).values()):
-            self._packed.setdefault(cell, []).append(zlib.compress(pickle.dumps(rows), 1))
+            self._packed.setdefault(cell, []).append(_pack(rows))
 
     def _unpacked(self, cell: Cell) -> dict[Slot, Row]:
         if cell in self._packed:
@@ -88,6 +89,15 @@ class PackedRows(Mapping[Slot, Row]):
         return self._open.get(cell, {})
 
 
-def _unpack(part: bytes) -> list[Row]:
-    rows: list[Row] = pickle.loads(zlib.decompress(part))  # noqa: S301 - made by this process
-    return rows
+def _pack(rows: Sequence[Row]) -> bytes:
+    """Write rows of a cell as lines: their specs, which are JSON, and before them all the rest."""
+    rest = [(row.slot[1:], row.result.model_dump(), row.environment, row.suggested) for row in rows]
+    lines = [json.dumps(rest, separators=(",", ":")), *(row.spec for row in rows)]
+    return zlib.compress("\n".join(lines).encode(), 1)
+
+
+def _unpack(cell: Cell, part: bytes) -> Iterator[Row]:
+    rest, *specs = zlib.decompress(part).decode().split("\n")
+    for spec, (place, result, environment, suggested) in zip(specs, json.loads(rest), strict=True):
+        slot = Slot(cell, *place)
+        yield Row(slot, spec, RunResult.model_validate(result), environment, suggested)
