@@ -79,13 +79,14 @@ def write_results(directory: Path, rows: PackedRows, plan: Plan) -> tuple[int, i
     table = Tabulated(ordered(plan, rows), plan)
     parquet = directory / PARQUET
     with refusing(directory, "write to"):
-        changed = write_pieces_if_changed(directory / RESULTS, partial(_csv, table))
+        changed = write_pieces_if_changed(directory / RESULTS, partial(csv_pieces, table))
         if changed or not parquet.exists():
             write_atomically(parquet, table.parquet())
     return table.runs, table.failures
 
 
-def _csv(table: Tabulated) -> Iterator[bytes]:
+def csv_pieces(table: Tabulated) -> Iterator[bytes]:
+    """Yield the content of ``results.csv``."""
     for number, piece in enumerate(table.tables()):
         yield to_csv(piece, header=not number).encode()
 

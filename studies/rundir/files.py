@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ...datasets.errors import UsageError
 from ...datasets.private import write_atomically as write_atomically
+from .strict import open_plain
 
 LOCK = ".lock"
 """File that the writer of a directory locks; it names the process and its host."""
@@ -216,7 +217,7 @@ def write_if_changed(path: Path, content: bytes) -> bool:
 
 def write_pieces_if_changed(path: Path, pieces: Callable[[], Iterable[bytes]]) -> bool:
     """Write a large file as ``write_if_changed`` does, piece by piece."""
-    if path.exists() and _holds(path, pieces()):
+    if path.exists() and holds(path, pieces()):
         return False
     draft = path.with_name(f".{secrets.token_hex(8)}.draft")
     try:
@@ -231,8 +232,13 @@ def write_pieces_if_changed(path: Path, pieces: Callable[[], Iterable[bytes]]) -
     return True
 
 
-def _holds(path: Path, pieces: Iterable[bytes]) -> bool:
-    with path.open("rb") as file:
+def holds(path: Path, pieces: Iterable[bytes]) -> bool:
+    """Whether a plain file has exactly this content.
+
+    Raises:
+        OSError: It cannot be read, or is not a plain file.
+    """
+    with open_plain(path) as file:
         return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
 
 

@@ -15,8 +15,8 @@ class PackedRows(Mapping[Slot, Row]):
     """Rows by slot, cell by cell; those of a cell are in the order in which they were added.
 
     A cell is unpacked when one of its rows is asked for by slot, and stays so until it is packed.
-    ``cells`` goes through all rows and leaves them packed. While rows are added to many cells in
-    turn, as when a table is read, all are packed every now and then.
+    ``cells`` and ``stream`` go through all rows and leave them packed. While rows are added to many
+    cells in turn, as when a table is read, all are packed every now and then.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class PackedRows(Mapping[Slot, Row]):
         return self._length
 
     def __iter__(self) -> Iterator[Slot]:
-        return (row.slot for _, rows in self.cells() for row in rows)
+        return (row.slot for row in self.stream())
 
     def __contains__(self, slot: object) -> bool:
         return hash(slot) in self._hashes and super().__contains__(slot)
@@ -75,6 +75,10 @@ class PackedRows(Mapping[Slot, Row]):
         for cell in dict.fromkeys([*self._packed, *self._open]):
             if rows := self.of(cell):
                 yield cell, rows
+
+    def stream(self) -> Iterator[Row]:
+        """Yield all rows; those of one cell at a time are in memory."""
+        return (row for _, rows in self.cells() for row in rows)
 
     def pack(self, cell: Cell) -> None:
         """Pack the rows of a cell until one of them is asked for."""

@@ -90,7 +90,7 @@ def read_rows(directory: Path) -> list[Row]:
     Raises:
         UsageError: The table is damaged, of a newer format, or cannot be read.
     """
-    return [row for _, rows in read_packed(directory).cells() for row in rows]
+    return list(read_packed(directory).stream())
 
 
 def read_packed(directory: Path) -> PackedRows:

@@ -165,8 +165,7 @@ class Store:
         cells = self.rows.names
         problems = conflicts(old, self.study)
         if self._engine is not None:
-            stored = (row for _, rows in self.rows.cells() for row in rows)
-            problems += changed_code(stored, self.code, self._engine)
+            problems += changed_code(self.rows.stream(), self.code, self._engine)
         problems = [p._replace(cells=p.cells & cells) for p in problems if p.cells & cells]
         excluded = self._matching(self._discard, cells | discarded) & _cells_of(problems)
         remaining = [problem for problem in problems if problem.cells - excluded]
