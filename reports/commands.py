@@ -27,7 +27,7 @@ def status(directory: Directory) -> None:
     from .source import load
     from .terminal import status_view
 
-    print_view(status_view(load(directory)))
+    print_view(status_view(load(directory, whole=False)))
 
 
 @commands.command(epilog="Example: scorebench leaderboard runs/quick --format markdown")
@@ -56,7 +56,7 @@ def leaderboard(
     from .write import format_of, leaderboard_table, write_table
 
     shown = kind.value if kind is not None else format_of(out) if out is not None else "table"
-    source = load(directory)
+    source = load(directory, whole=table == "results")
     if out is not None or shown != "table":
         # The table itself is for other programs.
         for doubt in source.doubts:
@@ -83,7 +83,7 @@ def figure(
     from .write import write_figure
 
     target = out or Path(f"{name}.pdf")
-    write_figure(load(directory), name, target, width)
+    write_figure(load(directory, whole=False), name, target, width)
     say(target)
 
 
@@ -95,7 +95,7 @@ def report(directory: Directory) -> None:
     from .write import write_report
 
     with ProgressBar().wait("writing the report"):
-        written = write_report(load(directory))
+        written = write_report(load(directory, whole=False))
     say(written)
 
 

@@ -64,8 +64,7 @@ def merge(out: str | Path, directories: Sequence[str | Path]) -> Path:
     with Store(target, spec) as store:
         store.append(list(rows.values()), environments)
         _copy(folders, target)
-        plan = Plan(spec, engine)
-        write_results(target, standing(plan, rows.values()), plan)
+        write_results(target, store.rows, Plan(spec, engine))
     return target
 
 

@@ -173,12 +173,9 @@ class Source:
 
         Nothing is trained: see ``studies.stored_files.check_directory``.
         """
-        from ..studies.plan import Plan
-        from ..studies.stored_files import check_directory
+        from ..studies.stored_files import doubts
 
-        found = check_directory(self.directory, Plan(self.study, Engine()))
-        unfit = [f"Does not fit its study: {text}." for text in found.problems]
-        return unfit + [f"Not checked: {text}." for text in found.open]
+        return doubts(self.directory, self.study)
 
     @cached_property
     def pairs(self) -> list[Pair]:
@@ -309,17 +306,19 @@ class Source:
         return dataset.part("test").upto(min(points, _MOST_POINTS), generator).numpy()
 
 
-def load(directory: str | Path) -> Source:
+def load(directory: str | Path, *, whole: bool = True) -> Source:
     """Read a run directory of a finished or unfinished study, without changing it.
 
     Args:
         directory: A run directory.
+        whole: See ``read_results``; reports and leaderboards do without the rest.
 
     Raises:
         UsageError: It is not a run directory, or it cannot be read.
     """
     folder = Path(directory)
-    return Source(folder, read_study(folder), read_results(folder), read_environments(folder))
+    results = read_results(folder, whole=whole)
+    return Source(folder, read_study(folder), results, read_environments(folder))
 
 
 def stamp(directory: Path) -> tuple[tuple[int, int], ...]:

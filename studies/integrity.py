@@ -65,18 +65,20 @@ def _sentence(text: str, places: Sequence[str]) -> str:
     return f"{', '.join(places[:2])}{more}: {text}"
 
 
-def check_rows(plan: Plan, rows: Iterable[Row], code: Mapping[str, CodeParts]) -> Findings:
+def check_rows(
+    plan: Plan, cells: Iterable[tuple[Cell, list[Row]]], code: Mapping[str, CodeParts]
+) -> Findings:
     """Hold all rows of a run directory against the plan of its study; none is run.
 
     Args:
         plan: The plan.
-        rows: The rows, also those that do not count.
+        cells: The rows of each cell, also those that do not count.
         code: Fingerprints of the code behind each cell, by its stem.
     """
     found = Findings()
-    known, cells = frozenset(plan.cells), by_cell(rows)
-    found.unfinished += [cell for cell in plan.cells if cell not in cells]
-    for cell, stored in cells.items():
+    known, absent = frozenset(plan.cells), dict.fromkeys(plan.cells)
+    for cell, stored in cells:
+        absent.pop(cell, None)
         if cell not in known:
             _refuse(found, stored, "the study has no such cell")
             continue
@@ -93,6 +95,7 @@ def check_rows(plan: Plan, rows: Iterable[Row], code: Mapping[str, CodeParts]) -
                 found.problem(row.name, text)
             if further := _further(row, plan.study):
                 found.unchecked(row.name, f"the study does not measure {', '.join(further)}")
+    found.unfinished[:0] = absent
     return found
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from .cell import Cell, Job, Slot
 from .engine import Engine
 from .plan import Plan, Table
-from .rundir.read import read_rows, read_study
+from .rundir.read import read_packed, read_study
 from .rundir.rows import Row
 
 
@@ -124,8 +124,8 @@ def status(directory: str | Path, engine: Engine | None = None) -> pd.DataFrame:
     path = Path(directory)
     study = read_study(path)
     plan = Plan(study, engine or Engine())
-    stored = by_cell(read_rows(path))
-    lines = [_line(plan, cell, stored.get(cell, [])) for cell in plan.cells]
+    rows = read_packed(path)
+    lines = [_line(plan, cell, rows.of(cell)) for cell in plan.cells]
     return pd.DataFrame(lines).astype({"winner": "Int64", "objective": "float64"})
 
 

@@ -26,7 +26,7 @@ from .integrity import (
     check_rows,
 )
 from .plan import Plan
-from .progress import standing
+from .progress import by_cell, standing
 from .rundir.artifacts import ArtifactFiles
 from .rundir.read import read_code, read_environments, read_rows, read_study
 from .rundir.rows import Row
@@ -146,7 +146,7 @@ def replayed(
     study = read_study(directory)
     check_device(study, engine)
     plan, stored, code = Plan(study, engine), read_rows(directory), read_code(directory)
-    found = check_rows(plan, stored, code)
+    found = check_rows(plan, by_cell(stored).items(), code)
     environments = read_environments(directory)
     check_environments(plan, stored, environments, found)
     cells = frozenset(pick_cells(study, *labels))

@@ -10,16 +10,21 @@ import numpy as np
 from ..bench.spec import RunSpec
 from ..datasets.errors import UsageError
 from .cell import Cell, Slot
+from .engine import Engine
 from .integrity import Findings, check_distances, check_environments, check_rows
 from .plan import Plan
-from .progress import by_cell, follow, standing
-from .results import frame, to_csv
+from .progress import follow, standing_in
+from .results import csv_pieces, ordered
 from .rundir.artifacts import ArtifactFiles, read_artifact
-from .rundir.read import read_code, read_environments, read_rows
+from .rundir.files import holds
+from .rundir.notes import RESULTS, noted
+from .rundir.packed import PackedRows
+from .rundir.read import read_code, read_environments, read_packed
 from .rundir.rows import Row
 from .rundir.strict import LARGEST, open_plain, parse_json
 from .specs.check import check_names, check_options
-from .specs.spec import TRUTH
+from .specs.spec import TRUTH, StudySpec
+from .tabulate import Tabulated
 from .winners import confirmed
 
 RELATIVE = 1e-3
@@ -35,6 +40,23 @@ Floors = Mapping[tuple[str, str], Sequence[float]]
 """Values of a metric between fresh samples of the truth, by dataset and metric."""
 
 
+def doubts(directory: Path, study: StudySpec) -> list[str]:
+    """Say what in a run directory does not fit its study, then what could not be checked.
+
+    The files of a self-contained study are checked once, until one of them changes.
+
+    Raises:
+        UsageError: The directory cannot be read.
+    """
+
+    def find() -> list[str]:
+        found = check_directory(directory, Plan(study, Engine()))
+        unfit = [f"Does not fit its study: {text}." for text in found.problems]
+        return unfit + [f"Not checked: {text}." for text in found.open]
+
+    return noted(directory, "doubts", find) if study.self_contained else find()
+
+
 def check_directory(directory: Path, plan: Plan) -> Findings:
     """Check everything in a run directory that needs no training.
 
@@ -45,7 +67,7 @@ def check_directory(directory: Path, plan: Plan) -> Findings:
     Raises:
         UsageError: The directory cannot be read.
     """
-    rows, code = read_rows(directory), read_code(directory)
+    stored, code = read_packed(directory), read_code(directory)
     environments = read_environments(directory)
     try:
         check_names(plan.study, plan.engine)
@@ -54,22 +76,27 @@ def check_directory(directory: Path, plan: Plan) -> Findings:
         found = Findings()
         found.unchecked("rows and files", str(error))
         return found
-    found = check_rows(plan, rows, code)
-    check_environments(plan, rows, environments, found)
-    rows = standing(plan, rows)
-    check_table(directory, plan, rows, found)
-    rows = [row for row in rows if row.slot not in found.unfit]
+    found = check_rows(plan, stored.cells(), code)
+    check_environments(plan, stored.stream(), environments, found)
+    check_table(directory, plan, stored, found)
+    known = set(plan.cells)
+
+    def counting() -> Iterator[Row]:
+        for cell, rows in stored.cells():
+            own = standing_in(plan, cell, rows) if cell in known else []
+            yield from (row for row in own if row.slot not in found.unfit)
+
     if plan.study.recorded is not None:
-        for row in rows:
+        for row in counting():
             if plan.engine.execute([row.run], False)[0].result.metrics != row.result.metrics:
                 found.problem(row.name, "its metrics are not those that were recorded")
         return found
     meter = _Meter(plan, found)
-    floors = meter.floors([row for row in rows if row.slot.cell.method == TRUTH])
-    check_distances(rows, floors, found)
-    stored = by_cell(rows)
+    floors = meter.floors([row for row in counting() if row.slot.cell.method == TRUTH])
+    check_distances(counting(), floors, found)
     for cell in plan.tuned:
-        own = {row.slot: row for row in stored.get(cell, ())}
+        rows = standing_in(plan, cell, stored.of(cell))
+        own = {row.slot: row for row in rows if row.slot not in found.unfit}
         # Files of a cell are written when it is finished.
         if own and follow(plan, cell, own)[0].finished:
             ranked = confirmed(own.values(), cell, plan.study.objective)
@@ -79,19 +106,18 @@ def check_directory(directory: Path, plan: Plan) -> Findings:
     return found
 
 
-def check_table(directory: Path, plan: Plan, rows: Sequence[Row], found: Findings) -> None:
+def check_table(directory: Path, plan: Plan, rows: PackedRows, found: Findings) -> None:
     """Compare ``results.csv``, which is for other programs, with the rows of a finished study."""
-    path, cells = directory / "results.csv", by_cell(rows)
     for cell in plan.cells:
-        if not follow(plan, cell, {row.slot: row for row in cells.get(cell, ())})[0].finished:
+        own = standing_in(plan, cell, rows.of(cell))
+        if not follow(plan, cell, {row.slot: row for row in own})[0].finished:
             return
     try:
-        with open_plain(path) as file:
-            stored = file.read()
+        same = holds(directory / RESULTS, csv_pieces(Tabulated(ordered(plan, rows), plan)))
     except OSError:
         return
-    if stored != to_csv(frame(rows, plan)).encode():
-        found.unchecked("results.csv", "it is not the table of these rows")
+    if not same:
+        found.unchecked(RESULTS, "it is not the table of these rows")
 
 
 def check_files(

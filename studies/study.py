@@ -22,7 +22,7 @@ from .execution.interrupt import Interrupt
 from .execution.scheduler import Environment, Finished, Scheduler, ready
 from .execution.where import Where, open_pool
 from .plan import Plan
-from .progress import standing, standing_in
+from .progress import standing_in
 from .rundir.files import refused
 from .rundir.rows import Row
 from .rundir.store import RETRIED, Store
@@ -114,13 +114,10 @@ class _Session:
         self._store = store
         self._listen = listen
         self._storage_url = storage_url
-        self._rows_by_cell: dict[Cell, list[Row]] = {cell: [] for cell in plan.cells}
-        for row in store.rows.values():
-            self._rows_by_cell.setdefault(row.slot.cell, []).append(row)
         # Rows that count, by unfinished cell.
-        self._counts = {
-            cell: len(standing_in(plan, cell, rows)) for cell, rows in self._rows_by_cell.items()
-        }
+        self._counts = dict.fromkeys(plan.cells, 0)
+        for cell, rows in store.rows.cells():
+            self._counts[cell] = len(standing_in(plan, cell, rows))
         self._runs_total = sum(sum(plan.size(cell)) for cell in plan.cells)
         self._runs_done = sum(self._counts.values())
         self._runs_executed = 0
@@ -153,27 +150,25 @@ class _Session:
         ):
             scheduler = Scheduler(plan.engine, pool, self, interrupt, limits.run_seconds)
             cells = (
-                (cell, plan.steps(cell, self._store.rows, lambda: self._storage))
-                for cell in plan.cells
+                (cell, plan.steps(cell, self._store.rows, self._storage)) for cell in plan.cells
             )
             scheduler.run(cells, limits.study_seconds)
-        rows = self._write_results()
-        failures = sum(not row.ok for row in rows)
+        runs, failures = self._write_results()
         seconds = time.monotonic() - began
         self._listen(
-            StudyFinished(self._store.directory, len(rows), failures, self._runs_executed, seconds)
+            StudyFinished(self._store.directory, runs, failures, self._runs_executed, seconds)
         )
 
-    def _write_results(self) -> list[Row]:
-        """Write the results table and the code behind its rows; return the rows."""
+    def _write_results(self) -> tuple[int, int]:
+        """Write the results table and the code behind its rows; count all and the failed ones."""
         from .results import write_results
 
         plan, store = self._plan, self._store
-        rows = standing(plan, store.rows.values())
-        write_results(store.directory, rows, plan)
-        last = {row.slot.cell: row for row in rows}
+        counts = write_results(store.directory, store.rows, plan)
+        counting = ((cell, standing_in(plan, cell, rows)) for cell, rows in store.rows.cells())
+        last = {cell: rows[-1] for cell, rows in counting if rows}
         store.note_code({cell.stem: plan.engine.parts(row.run) for cell, row in last.items()})
-        return rows
+        return counts
 
     def find(self, job: Job) -> Row | None:
         """Return the stored row of a job; None if it or artifacts that belong to it are missing."""
@@ -203,7 +198,6 @@ class _Session:
     def _append(self, rows: list[Row], environments: dict[str, dict[str, object]]) -> None:
         self._store.append(rows, environments)
         for row in rows:
-            self._rows_by_cell[row.slot.cell].append(row)
             self._counts[row.slot.cell] += 1
         self._runs_done += len(rows)
 
@@ -234,7 +228,8 @@ class _Session:
         from .results import mean
 
         plan, objective = self._plan, self._plan.study.objective
-        rows = standing_in(plan, cell, self._rows_by_cell[cell])
+        rows = standing_in(plan, cell, self._store.rows.of(cell))
+        self._store.rows.pack(cell)
         # Confirmation runs of an earlier, smaller study may count again.
         self._runs_done += len(rows) - self._counts.pop(cell)
         # A cell whose trials failed takes fewer runs than expected.
@@ -255,11 +250,17 @@ class _Session:
             )
         )
 
-    @cached_property
     def _storage(self) -> "BaseStorage":
-        from .rundir.optuna_storage import open_memory, open_storage
+        from .rundir.optuna_storage import open_memory
 
         if self._plan.study.recorded is not None and self._storage_url is None:
-            # Trials take no time, so that a journal of them would take most of it.
+            # Trials take no time, so that a journal of them would take most of it. A storage per
+            # cell is forgotten with the cell.
             return open_memory()
+        return self._shared_storage
+
+    @cached_property
+    def _shared_storage(self) -> "BaseStorage":
+        from .rundir.optuna_storage import open_storage
+
         return open_storage(self._store.directory, self._storage_url)

@@ -9,7 +9,6 @@ import pandas as pd
 
 from ...studies.race import rounds
 from ...studies.specs.entries import Entry, Leaf, Range, ends, is_open
-from ...studies.specs.searchers import about
 from ...studies.specs.spec import StudySpec
 from .. import text
 from ..ranking.cell_results import losses
@@ -162,6 +161,9 @@ def run_again(source: Source) -> list[str]:
 
 
 def _searched(study: StudySpec) -> str:
+    # Imported on first use: Optuna is slow to load.
+    from ...studies.specs.searchers import about
+
     search = study.search
     named = text.listed([about(entry) for entry in search.sampler])
     if search.trials == 0:

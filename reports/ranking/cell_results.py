@@ -218,9 +218,10 @@ class CellResults:
     @cached_property
     def search_best(self) -> float:
         """Smallest loss among the trials, averaged over restarts; ``nan`` without a search."""
-        searches = [rows for _, rows in self.trials.groupby("restart")]
-        best = [float(eligible(rows, self.objective).min()) for rows in searches]
-        return float(np.mean(best)) if best else math.nan
+        trials = self.trials
+        values = pd.Series(eligible(trials, self.objective), trials.index)
+        best = values.groupby(trials["restart"]).min().to_numpy()
+        return float(np.mean(best)) if len(best) else math.nan
 
     @property
     def runs(self) -> pd.DataFrame:

@@ -159,21 +159,20 @@ def gather(
         UsageError: A column is missing, or two configurations of a cell are confirmed.
     """
     results = _checked(results, objective)
-    rows = results[results["phase"] != "reference"]
-    seen = [
-        *zip(rows["method"], rows["dataset"], rows["sampler"], strict=True),
-        *(cell.labels for cell in expected),
-    ]
+    tuned = results["phase"] != "reference"
+    rows, reference = _by_cell(results[tuned]), results[~tuned]
+    seen = [*rows, *(cell.labels for cell in expected)]
     pairs = sorted({(method, sampler) for method, _, sampler in seen})
     datasets = tuple(sorted({dataset for _, dataset, _ in seen} | set(results["dataset"])))
     several = len({sampler for _, sampler in pairs}) > 1
     labels = {(m, s): f"{m} · {s}" if several else m for m, s in pairs}
-    confirmed = rows[rows["phase"] == "confirm"]
-    several_restarts = confirmed["restart"].nunique() > 1
+    several_restarts = results.loc[results["phase"] == "confirm", "restart"].nunique() > 1
+    none = results.iloc[:0]
     raw = {
-        cell: _cell(results, objective, cell, labels[cell.method, cell.sampler], several_restarts)
+        cell: _cell(rows.get(cell.labels, none), beside, objective, cell, label, several_restarts)
         for dataset in datasets
-        for method, sampler in pairs
+        for beside in [reference[reference["dataset"] == dataset]]
+        for (method, sampler), label in labels.items()
         for cell in [Cell(method, dataset, sampler)]
     }
     comparisons: Comparisons = {}
@@ -212,20 +211,28 @@ def _contestant(
     return Contestant(method, sampler, label, own, tuple(d for d in compared if own[d].missing))
 
 
+def _by_cell(rows: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
+    """Sort rows by method, dataset and sampler."""
+    groups = rows.groupby(["method", "dataset", "sampler"], sort=False)
+    return {tuple(map(str, name)): own for name, own in groups}
+
+
 def _cell(
-    results: pd.DataFrame, objective: str, cell: Cell, label: str, several: bool
+    rows: pd.DataFrame,
+    reference: pd.DataFrame,
+    objective: str,
+    cell: Cell,
+    label: str,
+    several: bool,
 ) -> CellResults:
-    """Collect the rows of a cell and of its references."""
+    """Collect the rows of a cell and of the references on its dataset."""
     method, dataset, sampler = cell.labels
-    dataset_rows = results[results["dataset"] == dataset]
-    rows = dataset_rows[(dataset_rows["method"] == method) & (dataset_rows["sampler"] == sampler)]
     confirm = rows[rows["phase"] == "confirm"].sort_values(["restart", "replicate"], kind="stable")
     if "trial" in confirm and (confirm.groupby("restart")["trial"].nunique() > 1).any():
         raise UsageError(
             f"{method} on {dataset} has confirmed runs of several configurations: "
             "one winner per restart is ranked"
         )
-    reference = dataset_rows[dataset_rows["phase"] == "reference"]
     same = reference[reference["sampler"] == sampler]
     truth = losses(reference[reference["method"] == "truth"], objective)
     untrained = losses(reference[reference["method"] == "untrained"], objective)

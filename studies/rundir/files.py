@@ -4,14 +4,16 @@ import errno
 import fcntl
 import os
 import platform
+import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ...datasets.errors import UsageError
 from ...datasets.private import write_atomically as write_atomically
+from .strict import open_plain
 
 LOCK = ".lock"
 """File that the writer of a directory locks; it names the process and its host."""
@@ -210,13 +212,34 @@ def write_output(path: Path, content: bytes) -> None:
 
 def write_if_changed(path: Path, content: bytes) -> bool:
     """Write a file unless it has exactly this content; return whether it was written."""
+    return write_pieces_if_changed(path, lambda: [content])
+
+
+def write_pieces_if_changed(path: Path, pieces: Callable[[], Iterable[bytes]]) -> bool:
+    """Write a large file as ``write_if_changed`` does, piece by piece."""
+    if path.exists() and holds(path, pieces()):
+        return False
+    draft = path.with_name(f".{secrets.token_hex(8)}.draft")
     try:
-        if path.read_bytes() == content:
-            return False
-    except FileNotFoundError:
-        pass
-    write_atomically(path, content)
+        with draft.open("xb") as file:
+            file.writelines(pieces())
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
     return True
+
+
+def holds(path: Path, pieces: Iterable[bytes]) -> bool:
+    """Whether a plain file has exactly this content.
+
+    Raises:
+        OSError: It cannot be read, or is not a plain file.
+    """
+    with open_plain(path) as file:
+        return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
 
 
 def clear_drafts(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Read a run directory: study, rows, environments, code; without its lock."""
 
+import itertools
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +14,7 @@ from ..specs.load import STUDY as STUDY
 from ..specs.load import parse
 from ..specs.spec import StudySpec
 from .files import refused, refusing
+from .packed import PackedRows
 from .rows import Discard, Row, parse_line
 from .strict import lines_of, open_plain, parse_json, read_text
 from .versions import FORMAT, read_format, upgrade_study
@@ -81,14 +83,19 @@ def _read_tables(path: Path, content: str) -> dict[str, dict[str, object]]:
 
 
 def read_rows(directory: Path) -> list[Row]:
-    """Read the rows of a run directory in the order in which they ended, without its lock.
+    """Read the rows of a run directory, cell by cell as they ended, without its lock.
 
     Discarded rows and a last line that is cut short are left out.
 
     Raises:
         UsageError: The table is damaged, of a newer format, or cannot be read.
     """
-    return list(_scanned(directory).rows.values())
+    return list(read_packed(directory).stream())
+
+
+def read_packed(directory: Path) -> PackedRows:
+    """Read the rows of a run directory as ``read_rows``, in less memory."""
+    return _scanned(directory).rows
 
 
 def read_retried(directory: Path) -> list[Row]:
@@ -101,7 +108,7 @@ def _scanned(directory: Path) -> "Scan":
     version = read_format(directory)
     with refusing(path, "read"), suppress(FileNotFoundError):
         return scan(path, version)
-    return Scan({}, set(), [], 0)
+    return Scan(PackedRows(), set(), [], 0)
 
 
 class Scan(NamedTuple):
@@ -111,7 +118,7 @@ class Scan(NamedTuple):
     in ``aside`` were set aside to be run again.
     """
 
-    rows: dict[Slot, Row]
+    rows: PackedRows
     discarded: set[Cell]
     aside: list[Row]
     size: int
@@ -125,8 +132,7 @@ def scan(path: Path, version: int = FORMAT) -> Scan:
             slot; or a line is too long to be one.
         OSError: The file does not exist or cannot be read.
     """
-    rows: dict[Slot, Row] = {}
-    lines: dict[Slot, int] = {}
+    rows = PackedRows()
     discarded: set[Cell] = set()
     aside: list[Row] = []
     valid_bytes = 0
@@ -141,16 +147,23 @@ def scan(path: Path, version: int = FORMAT) -> Scan:
         if isinstance(record, Row):
             if record.slot in rows:
                 raise UsageError(
-                    f"line {number} of {str(path)!r} repeats the run of line {lines[record.slot]}: "
-                    "restore the file from a copy"
+                    f"line {number} of {str(path)!r} repeats the run of line "
+                    f"{_line_of(record.slot, path, version, number)}: restore the file from a copy"
                 )
-            rows[record.slot], lines[record.slot] = record, number
+            rows.add(record)
         else:
             excluded = set(record.cells)
             discarded |= excluded
-            rows = {slot: row for slot, row in rows.items() if slot.cell not in excluded}
+            rows.drop(excluded)
             aside += [rows.pop(slot) for slot in record.slots if slot in rows]
     return Scan(rows, discarded, aside, valid_bytes)
+
+
+def _line_of(slot: Slot, path: Path, version: int, before: int) -> int:
+    """Number of the last line with the row of a slot that is before another line."""
+    records = itertools.islice((record for _, record in _lines(path, version)), before - 1)
+    known = enumerate(records, 1)
+    return max(n for n, row in known if isinstance(row, Row) and row.slot == slot)
 
 
 def _lines(path: Path, version: int) -> Iterator[tuple[bytes, Row | Discard | str]]:

@@ -29,6 +29,7 @@ from .files import (
     truncate,
     write_atomically,
 )
+from .packed import PackedRows
 from .read import ENVIRONMENT, JOURNAL, ROWS, STUDY, read_code, read_environments, read_study, scan
 from .rows import Discard, Row, parse_line
 from .versions import FORMAT, read_format, write_format
@@ -68,7 +69,7 @@ class Store:
     ) -> None:
         self.directory = directory
         self.study = study
-        self.rows: dict[Slot, Row] = {}
+        self.rows = PackedRows()
         self.aside: dict[Slot, Row] = {}
         self.environments: dict[str, dict[str, object]] = {}
         self.code: Mapping[str, CodeParts] = {}
@@ -114,7 +115,8 @@ class Store:
                 write_atomically(self.directory / ENVIRONMENT, text.encode())
             self.environments = together
         append_lines(self.directory / ROWS, [row.to_json() for row in rows])
-        self.rows |= {row.slot: row for row in rows}
+        for row in rows:
+            self.rows.add(row)
 
     def note_code(self, code: Mapping[str, CodeParts]) -> None:
         """Record the code behind the rows, by the cell's stem and name of the part.
@@ -160,10 +162,10 @@ class Store:
 
     def _take_over(self, old: StudySpec, discarded: set[Cell]) -> None:
         """Make the directory the new study's, if its rows fit or may be excluded."""
-        cells = {slot.cell for slot in self.rows}
+        cells = self.rows.names
         problems = conflicts(old, self.study)
         if self._engine is not None:
-            problems += changed_code(self.rows.values(), self.code, self._engine)
+            problems += changed_code(self.rows.stream(), self.code, self._engine)
         problems = [p._replace(cells=p.cells & cells) for p in problems if p.cells & cells]
         excluded = self._matching(self._discard, cells | discarded) & _cells_of(problems)
         remaining = [problem for problem in problems if problem.cells - excluded]
@@ -172,7 +174,7 @@ class Store:
         if excluded:
             mark = Discard(tuple(sorted(excluded)), tuple(problem.text for problem in problems))
             append_lines(self.directory / ROWS, [mark.to_json()])
-            self.rows = {slot: row for slot, row in self.rows.items() if slot.cell not in excluded}
+            self.rows.drop(excluded)
             for cell in mark.cells:
                 self.artifacts.discard(cell)
         if old != self.study:
@@ -182,11 +184,14 @@ class Store:
         """Set failed rows aside, and the rows of their cells that were planned in view of them."""
         batch = self.study.search.batch
         first: dict[Cell, tuple[int, int]] = {}
-        cells = self._matching(self._retry, {slot.cell for slot in self.rows})
+        if not self._retry:
+            return
+        cells = self._matching(self._retry, self.rows.names)
         failed = [
-            slot
-            for slot, row in self.rows.items()
-            if slot.cell in cells and row.result.state in RETRIED
+            row.slot
+            for cell, rows in self.rows.cells()
+            for row in rows
+            if cell in cells and row.result.state in RETRIED
         ]
         for slot in failed:
             first[slot.cell] = min(_step(slot, batch), first.get(slot.cell, _step(slot, batch)))

@@ -75,7 +75,9 @@ def parse_json(text: str | bytes) -> Any:
         text = text.decode()
     try:
         value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
-        too_deep = _depth_exceeds(value, _DEEPEST)
+        # Counted first: most texts have too few brackets to be nested deeply.
+        brackets = text.count("{") + text.count("[")
+        too_deep = brackets > _DEEPEST and _depth_exceeds(value, _DEEPEST)
     except RecursionError:
         too_deep = True
     if too_deep:

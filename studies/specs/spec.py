@@ -92,6 +92,13 @@ class StudySpec(Frozen):
     data: DataFiles = ()
     recorded: str | None = None
 
+    @property
+    def self_contained(self) -> bool:
+        """Whether it is run by this package alone: without code, data or points from elsewhere."""
+        brought = (self.plugins, self.data, self.network.module)
+        names = [entry.name for entry in (*self.methods, *self.search.sampler)]
+        return not any(brought) and not any(name == "points" or ":" in name for name in names)
+
     @model_validator(mode="before")
     @classmethod
     def _split_objectives(cls, data: object) -> object:
