@@ -159,11 +159,11 @@ def gather(
         UsageError: A column is missing, or two configurations of a cell are confirmed.
     """
     results = _checked(results, objective)
-    tuned = results["phase"] != "reference"
-    rows, reference = _by_cell(results[tuned]), results[~tuned]
-    seen = [*rows, *(cell.labels for cell in expected)]
+    rows, reference = _by_cell(results), results[results["phase"] == "reference"]
+    tuned = [labels for labels, own in rows.items() if (own["phase"] != "reference").any()]
+    seen = [*tuned, *(cell.labels for cell in expected)]
     pairs = sorted({(method, sampler) for method, _, sampler in seen})
-    datasets = tuple(sorted({dataset for _, dataset, _ in seen} | set(results["dataset"])))
+    datasets = tuple(sorted({dataset for _, dataset, _ in seen} | set(results["dataset"].unique())))
     several = len({sampler for _, sampler in pairs}) > 1
     labels = {(m, s): f"{m} · {s}" if several else m for m, s in pairs}
     several_restarts = results.loc[results["phase"] == "confirm", "restart"].nunique() > 1
