@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -35,10 +35,10 @@ from .from_spec import (
     training_set,
 )
 from .metrics.base import ModelMetric
-from .one_by_one import trains_compiled
 from .own_models import own_samples, repeat_error
 from .process import one_thread
 from .sampling import Sampling, rounded
+from .shapes import varies
 from .spec import SPLIT_SAMPLER, Failure, Option, Plugin, RunResult, RunSpec, State
 from .trainer import Fit, Trainees
 from .training import fit
@@ -47,44 +47,13 @@ from .truth import floor_of, judge_of
 T = TypeVar("T")
 Array = NDArray[np.float32]
 
-MEMBERS = {"cpu": 8, "cuda": 512}
-"""Runs that are trained side by side at most: what fits a core's caches, or fills a GPU."""
-
 ENERGY_GRID = 100
 ARROW_GRID = 24
 PATHS = 8
 
 
-def shape(spec: RunSpec) -> Hashable:
-    """Describe the program of a run: runs of equal shape can be members of one batch."""
-    training = spec.training.model_copy(update={"learning_rate": 1.0})
-    # Members share what the loss asks for, and the base of the network.
-    asks = is_trained(spec) and objective_of(spec).needs_score
-    data = spec.dataset if asks or spec.network.base != "none" else None
-    same = [name for name in spec.method.options if not _varies(spec.method.options[name])]
-    return (
-        spec.method.name,
-        tuple((name, spec.method.options[name]) for name in sorted(same)),
-        tuple(sorted(spec.method.options)),
-        dataset_of(spec).dim,
-        data and data.model_dump_json(),
-        spec.network.model_dump_json(),
-        training,
-        spec.evaluation.checkpoints,
-        spec.device,
-    )
-
-
-def together(spec: RunSpec) -> int:
-    """Return how many runs of a shape are faster together, at most."""
-    by_autograd = is_trained(spec) and not (
-        spec.network.module is None and trains_compiled(objective_of(spec), spec.device)
-    )
-    return MEMBERS[spec.device] if by_autograd or spec.device != "cpu" else 1
-
-
 def execute(specs: Sequence[RunSpec], keep: bool = False) -> list[Outcome]:
-    """Train, sample and score runs of equal ``shape`` side by side.
+    """Train, sample and score runs of equal ``shapes.shape`` side by side.
 
     Each result is bitwise identical to that of the run alone. Errors inside a run are stored in
     its result, not raised.
@@ -330,18 +299,13 @@ def _grid(dataset: Dataset, side: int) -> Tensor:
     return torch.stack([x, y], -1).reshape(1, -1, 2) + box_of(dataset).centre.float()
 
 
-def _varies(value: Option) -> bool:
-    """Check whether members of one batch may have different values of an option."""
-    return isinstance(value, float)
-
-
 def _member_options(
     options: Sequence[dict[str, Option]], device: torch.device
 ) -> dict[str, Option | Tensor]:
     """Fractional options as tensors (K, 1, 1), the others as they are (they are all equal)."""
     return {
         name: torch.tensor([o[name] for o in options], device=device).reshape(-1, 1, 1)
-        if _varies(value)
+        if varies(value)
         else value
         for name, value in options[0].items()
     }

@@ -277,7 +277,7 @@ class Engine:
 
     def shape(self, spec: RunSpec) -> Hashable:
         """Return a value that is equal for runs that can be executed as one task."""
-        from ..bench.run import shape
+        from ..bench.shapes import shape
 
         return shape(spec)
 
@@ -285,7 +285,7 @@ class Engine:
         """Return how many runs of a shape are worth putting into one task, at most."""
         if self.lookup is not None:
             return LOOKED_UP
-        from ..bench.run import together
+        from ..bench.shapes import together
 
         return together(spec)
 

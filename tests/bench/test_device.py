@@ -12,7 +12,8 @@ import torch
 from scorebench.bench.from_spec import streams_of
 from scorebench.bench.metrics.density import energy_at
 from scorebench.bench.metrics.fisher import score_at
-from scorebench.bench.run import execute, shape
+from scorebench.bench.run import execute
+from scorebench.bench.shapes import shape
 from scorebench.bench.spec import EvaluationSpec, NetworkSpec, Plugin, RunSpec, TrainingSpec
 from scorebench.bench.trainer import Trainees
 from scorebench.bench.training import fit

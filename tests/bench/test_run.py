@@ -11,7 +11,8 @@ from scorebench.bench import truth
 from scorebench.bench.fingerprint import fingerprints, run_key
 from scorebench.bench.metrics import metrics
 from scorebench.bench.metrics.base import Metric
-from scorebench.bench.run import execute, shape
+from scorebench.bench.run import execute
+from scorebench.bench.shapes import shape
 from scorebench.bench.spec import (
     EvaluationSpec,
     Plugin,

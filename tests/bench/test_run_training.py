@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from scorebench.bench.from_spec import architecture, dataset_of, model_of
-from scorebench.bench.run import execute, shape
+from scorebench.bench.run import execute
+from scorebench.bench.shapes import shape
 from scorebench.bench.spec import (
     EvaluationSpec,
     NetworkSpec,
