@@ -8,7 +8,10 @@ from ..plan import Plan
 from ..specs.entries import Leaf, ends
 
 _FLOATS_PER_POINT = 4
-"""Numbers that are held for each coordinate of a training point, and of a sample."""
+"""Numbers that are held for each coordinate of a sample."""
+
+_DRAWN, _HELD = 12, 2
+"""The same of a training set while it is drawn, and of each further one of a task."""
 
 _COPIES = 30
 """Arrays of the size of a layer's activations that a training step holds, derivatives included."""
@@ -53,8 +56,9 @@ def forecast(plan: Plan) -> Forecast:
     samples = study.evaluation.samples
     methods = {cell.method: cell for cell in plan.tuned}.values()
     members = max(plan.engine.together(plan.example(cell)) for cell in methods)
+    floats = _DRAWN + _HELD * (members - 1)
     memory = {
-        "training.points": 4.0 * _FLOATS_PER_POINT * dim * _largest(training.points) * members,
+        "training.points": 4.0 * floats * dim * _largest(training.points),
         "training.batch_size": 4.0 * _COPIES * batch * (dim + width * depth) * members,
         "network.width": 16.0 * weights * members,
         "evaluation.samples": 8.0 * _FLOATS_PER_POINT * dim * samples,

@@ -32,12 +32,14 @@ def ours(workers: int, out: Path, *, datasets=DATASETS, steps: int = STEPS) -> f
         "training.batch_size": BATCH,
         "network.width": WIDTH,
         "search.trials": TRIALS,
+        "search.restarts": 1,
         "search.finalists": 1,
         "search.repeats": 1,
         "reference.floors": 1,
         "reference.seeds": 1,
         "confirm.seeds": SEEDS,
         "evaluation.samples": SAMPLES,
+        "evaluation.also": [],
     }
     study = load_study("quick", [f"{field}={value}" for field, value in fields.items()])
     started = time.perf_counter()

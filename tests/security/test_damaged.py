@@ -281,8 +281,12 @@ ABSURD = {
 
 @pytest.mark.parametrize("override", ABSURD)
 def test_absurd_studies_are_warned_of_before_anything_is_made(command, override):
-    further = ["-o", "search.restarts=1000"] if ABSURD[override] != "of memory" else []
-    status, out, _ = command("show", "quick", "-o", override, *further, "-o", "datasets=['rings']")
+    # On every machine: many dimensions, a wide network, many restarts.
+    dataset = "{name='ladder', dim=128}" if "points" in override else "'rings'"
+    width = ["-o", "network.width=2048"] if "batch" in override else []
+    further = width if ABSURD[override] == "of memory" else ["-o", "search.restarts=1000"]
+    study = ["quick", "-o", override, *further, "-o", f"datasets=[{dataset}]"]
+    status, out, _ = command("show", *study)
     assert status == 0
     (warning, *_) = [line for line in out.splitlines() if line.startswith("# WARNING: ")]
     assert ABSURD[override] in warning
