@@ -1,42 +1,15 @@
 """Sliced score matching."""
 
 from .. import methods
-from ..quadratic import few
-from .base import (
-    BaseTrial,
-    ClassVar,
-    MemberRandom,
-    QuadraticLoss,
-    QuadraticObjective,
-    SliceKind,
-    Suggested,
-    Tensor,
-)
-from .implicit import Implicit
-from .slices import PUBLISHED, suggest_slices
+from .base import ClassVar
+from .slices import Sliced
 
 
 @methods.register("ssm")
-class SSM(Implicit, QuadraticObjective):
+class SSM(Sliced):
     """Sliced score matching: fits the data's score along random directions.
 
     E [v·∇s·v + ½ (v·s)²] with E[vvᵀ] = I (Song et al. 2019, equation 7).
     """
 
-    published: ClassVar[Suggested] = PUBLISHED
-
-    def space(self, trial: BaseTrial) -> Suggested:
-        return suggest_slices(trial) | self.noise(trial)
-
-    def terms(
-        self,
-        x: Tensor,
-        rng: MemberRandom,
-        *,
-        n_slices: int,
-        slice_kind: SliceKind,
-        data_noise: Tensor | float = 0.0,
-    ) -> QuadraticLoss:
-        x = self.noisy(x, rng, data_noise)
-        v = few(rng.slices(slice_kind, n_slices, x))
-        return QuadraticLoss(x, directions=v, sliced=1.0, bend=1.0)
+    sliced: ClassVar[float] = 1.0
