@@ -41,12 +41,14 @@ class Engine:
         modules: Modules of packages that its network may be taken from.
         data: Data files of the study, which are pickled too.
         lookup: Recorded runs that answer in place of runs; None if runs are executed.
+        compiles: Its network and methods, if there is anything to compile for them.
     """
 
     plugins: tuple[PluginSource, ...] = ()
     modules: tuple[str, ...] = ()
     data: tuple[DataFile, ...] = ()
     lookup: Lookup | None = None
+    compiles: tuple[NetworkSpec, tuple[str, ...]] | None = None
 
     def equip(self, study: "StudySpec") -> None:
         """Register what a study brings, in this process and in workers: plug-ins and data files.
@@ -65,6 +67,8 @@ class Engine:
         self.data = study.data
         self._activate()
         self.lookup = None if study.recorded is None else Lookup(study.recorded, study.data)
+        if (study.recorded, study.network.module, study.device) == (None, None, "cpu"):
+            self.compiles = study.network, tuple(method.name for method in study.methods)
         forget()
 
     def _activate(self) -> None:
@@ -312,9 +316,12 @@ class Engine:
             return judge_of(spec).score_samples(torch.from_numpy(points))
 
     def prepare(self) -> None:
-        """Import what runs need, so that no run's time includes it, and register the plug-ins."""
+        """Register the plug-ins, then import and compile what runs need, outside their time."""
         activate(self.plugins)
-        from ..bench import run  # noqa: F401
+        from ..bench import run, warm_up  # noqa: F401
+
+        if self.compiles is not None:
+            warm_up.warm_up(*self.compiles)
 
     def identity(self, description: Mapping[str, object]) -> str:
         """Return the identity of an environment that is described so."""
@@ -322,9 +329,14 @@ class Engine:
 
         return environment_id(dict(description))
 
-    def environment(self) -> tuple[str, dict[str, object]]:
+    @staticmethod
+    @cache
+    def environment() -> tuple[str, dict[str, object]]:
         """Return the identity and description of the machine and software of this process."""
-        return _environment()
+        from ..bench.environment import environment, environment_id
+
+        description = environment()
+        return environment_id(description), description
 
 
 @contextmanager
@@ -336,11 +348,3 @@ def _blaming(plugin: object) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         raise UsageError(told(error, getattr(plugin, "__module__", ""))) from error
-
-
-@cache
-def _environment() -> tuple[str, dict[str, object]]:
-    from ..bench.environment import environment, environment_id
-
-    description = environment()
-    return environment_id(description), description
