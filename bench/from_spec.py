@@ -51,7 +51,7 @@ def architecture(spec: RunSpec) -> Network:
 
 def is_reference(spec: RunSpec) -> bool:
     """Check whether the model of a run is known rather than learned."""
-    return spec.phase == "reference" or spec.method.name not in methods.names()
+    return spec.phase == "reference" or spec.method.name not in methods
 
 
 def estimator_of(spec: RunSpec) -> Estimator | None:

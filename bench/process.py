@@ -6,6 +6,8 @@ import functools
 import platform
 from collections.abc import Iterator
 
+import torch
+
 from ..datasets.steady import steady
 
 # Parameters of mallopt(3), and a size that no tensor of a run exceeds.
@@ -32,3 +34,12 @@ def _keep_freed_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST)
         libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST)
+
+
+def why_no_gpu() -> str | None:
+    """Say why torch finds no GPU; None if it finds one."""
+    if torch.cuda.is_available():
+        return None
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built for the CPU only"
+    return f"torch {torch.__version__} for CUDA {torch.version.cuda} finds no GPU here"

@@ -34,7 +34,7 @@ def warm_up(network: NetworkSpec, names: Iterable[str]) -> None:
         network: A network of this package.
         names: Methods; those that train no network, or are not registered, need nothing.
     """
-    found = {name: methods.get(name) for name in set(names).intersection(methods.names())}
+    found = {name: methods.get(name) for name in set(names) if name in methods}
     needed = {
         2 if name not in methods.builtin else int(not trains_compiled(learner(), "cpu"))
         for name, learner in found.items()

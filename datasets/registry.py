@@ -79,6 +79,10 @@ class Registry(Generic[T]):
         others = {*self._catalogue.get_entry_points(), *(key[-1] for key in self._registered())}
         return tuple(sorted({*self.builtin, *others}))
 
+    def __contains__(self, name: object) -> bool:
+        """Tell whether ``get`` accepts a name."""
+        return name in self._loaded or name in self.builtin or name in self.names()
+
     def summary(self, name: str) -> str:
         """Return the first docstring line of a plug-in (imports it only if it is not built in)."""
         if name in self.builtin:
@@ -95,7 +99,7 @@ class Registry(Generic[T]):
             return self._loaded[name]
         if name in self.builtin:
             importlib.import_module(self.builtin[name].module)
-        elif name not in self.names():
+        elif name not in self:
             raise unknown(self.kind, name, self.names())
         plugin: T = self._catalogue.get(name)
         self._loaded[name] = plugin

@@ -27,7 +27,7 @@ def estimator(name: str) -> "type[Estimator] | None":
     entry = methods.builtin.get(name)
     trains = entry is not None and entry.module.startswith(f"{__name__}.objectives.")
     # Results of a plug-in that is missing can still be read.
-    if trains or name not in methods.names():
+    if trains or name not in methods:
         return None
     from .estimators.base import Estimator
 

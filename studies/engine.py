@@ -169,7 +169,7 @@ class Engine:
         """Whether a dataset may consist of finitely many points."""
         known = registries()["dataset"]
         # Results of a plug-in that is missing can still be read.
-        return name == DATASET or (name in known.names() and name not in known.builtin)
+        return name == DATASET or (name in known and name not in known.builtin)
 
     def available(self, dataset: Plugin) -> tuple[int, int] | None:
         """Return how many points a finite dataset has to train on, and to compare samples with.
@@ -202,7 +202,7 @@ class Engine:
     def diagnostic(self, metric: str) -> bool:
         """Whether a metric misses an important kind of error, so that it should not rank."""
         known = registries()["metric"]
-        return metric in known.names() and bool(getattr(known.get(metric), "diagnostic", False))
+        return metric in known and bool(getattr(known.get(metric), "diagnostic", False))
 
     def complaint(self, kind: str, plugin: Plugin, dataset: Plugin) -> str | None:
         """Try a plug-in that a study uses on a dataset: say what is wrong with it; None if nothing.
@@ -238,13 +238,9 @@ class Engine:
         """Say why this machine cannot compute on a device; None if it can."""
         if device == "cpu":
             return None
-        import torch
+        from ..bench.process import why_no_gpu
 
-        if torch.cuda.is_available():
-            return None
-        if torch.version.cuda is None:
-            return f"torch {torch.__version__} is built for the CPU only"
-        return f"torch {torch.__version__} for CUDA {torch.version.cuda} finds no GPU here"
+        return why_no_gpu()
 
     def view(self, dataset: Plugin) -> dict[str, list[float] | float]:
         """Describe the box that figures of a dataset show: ``extent``, and ``centre`` if not 0."""
@@ -281,6 +277,8 @@ class Engine:
 
     def shape(self, spec: RunSpec) -> Hashable:
         """Return a value that is equal for runs that can be executed as one task."""
+        if self.lookup is not None:
+            return None
         from ..bench.shapes import shape
 
         return shape(spec)

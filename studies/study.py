@@ -85,6 +85,9 @@ def run(
 
         check_url(storage)
     plan = _checked(study, engine or Engine())
+    if plan.engine.lookup is not None:
+        # A recorded run is found in less time than another process is asked for it.
+        workers = 1
     directory = Path(out)
     with Store(directory, study, discard, plan.engine, retry) as store:
         session = _Session(plan, store, listener or _ignore, storage)

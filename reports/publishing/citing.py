@@ -106,8 +106,8 @@ def credits_of(study: StudySpec) -> list[Credit]:
 def _of_plugins(study: StudySpec) -> Iterator[Credit]:
     further = [entry.name for entry in study.evaluation.also]
     used: tuple[tuple[Registry[Any], list[str]], ...] = (
-        (methods, [entry.name for entry in study.methods if entry.name in methods.names()]),
-        (references, [entry.name for entry in study.methods if entry.name in references.names()]),
+        (methods, [entry.name for entry in study.methods if entry.name in methods]),
+        (references, [entry.name for entry in study.methods if entry.name in references]),
         (datasets, [entry.name for entry in study.datasets]),
         (samplers, [entry.name for entry in study.samplers] + further),
         (metrics, [study.evaluation.metric(label) for label in study.evaluation.metrics]),

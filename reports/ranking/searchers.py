@@ -9,7 +9,7 @@ confirmation runs of the winner.
 import numpy as np
 import pandas as pd
 
-from ...studies.anytime import best_so_far, looks
+from ...studies.anytime import looks
 from ...studies.specs.spec import StudySpec
 from .. import text
 from .cell_results import eligible
@@ -59,21 +59,18 @@ def contest(results: pd.DataFrame, study: StudySpec) -> Contests:
 def _after(results: pd.DataFrame, objective: str, trials: int) -> pd.DataFrame:
     """Return the first trials, with the repeat runs of the best of each search as confirmed."""
     search = results[results["phase"] == "search"]
-    first = search[(search["replicate"] == 0) & (search["trial"] < trials)]
     repeats = search[search["replicate"] > 0]
-    of_search = dict(iter(repeats.groupby(_SEARCH, sort=False)))
-    parts = [first]
-    for name, rows in first.groupby(_SEARCH, sort=False):
-        if len(rows) < trials:
-            continue
-        ordered = rows.sort_values("trial")
-        best = ordered.iloc[[best_so_far(eligible(ordered, objective).tolist())]]
-        again = of_search.get(name, repeats.iloc[:0])
-        again = again[again["trial"] == best["trial"].item()]
-        # Where every trial failed, there is nothing to run again.
-        failed = not np.isfinite(eligible(best, objective)).all()
-        parts.append((best if failed else again).assign(phase="confirm"))
-    return pd.concat(parts, ignore_index=True)
+    first = search[(search["replicate"] == 0) & (search["trial"] < trials)]
+    first = first.sort_values("trial", kind="stable")
+    values = pd.Series(eligible(first, objective), first.index)
+    groups = values.groupby([first[name] for name in _SEARCH], sort=False)
+    whole = first[groups.transform("size") >= trials]
+    best = first.loc[values[whole.index].groupby([whole[n] for n in _SEARCH], sort=False).idxmin()]
+    # Where every trial failed, there is nothing to run again.
+    failed = ~np.isfinite(values[best.index])
+    again = repeats.merge(best.loc[~failed, [*_SEARCH, "trial"]])
+    confirmed = [rows.assign(phase="confirm") for rows in (best[failed], again)]
+    return pd.concat([first, *confirmed], ignore_index=True)
 
 
 def _by_searcher(references: pd.DataFrame, tuned: pd.DataFrame) -> pd.DataFrame:

@@ -8,13 +8,15 @@ or over fifths of the trials of fewer than three (Shao and Tu 1995, section 2.3)
 """
 
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from ...studies.cell import Cell
@@ -207,39 +209,50 @@ def _importance(
     if groups.max() < 2:
         groups = np.arange(len(trials)) % _GROUPS
     count = int(groups.max()) + 1
-    rest = [np.flatnonzero(groups != group) for group in range(count)]
-    without = pd.DataFrame(
-        [
-            _shares([trials[i] for i in kept], [known[i] for i in kept], values[kept])
-            for kept in rest
-        ]
-    )
+    shares = _shares(trials, known, values)
+    whole = shares(np.full(len(trials), True))
+    without = pd.DataFrame([shares(groups != group) for group in range(count)])
     variance = (without - without.mean()).pow(2).sum(min_count=count) * (count - 1) / count
     half = float(stats.t.ppf(0.975, count - 1)) * variance.pow(0.5)
-    shares = _shares(trials, known, values)
-    return {name: (share, float(half.get(name, math.nan))) for name, share in shares.items()}
+    return {name: (share, float(half.get(name, math.nan))) for name, share in whole.items()}
 
 
 def _shares(
     trials: list[dict[str, object]], known: "list[dict[str, BaseDistribution]]", values: Array
-) -> dict[str, float]:
-    """Return the importance of each hyperparameter; empty if it cannot be computed."""
+) -> Callable[[NDArray[np.bool_]], dict[str, float]]:
+    """Return a function of the trials that count, (trials,), that gives the importances.
+
+    They are empty if they cannot be computed.
+    """
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-    from optuna.trial import create_trial
+    from optuna.trial import FrozenTrial, create_trial
 
     from ...studies.specs.require import WORST
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="minimize")
-    for trial, ranges, value in zip(trials, known, values, strict=True):
+    places = []
+    for place, (trial, ranges) in enumerate(zip(trials, known, strict=True)):
         chosen = {name: trial[name] for name in ranges if name in trial}
         if set(chosen) == set(ranges):
-            finite = value if math.isfinite(value) else WORST
+            finite = values[place] if math.isfinite(values[place]) else WORST
             study.add_trial(create_trial(params=chosen, distributions=ranges, value=finite))
-    try:
-        evaluator = PedAnovaImportanceEvaluator()
-        return dict(get_param_importances(study, evaluator=evaluator))
-    except (ValueError, RuntimeError):
-        # Optuna refuses trials that share no hyperparameter, or are all equal.
-        return {}
+            places.append(place)
+
+    def shares(kept: NDArray[np.bool_]) -> dict[str, float]:
+        def value(trial: FrozenTrial) -> float:
+            # Optuna leaves out what is not finite.
+            return float(trial.values[0]) if kept[places[trial.number]] else math.inf
+
+        try:
+            with warnings.catch_warnings():
+                # That small values are good.
+                warnings.simplefilter("ignore", UserWarning)
+                evaluator = PedAnovaImportanceEvaluator()
+                return dict(get_param_importances(study, evaluator=evaluator, target=value))
+        except (ValueError, RuntimeError):
+            # Optuna refuses trials that share no hyperparameter, or are all equal.
+            return {}
+
+    return shares
