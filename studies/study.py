@@ -85,9 +85,6 @@ def run(
 
         check_url(storage)
     plan = _checked(study, engine or Engine())
-    if plan.engine.lookup is not None:
-        # A recorded run is found in less time than another process is asked for it.
-        workers = 1
     directory = Path(out)
     with Store(directory, study, discard, plan.engine, retry) as store:
         session = _Session(plan, store, listener or _ignore, storage)
@@ -130,6 +127,9 @@ class _Session:
         """Execute the missing runs and write the tables."""
         began = time.monotonic()
         plan = self._plan
+        if plan.engine.lookup is not None:
+            # A recorded run is found in less time than another process is asked for it.
+            workers = 1
         self._listen(
             StudyStarted(
                 plan.study,
