@@ -6,13 +6,13 @@ import torch
 
 from ..methods import methods
 from ..methods.network_model import NetworkModel
+from ..methods.networks import MLP
 from ..methods.objectives.base import ScoreMatching
 from ..methods.objectives.dsm import DSM
 from ..methods.objectives.fd_dsm import FDDSM
 from ..methods.random import MemberRandom
 from ..methods.sampling.langevin import Langevin
 from .one_by_one import OneByOne, trains_compiled
-from .own_networks import network_of
 from .process import one_thread
 from .side_by_side import SideBySide
 from .spec import NetworkSpec, TrainingSpec
@@ -31,7 +31,7 @@ def warm_up(network: NetworkSpec, names: Iterable[str]) -> None:
     """Make a step of each kind of training that methods need, and one of sampling.
 
     Args:
-        network: A network of this package.
+        network: A network of this package; its sizes and base are not compiled in.
         names: Methods; those that train no network, or are not registered, need nothing.
     """
     found = {name: methods.get(name) for name in set(names) if name in methods}
@@ -42,16 +42,16 @@ def warm_up(network: NetworkSpec, names: Iterable[str]) -> None:
     }
     if not needed:
         return
-    made = network_of(network, 2, conditional=False)
+    mlp = MLP(2, network.kind, 8, 2, network.activation)
     with one_thread(), torch.no_grad():
-        theta = made.init([torch.Generator()])
-        for trainer, objective, options in (_STANDING[kind] for kind in sorted(needed)):
+        theta = mlp.init([torch.Generator()])
+        for trainer, objective, options in (_STANDING[which] for which in sorted(needed)):
             trainees = Trainees(
-                objective, made, theta, torch.zeros(1, 2, 2), options,
+                objective, mlp, theta, torch.zeros(1, 2, 2), options,
                 TrainingSpec(steps=1, batch_size=2, points=2), torch.ones(1, 1),
                 batches=MemberRandom([torch.Generator()]),
                 noise=MemberRandom([torch.Generator()]),
             )  # fmt: skip
             trainer(trainees).advance(0, 1)
         rng = MemberRandom([torch.Generator()])
-        Langevin(steps=1).sample(NetworkModel(made, theta), 2, rng)
+        Langevin(steps=1).sample(NetworkModel(mlp, theta), 2, rng)

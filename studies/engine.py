@@ -41,14 +41,15 @@ class Engine:
         modules: Modules of packages that its network may be taken from.
         data: Data files of the study, which are pickled too.
         lookup: Recorded runs that answer in place of runs; None if runs are executed.
-        compiles: Its network and methods, if there is anything to compile for them.
+        compiles: Kinds of its networks, if they are compiled for its ``methods``.
     """
 
     plugins: tuple[PluginSource, ...] = ()
     modules: tuple[str, ...] = ()
     data: tuple[DataFile, ...] = ()
     lookup: Lookup | None = None
-    compiles: tuple[NetworkSpec, tuple[str, ...]] | None = None
+    compiles: tuple[NetworkSpec, ...] = ()
+    methods: tuple[str, ...] = ()
 
     def equip(self, study: "StudySpec") -> None:
         """Register what a study brings, in this process and in workers: plug-ins and data files.
@@ -68,7 +69,8 @@ class Engine:
         self._activate()
         self.lookup = None if study.recorded is None else Lookup(study.recorded, study.data)
         if (study.recorded, study.network.module, study.device) == (None, None, "cpu"):
-            self.compiles = study.network, tuple(method.name for method in study.methods)
+            self.compiles = study.network.kinds
+            self.methods = tuple(method.name for method in study.methods)
         forget()
 
     def _activate(self) -> None:
@@ -318,8 +320,8 @@ class Engine:
         activate(self.plugins)
         from ..bench import run, warm_up  # noqa: F401
 
-        if self.compiles is not None:
-            warm_up.warm_up(*self.compiles)
+        for network in self.compiles:
+            warm_up.warm_up(network, self.methods)
 
     def identity(self, description: Mapping[str, object]) -> str:
         """Return the identity of an environment that is described so."""

@@ -91,15 +91,23 @@ class Pool(ABC):
 
 
 class InProcess(Pool):
-    """This process, which runs each task when it is submitted and cannot stop it."""
+    """This process, which runs each task when it is submitted and cannot stop it.
+
+    It calls ``prepare`` before the first task.
+    """
 
     workers = 1
     capacity = 1
+
+    def __init__(self, prepare: Callable[[], object] | None = None) -> None:
+        self._prepare = prepare
 
     def submit(self, task: Callable[[], T], seconds: float | None = None) -> "Future[T]":
         """Run the task; its future holds any exception but Ctrl-C and ``SystemExit``."""
         if seconds is not None:
             raise ValueError("a task in this process cannot have a time limit")
+        prepare, self._prepare = self._prepare or int, None
+        prepare()
         future: Future[T] = Future()
         try:
             future.set_result(task())

@@ -49,4 +49,5 @@ def open_pool(
         from .dask_pool import DaskPool
 
         return DaskPool(where.scheduler, workers, prepare)
-    return InProcess() if workers == 1 and not isolated else Processes(workers, prepare)
+    alone = workers == 1 and not isolated
+    return InProcess(prepare) if alone else Processes(workers, prepare)

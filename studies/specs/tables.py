@@ -18,7 +18,7 @@ from ...bench.data_files import DataFile
 from ...bench.plugins import PluginSource
 from ...bench.spec import Evaluation, Frozen, NetworkSpec, Scalar, TrainingSpec
 from ...datasets.errors import UsageError
-from .entries import Entry, OpenTable, Range, as_tuple, one_as_such, one_or_list, short
+from .entries import Entry, OpenTable, Range, as_tuple, ends, one_as_such, one_or_list, short
 from .require import Requirement
 
 Entries = Annotated[tuple[Entry, ...], BeforeValidator(as_tuple)]
@@ -108,6 +108,14 @@ class OpenNetwork(OpenTable, NetworkSpec):
 
     # Metrics and samplers depend on the kind, and a module of your own has options instead.
     FIXED = frozenset({"kind", "module", "options"})
+
+    @property
+    def kinds(self) -> tuple[NetworkSpec, ...]:
+        """Networks of equal code: one for each activation."""
+        return tuple(
+            NetworkSpec.model_validate({"kind": self.kind, "activation": activation})
+            for activation in ends(self.activation)
+        )
 
 
 class Search(Frozen):

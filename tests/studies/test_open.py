@@ -175,6 +175,16 @@ def test_time_is_estimated_with_values_from_the_middle(engine):
     assert estimate(make_study(**OPEN), engine).runs["search"] == 2 * (10 + 2 * 2)
 
 
+def test_each_activation_of_a_network_is_compiled_before_runs():
+    network = {"kind": "score", "activation": ["softplus", "swish"], "width": [3, 5]}
+    study = make_study(methods=["dsm"], datasets=["rings"], samplers=["langevin"], network=network)
+    plan = Plan(study, Engine())
+    assert [(one.kind, one.activation) for one in plan.engine.compiles] == [
+        ("score", "softplus"), ("score", "swish"),
+    ]  # fmt: skip
+    assert plan.engine.methods == ("dsm",)
+
+
 def test_members_of_other_shapes_and_samplers_give_what_they_give_alone(tmp_path):
     study = make_study(
         methods=["dsm"], datasets=["rings"],
