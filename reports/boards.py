@@ -17,19 +17,20 @@ from ..bench.plugins import registries
 from ..datasets.errors import UsageError
 from ..studies.cell import Cell
 from ..studies.closed_in import ENTRY, ask
-from ..studies.engine import Engine
-from ..studies.plan import Plan
-from ..studies.results import read_csv, to_csv
-from ..studies.rundir.read import STUDY, read_environments
+from ..studies.outcome import Verification, read_outcome, what_is_wrong
+from ..studies.progress import standing
+from ..studies.results import frame, read_csv, to_csv
+from ..studies.rundir.read import STUDY, read_environments, read_rows
 from ..studies.specs.spec import TRUTH, StudySpec
 from ..studies.stored_files import check_directory
-from ..studies.trust import untrusted
-from ..studies.verify import Verification, code_of, name_of, open_entry, read_outcome
+from ..studies.trust import trusted_of
+from ..studies.unread import plan_of
+from ..studies.verify import code_of, name_of, open_entry
 from . import text
 from .pages.protocol import missing
 from .ranking.evidence import Evidence, gather
 from .ranking.searchers import of_first
-from .source import load
+from .source import Source
 
 _SECONDS = 600.0
 
@@ -70,7 +71,7 @@ class Submission:
     def proof(self) -> str:
         """What is proven of it, in a few words."""
         if self.problems and not self.refuted:
-            return "refused: it does not fit its study"
+            return f"refused: {what_is_wrong(self.problems)}"
         return "not verified" if self.outcome is None else self.outcome.headline
 
     @property
@@ -189,15 +190,15 @@ def _labels(entries: Sequence[Submission]) -> dict[tuple[str, str], str]:
 
 
 def load_entries(sources: Sequence[Path], proofs: Path) -> list[Submission]:
-    """Read run directories, archives, and folders of archives; their code runs closed in only.
+    """Read run directories, archives, and folders of archives; none of their code is run.
 
     Args:
         sources: Their paths.
         proofs: Folder with outcomes of ``verify``, which need not exist.
 
     Raises:
-        UsageError: One is no entry, or brings code that cannot be closed in and is not trusted;
-            two have one name; or a file in ``proofs`` is no outcome.
+        UsageError: One is no entry, or more than its methods is of code that is not trusted; two
+            have one name; or a file in ``proofs`` is no outcome.
     """
     outcomes = [read_outcome(path) for path in proofs.glob("*.json")]
     # Of one day, the worse one stands.
@@ -224,12 +225,10 @@ def _load(path: Path, outcomes: dict[str, Verification]) -> Submission:
         content, study = open_entry(path, folder)
         machines = len(read_environments(folder / ENTRY))
         try:
-            trusted = not untrusted(study.code)
-            told, _ = ask("reports.boards:describe", folder, _SECONDS, trusted, {})
-            results = _checked(str(told["results"]), study)
-            problems, notes = (
-                [str(s)[:2000] for s in told[kind]] for kind in ("problems", "notes")
-            )
+            known = trusted_of(study.code)
+            told, _ = ask("reports.boards:describe", folder, _SECONDS, known, {})
+            results = _checked(told["results"], study)
+            problems, notes = told["problems"], told["notes"]
         except UsageError as error:
             raise UsageError(f"{str(path)!r} cannot be shown: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
@@ -245,17 +244,19 @@ def _load(path: Path, outcomes: dict[str, Verification]) -> Submission:
 
 
 def describe(entry: Path) -> dict[str, Any]:
-    """Tabulate and check an unpacked entry: what is done closed in, since it may run its code."""
-    source = load(entry)
-    found = check_directory(entry, Plan(source.study, Engine()))
+    """Tabulate and check an unpacked entry, closed in and without its code."""
+    plan = plan_of(entry)
+    results = frame(standing(plan, read_rows(entry)), plan)
+    source = Source(entry, plan.study, results, read_environments(entry))
+    found = check_directory(entry, plan)
     notes = [f"Not finished. {sentence}" for sentence in missing(source)]
     notes += [f"Not checked: {sentence}" for sentence in found.open]
     notes += source.notes_on_data
-    return {"results": to_csv(source.results), "problems": found.problems, "notes": notes}
+    return {"results": to_csv(results), "problems": found.problems, "notes": notes}
 
 
 def _checked(table: str, study: StudySpec) -> pd.DataFrame:
-    """Read a table of results that code of the entry may have written."""
+    """Read a table of results that another process wrote."""
     results = read_csv(io.StringIO(table), dtype={"trial": "Int64"})
     results["failure"] = results["failure"].map(lambda v: v if isinstance(v, str) else "")
     methods = {TRUTH, *study.reference.labels, *(entry.label for entry in study.methods)}

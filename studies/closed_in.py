@@ -18,13 +18,14 @@ import struct
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..datasets.errors import UsageError
 from ..datasets.private import is_private, user_folder
+from .trust import Trusted, identified, trust
 
 ENTRY = "entry"
 _ANSWER, _ERRORS = "answer.json", "errors.txt"
@@ -50,17 +51,25 @@ answer()
 
 
 def ask(
-    function: str, folder: Path, seconds: float, trusted: bool, request: Mapping[str, object]
+    function: str,
+    folder: Path,
+    seconds: float,
+    trusted: Iterable[Trusted],
+    request: Mapping[str, object],
+    *,
+    strange: bool = False,
 ) -> tuple[dict[str, Any], list[str]]:
     """Call a function of this package in a process of its own.
 
     Args:
-        function: Module and name, as ``"studies.verify:work"``; it is called with the folder of
-            the entry and the request, and returns plain JSON, which the entry's code may forge.
+        function: Module and name, as ``"studies.verify:begin"``; it is called with the folder of
+            the entry and the request, and returns plain JSON.
         folder: A folder that only this user can read; the entry is in ``entry`` in it.
         seconds: How long it may take, beside imports.
-        trusted: Whether code of the entry may run without confinement.
+        trusted: Code that may run there, closed in or not.
         request: Keyword arguments, plain JSON.
+        strange: Whether all code of the entry may run there if the process is closed in. Then the
+            code may have forged what is returned.
 
     Returns:
         What it returned, and how the process was closed in, a sentence each; none if it was not.
@@ -72,7 +81,8 @@ def ask(
     from .rundir.strict import parse_json, read_text
 
     limit = seconds + _REST
-    asked = {"function": function, "folder": str(folder), "trusted": trusted, "seconds": limit}
+    asked = {"function": function, "folder": str(folder), "seconds": limit, "strange": strange}
+    asked["trusted"] = list(trusted)
     variables = {name: os.environ[name] for name in VARIABLES if name in os.environ} | {
         "HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1",
         "SCOREBENCH_STATE": "", _CACHE: "", "NUMBA_CACHE_DIR": str(_compiled(folder)),
@@ -126,7 +136,8 @@ def answer() -> None:
     closed = confine(folder)
     error, value = None, {}
     try:
-        _allow_code(folder / ENTRY, bool(closed) or asked["trusted"])
+        known = [Trusted(*item) for item in asked["trusted"]]
+        _allow_code(folder / ENTRY, known, bool(closed) if asked["strange"] else None)
         module, _, name = asked["function"].partition(":")
         function = getattr(importlib.import_module(f"{_NAME}.{module}"), name)
         value = function(folder / ENTRY, **asked["request"])
@@ -148,19 +159,25 @@ def _limit(seconds: float) -> None:
                 resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
 
 
-def _allow_code(entry: Path, allowed: bool) -> None:
-    """Let this process execute the code of an entry, or refuse if there is any."""
+def _allow_code(entry: Path, known: Sequence[Trusted], closed: bool | None) -> None:
+    """Let this process execute code: what is known, or all that an entry brings.
+
+    Args:
+        entry: The entry.
+        known: The code that is trusted.
+        closed: Whether this process is closed in; None if it must run nothing else anyway.
+    """
     from .rundir.read import read_study
-    from .trust import trust
 
     code = read_study(entry).code
-    if code and not allowed:
-        names = ", ".join(item if isinstance(item, str) else item.file for item in code)
+    theirs = [item for item in map(identified, code) if item not in known]
+    if theirs and closed is False:
         raise UsageError(
-            f"it brings code of its own ({names}), and this machine cannot close it in (that takes "
-            "Linux with Landlock): read it with `scorebench show`, then `scorebench trust` it"
+            f"it brings code of its own ({', '.join(item.name for item in theirs)}), and this "
+            "machine cannot close it in (that takes Linux with Landlock): read it with "
+            "`scorebench show`, then `scorebench trust` it"
         )
-    trust(code)
+    trust(source for source in code if closed or identified(source) in known)
 
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446

@@ -14,7 +14,8 @@ from scorebench.studies import trust
 from scorebench.studies import verify as module
 from scorebench.studies.archive import export
 from scorebench.studies.rundir.read import read_rows
-from scorebench.studies.verify import chance, read_outcome, verify
+from scorebench.studies.outcome import chance, read_outcome
+from scorebench.studies.verify import verify
 
 from ..studies.fake_engine import FakeEngine
 from .conftest import MICRO
@@ -76,7 +77,7 @@ def other_machine(members):
 def test_doctored_entries_are_refuted(entry, tmp_path, edit, said):
     doctored = edited(entry, tmp_path / "doctored.zip", edit)
     outcome = checked(doctored, rows=1)
-    assert outcome.headline == "refuted: it does not replay"
+    assert outcome.headline.startswith("refuted: ")
     assert any(said in text for text in (*outcome.problems, outcome.summary))
 
 
@@ -166,8 +167,8 @@ def test_what_is_no_outcome_is_refused(entry, tmp_path, change, said):
     ],
 )
 def test_answers_in_another_form_count_as_none(entry, monkeypatch, told):
-    good = {"runs": {}, "summary": "", "problems": [], "unchecked": []}
-    monkeypatch.setattr(module, "work", lambda *_, **__: {} if told is None else good | told)
+    good = {"runs": {}, "summary": "", "changed": [], "problems": [], "unchecked": []}
+    monkeypatch.setattr(module, "finish", lambda *_: {} if told is None else good | told)
     with pytest.raises(UsageError, match="cannot be verified"):
         checked(entry)
 
