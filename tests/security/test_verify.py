@@ -13,13 +13,22 @@ from scorebench.datasets.errors import UsageError
 from scorebench.studies import trust
 from scorebench.studies import verify as module
 from scorebench.studies.archive import export
-from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.outcome import chance, read_outcome
+from scorebench.studies.rundir.read import read_rows
 from scorebench.studies.verify import verify
 
 from ..studies.fake_engine import FakeEngine
 from .conftest import MICRO
-from .strangers import PLUGIN, edited, file_changed, members_of, packed, rows_changed
+from .strangers import (
+    FORGERY,
+    PLUGIN,
+    TRICKS,
+    edited,
+    file_changed,
+    members_of,
+    packed,
+    rows_changed,
+)
 
 
 def checked(source, **options):
@@ -225,31 +234,50 @@ def test_attacks_are_named_and_nothing_is_written(entry, tmp_path, command, name
     assert set(tmp_path.rglob("*")) == before
 
 
+def halved(row):
+    row["result"]["metrics"] = {k: float(v) / 2 for k, v in row["result"]["metrics"].items()}
+
+
 @pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    """An archive with code of its own that tries to write a file as soon as it is imported."""
-    folder = tmp_path_factory.mktemp("own")
-    canary = folder / "canary"
+def with_code(tmp_path_factory):
+    """Make an archive of ``dsm`` and of a method of its own, whose file does something else too."""
+
+    def make(attack):
+        folder = tmp_path_factory.mktemp("own")
+        (folder / "own.py").write_text(PLUGIN.format(attack=attack, factor=0.5))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(trust.VARIABLE, str(folder / "state"))
+            patch.setattr(trust, "_trusted", {})
+            patch.chdir(folder)
+            study = ["methods=['dsm', 'own']", "plugins=['own.py']", *MICRO[2:], "name='own'"]
+            directory = sb.run("quick", folder / "run", workers=1, overrides=study).directory
+            return export(directory, folder / "own.zip")
+
+    return make
+
+
+@pytest.fixture
+def verifying(command):
+    """Verify an entry whose code runs closed in."""
+
+    def call(*words):
+        status, out, err = command("verify", *words)
+        if "cannot close it in" in err:
+            pytest.skip("this machine cannot close a process in, and says so")
+        return status, out, err
+
+    return call
+
+
+def test_code_of_an_entry_runs_closed_in_and_is_not_trusted(with_code, tmp_path, verifying):
+    canary = tmp_path / "canary"
     attack = f"try:\n    open({str(canary)!r}, 'w')\nexcept OSError:\n    pass"
-    (folder / "own.py").write_text(PLUGIN.format(attack=attack, factor=0.5))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(trust.VARIABLE, str(folder / "state"))
-        patch.chdir(folder)
-        study = ["methods=['own']", "plugins=['own.py']", *MICRO[2:], "name='own'"]
-        directory = sb.run("quick", folder / "run", workers=1, overrides=study).directory
-        archive = export(directory, folder / "own.zip")
+    archive = with_code(attack)
     canary.unlink()
-    return archive, canary
-
-
-def test_code_of_an_entry_runs_closed_in_and_is_not_trusted(own, tmp_path, command):
-    archive, canary = own
-    status, out, err = command("verify", archive)
-    if "cannot close it in" in err:
-        pytest.skip("this machine cannot close a process in, and says so")
+    status, out, err = verifying(archive, "--rows", 4)
     assert (status, err) == (0, "")
-    assert "replayed 2 of 2, identical" in out
-    assert "code of its own (own.py)" in out
+    assert "replayed 4 of 4, identical\n" in out
+    assert "code of its own (own.py), which ran without sight of the results" in out
     assert not canary.exists()
     assert trust.trusted() == []
 
@@ -257,6 +285,35 @@ def test_code_of_an_entry_runs_closed_in_and_is_not_trusted(own, tmp_path, comma
     def doctored(members):
         members["study.toml"] = members["study.toml"].replace(b"x + sigma * noise", b"x - sigma")
 
-    status, out, _ = command("verify", edited(archive, tmp_path / "doctored.zip", doctored))
+    status, out, _ = verifying(edited(archive, tmp_path / "doctored.zip", doctored))
     assert status == 1
-    assert "refuted" in out
+    assert "do not replay, code of the method having changed" in out
+
+
+def test_code_that_answers_in_place_of_the_harness_is_refuted(with_code, tmp_path, verifying):
+    edit = rows_changed(halved, phase="confirm", cell=["own", "rings", "langevin"])
+    doctored = edited(with_code(TRICKS), tmp_path / "doctored.zip", edit)
+    status, _, err = verifying(doctored, "--rows", 4)
+    assert status == 1, err
+    path = next((tmp_path / "proofs").iterdir())
+    outcome = read_outcome(path)
+    # What its code says agrees with the doctored rows, but its samples do not; and the methods that
+    # it did not bring are run without it.
+    assert set(outcome.runs.values()) == {"identical"}
+    assert len(outcome.runs) == 6
+    for said in ("sw1 is not that of the samples that its code gives", "of its stored samples"):
+        assert any(said in problem for problem in outcome.problems)
+    assert not any("dsm" in problem for problem in outcome.problems)
+
+
+def test_a_forged_answer_is_none(with_code, tmp_path, verifying):
+    status, out, err = verifying(with_code(FORGERY))
+    assert (status, out) == (2, "")
+    assert "it answered in another form" in err
+    assert list(tmp_path.rglob("*.json")) == []
+
+
+def test_a_site_runs_no_code_of_entries(with_code, command):
+    archive = with_code(FORGERY)
+    status, _, err = command("site", archive)
+    assert (status, err) == (0, "")
