@@ -17,10 +17,11 @@ from ..bench.plugins import registries
 from ..datasets.errors import UsageError
 from ..studies.cell import Cell
 from ..studies.closed_in import ENTRY, ask
-from ..studies.outcome import Verification, read_outcome, what_is_wrong
+from ..studies.outcome import Verification, what_is_wrong
 from ..studies.progress import standing
 from ..studies.results import frame, read_csv, to_csv
 from ..studies.rundir.read import STUDY, read_environments, read_rows
+from ..studies.signing import Proof, read_proof
 from ..studies.specs.spec import TRUTH, StudySpec
 from ..studies.stored_files import check_directory
 from ..studies.trust import trusted_of
@@ -46,7 +47,7 @@ class Submission:
         results: Its rows, as in ``results.csv``.
         problems: What does not fit its study, a sentence each.
         notes: What a reader should know of it, a sentence each.
-        outcome: The latest outcome of its verification; None if there is none.
+        record: The latest outcome of its verification, a signed one first; None if there is none.
     """
 
     name: str
@@ -55,7 +56,12 @@ class Submission:
     results: pd.DataFrame = field(repr=False)
     problems: tuple[str, ...]
     notes: tuple[str, ...]
-    outcome: Verification | None
+    record: Proof | None
+
+    @property
+    def outcome(self) -> Verification | None:
+        """What its verification found."""
+        return None if self.record is None else self.record.outcome
 
     @property
     def refuted(self) -> bool:
@@ -72,7 +78,15 @@ class Submission:
         """What is proven of it, in a few words."""
         if self.problems and not self.refuted:
             return f"refused: {what_is_wrong(self.problems)}"
-        return "not verified" if self.outcome is None else self.outcome.headline
+        if self.record is None:
+            return "not verified"
+        return self.record.outcome.headline + f", {self.record.by}" * (not self.record.signer)
+
+    @property
+    def sentence(self) -> str:
+        """What is proven of it, when, and who says so."""
+        said = not self.problems or self.refuted
+        return self.record.sentence if self.record and said else self.proof
 
     @property
     def methods(self) -> list[str]:
@@ -189,21 +203,25 @@ def _labels(entries: Sequence[Submission]) -> dict[tuple[str, str], str]:
     }
 
 
-def load_entries(sources: Sequence[Path], proofs: Path) -> list[Submission]:
+def load_entries(
+    sources: Sequence[Path], proofs: Path, signers: Path | None = None
+) -> list[Submission]:
     """Read run directories, archives, and folders of archives; none of their code is run.
 
     Args:
         sources: Their paths.
         proofs: Folder with outcomes of ``verify``, which need not exist.
+        signers: List of who may sign them; see ``read_proof``.
 
     Raises:
         UsageError: One is no entry, or more than its methods is of code that is not trusted; two
-            have one name; or a file in ``proofs`` is no outcome.
+            have one name; or a file in ``proofs`` is no outcome, or is not
+            signed as it says.
     """
-    outcomes = [read_outcome(path) for path in proofs.glob("*.json")]
+    records = [read_proof(path, signers) for path in proofs.glob("*.json")]
     # Of one day, the worse one stands.
-    outcomes.sort(key=lambda outcome: (outcome.date, outcome.verdict == "differs"))
-    latest = {outcome.archive: outcome for outcome in outcomes}
+    records.sort(key=lambda r: (bool(r.signer), r.outcome.date, r.outcome.verdict == "differs"))
+    latest = {record.outcome.archive: record for record in records}
     entries: dict[str, Submission] = {}
     for path in [found for source in sources for found in _archives(source)]:
         entry = _load(path, latest)
@@ -219,7 +237,7 @@ def _archives(source: Path) -> list[Path]:
     return inside if inside and not (source / STUDY).exists() else [source]
 
 
-def _load(path: Path, outcomes: dict[str, Verification]) -> Submission:
+def _load(path: Path, records: dict[str, Proof]) -> Submission:
     with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
         folder = Path(temporary)
         content, study = open_entry(path, folder)
@@ -237,9 +255,9 @@ def _load(path: Path, outcomes: dict[str, Verification]) -> Submission:
             notes.append(f"Its rows were made on {machines} machines, or are of merged studies")
         if made := [method.label for method in study.methods if method.name == "points"]:
             notes.append(f"Nothing can replay {text.listed(made)}: points from a file")
-        outcome = outcomes.get(hashlib.sha256(content).hexdigest())
+        record = records.get(hashlib.sha256(content).hexdigest())
         return Submission(
-            name_of(path), content, study, results, tuple(problems), tuple(notes), outcome
+            name_of(path), content, study, results, tuple(problems), tuple(notes), record
         )
 
 

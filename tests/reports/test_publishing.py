@@ -13,6 +13,7 @@ from scorebench.bench.metrics import metrics
 from scorebench.datasets import datasets, get_dataset
 from scorebench.datasets.errors import UsageError
 from scorebench.methods import methods, references, samplers
+from scorebench.reports.merge import merge
 from scorebench.reports.publishing import citing, metadata
 from scorebench.reports.publishing.publish import publish
 from scorebench.reports.source import load
@@ -123,6 +124,13 @@ def test_an_unfinished_study_is_refused_and_nothing_is_left(tiny_run, tmp_path):
         publish(load(copy), tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".publish-*"))
+
+
+def test_a_merged_study_is_refused_and_nothing_is_left(tiny_run, tmp_path):
+    merged = merge(tmp_path / "both", [tiny_run, tiny_run])
+    with pytest.raises(UsageError, match=r"was merged from other run directories.*publish each"):
+        publish(load(merged), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["both"]
 
 
 def test_a_folder_that_holds_something_is_refused(tiny_run, tmp_path):
