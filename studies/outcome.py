@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ..bench.spec import Frozen
-from ..datasets.errors import UsageError, in_one_line
+from ..datasets.errors import UsageError, in_one_line, visible
 from .comparison import VERDICTS
 from .rundir.strict import parse_json, read_text
 from .rundir.versions import OUTCOME_FORMAT, too_new
@@ -121,7 +121,7 @@ class Verification(Frozen):
 
 def what_is_wrong(problems: Sequence[str]) -> str:
     """Say the first of some problems without its place."""
-    return (problems[0].partition(": ")[2] or problems[0])[:200]
+    return visible((problems[0].partition(": ")[2] or problems[0])[:200])
 
 
 def read_outcome(path: Path) -> Verification:
