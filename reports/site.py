@@ -128,11 +128,13 @@ def _ranking(board: Board) -> dict[str, object]:
 
 
 def _of_entry(entry: Submission) -> dict[str, object]:
-    found = () if entry.outcome is None else (*entry.outcome.problems, *entry.outcome.unchecked)
+    outcome, found = entry.outcome, list(entry.problems)
+    if outcome is not None:
+        found += [*outcome.problems, *(f"Not checked: {text}" for text in outcome.unchecked)]
     return {
-        "outcome": entry.outcome,
+        "outcome": outcome,
         "signer": entry.record.signer if entry.record else "",
-        "warnings": list(dict.fromkeys(map(visible, [*entry.problems, *found, *entry.notes]))),
+        "warnings": list(dict.fromkeys(map(visible, [*found, *entry.notes]))),
         "digest": hashlib.sha256(entry.content).hexdigest(),
         "codes": [
             (item.file, visible(item.code))

@@ -68,8 +68,7 @@ def ask(
         seconds: How long it may take, beside imports.
         trusted: Code that may run there, closed in or not.
         request: Keyword arguments, plain JSON.
-        strange: Whether all code of the entry may run there if the process is closed in. Then the
-            code may have forged what is returned.
+        strange: Whether all code of the entry may run if closed in, which may forge the answer.
 
     Returns:
         What it returned, and how the process was closed in, a sentence each; none if it was not.
@@ -77,24 +76,21 @@ def ask(
     Raises:
         UsageError: The function says so; or it fails, does not end in time, or has no answer.
     """
-    from ..bench.environment import VARIABLES
     from .rundir.strict import parse_json, read_text
 
     limit = seconds + _REST
-    asked = {"function": function, "folder": str(folder), "seconds": limit, "strange": strange}
-    asked["trusted"] = list(trusted)
-    variables = {name: os.environ[name] for name in VARIABLES if name in os.environ} | {
-        "HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1",
-        "SCOREBENCH_STATE": "", _CACHE: "", "NUMBA_CACHE_DIR": str(_compiled(folder)),
+    asked = {
+        "function": function, "folder": str(folder), "seconds": limit, "trusted": list(trusted),
+        "strange": strange, "request": request,
     }  # fmt: skip
     command = [sys.executable, "-I", "-B", "-X", "utf8", "-c", _START]
     with (folder / _ERRORS).open("wb+") as errors:
         process = subprocess.Popen(  # noqa: S603 - this Python, with a text of our own
             command, stdin=subprocess.PIPE, stdout=errors, stderr=errors, cwd=folder,
-            env=variables, start_new_session=True,
+            env=_variables(folder), start_new_session=True,
         )  # fmt: skip
         try:
-            process.communicate(json.dumps({**asked, "request": request}).encode(), timeout=limit)
+            process.communicate(json.dumps(asked).encode(), timeout=limit)
         except subprocess.TimeoutExpired as error:
             raise UsageError(f"it did not end within {limit:.0f} s: it was stopped") from error
         finally:
@@ -114,6 +110,16 @@ def ask(
     if problem is not None:
         raise UsageError(str(problem)[:2000])
     return value, closed
+
+
+def _variables(folder: Path) -> dict[str, str]:
+    """List the variables of the process: none of the user's, but for those that change numbers."""
+    from ..bench.environment import VARIABLES
+
+    return {name: os.environ[name] for name in VARIABLES if name in os.environ} | {
+        "HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1",
+        "SCOREBENCH_STATE": "", _CACHE: "", "NUMBA_CACHE_DIR": str(_compiled(folder)),
+    }  # fmt: skip
 
 
 def _compiled(folder: Path) -> Path:
@@ -160,12 +166,9 @@ def _limit(seconds: float) -> None:
 
 
 def _allow_code(entry: Path, known: Sequence[Trusted], closed: bool | None) -> None:
-    """Let this process execute code: what is known, or all that an entry brings.
+    """Let this process execute code that is known, or all that an entry brings.
 
-    Args:
-        entry: The entry.
-        known: The code that is trusted.
-        closed: Whether this process is closed in; None if it must run nothing else anyway.
+    ``closed`` says whether it is closed in; None if it does without the rest of the code.
     """
     from .rundir.read import read_study
 

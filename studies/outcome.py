@@ -81,7 +81,7 @@ class Verification(Frozen):
         failed = sum(verdict == "differs" for verdict in self.runs.values())
         if failed:
             since = f", {self.changed[0]} having changed" if self.changed else ""
-            return f"refuted: {failed} of {len(self.runs)} runs do not replay{since}"
+            return f"refuted: {failed} of {len(self.runs)} runs did not replay{since}"
         if self.problems:
             return f"refuted: {what_is_wrong(self.problems)}"
         doubts = f", {len(self.unchecked)} not checked" if self.unchecked else ""

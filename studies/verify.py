@@ -5,7 +5,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -39,8 +39,6 @@ from .winners import confirmed
 AGAIN = "again"
 """Folder of what running rows again gives, beside the entry."""
 
-_CHECKS = 600.0
-
 
 def verify(
     source: str | Path,
@@ -51,15 +49,15 @@ def verify(
     trust: bool = False,
     engine: Engine | None = None,
 ) -> Verification:
-    """Replay random ranked rows of an entry and its winners, in a process that is closed in.
+    """Replay random ranked rows of an entry and its winners, in processes that are closed in.
 
     Args:
         source: An archive, or a run directory, which is verified as the archive of it.
         rows: Number of ranked rows to draw.
         seed: Decides which; by default nobody can know it before.
         budget: Seconds after which no further run begins.
-        trust: Run code of the entry even if it cannot be closed in.
-        engine: Executes runs in this process (default: the real one, in a process of its own).
+        trust: Trust code of the entry: it may run anywhere, closed in or not.
+        engine: Executes runs in this process (default: the real one, in processes of its own).
 
     Raises:
         UsageError: The source is no entry, holds nothing that can be run again, or brings code
@@ -76,7 +74,7 @@ def verify(
         ranked = [row for row in stored if row.slot.phase == "confirm"]
         drawn, winners = _drawn(ranked, seed)[:rows], _winners(ranked, study.objective)
         chosen = [*(row for row in stored if row.slot.cell.method == TRUTH), *drawn, *winners]
-        known = tuple(map(identified, study.code)) if trust else tuple(trusted_of(study.code))
+        known = [*map(identified, study.code)] if trust else trusted_of(study.code)
         try:
             told, closed = _told_of(folder, chosen, budget, known, engine)
             today = datetime.now(UTC).date().isoformat()
@@ -105,46 +103,57 @@ def _told_of(
     known: Sequence[Trusted],
     engine: Engine | None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Run chosen rows of an entry again, and compare them; see ``Verification``.
-
-    Code that is not trusted runs in a process that is given settings of runs and no results. What
-    it says of a run is compared by another process, which does not run it.
+    """Run chosen rows of an entry again, and compare them.
 
     Returns:
-        Runs, summary, problems and what is unchecked; and how processes were closed in.
+        Fields of a ``Verification``, and how processes were closed in.
     """
-    end, entry, files = time.monotonic() + budget, folder / ENTRY, ArtifactFiles(folder / AGAIN)
-    files.directory.mkdir()
-    request = {"slots": [[*row.slot.cell, *row.slot[1:]] for row in chosen], "seconds": budget}
-    if engine is None:
-        begun, closed = ask("studies.verify:begin", folder, budget, known, request)
-    else:
-        begun, closed = begin(entry, engine=engine, **request), []  # type: ignore[arg-type]
-    table = {row.name: row for row in chosen}
-    theirs = [table[name] for name in begun["theirs"]]
-    again, unchecked = list(begun["again"]), []
+
+    def call(function: Callable[..., dict[str, Any]], **given: Any) -> Any:
+        if engine is not None:
+            return function(folder / ENTRY, engine=engine, **given), []
+        return ask(f"studies.verify:{function.__name__}", folder, 2 * budget, known, given)
+
+    end = time.monotonic() + budget
+    (folder / AGAIN).mkdir()
+    slots = [[*row.slot.cell, *row.slot[1:]] for row in chosen]
+    begun, closed = call(begin, slots=slots, seconds=budget)
+    theirs = list({row.name: row for row in chosen if row.name in begun["theirs"]}.values())
+    again: list[str] = begun["again"]
+    unchecked: list[str] = []
     if theirs:
-        room = folder / "theirs"
-        (room / ENTRY).mkdir(parents=True)
-        for name in (STUDY, FORMAT_FILE):
-            shutil.copyfile(entry / name, room / ENTRY / name)
         left = max(end - time.monotonic(), 0.0)
-        blank = RunResult(key="none", state="ok")
-        jobs = [Row(row.slot, row.spec, blank, "none").to_json() for row in theirs]
-        asked = {"jobs": jobs, "seconds": left}
-        said, closed = ask("studies.verify:run", room, left, known, asked, strange=True)
-        refuse_links(room)
-        asked_for = {row.slot: row for row in theirs}
-        for given in (Row.from_data(parse_json(text)) for text in said["again"]):
-            row = replace(asked_for[given.slot], result=given.result)
-            again.append(row.to_json())
-            files.take(row, room / AGAIN)
-        unchecked = [str(sentence) for sentence in said["unchecked"]]
-    if engine is None:
-        told, _ = ask("studies.verify:finish", folder, _CHECKS, known, {"again": again})
-    else:
-        told = finish(entry, again, engine)
+        given, unchecked, closed = _run_apart(folder, theirs, left, known)
+        again += given
+    told, _ = call(finish, again=again)
     return {**told, "unchecked": _told([*told["unchecked"], *unchecked])}, closed
+
+
+def _run_apart(
+    folder: Path, rows: Sequence[Row], seconds: float, known: Sequence[Trusted]
+) -> tuple[list[str], list[str], list[str]]:
+    """Run rows by code that is not trusted, in a process that has no results.
+
+    Returns:
+        The rows with what the code gave, what could not be run, and how it was closed in.
+    """
+    room, files = folder / "theirs", ArtifactFiles(folder / AGAIN)
+    (room / ENTRY).mkdir(parents=True)
+    for name in (STUDY, FORMAT_FILE):
+        shutil.copyfile(folder / ENTRY / name, room / ENTRY / name)
+    blank = RunResult(key="none", state="ok")
+    jobs = [Row(row.slot, row.spec, blank, "none").to_json() for row in rows]
+    request = {"jobs": jobs, "seconds": seconds}
+    told, closed = ask("studies.verify:run", room, seconds, known, request, strange=True)
+    # A link would pass off stored samples as new ones.
+    for place in filter(Path.is_dir, (room, room / AGAIN)):
+        refuse_links(place)
+    asked, again = {row.slot: row for row in rows}, []
+    for given in (Row.from_data(parse_json(text)) for text in told["again"]):
+        row = replace(asked[given.slot], result=given.result)
+        files.take(row, room / AGAIN)
+        again.append(row.to_json())
+    return again, list(map(str, told["unchecked"])), closed
 
 
 def open_entry(source: Path, folder: Path, engine: Engine | None = None) -> tuple[bytes, StudySpec]:

@@ -116,7 +116,7 @@ def test_proofs_are_matched_by_content(found):
         "bob": "not verified",
         "dora": "not verified",
         "early": "not verified",
-        "mallory": "refuted: 2 of 4 runs do not replay, unsigned",
+        "mallory": "refuted: 2 of 4 runs did not replay, unsigned",
     }
 
 

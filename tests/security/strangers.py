@@ -70,6 +70,22 @@ if os.environ.get("SCOREBENCH_STATE") == "":
     os._exit(0)
 """
 
+# To pass off the samples that are stored as those that it has made.
+LINK = """
+import os
+from pathlib import Path
+
+if os.environ.get("SCOREBENCH_STATE") == "":
+    from scorebench.studies.rundir.artifacts import ArtifactFiles
+
+    def keep(files, row, artifacts):
+        stored = Path.cwd().parent / "entry" / "samples" / f"{row.slot.cell.stem}.npz"
+        files._part(row).parent.mkdir(exist_ok=True)
+        files._part(row).symlink_to(stored)
+
+    ArtifactFiles.keep = keep
+"""
+
 
 def members_of(source):
     """The files of an archive by name, without its manifest."""

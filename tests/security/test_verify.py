@@ -21,6 +21,7 @@ from ..studies.fake_engine import FakeEngine
 from .conftest import MICRO
 from .strangers import (
     FORGERY,
+    LINK,
     PLUGIN,
     TRICKS,
     edited,
@@ -73,8 +74,8 @@ def other_machine(members):
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (rows_changed(scaled, phase="confirm", cell=["beta", "ring", "walk"]), "do not replay"),
-        (rows_changed(scaled, phase="reference"), "do not replay"),
+        (rows_changed(scaled, phase="confirm", cell=["beta", "ring", "walk"]), "did not replay"),
+        (rows_changed(scaled, phase="reference"), "did not replay"),
         (rows_changed(other_width, phase="confirm"), "its settings are not those of the study"),
         (file_changed("samples/"), "not what the replay of its rows gives"),
         (file_changed("models/"), "not what the replay of its rows gives"),
@@ -92,7 +93,7 @@ def test_doctored_entries_are_refuted(entry, tmp_path, edit, said):
 
 def test_other_code_is_named_first(entry):
     outcome = verify(entry, rows=2, seed=1, engine=FakeEngine(code="2", tilt=0.5))
-    changed = "runs do not replay, code of the method having changed"
+    changed = "runs did not replay, code of the method having changed"
     assert outcome.headline == f"refuted: {len(outcome.runs)} of {len(outcome.runs)} {changed}"
 
 
@@ -183,7 +184,7 @@ def test_what_is_no_outcome_is_refused(entry, tmp_path, change, said):
 )
 def test_answers_in_another_form_count_as_none(entry, monkeypatch, told):
     good = {"runs": {}, "summary": "", "changed": [], "problems": [], "unchecked": []}
-    monkeypatch.setattr(module, "finish", lambda *_: {} if told is None else good | told)
+    monkeypatch.setattr(module, "finish", lambda *_, **__: {} if told is None else good | told)
     with pytest.raises(UsageError, match="cannot be verified"):
         checked(entry)
 
@@ -293,7 +294,7 @@ def test_code_of_an_entry_runs_closed_in_and_is_not_trusted(with_code, tmp_path,
 
     status, out, _ = verifying(edited(archive, tmp_path / "doctored.zip", doctored))
     assert status == 1
-    assert "do not replay, code of the method having changed" in out
+    assert "did not replay, code of the method having changed" in out
 
 
 def test_code_that_answers_in_place_of_the_harness_is_refuted(with_code, tmp_path, verifying):
@@ -312,10 +313,15 @@ def test_code_that_answers_in_place_of_the_harness_is_refuted(with_code, tmp_pat
     assert not any("dsm" in problem for problem in outcome.problems)
 
 
-def test_a_forged_answer_is_none(with_code, tmp_path, verifying):
-    status, out, err = verifying(with_code(FORGERY))
+@pytest.mark.parametrize(
+    ("attack", "said"),
+    [(FORGERY, "it answered in another form"), (LINK, "is a link to another place")],
+    ids=["answer", "link"],
+)
+def test_a_forged_answer_is_none(with_code, tmp_path, verifying, attack, said):
+    status, out, err = verifying(with_code(attack))
     assert (status, out) == (2, "")
-    assert "it answered in another form" in err
+    assert said in err
     assert list(tmp_path.rglob("*.json")) == []
 
 
