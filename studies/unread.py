@@ -123,11 +123,6 @@ class Unread(Engine):
         """Return no setting for methods that are known from rows."""
         return {} if method in self.own else super().published(method)
 
-    def complaint(self, kind: str, plugin: Plugin, dataset: Plugin) -> str | None:
-        """Try no method that is known from rows."""
-        known = kind == "method" and plugin.name in self.own
-        return None if known else super().complaint(kind, plugin, dataset)
-
     def same(self, planned: RunSpec, run: RunSpec, /) -> RunSpec | None:
         """Return a run of such a method that differs in its hyperparameters only."""
         if run.method.name not in self.own or planned.method.name != run.method.name:
