@@ -22,6 +22,7 @@ from ..studies.progress import standing
 from ..studies.results import frame, read_csv, to_csv
 from ..studies.rundir.read import STUDY, read_environments, read_rows
 from ..studies.signing import Proof, read_proof
+from ..studies.specs.check import used
 from ..studies.specs.spec import StudySpec
 from ..studies.stored_files import check_directory
 from ..studies.trust import trusted_of
@@ -266,7 +267,11 @@ def describe(entry: Path) -> dict[str, Any]:
     results = frame(standing(plan, read_rows(entry)), plan)
     source = Source(entry, plan.study, results, read_environments(entry))
     found = check_directory(entry, plan)
+    unknown = dict.fromkeys(
+        (k, name) for k, name in used(plan.study) if name not in plan.engine.names(k)
+    )
+    problems = [f"study: there is no {kind} {name!r} to replay it with" for kind, name in unknown]
     notes = [f"Not finished. {sentence}" for sentence in missing(source)]
     notes += [f"Not checked: {sentence}" for sentence in found.open]
     notes += source.notes_on_data
-    return {"results": to_csv(results), "problems": found.problems, "notes": notes}
+    return {"results": to_csv(results), "problems": problems + found.problems, "notes": notes}

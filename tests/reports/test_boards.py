@@ -132,6 +132,17 @@ def test_what_is_not_finished_or_doctored_is_named(pages, sent):
     assert b"No entry is ranked" in _files([board], "Ours")["boards/theirs.html"]
 
 
+def test_what_nobody_can_run_is_named_and_not_ranked(sent, tmp_path):
+    def gone(members):
+        text = members["study.toml"].replace(b'"dsm"', b'{ name = "gone", label = "dsm" }')
+        members["study.toml"] = text
+
+    edited(sent / "entries" / "alice.zip", tmp_path / "gone.zip", gone)
+    (entry,) = load_entries([tmp_path / "gone.zip"], sent / "none")
+    assert entry.sentence == "refused: there is no method 'gone' to replay it with"
+    assert not entry.ranked
+
+
 class Page(HTMLParser):
     """Links, texts for those who see no pictures, headings and balance of a page."""
 
