@@ -99,8 +99,8 @@ class Verification(Frozen):
         read = sorted(set(self.code) - set(self.trusted))
         own = [
             f"It brings code of its own ({', '.join(read)}), which ran without sight of the "
-            "results; metrics were computed from the samples that it gave. How it made them is seen "
-            "by reading it."
+            "results; metrics were computed from the samples that it gave. How it made them is "
+            "seen by reading it."
         ] * bool(read)
         if self.trusted:
             own.append(f"Code that whoever verified it trusts: {', '.join(self.trusted)}.")

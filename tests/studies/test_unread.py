@@ -9,11 +9,13 @@ from scorebench.bench import plugins
 from scorebench.datasets.errors import UsageError
 from scorebench.methods import methods
 from scorebench.studies import trust
+from scorebench.studies.archive import export
 from scorebench.studies.engine import Engine
 from scorebench.studies.replay import check
 from scorebench.studies.rundir.read import read_study
 from scorebench.studies.stored_files import check_directory
 from scorebench.studies.unread import Unread, plan_of
+from scorebench.studies.verify import verify
 
 from .test_own_models import DOORS, SIZE
 
@@ -53,7 +55,14 @@ def made(tmp_path_factory):
         patch.setenv(trust.VARIABLE, str(folder / "state"))
         patch.chdir(folder)
         settings = [o for o in given if not o.startswith("training.steps")] + own + searched
-        return sb.run("quick", folder / "run", workers=1, overrides=settings).directory
+        directory = sb.run("quick", folder / "run", workers=1, overrides=settings).directory
+        export(directory, folder / "run.zip")
+    return directory
+
+
+@pytest.fixture
+def archive(made):
+    return made.with_suffix(".zip")
 
 
 @pytest.fixture
@@ -91,6 +100,14 @@ def test_honest_rows_fit_without_the_code(stranger):
     assert plugins._active == {}
     trust.trust(read_study(stranger).code)
     assert type(plan_of(stranger).engine) is Engine
+
+
+def test_methods_of_all_kinds_replay_apart_from_their_results(stranger, archive):
+    outcome = verify(archive, rows=8, seed=5)
+    if not outcome.closed:
+        pytest.skip("this machine cannot close a process in, and says so")
+    assert (outcome.verdict, outcome.problems, outcome.unchecked) == ("identical", (), ())
+    assert (outcome.drawn, outcome.winners, outcome.trusted) == (8, 12, ())
 
 
 def longer(row):
