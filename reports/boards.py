@@ -17,19 +17,22 @@ from ..bench.plugins import registries
 from ..datasets.errors import UsageError
 from ..studies.cell import Cell
 from ..studies.closed_in import ENTRY, ask
-from ..studies.engine import Engine
-from ..studies.plan import Plan
-from ..studies.results import read_csv, to_csv
-from ..studies.rundir.read import STUDY, read_environments
-from ..studies.specs.spec import TRUTH, StudySpec
+from ..studies.outcome import Verification, what_is_wrong
+from ..studies.progress import standing
+from ..studies.results import frame, read_csv, to_csv
+from ..studies.rundir.read import STUDY, read_environments, read_rows
+from ..studies.signing import Proof, read_proof
+from ..studies.specs.check import used
+from ..studies.specs.spec import StudySpec
 from ..studies.stored_files import check_directory
-from ..studies.trust import untrusted
-from ..studies.verify import Verification, code_of, name_of, open_entry, read_outcome
+from ..studies.trust import trusted_of
+from ..studies.unread import plan_of
+from ..studies.verify import code_of, name_of, open_entry
 from . import text
 from .pages.protocol import missing
 from .ranking.evidence import Evidence, gather
 from .ranking.searchers import of_first
-from .source import load
+from .source import Source
 
 _SECONDS = 600.0
 
@@ -45,7 +48,7 @@ class Submission:
         results: Its rows, as in ``results.csv``.
         problems: What does not fit its study, a sentence each.
         notes: What a reader should know of it, a sentence each.
-        outcome: The latest outcome of its verification; None if there is none.
+        record: The latest outcome of its verification, a signed one first; None if there is none.
     """
 
     name: str
@@ -54,7 +57,12 @@ class Submission:
     results: pd.DataFrame = field(repr=False)
     problems: tuple[str, ...]
     notes: tuple[str, ...]
-    outcome: Verification | None
+    record: Proof | None
+
+    @property
+    def outcome(self) -> Verification | None:
+        """What its verification found."""
+        return None if self.record is None else self.record.outcome
 
     @property
     def refuted(self) -> bool:
@@ -70,8 +78,16 @@ class Submission:
     def proof(self) -> str:
         """What is proven of it, in a few words."""
         if self.problems and not self.refuted:
-            return "refused: it does not fit its study"
-        return "not verified" if self.outcome is None else self.outcome.headline
+            return f"refused: {what_is_wrong(self.problems)}"
+        if self.record is None:
+            return "not verified"
+        return self.record.outcome.headline + f", {self.record.by}" * (not self.record.signer)
+
+    @property
+    def sentence(self) -> str:
+        """What is proven of it, when, and who says so."""
+        said = not self.problems or self.refuted
+        return self.record.sentence if self.record and said else self.proof
 
     @property
     def methods(self) -> list[str]:
@@ -188,21 +204,25 @@ def _labels(entries: Sequence[Submission]) -> dict[tuple[str, str], str]:
     }
 
 
-def load_entries(sources: Sequence[Path], proofs: Path) -> list[Submission]:
-    """Read run directories, archives, and folders of archives; their code runs closed in only.
+def load_entries(
+    sources: Sequence[Path], proofs: Path, signers: Path | None = None
+) -> list[Submission]:
+    """Read run directories, archives, and folders of archives; none of their code is run.
 
     Args:
         sources: Their paths.
         proofs: Folder with outcomes of ``verify``, which need not exist.
+        signers: List of who may sign them; see ``read_proof``.
 
     Raises:
-        UsageError: One is no entry, or brings code that cannot be closed in and is not trusted;
-            two have one name; or a file in ``proofs`` is no outcome.
+        UsageError: One is no entry, or more than its methods is of code that is not trusted; two
+            have one name; or a file in ``proofs`` is no outcome, or is not
+            signed as it says.
     """
-    outcomes = [read_outcome(path) for path in proofs.glob("*.json")]
+    records = [read_proof(path, signers) for path in proofs.glob("*.json")]
     # Of one day, the worse one stands.
-    outcomes.sort(key=lambda outcome: (outcome.date, outcome.verdict == "differs"))
-    latest = {outcome.archive: outcome for outcome in outcomes}
+    records.sort(key=lambda r: (bool(r.signer), r.outcome.date, r.outcome.verdict == "differs"))
+    latest = {record.outcome.archive: record for record in records}
     entries: dict[str, Submission] = {}
     for path in [found for source in sources for found in _archives(source)]:
         entry = _load(path, latest)
@@ -218,48 +238,40 @@ def _archives(source: Path) -> list[Path]:
     return inside if inside and not (source / STUDY).exists() else [source]
 
 
-def _load(path: Path, outcomes: dict[str, Verification]) -> Submission:
+def _load(path: Path, records: dict[str, Proof]) -> Submission:
     with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
         folder = Path(temporary)
         content, study = open_entry(path, folder)
         machines = len(read_environments(folder / ENTRY))
         try:
-            trusted = not untrusted(study.code)
-            told, _ = ask("reports.boards:describe", folder, _SECONDS, trusted, {})
-            results = _checked(str(told["results"]), study)
-            problems, notes = (
-                [str(s)[:2000] for s in told[kind]] for kind in ("problems", "notes")
-            )
+            known = trusted_of(study.code)
+            told, _ = ask("reports.boards:describe", folder, _SECONDS, known, {})
         except UsageError as error:
             raise UsageError(f"{str(path)!r} cannot be shown: {error}") from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{str(path)!r} cannot be shown: its table is damaged") from error
+        results = read_csv(io.StringIO(told["results"]), dtype={"trial": "Int64"})
+        results["failure"] = results["failure"].map(lambda v: v if isinstance(v, str) else "")
+        problems, notes = told["problems"], told["notes"]
         if machines > 1:
             notes.append(f"Its rows were made on {machines} machines, or are of merged studies")
         if made := [method.label for method in study.methods if method.name == "points"]:
             notes.append(f"Nothing can replay {text.listed(made)}: points from a file")
-        outcome = outcomes.get(hashlib.sha256(content).hexdigest())
+        record = records.get(hashlib.sha256(content).hexdigest())
         return Submission(
-            name_of(path), content, study, results, tuple(problems), tuple(notes), outcome
+            name_of(path), content, study, results, tuple(problems), tuple(notes), record
         )
 
 
 def describe(entry: Path) -> dict[str, Any]:
-    """Tabulate and check an unpacked entry: what is done closed in, since it may run its code."""
-    source = load(entry)
-    found = check_directory(entry, Plan(source.study, Engine()))
+    """Tabulate and check an unpacked entry, closed in and without its code."""
+    plan = plan_of(entry)
+    results = frame(standing(plan, read_rows(entry)), plan)
+    source = Source(entry, plan.study, results, read_environments(entry))
+    found = check_directory(entry, plan)
+    unknown = dict.fromkeys(
+        (k, name) for k, name in used(plan.study) if name not in plan.engine.names(k)
+    )
+    problems = [f"study: there is no {kind} {name!r} to replay it with" for kind, name in unknown]
     notes = [f"Not finished. {sentence}" for sentence in missing(source)]
     notes += [f"Not checked: {sentence}" for sentence in found.open]
     notes += source.notes_on_data
-    return {"results": to_csv(source.results), "problems": found.problems, "notes": notes}
-
-
-def _checked(table: str, study: StudySpec) -> pd.DataFrame:
-    """Read a table of results that code of the entry may have written."""
-    results = read_csv(io.StringIO(table), dtype={"trial": "Int64"})
-    results["failure"] = results["failure"].map(lambda v: v if isinstance(v, str) else "")
-    methods = {TRUTH, *study.reference.labels, *(entry.label for entry in study.methods)}
-    datasets = {entry.label for entry in study.datasets}
-    if not (set(results["method"]) <= methods and set(results["dataset"]) <= datasets):
-        raise ValueError("labels of no cell")
-    return results
+    return {"results": to_csv(results), "problems": problems + found.problems, "notes": notes}

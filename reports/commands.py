@@ -252,12 +252,16 @@ def site(
     ],
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("public"),
     proofs: Annotated[Path, typer.Option(help="Folder of outcomes of `verify`.")] = Path("proofs"),
+    signers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Allowed signers of outcomes, as of ssh-keygen."),
+    ] = None,
     title: Annotated[str, typer.Option(help="Title of the first page.")] = "Leaderboards",
 ) -> None:
     """Write a public board as a folder of pages for any static host."""
     from .site import write_site
 
-    say(write_site(sources, out, proofs, title))
+    say(write_site(sources, out, proofs, title, signers))
 
 
 @commands.command(epilog="Example: scorebench dashboard runs/quick")

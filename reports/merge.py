@@ -1,5 +1,6 @@
 """Merge run directories of several machines or people into one."""
 
+import json
 import math
 import re
 import shutil
@@ -14,7 +15,7 @@ from ..studies.progress import standing
 from ..studies.results import write_results
 from ..studies.rundir.artifacts import FOLDERS
 from ..studies.rundir.changes import difference
-from ..studies.rundir.files import refuse_links, refused
+from ..studies.rundir.files import refuse_links, refused, write_output
 from ..studies.rundir.read import read_environments, read_rows, read_study
 from ..studies.rundir.rows import Row
 from ..studies.rundir.store import Store
@@ -24,6 +25,9 @@ from ..studies.specs.spec import StudySpec
 _GRID = ("methods", "datasets", "samplers")
 _FREE = ("name", "limits", *_GRID)
 _TOLERANCE = 0.01
+
+MERGED = "merged.json"
+"""File of a merged run directory: the names of those that it was merged from."""
 
 
 def merge(out: str | Path, directories: Sequence[str | Path]) -> Path:
@@ -65,6 +69,7 @@ def merge(out: str | Path, directories: Sequence[str | Path]) -> Path:
         store.append(list(rows.values()), environments)
         _copy(folders, target)
         write_results(target, store.rows, Plan(spec, engine))
+        write_output(target / MERGED, (json.dumps([f.name for f in folders]) + "\n").encode())
     return target
 
 

@@ -26,6 +26,8 @@ from .ranking.pairs import pair_columns, pairs
 from .ranking.verdict import answer, headline, verdict_on
 
 _MARK = "made-by-scorebench"
+SIGNERS = "signers"
+"""File of a site: who may sign outcomes."""
 
 
 def write_site(
@@ -33,6 +35,7 @@ def write_site(
     out: str | Path,
     proofs: str | Path = "proofs",
     title: str = "Leaderboards",
+    signers: str | Path | None = None,
 ) -> Path:
     """Write the site of entries; equal entries and outcomes give equal files.
 
@@ -41,6 +44,8 @@ def write_site(
         out: Folder to write: a new one, or one that this function wrote, which is replaced.
         proofs: Folder with the outcomes of ``verify``; entries without one say so.
         title: Title of its first page.
+        signers: List of allowed signers of outcomes, in the format of ``ssh-keygen``; it becomes
+            part of the site.
 
     Returns:
         Its first page.
@@ -52,8 +57,13 @@ def write_site(
     there = [*folder.iterdir()] if folder.is_dir() else [folder] * folder.exists()
     if folder.is_symlink() or (there and not (folder / _MARK).is_file()):
         raise UsageError(f"{str(folder)!r} holds other things: give a new folder")
-    entries = load_entries([Path(source) for source in sources], Path(proofs))
-    files = _files(boards(entries), title)
+    allowed, listed = None, {}
+    if signers is not None:
+        allowed = Path(signers)
+        with refusing(allowed, "read"):
+            listed[SIGNERS] = allowed.read_bytes()
+    entries = load_entries([Path(source) for source in sources], Path(proofs), allowed)
+    files = _files(boards(entries), title) | listed
     draft = folder.absolute().with_name(f".{secrets.token_hex(8)}.draft")
     with refusing(folder, "write"):
         try:
@@ -79,9 +89,10 @@ def _files(found: Sequence[Board], title: str) -> dict[str, bytes]:
         given = {**_WORDS, "kind": kind if up else "scorebench", "heading": heading, **values}
         return render(f"site_{kind}.html.j2", title=title, up=up, **given).encode()
 
-    verified = sum(entry.ranked and entry.outcome is not None for entry in entries)
+    records = [entry.record for entry in entries if entry.ranked and entry.record]
+    counts = len(records), sum(bool(record.signer) for record in records)
     values = {"boards": found, "found": entries, "methods": methods, "datasets": datasets}
-    files = {_MARK: b"", "index.html": page("index", title, verified=verified, **values)}
+    files = {_MARK: b"", "index.html": page("index", title, counts=counts, **values)}
     for board in found:
         heading = f"{board.name}: {_headline(board)}"
         files[f"boards/{board.name}.html"] = page("board", heading, board=board, **_ranking(board))
@@ -92,8 +103,10 @@ def _files(found: Sequence[Board], title: str) -> dict[str, bytes]:
             shown = page("entry", entry.name, board=board, entry=entry, **_of_entry(entry))
             files[f"entries/{entry.name}.html"] = shown
             files[f"entries/{entry.name}.zip"] = entry.content
-            if entry.outcome is not None:
-                files[f"entries/{entry.name}.proof.json"] = entry.outcome.to_json().encode()
+            if entry.record is not None:
+                files[f"entries/{entry.name}.proof.json"] = entry.record.content
+                if entry.record.signer:
+                    files[f"entries/{entry.name}.proof.json.sig"] = entry.record.signature
     for label in methods:
         files[f"methods/{label}.html"] = page("method", label, parts=_of_method(found, label))
     for label in datasets:
@@ -115,10 +128,13 @@ def _ranking(board: Board) -> dict[str, object]:
 
 
 def _of_entry(entry: Submission) -> dict[str, object]:
-    found = () if entry.outcome is None else (*entry.outcome.problems, *entry.outcome.unchecked)
+    outcome, found = entry.outcome, list(entry.problems)
+    if outcome is not None:
+        found += [*outcome.problems, *(f"Not checked: {text}" for text in outcome.unchecked)]
     return {
-        "outcome": entry.outcome,
-        "warnings": list(dict.fromkeys(map(visible, [*entry.problems, *found, *entry.notes]))),
+        "outcome": outcome,
+        "signer": entry.record.signer if entry.record else "",
+        "warnings": list(dict.fromkeys(map(visible, [*found, *entry.notes]))),
         "digest": hashlib.sha256(entry.content).hexdigest(),
         "codes": [
             (item.file, visible(item.code))

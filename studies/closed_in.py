@@ -18,13 +18,14 @@ import struct
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..datasets.errors import UsageError
 from ..datasets.private import is_private, user_folder
+from .trust import Trusted, identified, trust
 
 ENTRY = "entry"
 _ANSWER, _ERRORS = "answer.json", "errors.txt"
@@ -50,17 +51,24 @@ answer()
 
 
 def ask(
-    function: str, folder: Path, seconds: float, trusted: bool, request: Mapping[str, object]
+    function: str,
+    folder: Path,
+    seconds: float,
+    trusted: Iterable[Trusted],
+    request: Mapping[str, object],
+    *,
+    strange: bool = False,
 ) -> tuple[dict[str, Any], list[str]]:
     """Call a function of this package in a process of its own.
 
     Args:
-        function: Module and name, as ``"studies.verify:work"``; it is called with the folder of
-            the entry and the request, and returns plain JSON, which the entry's code may forge.
+        function: Module and name, as ``"studies.verify:begin"``; it is called with the folder of
+            the entry and the request, and returns plain JSON.
         folder: A folder that only this user can read; the entry is in ``entry`` in it.
         seconds: How long it may take, beside imports.
-        trusted: Whether code of the entry may run without confinement.
+        trusted: Code that may run there, closed in or not.
         request: Keyword arguments, plain JSON.
+        strange: Whether all code of the entry may run if closed in, which may forge the answer.
 
     Returns:
         What it returned, and how the process was closed in, a sentence each; none if it was not.
@@ -68,23 +76,21 @@ def ask(
     Raises:
         UsageError: The function says so; or it fails, does not end in time, or has no answer.
     """
-    from ..bench.environment import VARIABLES
     from .rundir.strict import parse_json, read_text
 
     limit = seconds + _REST
-    asked = {"function": function, "folder": str(folder), "trusted": trusted, "seconds": limit}
-    variables = {name: os.environ[name] for name in VARIABLES if name in os.environ} | {
-        "HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1",
-        "SCOREBENCH_STATE": "", _CACHE: "", "NUMBA_CACHE_DIR": str(_compiled(folder)),
+    asked = {
+        "function": function, "folder": str(folder), "seconds": limit, "trusted": list(trusted),
+        "strange": strange, "request": request,
     }  # fmt: skip
     command = [sys.executable, "-I", "-B", "-X", "utf8", "-c", _START]
     with (folder / _ERRORS).open("wb+") as errors:
         process = subprocess.Popen(  # noqa: S603 - this Python, with a text of our own
             command, stdin=subprocess.PIPE, stdout=errors, stderr=errors, cwd=folder,
-            env=variables, start_new_session=True,
+            env=_variables(folder), start_new_session=True,
         )  # fmt: skip
         try:
-            process.communicate(json.dumps({**asked, "request": request}).encode(), timeout=limit)
+            process.communicate(json.dumps(asked).encode(), timeout=limit)
         except subprocess.TimeoutExpired as error:
             raise UsageError(f"it did not end within {limit:.0f} s: it was stopped") from error
         finally:
@@ -104,6 +110,16 @@ def ask(
     if problem is not None:
         raise UsageError(str(problem)[:2000])
     return value, closed
+
+
+def _variables(folder: Path) -> dict[str, str]:
+    """List the variables of the process: none of the user's, but for those that change numbers."""
+    from ..bench.environment import VARIABLES
+
+    return {name: os.environ[name] for name in VARIABLES if name in os.environ} | {
+        "HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1",
+        "SCOREBENCH_STATE": "", _CACHE: "", "NUMBA_CACHE_DIR": str(_compiled(folder)),
+    }  # fmt: skip
 
 
 def _compiled(folder: Path) -> Path:
@@ -126,7 +142,8 @@ def answer() -> None:
     closed = confine(folder)
     error, value = None, {}
     try:
-        _allow_code(folder / ENTRY, bool(closed) or asked["trusted"])
+        known = [Trusted(*item) for item in asked["trusted"]]
+        _allow_code(folder / ENTRY, known, bool(closed) if asked["strange"] else None)
         module, _, name = asked["function"].partition(":")
         function = getattr(importlib.import_module(f"{_NAME}.{module}"), name)
         value = function(folder / ENTRY, **asked["request"])
@@ -148,19 +165,22 @@ def _limit(seconds: float) -> None:
                 resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
 
 
-def _allow_code(entry: Path, allowed: bool) -> None:
-    """Let this process execute the code of an entry, or refuse if there is any."""
+def _allow_code(entry: Path, known: Sequence[Trusted], closed: bool | None) -> None:
+    """Let this process execute code that is known, or all that an entry brings.
+
+    ``closed`` says whether it is closed in; None if it does without the rest of the code.
+    """
     from .rundir.read import read_study
-    from .trust import trust
 
     code = read_study(entry).code
-    if code and not allowed:
-        names = ", ".join(item if isinstance(item, str) else item.file for item in code)
+    theirs = [item for item in map(identified, code) if item not in known]
+    if theirs and closed is False:
         raise UsageError(
-            f"it brings code of its own ({names}), and this machine cannot close it in (that takes "
-            "Linux with Landlock): read it with `scorebench show`, then `scorebench trust` it"
+            f"it brings code of its own ({', '.join(item.name for item in theirs)}), and this "
+            "machine cannot close it in (that takes Linux with Landlock): read it with "
+            "`scorebench show`, then `scorebench trust` it"
         )
-    trust(code)
+    trust(source for source in code if closed or identified(source) in known)
 
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446

@@ -165,19 +165,33 @@ def verify(
         float, typer.Option(metavar="SECONDS", help="No run begins after these seconds.")
     ] = 3600,
     proofs: Annotated[Path, typer.Option(help="Folder of outcomes.")] = Path("proofs"),
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="SSH key to sign the outcome with.")
+    ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run code of the entry even if nothing closes it in.")
     ] = False,
 ) -> None:
     """Replay random rows and all winners of an entry, closed in; exit status 1 if any differs."""
     from .rundir.files import refusing, write_output
+    from .signing import SUFFIX
+    from .signing import sign as signed
     from .verify import verify as verified
 
+    if sign is not None:
+        # A key that cannot sign is named before hours of work.
+        signed(b"", sign)
     outcome = verified(source, rows=rows, seed=seed, budget=budget, trust=trust)
+    content = outcome.to_json().encode()
+    signature = b"" if sign is None else signed(content, sign)
+    path = proofs / f"{outcome.study}-{outcome.archive[:12]}.json"
+    beside = path.with_name(path.name + SUFFIX)
     with refusing(proofs, "write to"):
         proofs.mkdir(parents=True, exist_ok=True)
-    path = proofs / f"{outcome.study}-{outcome.archive[:12]}.json"
-    write_output(path, outcome.to_json().encode())
+        beside.unlink(missing_ok=True)
+    write_output(path, content)
+    if signature:
+        write_output(beside, signature)
     for line in (outcome.headline, *outcome.problems, *outcome.unchecked, *outcome.sentences):
         say(line)
     say(path)

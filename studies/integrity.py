@@ -122,7 +122,8 @@ def _planned(plan: Plan, row: Row, asked: Mapping[Slot, Job], found: Findings) -
     if _is_beyond(row.slot, plan):
         problem = "the study has no such run"
     elif spec is not None and spec.canonical() != row.spec:
-        problem = "its settings are not those of the study"
+        spec = plan.engine.same(spec, row.run)
+        problem = None if spec else "its settings are not those of the study"
     if problem is None:
         return spec
     _refuse(found, [row], problem)

@@ -3,7 +3,6 @@
 import hashlib
 import math
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from .integrity import (
 from .plan import Plan
 from .progress import by_cell, standing
 from .rundir.artifacts import ArtifactFiles
+from .rundir.changes import CodeParts
 from .rundir.read import read_code, read_environments, read_rows, read_study
 from .rundir.rows import Row
 from .specs.check import check_device
@@ -40,11 +40,25 @@ Labels = tuple[str | None, str | None, str | None]
 """Labels of a method, dataset and sampler; None for all."""
 
 
-class Asked(NamedTuple):
-    """Rows to run again, in this order, none of them begun after so many seconds."""
+class Checked(NamedTuple):
+    """Rows of a run directory that were held against the plan of their study; none was run.
 
-    slots: Sequence[Slot]
-    seconds: float
+    Attributes:
+        directory: The run directory.
+        plan: The plan.
+        found: What does not fit, and what could not be checked.
+        rows: Rows of the chosen cells; ``able``, those that can be run again.
+        environments: Environments of the rows, by identity.
+        code: Fingerprints of the code behind each cell, by its stem.
+    """
+
+    directory: Path
+    plan: Plan
+    found: Findings
+    rows: Sequence[Row]
+    able: Sequence[Row]
+    environments: Mapping[str, Mapping[str, object]]
+    code: Mapping[str, CodeParts]
 
 
 class Replay(NamedTuple):
@@ -129,12 +143,7 @@ def opened(source: str | Path, *, trust: bool = False) -> Iterator[Path]:
 
 
 def replayed(
-    directory: Path,
-    labels: Labels,
-    share: float | None,
-    workers: int,
-    engine: Engine | None,
-    asked: Asked | None = None,
+    directory: Path, labels: Labels, share: float | None, workers: int, engine: Engine | None
 ) -> Replay:
     """Replay rows of a directory; arguments and errors are like those of ``replay``.
 
@@ -142,37 +151,46 @@ def replayed(
     """
     if share is not None and not 0 < share <= 1:
         raise UsageError(f"a share of {share:g} of the rows: must be above 0, and at most 1")
-    engine = engine or Engine()
-    study = read_study(directory)
-    check_device(study, engine)
-    plan, stored, code = Plan(study, engine), read_rows(directory), read_code(directory)
+    checked = check(directory, Plan(read_study(directory), engine or Engine()), labels)
+    if share == 1:
+        check_proposals(checked.plan, checked.able, checked.found)
+    with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
+        files = ArtifactFiles(Path(temporary))
+        results = run_again(checked.plan, _chosen(checked.able, share), workers, files)
+        return compare(checked, results, files)
+
+
+def check(directory: Path, plan: Plan, labels: Labels = (None, None, None)) -> Checked:
+    """Hold rows against the plan of their study, and say which can be run again.
+
+    Raises:
+        UsageError: As ``replay``.
+    """
+    check_device(plan.study, plan.engine)
+    stored, code = read_rows(directory), read_code(directory)
     found = check_rows(plan, by_cell(stored).items(), code)
     environments = read_environments(directory)
     check_environments(plan, stored, environments, found)
-    cells = frozenset(pick_cells(study, *labels))
-    of_cells = [row for row in standing(plan, stored) if _concerns(row.slot.cell, cells, plan)]
-    if not any(row.slot.phase == "confirm" for row in of_cells):
+    cells = frozenset(pick_cells(plan.study, *labels))
+    rows = [row for row in standing(plan, stored) if _concerns(row.slot.cell, cells, plan)]
+    if not any(row.slot.phase == "confirm" for row in rows):
         raise UsageError(f"{str(directory)!r} has no confirmation runs to replay there yet")
     for cell in found.unfinished:
         if _concerns(cell, cells, plan):
             found.unchecked(cell.stem, "it is not finished")
-    able = [
-        row for row in of_cells if row.slot not in found.unfit and _repeatable(row, plan, found)
-    ]
-    if share == 1:
-        check_proposals(plan, able, found)
-    with tempfile.TemporaryDirectory(prefix="scorebench-") as temporary:
-        files = ArtifactFiles(Path(temporary))
-        if asked is None:
-            results = run_again(plan, _chosen(able, share), workers, files)
-        else:
-            results = _run_in_order(plan, able, asked, workers, files)
-        ran = [row for row in _in_phases(able) if row.slot in results]
-        runs = compared(ran, results, plan, environments, code, found)
-        if study.recorded is None:
-            compare_files(directory, files, of_cells, runs, plan, found)
+    able = [row for row in rows if row.slot not in found.unfit and _repeatable(row, plan, found)]
+    return Checked(directory, plan, found, rows, able, environments, code)
+
+
+def compare(checked: Checked, results: Mapping[Slot, Again], files: ArtifactFiles) -> Replay:
+    """Compare rows with what running them again gave; ``files`` hold the artifacts of that."""
+    plan, found = checked.plan, checked.found
+    ran = [row for row in _in_phases(checked.able) if row.slot in results]
+    runs = compared(ran, results, plan, checked.environments, checked.code, found)
+    if plan.study.recorded is None:
+        compare_files(checked.directory, files, checked.rows, runs, plan, found)
     totals: dict[Phase, int] = dict.fromkeys(("confirm", "reference", "search"), 0)
-    for row in of_cells:
+    for row in checked.rows:
         totals[row.slot.phase] += 1
     return Replay(tuple(runs), totals, tuple(found.problems), tuple(found.open))
 
@@ -188,15 +206,23 @@ def _concerns(cell: Cell, cells: Iterable[Cell], plan: Plan) -> bool:
 
 def _repeatable(row: Row, plan: Plan, found: Findings) -> bool:
     """Whether a run would end as it did: not if it was stopped, or takes points from a file."""
-    known = row.slot.phase != "reference"
-    estimator = plan.engine.estimator(row.run.method.name) if known else None
-    if estimator is not None and not estimator.replayable:
-        found.unchecked(row.name, "its points were made elsewhere, and are read from a file")
+    if not is_made_here(row, plan):
+        found.unchecked(row.name, ELSEWHERE)
         return False
     if lost(row.result) or row.result.state == "timeout":
         found.unchecked(row.name, "its worker was stopped or lost, which no replay repeats")
         return False
     return True
+
+
+ELSEWHERE = "its points were made elsewhere, and are read from a file"
+
+
+def is_made_here(row: Row, plan: Plan) -> bool:
+    """Whether the numbers of a row can come back without the files of its author."""
+    known = row.slot.phase != "reference"
+    estimator = plan.engine.estimator(row.run.method.name) if known else None
+    return estimator is None or estimator.replayable
 
 
 def _chosen(rows: Sequence[Row], share: float | None) -> list[Row]:
@@ -223,17 +249,6 @@ def _chosen(rows: Sequence[Row], share: float | None) -> list[Row]:
 def _in_phases(rows: Iterable[Row]) -> list[Row]:
     order = {"confirm": 0, "reference": 1, "search": 2}
     return sorted(rows, key=lambda row: (order[row.slot.phase], not row.ok))
-
-
-def _run_in_order(
-    plan: Plan, rows: Sequence[Row], asked: Asked, workers: int, files: ArtifactFiles
-) -> dict[Slot, Again]:
-    end, table = time.monotonic() + asked.seconds, {row.slot: row for row in rows}
-    results: dict[Slot, Again] = {}
-    for slot in asked.slots:
-        if slot in table and slot not in results and time.monotonic() < end:
-            results |= run_again(plan, [table[slot]], workers, files)
-    return results
 
 
 def _lines(run: Replayed) -> Iterator[dict[str, object]]:

@@ -1,157 +1,43 @@
 """Verify an entry of a board: replay a random part of its ranked rows, and say what that proves."""
 
-import json
-import math
 import re
 import secrets
+import shutil
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, ValidationError
-
-from ..bench.spec import Frozen
-from ..datasets.errors import UsageError, in_one_line
+from ..bench.spec import RunResult
+from ..datasets.errors import UsageError
 from .archive import export, unpack
 from .cell import Cell, Slot
 from .certificate import Certificate
 from .closed_in import ENTRY, ask
-from .comparison import VERDICTS
 from .engine import Engine
+from .execution.again import Again, run_again
+from .integrity import Findings
+from .outcome import LONGEST, MOST, Verification
 from .plan import Plan
-from .replay import Asked, replayed
-from .rundir.read import read_rows, read_study
+from .replay import ELSEWHERE, check, compare, is_made_here
+from .rundir.artifacts import ArtifactFiles
+from .rundir.files import refuse_links
+from .rundir.read import STUDY, read_rows, read_study
 from .rundir.rows import Row
-from .rundir.strict import parse_json, read_text
-from .rundir.versions import OUTCOME_FORMAT, too_new
+from .rundir.strict import parse_json
+from .rundir.versions import FORMAT_FILE
 from .specs.spec import TRUTH, StudySpec
 from .stored_files import check_directory
-from .trust import identified, untrusted
+from .trust import Trusted, identified, trusted_of
+from .unread import Unread, plan_of
 from .winners import confirmed
 
-SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)
-"""Shares of doctored rows whose chance to be met an outcome states."""
-
-Verdict = Literal["identical", "within tolerance", "differs"]
-_Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-_LONGEST, _MOST = 2000, 1000
-_Text = Annotated[str, Field(max_length=_LONGEST)]
-_Texts = Annotated[tuple[_Text, ...], Field(max_length=_MOST)]
-_Count = Annotated[int, Field(ge=0)]
-
-
-class Verification(Frozen):
-    """What a verification found, as it is kept beside a board.
-
-    Attributes:
-        archive: SHA-256 of the archive that was verified.
-        entry: Its name.
-        study: Name of its study.
-        date: Day, in universal time.
-        machine: Software and processor, as in ``environment.json``.
-        closed: How the process was closed in, a sentence each; empty if it was not.
-        code: Hashes of the code that the entry brings, as of ``trust``, by file or module.
-        seed: Decides which rows were drawn.
-        ranked: Ranked rows of the entry; of these ``asked`` were to be drawn, and ``drawn`` ran.
-        cells: Winners, one per method, dataset, sampler and restart; of these ``winners`` ran.
-        budget: Seconds after which no run began.
-        runs: The verdict on each row that ran, by its name.
-        summary: How much was reproduced.
-        problems: What does not fit, a sentence each.
-        unchecked: What could not be checked, a sentence each.
-    """
-
-    archive: _Hash
-    entry: _Text
-    study: _Text
-    date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
-    machine: dict[str, Any]
-    closed: _Texts
-    code: dict[str, _Hash]
-    seed: _Count
-    ranked: _Count
-    asked: _Count
-    drawn: _Count
-    cells: _Count
-    winners: _Count
-    budget: float
-    runs: dict[str, Verdict]
-    summary: _Text
-    problems: _Texts
-    unchecked: _Texts
-
-    @property
-    def verdict(self) -> Verdict:
-        """The worst verdict on all that was checked."""
-        verdicts: list[Verdict] = ["identical", *self.runs.values()]
-        return "differs" if self.problems else max(verdicts, key=VERDICTS.index)
-
-    @property
-    def headline(self) -> str:
-        """What was found, in a few words."""
-        if self.verdict == "differs":
-            return "refuted: it does not replay"
-        doubts = f", {len(self.unchecked)} not checked" if self.unchecked else ""
-        return f"replayed {self.drawn} of {self.asked}, {self.verdict}{doubts}"
-
-    @property
-    def caught(self) -> dict[str, float]:
-        """Chance that the random rows would have met a doctored one, by the share of such rows."""
-        return {f"{share:g}": chance(share, self.ranked, self.drawn) for share in SHARES}
-
-    @property
-    def sentences(self) -> list[str]:
-        """What was done, and what it proves."""
-        caught = (f"{100 * float(f):.0f} %: {100 * p:.0f} %" for f, p in self.caught.items())
-        own = (
-            f"It brings code of its own ({', '.join(self.code)}), which could answer in place of "
-            "scorebench: who relies on the outcome has to read it."
-        )
-        return [
-            f"{self.drawn} of {self.ranked} ranked rows, drawn at random (seed {self.seed}), and "
-            f"{self.winners} of {self.cells} winners were run again. {self.summary}",
-            "Chance that the random rows would have met a doctored one, by the share of ranked "
-            f"rows that are doctored: {', '.join(caught)}.",
-            *([own] if self.code else []),
-            f"Confinement: {'; '.join(self.closed) or 'none'}.",
-        ]
-
-    def to_json(self) -> str:
-        """Write the outcome, and what follows from it, as strict JSON."""
-        more = {"outcome": OUTCOME_FORMAT, "verdict": self.verdict, "caught": self.caught}
-        return json.dumps({**more, **self.model_dump()}, indent=1, allow_nan=False) + "\n"
-
-
-def read_outcome(path: Path) -> Verification:
-    """Read an outcome that ``Verification.to_json`` wrote.
-
-    Raises:
-        UsageError: The file is none, is of a newer format, or cannot be read.
-    """
-    try:
-        data = dict(parse_json(read_text(path)))
-        if type(data["outcome"]) is not int or data["outcome"] > OUTCOME_FORMAT:
-            raise too_new(path, data["outcome"], OUTCOME_FORMAT)
-        return Verification.model_validate({name: data[name] for name in Verification.model_fields})
-    except UsageError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        why = in_one_line(error, 200)
-        raise UsageError(f"{str(path)!r} is not what `scorebench verify` wrote: {why}") from error
-
-
-def chance(share: float, rows: int, drawn: int) -> float:
-    """Give the probability that drawing rows without replacement meets one of a doctored share.
-
-    Args:
-        share: Share of doctored rows, rounded up to whole rows.
-        rows: Number of rows.
-        drawn: Number of rows that are drawn. Among many rows it is 1 − (1 − share)^drawn.
-    """
-    return 1 - math.comb(rows - math.ceil(share * rows), drawn) / math.comb(rows, drawn)
+AGAIN = "again"
+"""Folder of what running rows again gives, beside the entry."""
 
 
 def verify(
@@ -163,15 +49,15 @@ def verify(
     trust: bool = False,
     engine: Engine | None = None,
 ) -> Verification:
-    """Replay random ranked rows of an entry and its winners, in a process that is closed in.
+    """Replay random ranked rows of an entry and its winners, in processes that are closed in.
 
     Args:
         source: An archive, or a run directory, which is verified as the archive of it.
         rows: Number of ranked rows to draw.
         seed: Decides which; by default nobody can know it before.
         budget: Seconds after which no further run begins.
-        trust: Run code of the entry even if it cannot be closed in.
-        engine: Executes runs in this process (default: the real one, in a process of its own).
+        trust: Trust code of the entry: it may run anywhere, closed in or not.
+        engine: Executes runs in this process (default: the real one, in processes of its own).
 
     Raises:
         UsageError: The source is no entry, holds nothing that can be run again, or brings code
@@ -188,30 +74,86 @@ def verify(
         ranked = [row for row in stored if row.slot.phase == "confirm"]
         drawn, winners = _drawn(ranked, seed)[:rows], _winners(ranked, study.objective)
         chosen = [*(row for row in stored if row.slot.cell.method == TRUTH), *drawn, *winners]
-        request = {"slots": [[*r.slot.cell, *r.slot[1:]] for r in chosen], "seconds": budget}
+        known = [*map(identified, study.code)] if trust else trusted_of(study.code)
         try:
-            if engine is None:
-                trusted = trust or not untrusted(study.code)
-                told, closed = ask("studies.verify:work", folder, 2 * budget, trusted, request)
-            else:
-                told, closed = work(folder / ENTRY, engine=engine, **request), []  # type: ignore[arg-type]
-            # The process may name no other rows.
-            runs = {row.name: told["runs"][row.name] for row in chosen if row.name in told["runs"]}
+            told, closed = _told_of(folder, chosen, budget, known, engine)
             today = datetime.now(UTC).date().isoformat()
             outcome = Verification(
-                **{**told, "runs": runs}, archive=sha256(archive).hexdigest(), study=study.name,
+                **told, archive=sha256(archive).hexdigest(), study=study.name,
                 entry=name_of(path), date=today, closed=tuple(closed),
                 machine=(engine or Engine()).environment()[1], code=code_of(study), seed=seed,
-                ranked=len(ranked), asked=len(drawn), drawn=sum(r.name in runs for r in drawn),
-                cells=len(winners), winners=sum(r.name in runs for r in winners), budget=budget,
+                trusted=tuple(item.name for item in known),
+                ranked=len(ranked), asked=len(drawn),
+                drawn=sum(row.name in told["runs"] for row in drawn), cells=len(winners),
+                winners=sum(row.name in told["runs"] for row in winners), budget=budget,
             )  # fmt: skip
-        except (UsageError, ValidationError, KeyError, TypeError) as error:
+        except (UsageError, ValueError, KeyError, TypeError) as error:
             why = str(error) if isinstance(error, UsageError) else "it answered in another form"
             raise UsageError(f"{str(source)!r} cannot be verified: {why}") from error
     if not (outcome.drawn or outcome.problems):
         why = "; ".join(outcome.unchecked)[:500] or "the budget was too small"
         raise UsageError(f"{str(source)!r} cannot be verified: no random row was run: {why}")
     return outcome
+
+
+def _told_of(
+    folder: Path,
+    chosen: Sequence[Row],
+    budget: float,
+    known: Sequence[Trusted],
+    engine: Engine | None,
+) -> tuple[dict[str, Any], list[str]]:
+    """Run chosen rows of an entry again, and compare them.
+
+    Returns:
+        Fields of a ``Verification``, and how processes were closed in.
+    """
+
+    def call(function: Callable[..., dict[str, Any]], **given: Any) -> Any:
+        if engine is not None:
+            return function(folder / ENTRY, engine=engine, **given), []
+        return ask(f"studies.verify:{function.__name__}", folder, 2 * budget, known, given)
+
+    end = time.monotonic() + budget
+    (folder / AGAIN).mkdir()
+    slots = [[*row.slot.cell, *row.slot[1:]] for row in chosen]
+    begun, closed = call(begin, slots=slots, seconds=budget)
+    theirs = list({row.name: row for row in chosen if row.name in begun["theirs"]}.values())
+    again: list[str] = begun["again"]
+    unchecked: list[str] = []
+    if theirs:
+        left = max(end - time.monotonic(), 0.0)
+        given, unchecked, closed = _run_apart(folder, theirs, left, known)
+        again += given
+    told, _ = call(finish, again=again)
+    return {**told, "unchecked": _told([*told["unchecked"], *unchecked])}, closed
+
+
+def _run_apart(
+    folder: Path, rows: Sequence[Row], seconds: float, known: Sequence[Trusted]
+) -> tuple[list[str], list[str], list[str]]:
+    """Run rows by code that is not trusted, in a process that has no results.
+
+    Returns:
+        The rows with what the code gave, what could not be run, and how it was closed in.
+    """
+    room, files = folder / "theirs", ArtifactFiles(folder / AGAIN)
+    (room / ENTRY).mkdir(parents=True)
+    for name in (STUDY, FORMAT_FILE):
+        shutil.copyfile(folder / ENTRY / name, room / ENTRY / name)
+    blank = RunResult(key="none", state="ok")
+    jobs = [Row(row.slot, row.spec, blank, "none").to_json() for row in rows]
+    request = {"jobs": jobs, "seconds": seconds}
+    told, closed = ask("studies.verify:run", room, seconds, known, request, strange=True)
+    # A link would pass off stored samples as new ones.
+    for place in filter(Path.is_dir, (room, room / AGAIN)):
+        refuse_links(place)
+    asked, again = {row.slot: row for row in rows}, []
+    for given in (Row.from_data(parse_json(text)) for text in told["again"]):
+        row = replace(asked[given.slot], result=given.result)
+        files.take(row, room / AGAIN)
+        again.append(row.to_json())
+    return again, list(map(str, told["unchecked"])), closed
 
 
 def open_entry(source: Path, folder: Path, engine: Engine | None = None) -> tuple[bytes, StudySpec]:
@@ -258,23 +200,82 @@ def _winners(ranked: Sequence[Row], objective: str) -> list[Row]:
     return sorted(best, key=place)
 
 
-def work(
+def begin(
     entry: Path, slots: Sequence[Sequence[Any]], seconds: float, engine: Engine | None = None
 ) -> dict[str, Any]:
-    """Check an unpacked entry and run rows of it again: what the process does that is closed in."""
-    engine, study = engine or Engine(), read_study(entry)
-    wanted = [Slot(Cell(*slot[:5]), *slot[5:]) for slot in slots]
-    doubts = check_directory(entry, Plan(study, engine))
-    replay = replayed(entry, (None, None, None), None, 1, engine, Asked(wanted, seconds))
-    certificate = Certificate(study.name, None, replay)
+    """Check which rows of an unpacked entry fit its study; run them, or name those of its code."""
+    plan = plan_of(entry, engine)
+    able = {row.slot: row for row in check(entry, plan).able}
+    wanted = dict.fromkeys(Slot(Cell(*slot[:5]), *slot[5:]) for slot in slots)
+    rows = [able[slot] for slot in wanted if slot in able]
+    own = plan.engine.own if isinstance(plan.engine, Unread) else ()
+    theirs = [row for row in rows if row.run.method.name in own]
+    again = _run(plan, [row for row in rows if row not in theirs], seconds, entry)
+    return {"again": again, "theirs": [row.name for row in theirs]}
+
+
+def run(entry: Path, jobs: Sequence[str], seconds: float) -> dict[str, Any]:
+    """Run rows whose results are left out, by code that may do anything here."""
+    plan = Plan(read_study(entry), Engine())
+    (entry.parent / AGAIN).mkdir()
+    rows = [Row.from_data(parse_json(job)) for job in jobs]
+    made = [row for row in rows if is_made_here(row, plan)]
+    elsewhere = [f"{row.name}: {ELSEWHERE}" for row in rows if row not in made]
+    return {"again": _run(plan, made, seconds, entry), "unchecked": elsewhere}
+
+
+def _run(plan: Plan, rows: Sequence[Row], seconds: float, entry: Path) -> list[str]:
+    """Run rows in order, none after so many seconds; return them with their new results."""
+    end, files = time.monotonic() + seconds, ArtifactFiles(entry.parent / AGAIN)
+    again = []
+    for row in rows:
+        if time.monotonic() < end:
+            result = run_again(plan, [row], 1, files)[row.slot].result
+            again.append(replace(row, result=result).to_json())
+    return again
+
+
+def finish(entry: Path, again: Sequence[str], engine: Engine | None = None) -> dict[str, Any]:
+    """Compare the rows of an unpacked entry with those that were run again."""
+    plan = plan_of(entry, engine)
+    doubts, checked = check_directory(entry, plan), check(entry, plan)
+    rows = [Row.from_data(parse_json(text)) for text in again]
+    files = ArtifactFiles(entry.parent / AGAIN)
+    if isinstance(plan.engine, Unread):
+        for row in rows:
+            if row.run.method.name in plan.engine.own:
+                _score_again(row, plan, files, checked.found)
+    here = plan.engine.environment()[1]
+    replay = compare(checked, {row.slot: Again(row.result, here) for row in rows}, files)
+    certificate = Certificate(plan.study.name, None, replay)
     return {
         "runs": {run.row.name: run.verdict for run in replay.runs},
-        "summary": f"{certificate.summary} {certificate.explanation}".strip()[:_LONGEST],
+        "summary": f"{certificate.summary} {certificate.explanation}".strip()[:LONGEST],
+        "changed": sorted({c.cause for c in certificate.changed if c.cause}),
         "problems": _told([*doubts.problems, *replay.problems]),
         "unchecked": _told([*doubts.open, *replay.open]),
     }
 
 
+def _score_again(row: Row, plan: Plan, files: ArtifactFiles, found: Findings) -> None:
+    """Compare the metrics that code of an entry gave with those of the samples it gave."""
+    if row.result.key != plan.engine.key(row.run):
+        found.unchecked(row.name, "its key is of other code")
+    if not row.ok:
+        return
+    samples = files.samples(row)
+    if samples is None or len(samples) != row.run.evaluation.samples:
+        found.problem(row.name, "its code gives no samples")
+        return
+    metrics = plan.engine.measure(row.run, samples)
+    for name, value in metrics.items():
+        if row.result.metrics.get(name) != value:
+            found.problem(row.name, f"{name} is not that of the samples that its code gives")
+    for name in (plan.study.objective, *plan.study.costs):
+        if name not in metrics:
+            found.unchecked(row.name, f"its code alone says {name}")
+
+
 def _told(sentences: Sequence[str]) -> list[str]:
     """Leave out repetitions, and what is more than an outcome holds."""
-    return list(dict.fromkeys(sentence[:_LONGEST] for sentence in sentences))[:_MOST]
+    return list(dict.fromkeys(sentence[:LONGEST] for sentence in sentences))[:MOST]

@@ -18,6 +18,7 @@ from ...studies.rundir.requirements import requirements
 from ..exports import export
 from ..figures.named import figures
 from ..figures.style import encode
+from ..merge import MERGED
 from ..pages.markdown import markdown
 from ..pages.protocol import missing, protocol
 from ..progress import Steps
@@ -57,8 +58,9 @@ def publish(
         progress: Listener.
 
     Raises:
-        UsageError: The study is not finished; a plug-in file of its own states no licence or
-            citation; points from a file have no licence; or the folder cannot be written.
+        UsageError: The study is not finished, or was merged from others; a plug-in file of its own
+            states no licence or citation; points from a file have no licence; or the folder cannot
+            be written.
     """
     target = source.directory / "publish" if out is None else out
     credited = credits_of(source.study)
@@ -86,6 +88,11 @@ def _require_publishable(source: Source, credited: Sequence[Credit], data_licens
     name = str(source.directory)
     if lacking := missing(source):
         raise UsageError(f"{name!r} is not finished, so it cannot be published: {lacking[0]}")
+    if (source.directory / MERGED).exists():
+        raise UsageError(
+            f"{name!r} was merged from other run directories, so it is no study that was run as "
+            "planned: publish each of them"
+        )
     for credit in credited:
         for constant, stated in (("license", credit.license), ("citation", credit.entries)):
             if credit.own and not stated:

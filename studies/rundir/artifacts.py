@@ -75,6 +75,23 @@ class ArtifactFiles:
         (self.directory / PARTS).mkdir(exist_ok=True)
         write_atomically(self._part(row), write_arrays(arrays))
 
+    def take(self, row: Row, folder: Path) -> None:
+        """Move the artifacts of a confirmation run here from another folder, if they are there.
+
+        There must be no links in it.
+        """
+        part, there = self._part(row), ArtifactFiles(folder)._part(row)
+        if there.is_file():
+            part.parent.mkdir(exist_ok=True)
+            there.replace(part)
+
+    def samples(self, row: Row) -> np.ndarray | None:
+        """Read the samples of a confirmation run whose cell is not finished; None without any."""
+        part = self._part(row)
+        samples = read_arrays(part, {"samples": 2}).get("samples") if part.exists() else None
+        numbers = samples is not None and samples.dtype in (np.float32, np.float64)
+        return samples if numbers else None
+
     def assemble(
         self, cell: Cell, ranked: Sequence[Row], view: Mapping[str, list[float] | float]
     ) -> None:

@@ -100,6 +100,7 @@ class NarrowedTrial:
         settings: The leaves of the study.
 
     Attributes:
+        settings: The leaves of the study.
         constants: Hyperparameters that the study does not set and whose ends are equal: they have
             that value, and the trial is not asked.
         beyond: The method's own ranges, by name and value of the study outside of them.
@@ -107,7 +108,7 @@ class NarrowedTrial:
 
     def __init__(self, trial: "BaseTrial", settings: Mapping[str, Leaf]) -> None:
         self._trial = trial
-        self._settings = settings
+        self.settings = settings
         self.constants: dict[str, Option] = {}
         self.beyond: Beyond = {}
 
@@ -115,7 +116,7 @@ class NarrowedTrial:
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         """See ``optuna.trial.Trial.suggest_float``."""
-        if name in self._settings:
+        if name in self.settings:
             leaf = self._narrowed(name, low, high, step, float)
             return cast("float", suggest(self._trial, name, leaf, float))
         if low == high:
@@ -126,7 +127,7 @@ class NarrowedTrial:
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
         """See ``optuna.trial.Trial.suggest_int``."""
-        if name in self._settings:
+        if name in self.settings:
             leaf = self._narrowed(name, low, high, step if step > 1 else None, int)
             return cast("int", suggest(self._trial, name, leaf, int))
         if low == high:
@@ -136,7 +137,7 @@ class NarrowedTrial:
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """See ``optuna.trial.Trial.suggest_categorical``."""
         numbers = [choice for choice in choices if _is_number(choice)]
-        match self._settings.get(name):
+        match self.settings.get(name):
             case None:
                 return self._trial.suggest_categorical(name, choices)
             case Range() as given:
@@ -156,11 +157,11 @@ class NarrowedTrial:
 
     def fixed(self, name: str, default: Option) -> Option:
         """Give an option that is not searched: its value in the study, or the default."""
-        leaf = self._settings.get(name, default)
+        leaf = self.settings.get(name, default)
         if isinstance(leaf, Range | Choices):
             raise UsageError(f"{name} is not searched: give it one value")
         value = typed(name, leaf, type(default))
-        if name not in self._settings:
+        if name not in self.settings:
             self.constants[name] = value
         return value
 
@@ -168,7 +169,7 @@ class NarrowedTrial:
         self, name: str, low: float, high: float, step: float | None, form: object
     ) -> Leaf:
         """Give the leaf of the study for a range of the method, on the steps of the method."""
-        leaf = self._settings[name]
+        leaf = self.settings[name]
         self._note_beyond(name, [typed(name, end, form) for end in ends(leaf)], [low, high])
         if step is None or not isinstance(leaf, Range) or leaf.step is not None:
             return leaf

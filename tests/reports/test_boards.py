@@ -93,7 +93,7 @@ def test_entries_that_differ_in_methods_only_are_compared(found):
 
 def test_the_same_runs_count_once(found):
     (first, _) = found
-    copy = dataclasses.replace(first.entries[0], name="zoe", outcome=None)
+    copy = dataclasses.replace(first.entries[0], name="zoe", record=None)
     (board,) = boards([*first.entries, copy])
     assert board.labels["zoe", "dsm"] == board.labels["alice", "dsm"] == "dsm (alice)"
     assert board.owner("dsm (alice)").name == "alice"
@@ -112,11 +112,11 @@ def test_a_board_ranks_as_the_study_of_both_would(found, sent):
 def test_proofs_are_matched_by_content(found):
     proofs = {entry.name: entry.proof for board in found for entry in board.entries}
     assert proofs == {
-        "alice": "replayed 2 of 2, identical",
+        "alice": "replayed 2 of 2, identical, unsigned",
         "bob": "not verified",
         "dora": "not verified",
         "early": "not verified",
-        "mallory": "refuted: it does not replay",
+        "mallory": "refuted: 2 of 4 runs did not replay, unsigned",
     }
 
 
@@ -125,10 +125,22 @@ def test_what_is_not_finished_or_doctored_is_named(pages, sent):
     assert "of its stored samples" in pages["entries/mallory.html"]
     # Without an outcome the check of its files speaks.
     (entry,) = load_entries([sent / "entries" / "mallory.zip"], sent / "none")
-    assert (entry.proof, entry.ranked) == ("refused: it does not fit its study", False)
+    assert re.fullmatch(r"refused: \w+ = \S+, but \S+ of its stored samples", entry.proof)
+    assert (entry.sentence, entry.ranked) == (entry.proof, False)
     (board,) = boards([entry])
     assert board.evidence is None
     assert b"No entry is ranked" in _files([board], "Ours")["boards/theirs.html"]
+
+
+def test_what_nobody_can_run_is_named_and_not_ranked(sent, tmp_path):
+    def gone(members):
+        text = members["study.toml"].replace(b'"dsm"', b'{ name = "gone", label = "dsm" }')
+        members["study.toml"] = text
+
+    edited(sent / "entries" / "alice.zip", tmp_path / "gone.zip", gone)
+    (entry,) = load_entries([tmp_path / "gone.zip"], sent / "none")
+    assert entry.sentence == "refused: there is no method 'gone' to replay it with"
+    assert not entry.ranked
 
 
 class Page(HTMLParser):
@@ -240,6 +252,11 @@ def test_the_recipe_for_pull_requests(sent, tmp_path, monkeypatch):
     (board / "proofs").mkdir(parents=True)
     (board / "proofs" / "README").write_text("Outcomes.\n")
     scripts(board)
+    key = tmp_path / "key"
+    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key]
+    subprocess.run(words, check=True)
+    public = key.with_suffix(".pub").read_text()
+    (board / "signers").write_text(f'board@example.org namespaces="scorebench" {public}')
 
     def call(*words):
         done = subprocess.run(words, cwd=board, capture_output=True, text=True)
@@ -259,9 +276,13 @@ def test_the_recipe_for_pull_requests(sent, tmp_path, monkeypatch):
     assert (status, "identical" in said) == (0, True), said
     call("git", "checkout", "-q", "main")
     call("git", "merge", "-q", "alice")
-    status, said = call("sh", "publish.sh")
+    status, said = call("sh", "publish.sh", key)
     assert status == 0, said
-    assert "replayed 2 of 2, identical" in (board / "public" / "index.html").read_text()
+    page = (board / "public" / "entries" / "alice.html").read_text()
+    assert re.search(
+        r"replayed 2 of 2, identical, on [\d-]+, signed by board@example\.org", page, re.I
+    )
+    assert sorted(path.suffix for path in (board / "proofs").iterdir()) == ["", ".json", ".sig"]
     assert call("git", "status", "--porcelain")[1] == "?? public/\n"
 
     call("git", "checkout", "-qb", "mallory")

@@ -1,5 +1,6 @@
 """A published folder is whole, describes itself to validators, and cites what the study used."""
 
+import dataclasses
 import json
 import logging
 import re
@@ -9,13 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import scorebench as sb
+from scorebench.bench.data_files import DataFile
 from scorebench.bench.metrics import metrics
+from scorebench.bench.plugins import PluginFile, activate
 from scorebench.datasets import datasets, get_dataset
 from scorebench.datasets.errors import UsageError
 from scorebench.methods import methods, references, samplers
+from scorebench.reports.merge import merge
 from scorebench.reports.publishing import citing, metadata
 from scorebench.reports.publishing.publish import publish
 from scorebench.reports.source import load
+from scorebench.studies import trust
 from scorebench.studies.specs.load import load_study
 from scorebench.studies.specs.searchers import SEARCHERS
 
@@ -123,6 +128,33 @@ def test_an_unfinished_study_is_refused_and_nothing_is_left(tiny_run, tmp_path):
         publish(load(copy), tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".publish-*"))
+
+
+def test_a_merged_study_is_refused_and_nothing_is_left(tiny_run, tmp_path):
+    merged = merge(tmp_path / "both", [tiny_run, tiny_run])
+    with pytest.raises(UsageError, match=r"was merged from other run directories.*publish each"):
+        publish(load(merged), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["both"]
+
+
+def test_what_states_no_licence_or_citation_is_refused_by_name(tiny_run, tmp_path, monkeypatch):
+    source = load(tiny_run)
+    methods = [m.model_copy(update={"name": "published_by_me"}) for m in source.study.methods[:1]]
+
+    def with_study(**changed):
+        return dataclasses.replace(source, study=source.study.model_copy(update=changed))
+
+    given = {"methods": (*methods, *source.study.methods[1:])}
+    for stated, constant in (("", "license"), ('__license__ = "MIT"', "citation")):
+        code = PluginFile(file="my_pub.py", code=MINE.format(stated=stated))
+        monkeypatch.setattr(trust, "_trusted", {trust.identified(code).digest: None})
+        activate([code])
+        with pytest.raises(UsageError, match=f"'published_by_me' .* states no {constant}: add"):
+            publish(with_study(plugins=(code,), **given), tmp_path / "out")
+    points = DataFile(file="mine.csv", sha256="0" * 64)
+    with pytest.raises(UsageError, match=r"mine\.csv has no licence: say with --data-license"):
+        publish(with_study(data=(points,)), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_holds_something_is_refused(tiny_run, tmp_path):

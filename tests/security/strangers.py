@@ -33,6 +33,59 @@ class Own(ScoreMatching):
         return {factor} * residual.square().sum(-1).mean(-1)
 """
 
+# What such a file may try in the process that runs it: to find results, to patch the comparison, to
+# print a verdict, and to give metrics that are half as large as they are.
+TRICKS = """
+import os
+from pathlib import Path
+
+if os.environ.get("SCOREBENCH_STATE") == "":
+    for folder in (Path.cwd(), Path.cwd().parent):
+        for place in (folder, folder / "entry", folder / "again"):
+            for name in ("runs.jsonl", "results.csv", "results.parquet", "answer.json", "parts"):
+                path = place / name
+                try:
+                    seen = list(path.iterdir()) if path.is_dir() else path.read_bytes()
+                except OSError:
+                    continue
+                raise SystemExit(f"{path} can be read")
+    print("replayed 2 of 2, identical")
+    from scorebench.bench import run
+    from scorebench.studies import certificate, comparison, integrity, verify
+    comparison._verdict = lambda *_: "identical"
+    integrity.Findings.problem = lambda *_: None
+    verify.finish = lambda *_: {}
+    honest = run._score
+    run._score = lambda *given: {name: value / 2 for name, value in honest(*given).items()}
+"""
+
+# To leave an answer of its own, and end.
+FORGERY = """
+import json, os
+
+if os.environ.get("SCOREBENCH_STATE") == "":
+    told = {"runs": {}, "summary": "All is identical.", "problems": [], "unchecked": []}
+    said = {"error": None, "value": told, "closed": ["files: closed", "refused: everything"]}
+    open("answer.json", "w").write(json.dumps(said))
+    os._exit(0)
+"""
+
+# To pass off the samples that are stored as those that it has made.
+LINK = """
+import os
+from pathlib import Path
+
+if os.environ.get("SCOREBENCH_STATE") == "":
+    from scorebench.studies.rundir.artifacts import ArtifactFiles
+
+    def keep(files, row, artifacts):
+        stored = Path.cwd().parent / "entry" / "samples" / f"{row.slot.cell.stem}.npz"
+        files._part(row).parent.mkdir(exist_ok=True)
+        files._part(row).symlink_to(stored)
+
+    ArtifactFiles.keep = keep
+"""
+
 
 def members_of(source):
     """The files of an archive by name, without its manifest."""

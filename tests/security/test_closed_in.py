@@ -29,7 +29,7 @@ def test_nothing_else_can_be_read_written_or_reached(folder, tmp_path, monkeypat
     secret.write_text("secret")
     before = secret.stat()
     request = {"outside": str(outside), "secret": str(secret), "home": str(Path.home())}
-    said, closed = ask(f"{PROBES}:tries", folder, 60, False, request)
+    said, closed = ask(f"{PROBES}:tries", folder, 60, (), request)
     if not closed:
         pytest.skip("this machine cannot close a process in, and says so")
     assert said.pop("own folder") == "x"
@@ -56,7 +56,7 @@ def test_what_does_not_end_or_answer_is_stopped_and_named(folder, monkeypatch, f
     if function == "forever":
         monkeypatch.setattr(closed_in, "_REST", 3.0)
     with pytest.raises(UsageError, match=said):
-        ask(f"{PROBES}:{function}", folder, 1, False, {})
+        ask(f"{PROBES}:{function}", folder, 1, (), {})
 
 
 def test_code_that_nothing_closes_in_is_named_and_not_run(folder, canary):
@@ -67,8 +67,8 @@ def test_code_that_nothing_closes_in_is_named_and_not_run(folder, canary):
         + study.read_text().replace("plugins = []\n", "")
     )
     with pytest.raises(UsageError, match=r"brings code of its own \(own.py\).*cannot close it in"):
-        _allow_code(folder / ENTRY, False)
-    _allow_code(folder / ENTRY, True)
+        _allow_code(folder / ENTRY, [], False)
+    _allow_code(folder / ENTRY, [], True)
     assert not canary.exists()
 
 

@@ -13,12 +13,23 @@ from scorebench.datasets.errors import UsageError
 from scorebench.studies import trust
 from scorebench.studies import verify as module
 from scorebench.studies.archive import export
+from scorebench.studies.outcome import chance, read_outcome
 from scorebench.studies.rundir.read import read_rows
-from scorebench.studies.verify import chance, read_outcome, verify
+from scorebench.studies.verify import verify
 
 from ..studies.fake_engine import FakeEngine
 from .conftest import MICRO
-from .strangers import PLUGIN, edited, file_changed, members_of, packed, rows_changed
+from .strangers import (
+    FORGERY,
+    LINK,
+    PLUGIN,
+    TRICKS,
+    edited,
+    file_changed,
+    members_of,
+    packed,
+    rows_changed,
+)
 
 
 def checked(source, **options):
@@ -63,8 +74,8 @@ def other_machine(members):
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (rows_changed(scaled, phase="confirm", cell=["beta", "ring", "walk"]), "differs"),
-        (rows_changed(scaled, phase="reference"), "differs"),
+        (rows_changed(scaled, phase="confirm", cell=["beta", "ring", "walk"]), "did not replay"),
+        (rows_changed(scaled, phase="reference"), "did not replay"),
         (rows_changed(other_width, phase="confirm"), "its settings are not those of the study"),
         (file_changed("samples/"), "not what the replay of its rows gives"),
         (file_changed("models/"), "not what the replay of its rows gives"),
@@ -76,8 +87,14 @@ def other_machine(members):
 def test_doctored_entries_are_refuted(entry, tmp_path, edit, said):
     doctored = edited(entry, tmp_path / "doctored.zip", edit)
     outcome = checked(doctored, rows=1)
-    assert outcome.headline == "refuted: it does not replay"
-    assert any(said in text for text in (*outcome.problems, outcome.summary))
+    assert outcome.headline.startswith("refuted: ")
+    assert said in outcome.headline
+
+
+def test_other_code_is_named_first(entry):
+    outcome = verify(entry, rows=2, seed=1, engine=FakeEngine(code="2", tilt=0.5))
+    changed = "runs did not replay, code of the method having changed"
+    assert outcome.headline == f"refuted: {len(outcome.runs)} of {len(outcome.runs)} {changed}"
 
 
 def test_a_doctored_machine_is_named(entry, tmp_path):
@@ -166,8 +183,8 @@ def test_what_is_no_outcome_is_refused(entry, tmp_path, change, said):
     ],
 )
 def test_answers_in_another_form_count_as_none(entry, monkeypatch, told):
-    good = {"runs": {}, "summary": "", "problems": [], "unchecked": []}
-    monkeypatch.setattr(module, "work", lambda *_, **__: {} if told is None else good | told)
+    good = {"runs": {}, "summary": "", "changed": [], "problems": [], "unchecked": []}
+    monkeypatch.setattr(module, "finish", lambda *_, **__: {} if told is None else good | told)
     with pytest.raises(UsageError, match="cannot be verified"):
         checked(entry)
 
@@ -224,31 +241,50 @@ def test_attacks_are_named_and_nothing_is_written(entry, tmp_path, command, name
     assert set(tmp_path.rglob("*")) == before
 
 
+def halved(row):
+    row["result"]["metrics"] = {k: float(v) / 2 for k, v in row["result"]["metrics"].items()}
+
+
 @pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    """An archive with code of its own that tries to write a file as soon as it is imported."""
-    folder = tmp_path_factory.mktemp("own")
-    canary = folder / "canary"
+def with_code(tmp_path_factory):
+    """Make an archive of ``dsm`` and of a method of its own, whose file does something else too."""
+
+    def make(attack):
+        folder = tmp_path_factory.mktemp("own")
+        (folder / "own.py").write_text(PLUGIN.format(attack=attack, factor=0.5))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(trust.VARIABLE, str(folder / "state"))
+            patch.setattr(trust, "_trusted", {})
+            patch.chdir(folder)
+            study = ["methods=['dsm', 'own']", "plugins=['own.py']", *MICRO[2:], "name='own'"]
+            directory = sb.run("quick", folder / "run", workers=1, overrides=study).directory
+            return export(directory, folder / "own.zip")
+
+    return make
+
+
+@pytest.fixture
+def verifying(command):
+    """Verify an entry whose code runs closed in."""
+
+    def call(*words):
+        status, out, err = command("verify", *words)
+        if "cannot close it in" in err:
+            pytest.skip("this machine cannot close a process in, and says so")
+        return status, out, err
+
+    return call
+
+
+def test_code_of_an_entry_runs_closed_in_and_is_not_trusted(with_code, tmp_path, verifying):
+    canary = tmp_path / "canary"
     attack = f"try:\n    open({str(canary)!r}, 'w')\nexcept OSError:\n    pass"
-    (folder / "own.py").write_text(PLUGIN.format(attack=attack, factor=0.5))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(trust.VARIABLE, str(folder / "state"))
-        patch.chdir(folder)
-        study = ["methods=['own']", "plugins=['own.py']", *MICRO[2:], "name='own'"]
-        directory = sb.run("quick", folder / "run", workers=1, overrides=study).directory
-        archive = export(directory, folder / "own.zip")
+    archive = with_code(attack)
     canary.unlink()
-    return archive, canary
-
-
-def test_code_of_an_entry_runs_closed_in_and_is_not_trusted(own, tmp_path, command):
-    archive, canary = own
-    status, out, err = command("verify", archive)
-    if "cannot close it in" in err:
-        pytest.skip("this machine cannot close a process in, and says so")
+    status, out, err = verifying(archive, "--rows", 4)
     assert (status, err) == (0, "")
-    assert "replayed 2 of 2, identical" in out
-    assert "code of its own (own.py)" in out
+    assert "replayed 4 of 4, identical\n" in out
+    assert "code of its own (own.py), which ran without sight of the results" in out
     assert not canary.exists()
     assert trust.trusted() == []
 
@@ -256,6 +292,40 @@ def test_code_of_an_entry_runs_closed_in_and_is_not_trusted(own, tmp_path, comma
     def doctored(members):
         members["study.toml"] = members["study.toml"].replace(b"x + sigma * noise", b"x - sigma")
 
-    status, out, _ = command("verify", edited(archive, tmp_path / "doctored.zip", doctored))
+    status, out, _ = verifying(edited(archive, tmp_path / "doctored.zip", doctored))
     assert status == 1
-    assert "refuted" in out
+    assert "did not replay, code of the method having changed" in out
+
+
+def test_code_that_answers_in_place_of_the_harness_is_refuted(with_code, tmp_path, verifying):
+    edit = rows_changed(halved, phase="confirm", cell=["own", "rings", "langevin"])
+    doctored = edited(with_code(TRICKS), tmp_path / "doctored.zip", edit)
+    status, _, err = verifying(doctored, "--rows", 4)
+    assert status == 1, err
+    path = next((tmp_path / "proofs").iterdir())
+    outcome = read_outcome(path)
+    # What its code says agrees with the doctored rows, but its samples do not; and the methods that
+    # it did not bring are run without it.
+    assert set(outcome.runs.values()) == {"identical"}
+    assert len(outcome.runs) == 6
+    for said in ("sw1 is not that of the samples that its code gives", "of its stored samples"):
+        assert any(said in problem for problem in outcome.problems)
+    assert not any("dsm" in problem for problem in outcome.problems)
+
+
+@pytest.mark.parametrize(
+    ("attack", "said"),
+    [(FORGERY, "it answered in another form"), (LINK, "is a link to another place")],
+    ids=["answer", "link"],
+)
+def test_a_forged_answer_is_none(with_code, tmp_path, verifying, attack, said):
+    status, out, err = verifying(with_code(attack))
+    assert (status, out) == (2, "")
+    assert said in err
+    assert list(tmp_path.rglob("*.json")) == []
+
+
+def test_a_site_runs_no_code_of_entries(with_code, command):
+    archive = with_code(FORGERY)
+    status, _, err = command("site", archive)
+    assert (status, err) == (0, "")
