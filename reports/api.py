@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..studies.certificate import Certificate
     from ..studies.execution.events import Listener
     from ..studies.stored_model import StoredModel
+    from .progress import Steps
     from .source import Source
 
 
@@ -135,11 +136,15 @@ class Study:
         return status(self.directory)
 
     @undisturbed
-    def report(self) -> Path:
-        """Write ``report.html``, ``report.md`` and ``leaderboard.csv``; return the page's path."""
+    def report(self, progress: "Steps" = lambda *_: None) -> Path:
+        """Write ``report.html``, ``report.md`` and ``leaderboard.csv``; return the page's path.
+
+        ``progress`` is told of each step: what begins, its number from 0, and how many there are,
+        or 0.
+        """
         from .write import write_report
 
-        return write_report(self.source)
+        return write_report(self.source, progress)
 
     def best(self, method: str, dataset: str, sampler: str | None = None) -> StudySpec:
         """Return the winner as a study that trains only that; ``to_toml`` gives its file."""
@@ -264,8 +269,17 @@ def run(
         finished = Study(directory)
         if until_decided and _is_settled(finished, part, time.monotonic() - began, report):
             break
-    finished.report()
+    finished.report(_steps_for(listener))
     return finished
+
+
+def _steps_for(listener: "Listener | None") -> "Steps":
+    """Tell a listener of the steps of the report."""
+    from ..studies.execution.events import ReportStep
+
+    if listener is None:
+        return lambda *_: None
+    return lambda *step: listener(ReportStep(*step))
 
 
 def _rounds(spec: StudySpec, directory: Path) -> list[StudySpec]:

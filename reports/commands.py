@@ -94,8 +94,9 @@ def report(directory: Directory) -> None:
     from .source import load
     from .write import write_report
 
-    with ProgressBar().wait("writing the report"):
-        written = write_report(load(directory, whole=False))
+    with ProgressBar() as bar:
+        bar.step("reading the results", 0, 0)
+        written = write_report(load(directory, whole=False), bar.step)
     say(written)
 
 
@@ -161,13 +162,13 @@ def plan(
     ] = None,
 ) -> None:
     """Choose restarts and seeds for a power; print the study with its registration."""
-    from .progress import StepProgress
+    from .progress import ProgressBar
     from .publishing.planning import planned, planned_view
 
-    with StepProgress() as progress:
+    with ProgressBar() as bar:
         study_planned, found = planned(
             study, difference, power=power, pilot=pilot, spread=spread, claims=claim or (),
-            overrides=override or (), progress=progress,
+            overrides=override or (), progress=bar.step,
         )  # fmt: skip
     say(study_planned.to_toml())
     say(planned_view(study_planned, found))
@@ -202,14 +203,14 @@ def publish(
     ] = "",
 ) -> None:
     """Write a folder to attach to a paper: results, samples, figures, metadata, works cited."""
-    from .progress import StepProgress
+    from .progress import ProgressBar
     from .publishing.publish import publish as write
     from .source import load
 
-    with StepProgress() as progress:
+    with ProgressBar() as bar:
         target = write(
             load(directory), out, license=license, authors=author or (),
-            data_license=data_license, progress=progress,
+            data_license=data_license, progress=bar.step,
         )  # fmt: skip
     say(target)
 

@@ -15,6 +15,7 @@ from ..studies.cell import Cell
 from ..studies.execution.events import (
     CellFinished,
     Event,
+    ReportStep,
     RunsFinished,
     StudyFinished,
     StudyStarted,
@@ -24,7 +25,7 @@ from . import text
 from .pace import Pace
 
 Steps = Callable[[str, int, int], None]
-"""Listener of steps: told what begins, its number from 0, and the number of all."""
+"""Listener of steps: told what begins, its number from 0, and the number of all or 0."""
 
 
 class ProgressBar:
@@ -67,13 +68,17 @@ class ProgressBar:
             with suppress(OSError):
                 self._bar.start()
 
-    def wait(self, doing: str) -> Self:
-        """Show that something takes a while, until the next call or the end."""
-        self.close()
-        self._open(doing, 0, None)
-        return self
+    def step(self, doing: str, done: int, total: int) -> None:
+        """Show the step that begins, of steps that take about equally long; see ``Steps``."""
+        if self._bar is None:
+            self._open(doing, done, total or None)
+        if not done:
+            self._started = time.monotonic()
+        pace = (time.monotonic() - self._started) / max(done, 1)
+        left = f"{text.seconds(pace * (total - done))} left" if done else ""
+        self._update(doing, done, total or None, left)
 
-    def _update(self, doing: str, done: int, total: int, left: str) -> None:
+    def _update(self, doing: str, done: int, total: int | None, left: str) -> None:
         if self._bar is not None:
             doing = escape(doing)
             with suppress(OSError):
@@ -85,18 +90,6 @@ class ProgressBar:
         console = self._console if self._bar is None else self._bar.console
         with suppress(OSError):
             console.print(escape(visible(line)), soft_wrap=True, highlight=False)
-
-
-class StepProgress(ProgressBar):
-    """Progress of something whose steps take about equally long."""
-
-    def __call__(self, doing: str, done: int, total: int) -> None:
-        """Show the step that begins, after ``done`` of ``total``."""
-        if self._bar is None:
-            self._open(doing, done, total)
-        pace = (time.monotonic() - self._started) / max(done, 1)
-        left = f"{text.seconds(pace * (total - done))} left" if done else ""
-        self._update(doing, done, total, left)
 
 
 class ProgressListener(ProgressBar):
@@ -126,7 +119,8 @@ class ProgressListener(ProgressBar):
                     f"{event.ran} of them now in {text.seconds(event.seconds)}; "
                     f"{event.failures} failed"
                 )
-                self.wait("writing the report")
+            case ReportStep():
+                self.step(event.doing, event.done, event.total)
 
     @property
     def time_left(self) -> float:

@@ -10,10 +10,12 @@ from .source import Source
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from .progress import Steps
+
 Format = Literal["table", "csv", "markdown", "json", "latex"]
 
 
-def write_report(source: Source) -> Path:
+def write_report(source: Source, progress: "Steps" = lambda *_: None) -> Path:
     """Write ``report.html``, ``report.md`` and ``leaderboard.csv`` of a study, finished or not.
 
     Equal results give equal bytes. Each file is replaced as a whole, so a reader never sees half.
@@ -29,7 +31,7 @@ def write_report(source: Source) -> Path:
     from .pages.page import page
 
     report = source.directory / "report.html"
-    html = page(source)
+    html = page(source, progress)
     try:
         write_if_changed(source.directory / "leaderboard.csv", export(source, "board", "csv"))
         write_if_changed(source.directory / "report.md", markdown(source).encode())

@@ -16,6 +16,8 @@ from ..source import Portrait
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..progress import Steps
+
 Maker = Callable[..., "Figure"]
 Images = dict[str, str]
 
@@ -52,7 +54,7 @@ class Drawing:
 
 
 @contextmanager
-def drawn_together(drawings: Sequence[Drawing]) -> Iterator[None]:
+def drawn_together(drawings: Sequence[Drawing], progress: "Steps") -> Iterator[None]:
     """Let other processes draw during a block, where there are cores for it; finish at its end."""
     workers = min(cores() - 1, _MOST_WORKERS) if len(drawings) >= MANY else 0
     with ExitStack() as stack:
@@ -63,7 +65,8 @@ def drawn_together(drawings: Sequence[Drawing]) -> Iterator[None]:
                     drawing.elsewhere = pool.submit(drawing.draw)
         yield
         # The others began with the first.
-        for drawing in reversed(drawings):
+        for number, drawing in enumerate(reversed(drawings)):
+            progress("drawing", number, len(drawings))
             drawing.finish()
 
 

@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -31,10 +31,16 @@ from .protocol import missing, protocol, run_again
 from .render import render
 from .tables import ShownTable, exactly, hidden_columns, table
 
+if TYPE_CHECKING:
+    from ..progress import Steps
 
-def page(source: Source) -> str:
+
+def page(source: Source, progress: "Steps" = lambda *_: None) -> str:
     """Write the report of a run directory as HTML; equal inputs give equal text."""
-    evidence, plots = source.evidence, Plots(source)
+    progress("ranking the contestants", 0, 0)
+    evidence, _ = source.evidence, source.contests
+    progress("analysing the searches", 0, 0)
+    plots = Plots(source)
     # Pictures are asked for first: they may be drawn while the rest is computed.
     pictures = {dataset: _pictures(source, plots, dataset) for dataset in evidence.datasets}
     values: dict[str, object] = {
@@ -42,7 +48,8 @@ def page(source: Source) -> str:
         "samplers": _samplers(source, plots),
         "searchers": _searchers(source, plots),
     }
-    with drawn_together(plots.drawings):
+    progress("checking and drawing", 0, 0)
+    with drawn_together(plots.drawings, progress):
         values |= {
             "study": source.study,
             "title": _title(evidence),

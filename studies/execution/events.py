@@ -75,5 +75,14 @@ class StudyFinished:
     seconds: float
 
 
-Event = StudyStarted | RunsFinished | CellFinished | StudyFinished
+@dataclass(frozen=True)
+class ReportStep:
+    """A step of the report begins, after ``done`` of ``total``; of unknown many if that is 0."""
+
+    doing: str
+    done: int
+    total: int
+
+
+Event = StudyStarted | RunsFinished | CellFinished | StudyFinished | ReportStep
 Listener = Callable[[Event], None]

@@ -24,6 +24,7 @@ from scorebench.reports.write import leaderboard_table
 from scorebench.studies.cell import Cell, Slot
 from scorebench.studies.execution.events import (
     CellFinished,
+    ReportStep,
     RunsFinished,
     StudyFinished,
     StudyStarted,
@@ -173,6 +174,9 @@ def listen(directory: Path, console: Console) -> None:
         listener(CellFinished(cell, 1, 0.3, 0, fresh=False, finished=2))
         assert listener.time_left >= 0
         listener(StudyFinished(directory, rows=20, failures=1, ran=16, seconds=12.0))
+        listener(ReportStep("ranking", 0, 0))
+        listener(ReportStep("drawing", 0, 4))
+        listener(ReportStep("drawing", 1, 4))
 
 
 def test_one_line_per_new_cell_without_a_terminal(directory: Path):
@@ -193,6 +197,8 @@ def test_a_bar_in_a_terminal_that_goes_away(directory: Path):
     listen(directory, console)
     assert "dsm on rings, best 0.312" in out.getvalue()
     assert "7/20" in out.getvalue()
+    report = out.getvalue().partition("20 runs in ")[2]
+    assert all(part in report for part in ("ranking", "drawing", "1/4", "left"))
     assert console._live_stack == []
     with pytest.raises(RuntimeError):
         interrupt(directory, console)
