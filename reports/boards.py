@@ -95,9 +95,12 @@ class Submission:
         return [method.label for method in self.study.methods]
 
     def keys(self, method: str) -> frozenset[str]:
-        """Keys of the ranked rows of a method."""
+        """Keys of the ranked rows of a method, and its code, which could give any key."""
         ranked = self.results[self.results["phase"] == "confirm"]
-        return frozenset(ranked.loc[ranked["method"] == method, "key"])
+        names = [entry.name for entry in self.study.methods if entry.label == method]
+        own = not set(names) <= set(registries()["method"].builtin)
+        code = self.code.values() if own else ()
+        return frozenset([*ranked.loc[ranked["method"] == method, "key"], *code])
 
     @cached_property
     def code(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ of such code may have any hyperparameters; everything else must be what the stud
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -86,9 +87,8 @@ class Unread(Engine):
         self._kinds.setdefault(run.method.name, kind)
         for parameter, value in (row.suggested or {}).items():
             table, name = place(parameter)
-            known = values.setdefault(name, []) if table == "method" else [value]
-            if value not in known:
-                known.append(value)
+            if table == "method" and value not in values.setdefault(name, []):
+                values[name].append(value)
 
     def names(self, kind: str) -> Sequence[str]:
         """List the registered names of a kind, and the methods that are known from rows."""
@@ -103,12 +103,11 @@ class Unread(Engine):
         labels = [e.label for e in self._entries if (e.name, e.settings) == (method, settings)]
         named = labels or [entry.label for entry in self._entries if entry.name == method]
         options: dict[str, Option] = {}
-        for name, values in ((n, v) for label in named for n, v in self._values[label].items()):
-            try:
-                options[name] = trial.suggest_categorical(name, cast("Any", values))
-            except ValueError:
-                # A stored trial took a branch without it.
-                continue
+        for label in named:
+            for name, values in self._values[label].items():
+                # A stored trial may have taken a branch without it.
+                with suppress(ValueError):
+                    options[name] = trial.suggest_categorical(name, cast("Any", values))
         return options
 
     def estimator(self, method: str) -> "type[Estimator] | None":

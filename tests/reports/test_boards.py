@@ -101,6 +101,18 @@ def test_the_same_runs_count_once(found):
     assert repr(scores[0]) == repr(scores[1])
 
 
+def test_code_of_its_own_is_not_taken_for_a_method_whose_keys_it_claims(found):
+    (first, _) = found
+    alice = first.entries[0]
+    own = alice.study.methods[0].model_copy(update={"name": "own", "label": "dsm"})
+    plugins = (PluginFile(file="own.py", code="own"),)
+    study = alice.study.model_copy(update={"methods": (own,), "plugins": plugins})
+    thief = dataclasses.replace(alice, name="aaa", study=study)
+    assert thief.protocol == alice.protocol
+    (board,) = boards([thief, alice])
+    assert board.labels == {("aaa", "dsm"): "dsm (aaa)", ("alice", "dsm"): "dsm (alice)"}
+
+
 def test_a_board_ranks_as_the_study_of_both_would(found, sent):
     together = [*(o for o in MICRO if "methods" not in o), "methods=['dsm', 'ssm']"]
     study = sb.run("quick", sent / "both", workers=1, overrides=together)
