@@ -30,8 +30,6 @@ _CELLS = 640
 # A table of this size takes 600 MB per arm; exact scores replace larger ones.
 _MOST_CELLS = 3000
 _TOLERANCE = 4e-7
-# A curve of so few nodes, without a box, is summed in the time that a table takes.
-_FEW_NODES = 700
 # Cells with a lower log density are not interpolated, so that all numbers stay far from float64
 # underflow.
 _FAINT = -620.0
@@ -42,7 +40,7 @@ Score = Callable[[Tensor], Tensor]
 def fast_score(dataset: Density, sigma: float = 0.0) -> Score:
     """Return a fast version of ``dataset.score(x, sigma)``, a function of float64 points (n, d).
 
-    It is ``Density.quick``, but for slow blurred curves a table, computed at the first call for a
+    It is ``Density.quick``, or for slow blurred curves a table, computed at the first call for a
     ``sigma`` (0.1 to 3 s) and cached. Its error stays below 1e-6 of |score| + 1/tau, with
     tau² = noise² + sigma²: cells where interpolation is less accurate, and everything outside the
     box, are evaluated exactly. Deterministic, and as independent of the other rows as the exact
@@ -80,8 +78,9 @@ def _require_score(dataset: Density, sigma: float) -> None:
 
 
 def _is_slow(dataset: BlurredCurve, sigma: float) -> bool:
-    many = bool(dataset.width) or len(dataset.nodes(dataset.tau(sigma))[0]) > _FEW_NODES
-    return many and _size(dataset, sigma)[1] <= _MOST_CELLS
+    # Sums without a box are cheaper than tables of hundreds of levels; chains stay at level 0.
+    pays = bool(dataset.width) or sigma == 0
+    return pays and _size(dataset, sigma)[1] <= _MOST_CELLS
 
 
 @lru_cache(maxsize=1024)
