@@ -122,8 +122,14 @@ class Mixture(Density):
     def _boxes(
         self, x: Tensor, centres: Tensor, log_weights: Tensor, tau: float
     ) -> tuple[Tensor, MeanSlope]:
-        value, slope = log_bump(x[:, :, None] - centres.T, self.width, tau)
-        return log_weights + value.sum(1), lambda share: (share[:, None] * slope).sum(-1)
+        logits, slopes = log_weights, []
+        for place, axis in zip(x.unbind(1), centres.unbind(1), strict=True):
+            # Once for all centres in a row.
+            shared, row = axis.unique(return_inverse=True)
+            value, slope = log_bump(place[:, None] - shared, self.width, tau)
+            logits = logits + value[:, row]
+            slopes.append(slope[:, row])
+        return logits, lambda share: torch.stack([(share * s).sum(1) for s in slopes], 1)
 
     def _gaussians(
         self, x: Tensor, centres: Tensor, log_weights: Tensor, tau: float
