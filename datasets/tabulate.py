@@ -43,7 +43,7 @@ def fast_score(dataset: Density, sigma: float = 0.0) -> Score:
     It is ``Density.quick``, or for slow blurred curves a table, computed at the first call for a
     ``sigma`` (0.1 to 3 s) and cached. Its error stays below 1e-6 of |score| + 1/tau, with
     tau² = noise² + sigma²: cells where interpolation is less accurate, and everything outside the
-    box, are evaluated exactly. Deterministic, and as independent of the other rows as the exact
+    box, are summed. Deterministic, and as independent of the other rows as the exact
     score.
 
     Raises:
@@ -111,8 +111,8 @@ class ScoreTable:
     """
 
     def __init__(self, dataset: BlurredCurve, sigma: float) -> None:
-        self._exact = partial(dataset.score, sigma=sigma)
-        self._nearby = partial(dataset.nearby, sigma=sigma)
+        nearby = partial(dataset.nearby, sigma=sigma)
+        self._outside = nearby if dataset.width else dataset.quick(sigma)
         tau = dataset.tau(sigma)
         self.centre = box_of(dataset).centre
         self.half_side, self.cells = _size(dataset, sigma)
@@ -141,7 +141,7 @@ class ScoreTable:
             return self._interpolate(place)[1]
         out = torch.empty_like(x)
         out[inside] = self._interpolate(place[inside])[1]
-        out[~inside] = self._exact(x[~inside])
+        out[~inside] = self._outside(x[~inside])[1]
         return out
 
     def density(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,7 +149,7 @@ class ScoreTable:
         x, place, inside = self._inside(x)
         log_density, score = torch.empty_like(x[:, 0]), torch.empty_like(x)
         log_density[inside], score[inside] = self._interpolate(place[inside])
-        log_density[~inside], score[~inside] = self._nearby(x[~inside])
+        log_density[~inside], score[~inside] = self._outside(x[~inside])
         return log_density, score
 
     def _inside(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

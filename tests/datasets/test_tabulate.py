@@ -93,6 +93,8 @@ def test_quick_scores_equal_exact_ones(name, options, sigma):
     x = dataset.sample(500, generator)
     x = x + sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype)
     x[::10] *= 3 if name in ("double_well", "many_well") else 1  # Beyond the table as well.
+    box = dataset.extent * (2 * torch.rand(100, dataset.dim, generator=generator) - 1).double()
+    x = torch.cat((x, box))
     log_density, at_once = fast_density(dataset, sigma)(x)
     assert (log_density - dataset.log_prob(x, sigma)).abs().max() < 1e-6
     score, exact = fast_score(dataset, sigma)(x), dataset.score(x, sigma)
