@@ -8,6 +8,7 @@ targets that it has not reached, as in the profiles of COCO (Hansen et al. 2021)
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ COARSEST = 32
 """Largest target on a dataset, in units of the 95 % quantile of its noise floor, the smallest."""
 
 _WEIGHTS = "mode_error"
+Values = TypeVar("Values", pd.Series, pd.DataFrame)
 _PLACE = ["dataset", "sampler"]
 
 
@@ -146,14 +148,19 @@ def sampler_standings(board: SamplerBoard | None) -> list[SamplerStanding]:
     rows = []
     for standing in standings(board.contests):
         name, place, end = standing.contestant, standing.place, ends[standing.effort]
-        needs = medians[:, name] if place == ALL else first[place, name]
-        here = end.index.get_level_values("dataset") == place
-        own = end[(end.index.get_level_values("sampler") == name) & (here | (place == ALL))]
+        needs = _of(medians if place == ALL else first, name, place)
+        own = _of(end, name, place)
         ratio = float(np.exp(np.log(own["ratio"]).mean()))
         rows.append(
             SamplerStanding(standing, needs.to_numpy(), ratio, float(own["weights"].mean()))
         )
     return rows
+
+
+def _of(values: Values, sampler: str, place: str) -> Values:
+    """Select what a sampler has at a place: nothing where it has not run yet."""
+    there = (values.index.get_level_values("dataset") == place) | (place == ALL)
+    return values[there & (values.index.get_level_values("sampler") == sampler)]
 
 
 def _ends(runs: pd.DataFrame, effort: int) -> pd.DataFrame:
