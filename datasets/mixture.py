@@ -17,6 +17,8 @@ _MARGIN = 3.5
 MeanSlope = Callable[[Tensor], Tensor]
 """Averages the slopes of bumps, (n, d), by their shares of the density, (n, k)."""
 
+# Coordinates that are summed one by one, in a third of the time of `torch.cdist`.
+_FEW = 8
 _EXACT = "donot_use_mm_for_euclid_dist"
 
 
@@ -134,8 +136,7 @@ class Mixture(Density):
     def _gaussians(
         self, x: Tensor, centres: Tensor, log_weights: Tensor, tau: float
     ) -> tuple[Tensor, MeanSlope]:
-        # Not by a matrix product: rows of one would depend on their number.
-        square = torch.cdist(x, centres, compute_mode=_EXACT).square()
+        square = _squares(x, centres)
         constant = log_weights - x.shape[1] * math.log(tau * math.sqrt(2 * math.pi))
         # Relative to the middle, so that no digits are lost far from the origin.
         place, x = centres - self._middle, x - self._middle
@@ -164,6 +165,19 @@ def nearest(x: Tensor, centres: Tensor) -> Tensor:
     rows = max(1, _BLOCK // centres.numel())
     parts = [torch.cdist(part, centres, compute_mode=_EXACT).argmin(1) for part in x.split(rows)]
     return torch.cat(parts)
+
+
+def _squares(x: Tensor, centres: Tensor) -> Tensor:
+    """Compute squared distances, (n, k), without a matrix product, whose rows depend on others."""
+    if x.shape[1] > _FEW:
+        return torch.cdist(x, centres, compute_mode=_EXACT).square()
+    first, *others = (
+        place[:, None] - axis for place, axis in zip(x.unbind(1), centres.unbind(1), strict=True)
+    )
+    square = first.square()
+    for gap in others:
+        square.addcmul_(gap, gap)
+    return square
 
 
 def mean_slope(logits: Tensor, slope: MeanSlope) -> tuple[Tensor, Tensor]:
