@@ -210,7 +210,7 @@ sampler_columns["sampler", "sampler"] = Column(
     "Label of the sampler.", lambda row: row.standing.contestant
 )
 sampler_columns.ranks("rank among the samplers", lambda row: row.standing.rank)
-sampler_columns["targets", "targets reached ± 95 %"] = Column(
+sampler_columns["targets", "targets ± 95 %"] = Column(
     "Share of the targets that are reached with so many evaluations: losses of 1 to 32 times the "
     "95 % quantile of the noise floor on each dataset, even in their logarithm. The 95 % interval "
     "is over restarts.",
@@ -225,7 +225,7 @@ sampler_columns.limits(
     "95 % limit of the share of targets",
     lambda row: _reached(row.standing.score.interval()),
 )
-sampler_columns["to_floor", "evaluations to floor"] = Column(
+sampler_columns["to_floor", "to floor"] = Column(
     "Evaluations with which a loss first is within the 95 % quantile of the noise floor: median "
     "over the restarts (least–most of them), for all datasets over the datasets; infinite or – if "
     "no run of most of them is.",
@@ -238,7 +238,7 @@ sampler_columns["at_floor", "at floor"] = Column(
     lambda row: row.at_floor,
     lambda row: f"{row.at_floor} of {len(row.needs)}",
 )
-sampler_columns["ratio", "loss / floor"] = Column(
+sampler_columns["ratio", "× floor"] = Column(
     "Mean loss with these evaluations, in units of the mean noise floor; for all datasets the "
     "geometric mean.",
     lambda row: row.ratio,
