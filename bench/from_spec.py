@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -141,6 +141,11 @@ def given_to_loss(
         centres = torch.stack([dataset_of(spec).centre for spec in specs])
         given["centre"] = centres.float().unsqueeze(1).to(device)
     if objective.needs_score:
-        density = density_of(dataset_of(specs[0]))
-        given["clean_score"] = lambda x: density.score(x.cpu().flatten(0, 1)).view_as(x).to(x)
+        given["clean_score"] = clean_score(dataset_of(specs[0]))
     return given
+
+
+def clean_score(dataset: Dataset) -> Callable[[Tensor], Tensor]:
+    """Return the score of the data as a function of points (K, B, d), in their precision."""
+    density = density_of(dataset)
+    return lambda x: density.score(x.cpu().flatten(0, 1)).view_as(x).to(x)

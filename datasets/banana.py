@@ -25,7 +25,7 @@ class Banana(Chain):
 
     def second(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return a parabola of mean 0, and a constant log variance."""
-        return 0.15 * (4 - v.square()), torch.full_like(v, self.narrowest)
+        return 0.15 * (4 - v.square()), v.new_tensor(self.narrowest)
 
     def draw_first(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw from N(0, 4)."""

@@ -9,15 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .base import DensityAndScore
 from .box import box_of
 from .kernel import log_bump
-from .mixture import Mixture, nearest
+from .mixture import GaussianMixture, Mixture, nearest
 from .quadrature import midpoints, require_mass
 from .separable import log_derivatives, mix
 
 # Compared with rules three times as dense, log p is accurate to 1e-10 within [-6, 6]², and the
 # score at distance 20 to 1e-10 of its size, for every sigma.
 _ORDER = 24
+# With this order both are accurate to 1e-7 where there is no box.
+_QUICK_ORDER = 16
 _PANELS_PER_LENGTH = 0.2
 _TIP = 4
 
@@ -56,11 +59,18 @@ class BlurredCurve(Mixture):
         """Probability of each arm, shape (arms,)."""
         return torch.full((self.arms,), 1 / self.arms, dtype=torch.float64)
 
-    def nodes(self, tau: float) -> tuple[Tensor, Tensor]:
+    def nodes(self, tau: float, order: int = _ORDER) -> tuple[Tensor, Tensor]:
         """Return quadrature nodes of all arms, one arm after another, and their weights."""
         panels = max(4, math.ceil(self.length / tau * _PANELS_PER_LENGTH))
-        u, weights = _rule(panels)
+        u, weights = _rule(panels, order)
         return self.curve(u).flatten(0, 1), weights.repeat(self.arms) / self.arms
+
+    def quick(self, sigma: float) -> DensityAndScore:
+        """Sum over fewer nodes, unless the bumps have a box."""
+        if self.width:
+            return super().quick(sigma)
+        centres, weights = self.nodes(self.tau(sigma), _QUICK_ORDER)
+        return GaussianMixture(centres, self.noise, weights).quick(sigma)
 
     def on_grid(self, axis: Tensor, tau: float, *, full: bool = False) -> Tensor:
         """Compute ``log_derivatives`` of each arm, smoothed to ``tau``, on axis × axis.
@@ -123,9 +133,9 @@ class BlurredCurve(Mixture):
 
 
 @lru_cache(maxsize=64)
-def _rule(panels: int) -> tuple[Tensor, Tensor]:
+def _rule(panels: int, order: int) -> tuple[Tensor, Tensor]:
     """Nodes u in [0, 1] and weights of the composite rule, each of shape (panels * order,)."""
-    node, weight = np.polynomial.legendre.leggauss(_ORDER)
+    node, weight = np.polynomial.legendre.leggauss(order)
     # At points beyond the end of an arm the integrand decays from the tip like exp(-D s/tau²).
     tip = 1 - 0.25 ** np.arange(1, _TIP + 1) / panels
     edge = np.sqrt([*np.linspace(0, 1, panels + 1)[:-1], *tip, 1.0])[:, None]

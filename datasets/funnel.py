@@ -25,7 +25,7 @@ class Funnel(Chain):
 
     def second(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean 0 and log variance x1."""
-        return torch.zeros_like(v), v
+        return v.new_zeros(()), v
 
     def draw_first(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw from N(0, 9)."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from . import datasets
 from .base import Density
+from .mixture import mean_slope
 
 
 class Circles(Density):
@@ -35,31 +36,40 @@ class Circles(Density):
 
     def log_density(self, x: Tensor, sigma: float) -> Tensor:
         """Compute the mixture of the circles, in the log domain."""
-        return torch.logsumexp(self._logits(x, sigma), -1)
+        return torch.logsumexp(self._circles(x, sigma)[0], -1)
 
     def gradient(self, x: Tensor, sigma: float) -> Tensor:
-        """Compute x [Σ q R²/t² · I1(z)/(z I0(z)) - 1]/t², z = rR/t², q the share of each circle."""
+        """Compute the score: see ``density_and_score``."""
+        return self.density_and_score(x, sigma)[1]
+
+    def density_and_score(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """Compute the score x [Σ q R²/t² · I1(z)/(z I0(z)) - 1]/t², q the share of each circle."""
+        logits, z, bessel = self._circles(x, sigma)
         variance: float = self.noise**2 + sigma**2
-        z = x.norm(dim=-1, keepdim=True) * self.radii / variance
         # I1(z)/(z I0(z)) is 1/2 - z²/16 + O(z⁴) at the origin, where the quotient is 0/0.
         safe = z.clamp(min=1e-4)
-        quotient = torch.special.i1e(safe) / (safe * torch.special.i0e(safe))
+        quotient = torch.special.i1e(safe) / (safe * bessel)
         ratio = torch.where(z < 1e-4, 0.5 - z.square() / 16, quotient)
-        share = torch.softmax(self._logits(x, sigma), -1)
-        pull = (share * ratio * self.radii.square()).sum(-1, keepdim=True) / variance
-        return x * (pull - 1) / variance
+
+        def slope(share: Tensor) -> Tensor:
+            pull = (share * ratio * self.radii.square()).sum(-1, keepdim=True) / variance
+            return x * (pull - 1) / variance
+
+        return mean_slope(logits, slope)
 
     def assign(self, x: Tensor) -> Tensor:
         """Assign each point to the circle of the nearest radius."""
         r: Tensor = self._points(x).norm(dim=-1, keepdim=True)
         return (r - self.radii).abs().argmin(-1)
 
-    def _logits(self, x: Tensor, sigma: float) -> Tensor:
+    def _circles(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The log density of each circle, z = rR/t² and i0e(z), each of shape (n, circles)."""
         variance: float = self.noise**2 + sigma**2
         r: Tensor = x.norm(dim=-1, keepdim=True)
-        bessel: Tensor = torch.special.i0e(r * self.radii / variance).log()
+        z = r * self.radii / variance
+        bessel = torch.special.i0e(z)
         constant = math.log(2 * math.pi * variance * len(self.radii))
-        return bessel - (r - self.radii).square() / (2 * variance) - constant
+        return bessel.log() - (r - self.radii).square() / (2 * variance) - constant, z, bessel
 
 
 @datasets.register("rings")

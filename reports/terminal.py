@@ -80,15 +80,19 @@ def _board(evidence: Evidence) -> RichTable:
         board = table(board_columns, evidence.contestants, hidden)
         entries = [board.headers, *([field.text for field in row] for row in board.rows)]
         widths = [max(map(len, column)) + 2 for column in zip(*entries, strict=True)]
-        if max(map(len, [*labels, "method"])) + sum(widths) <= WIDTH:
+        if max(map(len, [*labels, _header(evidence)])) + sum(widths) <= WIDTH:
             break
     shown = text.grid()
-    shown.add_column("method", no_wrap=True)
+    shown.add_column(_header(evidence), no_wrap=True)
     for header in board.headers:
         shown.add_column(header, justify="right", no_wrap=True)
     for label, row in zip(labels, board.rows, strict=True):
         shown.add_row(label, *(field.text for field in row))
     return shown
+
+
+def _header(evidence: Evidence) -> str:
+    return "sampler" if evidence.nouns == "samplers" else "method"
 
 
 def _side_by_side(evidence: Evidence) -> list[list[str]]:

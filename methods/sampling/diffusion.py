@@ -22,6 +22,9 @@ from .base import (
     tweedie,
 )
 
+Memory = tuple[Tensor, float]
+"""What a multistep solver remembers of a step: the denoised points, and its length in log σ."""
+
 
 @dataclass(frozen=True)
 class NoiseToData(Sampler):
@@ -85,29 +88,40 @@ class NoiseToData(Sampler):
         """Improve the points of a level before the next step."""
         return x
 
+    def step(
+        self, model: Model, x: Tensor, high: float, low: float, last: Memory | None = None
+    ) -> tuple[Tensor, float, Memory | None]:
+        """Move points from one level to a lower one, but for the noise.
+
+        Returns:
+            The points, the standard deviation of the noise to add, and ``last`` of the next step.
+        """
+        slope = model.score(x, high).mul_(-high)
+        memory = None
+        if self.solver == "multistep":
+            # Algorithm 2 of Lu et al. 2022 (DPM-Solver++), in λ = -log σ.
+            denoised, width = x - high * slope, math.log(high / low)
+            if last is not None:
+                slope -= (denoised - last[0]) * (0.5 * width / last[1] / high)
+            memory = denoised, width
+        end = low if self.noise == "none" else low**2 / high
+        moved = x + (end - high) * slope
+        if self.solver == "heun":
+            slope.add_(model.score(moved, low), alpha=-low)
+            moved = x + 0.5 * (low - high) * slope
+        scale = {"none": 0.0, "ancestral": low / high, "full": 1.0}[self.noise]
+        return moved, scale * math.sqrt(high**2 - low**2), memory
+
     def _flow(self, model: Model, size: int, rng: MemberRandom) -> Iterator[Tensor]:
         """The points at each level."""
         levels = self.levels(max(self.sigma_min, model.level))
         x = rng.normal(size, model.dim).mul_(levels[0])
         yield x
-        denoised, width = x, 0.0
+        last = None
         for high, low in pairwise(levels):
-            slope = model.score(x, high).mul_(-high)
-            if self.solver == "multistep":
-                # Algorithm 2 of Lu et al. 2022 (DPM-Solver++), in λ = -log σ.
-                before, denoised = denoised, x - high * slope
-                last, width = width, math.log(high / low)
-                if last:
-                    slope -= (denoised - before) * (0.5 * width / last / high)
-            end = low if self.noise == "none" else low**2 / high
-            moved = x + (end - high) * slope
-            if self.solver == "heun":
-                slope.add_(model.score(moved, low), alpha=-low)
-                moved = x + 0.5 * (low - high) * slope
-            x = moved
-            if self.noise != "none":
-                scale = low / high if self.noise == "ancestral" else 1.0
-                x.add_(rng.normal_like(x), alpha=scale * math.sqrt(high**2 - low**2))
+            x, noise, last = self.step(model, x, high, low, last)
+            if noise:
+                x.add_(rng.normal_like(x), alpha=noise)
             x = self.correct(model, x, low, rng)
             yield x
 

@@ -1,7 +1,7 @@
 """Solvers of the flow and of the reverse diffusion: errors, and evaluations to the floor."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
 from typing import ClassVar
@@ -9,13 +9,19 @@ from typing import ClassVar
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from ...bench.streams import generator
 from ...datasets import get_density
 from ...methods.normal_model import NormalModel
 from ...methods.reference.exact import ExactScore
-from ...methods.sampling.diffusion import Ancestral, DPMSolver, Euler, Heun, NoiseToData
+from ...methods.sampling.diffusion import (
+    Ancestral,
+    DPMSolver,
+    Euler,
+    Heun,
+    NoiseToData,
+    ReverseSDE,
+)
 from . import findings
 from .base import Claim, Finding, Measured, Parts, TableRow, row
 from .figure import Axes, Panel, Table, Theme, grouped, joined, ticks
@@ -31,39 +37,10 @@ _NORMAL = {
 _FLOOR = {"dpmpp_2m": 16, "heun": 33, "euler": 32, "ancestral": 64}
 _SAMPLERS: dict[str, type[NoiseToData]] = {
     "dpmpp_2m": DPMSolver, "heun": Heun, "euler": Euler, "ancestral": Ancestral,
+    "reverse_sde": ReverseSDE,
 }  # fmt: skip
 _KINDS = (*_NORMAL, "dpmpp_2m")
 _TWICE = "score twice"
-
-Score = Callable[[Tensor, float], Tensor]
-Memory = tuple[Tensor, float]
-
-
-def step(
-    kind: str, score: Score, x: Tensor, high: float, low: float, last: Memory | None
-) -> tuple[Tensor, float, Memory | None]:
-    """Move points from one level of noise to a lower one.
-
-    ``euler`` and ``heun`` follow dx/dσ = -σs (Karras et al. 2022); ``dpmpp_2m`` extrapolates the
-    denoised points linearly in log σ (Lu et al. 2022b); ``reverse_sde`` and ``ancestral`` are the
-    variance-exploding ones of Song et al. 2021.
-
-    Returns:
-        The points, the standard deviation of noise to add, and what the next step needs.
-    """
-    s = score(x, high)
-    gain = high**2 - low**2
-    if kind == "euler":
-        return x - (low - high) * high * s, 0.0, None
-    if kind == "heun":
-        there = x - (low - high) * high * s
-        return x - (low - high) / 2 * (high * s + low * score(there, low)), 0.0, None
-    if kind == "dpmpp_2m":
-        clean, length = x + high**2 * s, math.log(high / low)
-        ahead = clean if last is None else clean + (clean - last[0]) * length / (2 * last[1])
-        return low / high * x + (1 - low / high) * ahead, 0.0, (clean, length)
-    noise = math.sqrt(gain) * (1.0 if kind == "reverse_sde" else low / high)
-    return x + gain * s, noise, None
 
 
 def _times_floor(table: Table, kind: str, dataset: str) -> Measured:
@@ -122,7 +99,7 @@ class Solvers(Finding):
                     # Samplers start without the variance of the data, which hides high orders.
                     total = np.array([levels[0] ** 2, levels[0] ** 2 + variance])
                     for high, low in pairwise(levels):
-                        there, noise, last = step(kind, model.score, x, high, low, last)
+                        there, noise, last = _SAMPLERS[kind]().step(model, x, high, low, last)
                         total = total * float(there / x) ** 2 + noise**2
                         x = there
                     error, order = 100 * (np.sqrt(total / (variance + levels[-1] ** 2)) - 1)

@@ -3,18 +3,17 @@
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from ...bench.streams import generator
 from ...datasets import get_density
-from ...datasets.base import Density
 from ...datasets.tabulate import fast_score
 from ...methods.objectives.dsm import DSM
+from ...methods.objectives.tsm import TSM
 from . import findings
 from .base import Claim, Finding, Measured, Parts, TableRow, as_wrong, row
 from .figure import Panel, Table, grouped
@@ -27,19 +26,6 @@ _SIGMA = 0.1
 # Level of training, below all crossings.
 _LOW = 0.02
 _OWN, _SIGN, _NOISE = "score of the noisy point", "unpaired sign", "noise for score"
-
-
-class _TargetScore(DSM):
-    """½E|s(x + σε) - ∇log p(x)|²; the exact score is that of a dataset (De Bortoli et al. 2024)."""
-
-    def __init__(self, dataset: Density) -> None:
-        self._score = fast_score(dataset)
-
-    def loss(self, model: Any, x: Tensor, rng: Any, *, sigma: Tensor) -> Tensor:
-        target = self._score(x.double().view(-1, x.shape[-1])).view(x.shape).to(x.dtype)
-        score = model.score(x + sigma * rng.normal_like(x))
-        value: Tensor = 0.5 * (score - target).square().sum(-1).mean(-1)
-        return value
 
 
 def _crossing(table: Table, dataset: str) -> Measured:
@@ -109,7 +95,7 @@ class TargetScore(Finding):
     def _train(self) -> list[TableRow]:
         dataset = get_density("8gaussians")
         rows = []
-        for name, objective in (("noise", DSM()), ("score", _TargetScore(dataset))):
+        for name, objective in (("noise", DSM()), ("score", TSM())):
             rows += trained_scores("training", ["fisher_target"], objective, dataset, _LOW,
                                    seed=self.seed, axes={"target": name}, width=64,
                                    seeds=self.seeds, steps=self.steps)  # fmt: skip

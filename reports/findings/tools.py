@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...bench.from_spec import clean_score
 from ...bench.metrics import metrics
 from ...bench.metrics.base import Subject
 from ...bench.spec import Schedule, TrainingSpec
@@ -153,12 +154,13 @@ def train(
         base=base(data.flatten(0, 1)) if base else None,
     )  # fmt: skip
     theta = mlp.init([generator(seed, k, "init") for k in range(seeds)])
+    given = {"clean_score": clean_score(dataset)} if objective.needs_score else {}
     trainees = Trainees(
         objective,
         mlp,
         theta,
         data.float(),
-        {k: full(seeds, v) if isinstance(v, float) else v for k, v in options.items()},
+        {k: full(seeds, v) if isinstance(v, float) else v for k, v in options.items()} | given,
         TrainingSpec(steps=steps, batch_size=100, schedule=schedule),
         torch.full((seeds, 1), learning_rate),
         batches=MemberRandom([generator(seed, k, "batches") for k in range(seeds)]),

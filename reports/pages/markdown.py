@@ -33,7 +33,7 @@ def markdown(source: Source) -> str:
         to_markdown(table(board_columns, evidence.contestants, hidden)),
         inactive(rank_sentence(evidence)),
         to_markdown(table(pair_columns, source.pairs)) if source.pairs else "",
-        "## Best method by budget",
+        "## Best by budget",
         _listed(source.budgets) or "No search reached any of the budgets.",
     ]
     for dataset in evidence.datasets:

@@ -65,7 +65,8 @@ def page(source: Source, progress: "Steps" = lambda *_: None) -> str:
             "board": table(board_columns, evidence.contestants, hidden_columns(evidence)),
             "pairs": table(pair_columns, source.pairs),
             "rank_test": rank_sentence(evidence),
-            "budgets": source.budgets,
+            # The section on samplers has their budgets.
+            "budgets": source.budgets if source.samplers is None else [],
             "sensitivity": _importances(source.sensitivity),
             "warnings": edge_sentences(source.sensitivity),
             "fewest_trials": FEWEST_TRIALS,
@@ -84,6 +85,8 @@ def page(source: Source, progress: "Steps" = lambda *_: None) -> str:
 def _title(evidence: Evidence) -> str:
     methods = sorted({contestant.method for contestant in evidence.contestants})
     names = text.listed(methods) if len(methods) <= 6 else f"{len(methods)} methods"
+    if evidence.nouns == "samplers":
+        names = f"{names} by {len(evidence.contestants)} samplers"
     return f"{names} on {text.plural(len(evidence.datasets), 'dataset')}"
 
 
@@ -179,9 +182,16 @@ def _references(cells: list[CellResults], shown: ShownTable) -> list[list[str]]:
     rows = []
     for name, sampler, values in references:
         if len(values):
-            fields = {"method": name, "sampler": sampler, **_reference_fields(cells[0], values)}
+            # Where all share a method, there is no column for its name.
+            own = [name, sampler] if "method" in shown.headers else ["", _joined(name, sampler)]
+            fields = dict(zip(("method", "sampler"), own, strict=True))
+            fields |= _reference_fields(cells[0], values)
             rows.append([fields.get(header, "") for header in shown.headers])
     return rows
+
+
+def _joined(name: str, sampler: str) -> str:
+    return name if sampler == "iid" else f"{name}, {sampler}"
 
 
 def _reference_fields(cell: CellResults, losses: Array) -> dict[str, str]:
@@ -218,7 +228,7 @@ def _run(row: Mapping[Any, Any]) -> str:
 
 def _commands(evidence: Evidence) -> list[dict[str, str]]:
     """Return the commands that replay and print the winner of each cell."""
-    one_sampler = bool(hidden_columns(evidence))
+    one_sampler = evidence.nouns == "methods"
     rows = []
     for cell in evidence.cells:
         if not cell.missing:

@@ -85,9 +85,8 @@ def table(
 
 
 def hidden_columns(evidence: Evidence) -> list[str]:
-    """Return the names of columns that the report leaves out: the sampler if there is only one."""
-    samplers = {contestant.sampler for contestant in evidence.contestants}
-    return ["sampler"] if len(samplers) < 2 else []
+    """Return the names of columns that the report leaves out: what all contestants share."""
+    return {"methods": ["sampler"], "samplers": ["method"]}.get(evidence.nouns, [])
 
 
 def exactly(frame: pd.DataFrame) -> ShownTable:

@@ -156,9 +156,10 @@ def budget_sentences(evidence: Evidence, table: pd.DataFrame) -> list[str]:
             continue
         behind = len(group) - int(group["value"].notna().sum())
         spent = f"{budget:g} trials" if unit == "trials" else f"{budget:g} s of computing"
-        rest = f"; {text.plural(behind, 'method')} had not reached it" if behind else ""
+        some = f"{behind} of {len(group)} {evidence.nouns}"
+        rest = f"; {some} had not reached it" if behind else ""
         if len(leaders) == len(group) - behind > 1:
-            outcome = "no method leads"
+            outcome = "none leads"
         elif len(leaders) == 1:
             outcome = f"{leaders[0]} leads"
         else:

@@ -143,7 +143,7 @@ def decided(columns: Columns[T], who: str, of: Callable[[T], Standing]) -> None:
         lambda row: of(row).best,
         form=text.percent,
     )
-    columns["needed", "restarts needed"] = Column(
+    columns["needed", "more needed"] = Column(
         "Further restarts that would tell it from the leader (the leader from the second) with a "
         "probability of 80 %, if the difference stays as it is.",
         lambda row: of(row).needed,

@@ -33,7 +33,8 @@ class Contestant:
     Attributes:
         method: Label of the method.
         sampler: Label of the sampler.
-        label: Label of the method, and of the sampler if there are several.
+        label: Label of the method or, if there is only one, of the sampler; of both if there are
+            several of either.
         cells: Results by dataset, missing cells included.
         missing: Datasets confirmed for other contestants but not for this one.
         rank: Best and worst rank compatible with the data; ``None`` if it is not ranked.
@@ -108,6 +109,14 @@ class Evidence:
         ]
 
     @property
+    def nouns(self) -> str:
+        """The plural of what contestants are."""
+        methods, samplers = {c.method for c in self.cells}, {c.sampler for c in self.cells}
+        if len(samplers) < 2:
+            return "methods"
+        return "samplers" if len(methods) < 2 else "pairs of method and sampler"
+
+    @property
     def restarts(self) -> int:
         """Largest number of restarts of a cell; a single one only compares configurations."""
         return max((len(c.losses) if c.several else 1 for c in self.cells), default=1)
@@ -164,8 +173,7 @@ def gather(
     seen = [*tuned, *(cell.labels for cell in expected)]
     pairs = sorted({(method, sampler) for method, _, sampler in seen})
     datasets = tuple(sorted({dataset for _, dataset, _ in seen} | set(results["dataset"].unique())))
-    several = len({sampler for _, sampler in pairs}) > 1
-    labels = {(m, s): f"{m} · {s}" if several else m for m, s in pairs}
+    labels = _labels(pairs)
     several_restarts = results.loc[results["phase"] == "confirm", "restart"].nunique() > 1
     none = results.iloc[:0]
     raw = {
@@ -190,6 +198,14 @@ def gather(
     return Evidence(
         objective, datasets, compared, tuple(cells), tuple(contestants), notes, comparisons
     )
+
+
+def _labels(pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Name methods, samplers of one method, or pairs of both, by what tells them apart."""
+    methods, samplers = ({pair[axis] for pair in pairs} for axis in (0, 1))
+    if len(samplers) < 2:
+        return {pair: pair[0] for pair in pairs}
+    return {(m, s): s if len(methods) < 2 else f"{m} · {s}" for m, s in pairs}
 
 
 def _checked(results: pd.DataFrame, objective: str) -> pd.DataFrame:
@@ -307,7 +323,7 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = [
         f"{c.label} is not ranked: nothing is confirmed on {listed(list(c.missing))}, and "
-        "methods are never compared over different sets of datasets."
+        "nothing is ever compared over different sets of datasets."
         for c in contestants
         if c.missing
     ]

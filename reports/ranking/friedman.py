@@ -67,17 +67,17 @@ def rank_test(evidence: Evidence) -> RankTest | None:
 
 def rank_sentence(evidence: Evidence) -> str:
     """Say what the rank tests find, or why there are none."""
-    methods = sum(c.rank is not None for c in evidence.contestants)
+    count = sum(c.rank is not None for c in evidence.contestants)
     datasets = len(evidence.compared)
-    if methods < _FEWEST_METHODS:
-        return "No Friedman test: it needs at least three methods."
+    if count < _FEWEST_METHODS:
+        return f"No Friedman test: it needs at least three {evidence.nouns}."
     test = rank_test(evidence)
     if test is None:
-        critical = critical_difference(methods, max(1, datasets))
+        critical = critical_difference(count, max(1, datasets))
         return (
             f"No Friedman or Nemenyi test: with {text.plural(datasets, 'dataset')} two of "
-            f"{methods} methods must differ by {critical:.2g} mean ranks, of at most "
-            f"{methods - 1}; such a test needs at least {FEWEST_DATASETS} datasets. The ranks "
+            f"{count} {evidence.nouns} must differ by {critical:.2g} mean ranks, of at most "
+            f"{count - 1}; such a test needs at least {FEWEST_DATASETS} datasets. The ranks "
             "above come from the runs."
         )
     if test.p_value > 1 - LEVEL:

@@ -106,7 +106,7 @@ def _front(candidates: Sequence[Point]) -> list[Point]:
 front_columns: Columns[Point] = Columns()
 front_columns["dataset", ""] = Column("Dataset.", lambda point: point.results.dataset)
 front_columns["method", "method"] = Column(
-    "Method, and sampler if there are several.", lambda point: point.label
+    "Method, sampler, or both: what tells it from the others.", lambda point: point.label
 )
 front_columns["trial", "trial"] = Column(
     "Number of the configuration in its search.", lambda point: point.trial

@@ -28,7 +28,7 @@ def _about(evidence: Evidence) -> list[str]:
             return []
         return [
             "One search per cell compares configurations only; "
-            "set search.restarts = 3 to compare methods."
+            f"set search.restarts = 3 to compare {evidence.nouns}."
         ]
     front = [c for c in ranked if c.rank is not None and c.rank[0] == 1]
     if len(front) < 2:

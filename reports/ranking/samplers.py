@@ -8,6 +8,7 @@ targets that it has not reached, as in the profiles of COCO (Hansen et al. 2021)
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ COARSEST = 32
 """Largest target on a dataset, in units of the 95 % quantile of its noise floor, the smallest."""
 
 _WEIGHTS = "mode_error"
+Values = TypeVar("Values", pd.Series, pd.DataFrame)
 _PLACE = ["dataset", "sampler"]
 
 
@@ -146,14 +148,19 @@ def sampler_standings(board: SamplerBoard | None) -> list[SamplerStanding]:
     rows = []
     for standing in standings(board.contests):
         name, place, end = standing.contestant, standing.place, ends[standing.effort]
-        needs = medians[:, name] if place == ALL else first[place, name]
-        here = end.index.get_level_values("dataset") == place
-        own = end[(end.index.get_level_values("sampler") == name) & (here | (place == ALL))]
+        needs = _of(medians if place == ALL else first, name, place)
+        own = _of(end, name, place)
         ratio = float(np.exp(np.log(own["ratio"]).mean()))
         rows.append(
             SamplerStanding(standing, needs.to_numpy(), ratio, float(own["weights"].mean()))
         )
     return rows
+
+
+def _of(values: Values, sampler: str, place: str) -> Values:
+    """Select what a sampler has at a place: nothing where it has not run yet."""
+    there = (values.index.get_level_values("dataset") == place) | (place == ALL)
+    return values[there & (values.index.get_level_values("sampler") == sampler)]
 
 
 def _ends(runs: pd.DataFrame, effort: int) -> pd.DataFrame:
@@ -203,7 +210,7 @@ sampler_columns["sampler", "sampler"] = Column(
     "Label of the sampler.", lambda row: row.standing.contestant
 )
 sampler_columns.ranks("rank among the samplers", lambda row: row.standing.rank)
-sampler_columns["targets", "targets reached ± 95 %"] = Column(
+sampler_columns["targets", "targets ± 95 %"] = Column(
     "Share of the targets that are reached with so many evaluations: losses of 1 to 32 times the "
     "95 % quantile of the noise floor on each dataset, even in their logarithm. The 95 % interval "
     "is over restarts.",
@@ -218,7 +225,7 @@ sampler_columns.limits(
     "95 % limit of the share of targets",
     lambda row: _reached(row.standing.score.interval()),
 )
-sampler_columns["to_floor", "evaluations to floor"] = Column(
+sampler_columns["to_floor", "to floor"] = Column(
     "Evaluations with which a loss first is within the 95 % quantile of the noise floor: median "
     "over the restarts (least–most of them), for all datasets over the datasets; infinite or – if "
     "no run of most of them is.",
@@ -231,7 +238,7 @@ sampler_columns["at_floor", "at floor"] = Column(
     lambda row: row.at_floor,
     lambda row: f"{row.at_floor} of {len(row.needs)}",
 )
-sampler_columns["ratio", "loss / floor"] = Column(
+sampler_columns["ratio", "× floor"] = Column(
     "Mean loss with these evaluations, in units of the mean noise floor; for all datasets the "
     "geometric mean.",
     lambda row: row.ratio,

@@ -81,7 +81,7 @@ def split_sentence(cells: list[Split]) -> str:
 split_columns: Columns[Split] = Columns()
 split_columns["dataset", ""] = Column("Dataset.", lambda split: split.cell.dataset)
 split_columns["label", "method"] = Column(
-    "Method, and sampler if there are several.", lambda split: split.label
+    "Method, sampler, or both: what tells it from the others.", lambda split: split.label
 )
 split_columns["floor", "neither: floor"] = estimated(
     "Noise floor: samples of the truth.", lambda split: split.floor

@@ -70,15 +70,14 @@ def headline(evidence: Evidence) -> str:
         alone, tied = f"{front[0]} is best{where}", f"No winner{where}"
     else:
         alone, tied = f"Best configuration{where}: {front[0]}", f"No best configuration{where}"
-    return alone if len(front) == 1 else f"{tied}: {_few(front)} are tied"
+    return alone if len(front) == 1 else f"{tied}: {_few(front, evidence.nouns)} are tied"
 
 
-def _few(labels: Sequence[str]) -> str:
+def _few(labels: Sequence[str], nouns: str) -> str:
     """Return the names, or their number if there are many."""
     if len(labels) <= _MOST_NAMES:
         return text.listed(list(labels))
-    pairs = any(" · " in label for label in labels)
-    return f"{len(labels)} {'pairs of method and sampler' if pairs else 'methods'}"
+    return f"{len(labels)} {nouns}"
 
 
 def answer(evidence: Evidence) -> str:
@@ -105,7 +104,8 @@ def verdict_on(evidence: Evidence, dataset: str) -> str:
     def pair(i: int, j: int) -> Comparison:
         return evidence.pair_on(cells[i], cells[j])
 
-    where = f"On {dataset}" + _of(len(cells), len(evidence.on(dataset)), "confirmed there")
+    some = f"{len(evidence.on(dataset))} {evidence.nouns} confirmed there"
+    where = f"On {dataset}" + _of(len(cells), len(evidence.on(dataset)), some)
     return _answer(where, evidence.objective.upper(), sides, pair, "", _subject(evidence))
 
 
@@ -123,8 +123,9 @@ def _across(evidence: Evidence) -> str:
     ]
     where = f"Across {len(evidence.compared)} datasets"
     if not sides:
-        return f"{where} no method can be ranked."
-    where += _of(len(sides), len(evidence.contestants), "confirmed on all of them")
+        return f"{where} no ranking is possible."
+    some = f"{len(evidence.contestants)} {evidence.nouns} confirmed on all of them"
+    where += _of(len(sides), len(evidence.contestants), some)
 
     def pair(i: int, j: int) -> Comparison:
         return evidence.pair(ranked[i], ranked[j])
@@ -133,9 +134,9 @@ def _across(evidence: Evidence) -> str:
     return _answer(where, "score", sides, pair, unit, _subject(evidence))
 
 
-def _of(compared: int, total: int, what: str) -> str:
-    """Return a remark if only some of the methods are compared."""
-    return f", of the {compared} of {total} methods {what}," if compared < total else ""
+def _of(compared: int, total: int, some: str) -> str:
+    """Return a remark if only some of the contestants are compared."""
+    return f", of the {compared} of {some}," if compared < total else ""
 
 
 @dataclass(frozen=True)
@@ -147,24 +148,31 @@ class _Subject:
         several: Words before the labels of several methods.
         verb: Verb after one method.
         unit: Unit of the confirmation, "restart" or "seed".
+        nouns: What they are, if they are many.
     """
 
     one: str
     several: str
     verb: str
     unit: str
-
-
-_METHODS = _Subject("", "", "is", "restart")
-_FOUND = _Subject("the configuration found for ", "the configurations found for ", "is", "seed")
-_GIVEN = _Subject("the settings given for ", "the settings given for ", "are", "seed")
+    nouns: str
 
 
 def _subject(evidence: Evidence) -> _Subject:
     """Return methods for several restarts, configurations for one."""
     if evidence.restarts > 1:
-        return _METHODS
-    return _FOUND if evidence.searched else _GIVEN
+        return _Subject("", "", "is", "restart", evidence.nouns)
+    if evidence.searched:
+        found = "found for "
+        return _Subject(
+            f"the configuration {found}",
+            f"the configurations {found}",
+            "is",
+            "seed",
+            evidence.nouns,
+        )
+    given = "the settings given for "
+    return _Subject(given, given, "are", "seed", evidence.nouns)
 
 
 def _answer(
@@ -188,7 +196,7 @@ def _answer(
             f"{quantity} {sides[first].value}, "
             f"{_gap(sides, pair(first, rival), rival, level)} ({seeds}{unit})."
         )
-    labels = subject.several + _few([sides[i].label for i in front])
+    labels = subject.several + _few([sides[i].label for i in front], subject.nouns)
     if all(math.isinf(sides[i].estimate.value) for i in front):
         return f"{where} {labels} cannot be ranked: each has failed runs ({seeds}{unit})."
     values = text.listed([sides[i].value for i in front])
@@ -203,7 +211,9 @@ def _answer(
         sentence += f", {noun} {_distance_of(widest.difference, level)}"
     sentence += f" ({seeds}{unit})"
     if behind := [side.label for i, side in enumerate(sides) if i not in front]:
-        sentence += f"; {_few(behind)} {'is' if len(behind) == 1 else 'are'} not the best"
+        sentence += (
+            f"; {_few(behind, subject.nouns)} {'is' if len(behind) == 1 else 'are'} not the best"
+        )
     return sentence + "."
 
 

@@ -74,6 +74,37 @@ def test_table_is_the_same_for_any_batch_and_made_once():
     assert torch.equal(ScoreTable(spirals, 0.3)(x), whole)
 
 
+QUICK = [
+    ("8gaussians", {}),
+    ("swissroll", {}),
+    ("moons", {}),
+    ("funnel", {}),
+    ("banana", {}),
+    ("double_well", {}),
+    ("many_well", {"dim": 8}),
+    *(("student_mixture", {"dof": dof}) for dof in (2, 3, 30)),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), QUICK)
+@pytest.mark.parametrize("sigma", [0.0, 0.02, 0.3, 1.0, 10.0])
+def test_quick_scores_equal_exact_ones(name, options, sigma):
+    dataset, generator = get_dataset(name, **options), torch.Generator().manual_seed(8)
+    x = dataset.sample(500, generator)
+    x = x + sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    x[::10] *= 3 if name in ("double_well", "many_well") else 1  # Beyond the table as well.
+    box = dataset.extent * (2 * torch.rand(100, dataset.dim, generator=generator) - 1).double()
+    x = torch.cat((x, box))
+    log_density, at_once = fast_density(dataset, sigma)(x)
+    assert (log_density - dataset.log_prob(x, sigma)).abs().max() < 1e-6
+    score, exact = fast_score(dataset, sigma)(x), dataset.score(x, sigma)
+    slack = 1e-6 * (exact.norm(dim=1) + 1 / math.hypot(dataset.noise, sigma))
+    assert bool(((at_once - exact).norm(dim=1) <= slack).all())
+    assert bool(((score - exact).norm(dim=1) <= slack).all())
+    for part in (slice(0, 1), slice(3, 10), slice(1, 300, 2)):
+        assert torch.equal(fast_score(dataset, sigma)(x[part]), score[part])
+
+
 def test_table_at_its_border_and_on_broken_points():
     table = fast_score(get_dataset("2spirals"), 0.3)
     assert isinstance(table, ScoreTable)

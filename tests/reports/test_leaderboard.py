@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scorebench.datasets.errors import UsageError
-from scorebench.reports.pages.tables import to_json
+from scorebench.reports.pages.tables import hidden_columns, to_json
 from scorebench.reports.ranking.evidence import gather
 from scorebench.reports.ranking.leaderboard import board_frame, cell_frame
 from scorebench.reports.ranking.verdict import answer, headline, verdict, verdict_on
@@ -251,6 +251,20 @@ def test_the_sampler_is_the_headline_where_it_is_the_limit():
     said = headline(gather(results, "sw1"))
     assert said.startswith("Ranks say little about learning: the sampler is the limit on")
     assert all(name in said for name in DATASETS[:3])
+
+
+def test_samplers_of_one_method_are_called_samplers():
+    results = study(methods=dict.fromkeys("abcdef", 0.3), spread=0.2)
+    tuned = results.phase != "reference"
+    results.loc[tuned, "sampler"] = results.method
+    one = results.assign(method=results.method.where(~tuned, "known"))
+    evidence = gather(one, "sw1")
+    assert headline(evidence) == "No best configuration: 6 samplers are tied"
+    assert {contestant.label for contestant in evidence.contestants} == set("abcdef")
+    assert hidden_columns(evidence) == ["method"]
+    two = pd.concat([one, one[tuned].assign(method="other")])
+    assert headline(gather(two, "sw1")).endswith("12 pairs of method and sampler are tied")
+    assert hidden_columns(gather(two, "sw1")) == []
 
 
 def test_datasets_that_disagree_are_named_and_make_no_winner():

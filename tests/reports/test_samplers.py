@@ -143,6 +143,17 @@ def test_samplers_that_are_equal_in_every_restart_are_tied():
     assert rows["good"].rank == rows["slow"].rank == (1, 2)
 
 
+def test_a_sampler_that_has_not_run_on_a_dataset_has_no_evaluations_there():
+    table = pd.concat([made(LOSSES), made({"good": {8: 0.5}}, dataset="plane")])
+    rows = sampler_standings(sampler_board(table, study()))
+    needs = {
+        row.standing.place: row.needs.tolist() for row in rows if row.standing.contestant == "slow"
+    }
+    assert needs["plane"] == []
+    assert needs["ring"] == [32] * 3
+    assert needs[ALL] == [32]
+
+
 def test_where_something_is_learned_there_is_no_board():
     assert sampler_board(made(LOSSES), study().model_copy(update={"methods": ()})) is None
     one = study().model_copy(update={"samplers": study().samplers[:1]})
