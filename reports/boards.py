@@ -1,4 +1,4 @@
-"""Entries of a public board: archives, what was verified of them, and which can be compared."""
+"""Entries of a public board: archives, their outcomes, and which entries can be compared."""
 
 import hashlib
 import io
@@ -46,8 +46,8 @@ class Submission:
         content: The archive.
         study: Its study.
         results: Its rows, as in ``results.csv``.
-        problems: What does not fit its study, a sentence each.
-        notes: What a reader should know of it, a sentence each.
+        problems: Contradictions to its study, a sentence each.
+        notes: Notes for the reader, a sentence each.
         record: The latest outcome of its verification, a signed one first; None if there is none.
     """
 
@@ -61,22 +61,22 @@ class Submission:
 
     @property
     def outcome(self) -> Verification | None:
-        """What its verification found."""
+        """The outcome of its verification."""
         return None if self.record is None else self.record.outcome
 
     @property
     def refuted(self) -> bool:
-        """Whether its rows are not what its study gives."""
+        """Whether its verification failed."""
         return self.outcome is not None and self.outcome.verdict == "differs"
 
     @property
     def ranked(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether no check failed."""
         return not (self.problems or self.refuted)
 
     @property
     def proof(self) -> str:
-        """What is proven of it, in a few words."""
+        """The result of its verification in a few words."""
         if self.problems and not self.refuted:
             return f"refused: {what_is_wrong(self.problems)}"
         if self.record is None:
@@ -85,7 +85,7 @@ class Submission:
 
     @property
     def sentence(self) -> str:
-        """What is proven of it, when, and who says so."""
+        """The result of its verification, with date and signer."""
         said = not self.problems or self.refuted
         return self.record.sentence if self.record and said else self.proof
 
@@ -218,9 +218,8 @@ def load_entries(
         signers: List of who may sign them; see ``read_proof``.
 
     Raises:
-        UsageError: One is no entry, or more than its methods is of code that is not trusted; two
-            have one name; or a file in ``proofs`` is no outcome, or is not
-            signed as it says.
+        UsageError: One is no entry, or has untrusted code other than methods; two have one name;
+            or a file in ``proofs`` is no outcome, or its signature is not valid.
     """
     records = [read_proof(path, signers) for path in proofs.glob("*.json")]
     # Of one day, the worse one stands.
@@ -232,7 +231,9 @@ def load_entries(
         if entries.setdefault(entry.name, entry).content != entry.content:
             raise UsageError(f"two entries are called {entry.name!r}: rename {str(path)!r}")
     if not entries:
-        raise UsageError("there is no entry: give run directories, or folders with archives")
+        raise UsageError(
+            "no entries found: give run directories, archives, or folders with archives"
+        )
     return list(entries.values())
 
 
@@ -255,9 +256,9 @@ def _load(path: Path, records: dict[str, Proof]) -> Submission:
         results["failure"] = results["failure"].map(lambda v: v if isinstance(v, str) else "")
         problems, notes = told["problems"], told["notes"]
         if machines > 1:
-            notes.append(f"Its rows were made on {machines} machines, or are of merged studies")
+            notes.append(f"Its rows come from {machines} machines or merged studies")
         if made := [method.label for method in study.methods if method.name == "points"]:
-            notes.append(f"Nothing can replay {text.listed(made)}: points from a file")
+            notes.append(f"Cannot be replayed, points from a file: {text.listed(made)}")
         record = records.get(hashlib.sha256(content).hexdigest())
         return Submission(
             name_of(path), content, study, results, tuple(problems), tuple(notes), record
@@ -265,7 +266,7 @@ def _load(path: Path, records: dict[str, Proof]) -> Submission:
 
 
 def describe(entry: Path) -> dict[str, Any]:
-    """Tabulate and check an unpacked entry, closed in and without its code."""
+    """Tabulate and check an unpacked entry, sandboxed and without its code."""
     plan = plan_of(entry)
     results = frame(standing(plan, read_rows(entry)), plan)
     source = Source(entry, plan.study, results, read_environments(entry))
@@ -273,7 +274,7 @@ def describe(entry: Path) -> dict[str, Any]:
     unknown = dict.fromkeys(
         (k, name) for k, name in used(plan.study) if name not in plan.engine.names(k)
     )
-    problems = [f"study: there is no {kind} {name!r} to replay it with" for kind, name in unknown]
+    problems = [f"study: {kind} {name!r} is not installed" for kind, name in unknown]
     notes = [f"Not finished. {sentence}" for sentence in missing(source)]
     notes += [f"Not checked: {sentence}" for sentence in found.open]
     notes += source.notes_on_data

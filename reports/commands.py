@@ -142,23 +142,29 @@ def score(
 def plan(
     study: Annotated[str, typer.Argument(help="Name of a packaged study, or path of a file.")],
     difference: Annotated[
-        float, typer.Option(help="Smallest difference of scores to detect (0 truth, 1 untrained).")
+        float,
+        typer.Option(help="Smallest difference to detect (score 0: noise floor, 1: untrained)."),
     ],
     pilot: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Run directory that shows the spread.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Run directory to estimate the variation from."),
     ] = None,
     spread: Annotated[
         float | None,
-        typer.Option(metavar="SD", help="Or the spread of a score between restarts."),
+        typer.Option(metavar="SD", help="Or the standard deviation of a score between restarts."),
     ] = None,
-    power: Annotated[float, typer.Option(help="Chance to detect the difference.")] = 0.8,
+    power: Annotated[float, typer.Option(help="Probability to detect the difference.")] = 0.8,
     claim: Annotated[
         list[str] | None,
-        typer.Option(metavar="'A < B'", help="A claim to test: A is better than B [on DATASET]."),
+        typer.Option(
+            metavar="'A < B'", help="Claim to test: A is better than B (or 'A < B on DATASET')."
+        ),
     ] = None,
     override: Annotated[
         list[str] | None,
-        typer.Option("--override", "-o", metavar="KEY=VALUE", help="Override a field of it."),
+        typer.Option(
+            "--override", "-o", metavar="KEY=VALUE", help="Override a field of the study."
+        ),
     ] = None,
 ) -> None:
     """Choose restarts and seeds for a power; print the study with its registration."""
@@ -249,13 +255,15 @@ def merge(
 def site(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="Run directories, archives, folders of archives."),
+        typer.Argument(metavar="DIR...", help="Run directories, archives or folders of archives."),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("public"),
-    proofs: Annotated[Path, typer.Option(help="Folder of outcomes of `verify`.")] = Path("proofs"),
+    proofs: Annotated[Path, typer.Option(help="Folder with outcomes of `verify`.")] = Path(
+        "proofs"
+    ),
     signers: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Allowed signers of outcomes, as of ssh-keygen."),
+        typer.Option(metavar="FILE", help="Allowed signers of outcomes, in ssh-keygen's format."),
     ] = None,
     title: Annotated[str, typer.Option(help="Title of the first page.")] = "Leaderboards",
 ) -> None:

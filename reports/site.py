@@ -51,12 +51,12 @@ def write_site(
         Its first page.
 
     Raises:
-        UsageError: As ``load_entries``; or the folder holds something else, or cannot be written.
+        UsageError: As ``load_entries``; or the folder contains other files, or cannot be written.
     """
     folder = Path(out)
     there = [*folder.iterdir()] if folder.is_dir() else [folder] * folder.exists()
     if folder.is_symlink() or (there and not (folder / _MARK).is_file()):
-        raise UsageError(f"{str(folder)!r} holds other things: give a new folder")
+        raise UsageError(f"{str(folder)!r} contains other files: give a new folder")
     allowed, listed = None, {}
     if signers is not None:
         allowed = Path(signers)
@@ -177,9 +177,9 @@ def _headline(board: Board) -> str:
 
 
 def _about(method: Entry) -> str:
-    """Say what a method is, and what a study sets or searches of it."""
+    """Describe a method, with its fixed and searched settings."""
     settings = ", ".join(f"{name} = {value}" for name, value in method.settings.items())
-    what = _summary("method", method.name) or f"{method.name}, of its own code"
+    what = _summary("method", method.name) or f"{method.name}, code of the entry"
     return what.rstrip(".") + (f" ({settings})" if settings else "")
 
 
@@ -194,4 +194,4 @@ _WORDS = {
     "proofs": _proofs, "method_pages": _method_pages, "about": _about, "summary": _summary,
     "toml": lambda entry: visible(entry.study.without_content.to_toml()),
 }  # fmt: skip
-"""What the templates call."""
+"""Functions for the templates."""

@@ -92,7 +92,7 @@ def ask(
         try:
             process.communicate(json.dumps(asked).encode(), timeout=limit)
         except subprocess.TimeoutExpired as error:
-            raise UsageError(f"it did not end within {limit:.0f} s: it was stopped") from error
+            raise UsageError(f"its process was stopped after {limit:.0f} s") from error
         finally:
             with suppress(OSError):
                 # With what it has started, where it could.
@@ -106,7 +106,7 @@ def ask(
         problem, value, closed = told["error"], dict(told["value"]), list(map(str, told["closed"]))
     except (OSError, ValueError, KeyError, TypeError) as damage:
         why = said[-1][:300] if said else f"status {process.returncode}"
-        raise UsageError(f"it ended without an answer: {why}") from damage
+        raise UsageError(f"its process ended without an answer: {why}") from damage
     if problem is not None:
         raise UsageError(str(problem)[:2000])
     return value, closed
@@ -176,8 +176,8 @@ def _allow_code(entry: Path, known: Sequence[Trusted], closed: bool | None) -> N
     theirs = [item for item in map(identified, code) if item not in known]
     if theirs and closed is False:
         raise UsageError(
-            f"it brings code of its own ({', '.join(item.name for item in theirs)}), and this "
-            "machine cannot close it in (that takes Linux with Landlock): read it with "
+            f"it contains code of its own ({', '.join(item.name for item in theirs)}), and this "
+            "machine has no sandbox for it (that takes Linux with Landlock): read it with "
             "`scorebench show`, then `scorebench trust` it"
         )
     trust(source for source in code if closed or identified(source) in known)

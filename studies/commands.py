@@ -155,31 +155,34 @@ def new(
 @commands.command(epilog="Example: scorebench verify entry.zip --rows 20")
 def verify(
     source: Annotated[
-        Path, typer.Argument(metavar="ENTRY", help="What `export` wrote, or a run directory.")
+        Path, typer.Argument(metavar="ENTRY", help="Archive from `export`, or a run directory.")
     ],
     rows: Annotated[int, typer.Option(help="Ranked rows to draw at random.")] = 5,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Decides which (default: nobody can know).")
+        int | None, typer.Option(min=0, help="Seed of the draw (default: random).")
     ] = None,
     budget: Annotated[
-        float, typer.Option(metavar="SECONDS", help="No run begins after these seconds.")
+        float, typer.Option(metavar="SECONDS", help="Start no run after this time.")
     ] = 3600,
-    proofs: Annotated[Path, typer.Option(help="Folder of outcomes.")] = Path("proofs"),
+    proofs: Annotated[Path, typer.Option(help="Folder for the outcome.")] = Path("proofs"),
     sign: Annotated[
         Path | None, typer.Option(metavar="KEY", help="SSH key to sign the outcome with.")
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Run code of the entry even if nothing closes it in.")
+        bool,
+        typer.Option(
+            "--trust", help="Trust code of the entry: run it in any process, sandboxed or not."
+        ),
     ] = False,
 ) -> None:
-    """Replay random rows and all winners of an entry, closed in; exit status 1 if any differs."""
+    """Replay random rows and all winners of an entry, sandboxed; exit status 1 if any differs."""
     from .rundir.files import refusing, write_output
     from .signing import SUFFIX
     from .signing import sign as signed
     from .verify import verify as verified
 
     if sign is not None:
-        # A key that cannot sign is named before hours of work.
+        # So a key that cannot sign is found before hours of work.
         signed(b"", sign)
     outcome = verified(source, rows=rows, seed=seed, budget=budget, trust=trust)
     content = outcome.to_json().encode()

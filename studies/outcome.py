@@ -1,4 +1,4 @@
-"""What a verification found, as it is kept beside a board, and what that proves."""
+"""The outcome of a verification, as stored beside a board, and its detection power."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from .rundir.strict import parse_json, read_text
 from .rundir.versions import OUTCOME_FORMAT, too_new
 
 SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)
-"""Shares of doctored rows whose chance to be met an outcome states."""
+"""Shares of doctored rows for which an outcome states the chance of detection."""
 
 Verdict = Literal["identical", "within tolerance", "differs"]
 _Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -26,7 +26,7 @@ _Count = Annotated[int, Field(ge=0)]
 
 
 class Verification(Frozen):
-    """What a verification found, as it is kept beside a board.
+    """The outcome of a verification, as stored beside a board.
 
     Attributes:
         archive: SHA-256 of the archive that was verified.
@@ -34,18 +34,18 @@ class Verification(Frozen):
         study: Name of its study.
         date: Day, in universal time.
         machine: Software and processor, as in ``environment.json``.
-        closed: How the process was closed in, a sentence each; empty if it was not.
-        code: Hashes of the code that the entry brings, as of ``trust``, by file or module.
-        trusted: Names of the code that whoever verified it trusts.
-        seed: Decides which rows were drawn.
+        closed: The sandbox of the process, a sentence each; empty if there was none.
+        code: Hashes of the code of the entry, as of ``trust``, by file or module.
+        trusted: Names of the code that the verifier trusts.
+        seed: Seed of the draw of rows.
         ranked: Ranked rows of the entry; of these ``asked`` were to be drawn, and ``drawn`` ran.
         cells: Winners, one per method, dataset, sampler and restart; of these ``winners`` ran.
         budget: Seconds after which no run began.
         runs: The verdict on each row that ran, by its name.
         summary: How much was reproduced.
         changed: What has changed since the rows were made and can change numbers.
-        problems: What does not fit, a sentence each.
-        unchecked: What could not be checked, a sentence each.
+        problems: Problems, a sentence each.
+        unchecked: Checks that were not possible, a sentence each.
     """
 
     archive: _Hash
@@ -77,10 +77,10 @@ class Verification(Frozen):
 
     @property
     def headline(self) -> str:
-        """What was found, in a few words."""
+        """The result in a few words."""
         failed = sum(verdict == "differs" for verdict in self.runs.values())
         if failed:
-            since = f", {self.changed[0]} having changed" if self.changed else ""
+            since = f" ({self.changed[0]} changed)" if self.changed else ""
             return f"refuted: {failed} of {len(self.runs)} runs did not replay{since}"
         if self.problems:
             return f"refuted: {what_is_wrong(self.problems)}"
@@ -89,28 +89,28 @@ class Verification(Frozen):
 
     @property
     def caught(self) -> dict[str, float]:
-        """Chance that the random rows would have met a doctored one, by the share of such rows."""
+        """Chance that the random rows include a doctored one, by the share of such rows."""
         return {f"{share:g}": chance(share, self.ranked, self.drawn) for share in SHARES}
 
     @property
     def sentences(self) -> list[str]:
-        """What was done, and what it proves."""
+        """What was run, and the detection power."""
         caught = (f"{100 * float(f):.0f} %: {100 * p:.0f} %" for f, p in self.caught.items())
         read = sorted(set(self.code) - set(self.trusted))
         own = [
-            f"It brings code of its own ({', '.join(read)}), which ran without sight of the "
-            "results; metrics were computed from the samples that it gave. How it made them is "
-            "seen by reading it."
+            f"It contains code of its own ({', '.join(read)}), which ran without access to the "
+            "results; metrics were computed from its samples. Only reading the code shows how it "
+            "makes them."
         ] * bool(read)
         if self.trusted:
-            own.append(f"Code that whoever verified it trusts: {', '.join(self.trusted)}.")
+            own.append(f"Code that the verifier trusts: {', '.join(self.trusted)}.")
         return [
             f"{self.drawn} of {self.ranked} ranked rows, drawn at random (seed {self.seed}), and "
             f"{self.winners} of {self.cells} winners were run again. {self.summary}",
-            "Chance that the random rows would have met a doctored one, by the share of ranked "
-            f"rows that are doctored: {', '.join(caught)}.",
+            "Chance that the random rows include a doctored one, by the share of ranked rows that "
+            f"are doctored: {', '.join(caught)}.",
             *own,
-            f"Confinement: {'; '.join(self.closed) or 'none'}.",
+            f"Sandbox: {'; '.join(self.closed) or 'none'}.",
         ]
 
     def to_json(self) -> str:
@@ -120,7 +120,7 @@ class Verification(Frozen):
 
 
 def what_is_wrong(problems: Sequence[str]) -> str:
-    """Say the first of some problems without its place."""
+    """Return the first problem without its place."""
     return visible((problems[0].partition(": ")[2] or problems[0])[:200])
 
 
@@ -128,7 +128,7 @@ def read_outcome(path: Path) -> Verification:
     """Read an outcome that ``Verification.to_json`` wrote.
 
     Raises:
-        UsageError: The file is none, is of a newer format, or cannot be read.
+        UsageError: The file is no outcome, has a newer format, or cannot be read.
     """
     try:
         data = dict(parse_json(read_text(path)))
@@ -139,11 +139,13 @@ def read_outcome(path: Path) -> Verification:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = in_one_line(error, 200)
-        raise UsageError(f"{str(path)!r} is not what `scorebench verify` wrote: {why}") from error
+        raise UsageError(
+            f"{str(path)!r} is not an outcome of `scorebench verify`: {why}"
+        ) from error
 
 
 def chance(share: float, rows: int, drawn: int) -> float:
-    """Give the probability that drawing rows without replacement meets one of a doctored share.
+    """Return the probability that a draw without replacement includes a doctored row.
 
     Args:
         share: Share of doctored rows, rounded up to whole rows.

@@ -1,7 +1,7 @@
-"""Sign outcomes with SSH keys, which maintainers have already, and say who signed one.
+"""Sign outcomes with SSH keys, and check who signed one.
 
-``ssh-keygen`` does it, as it does for commits: a signature is a file beside the outcome, and a list
-of allowed signers, in the format of ``man ssh-keygen``, says whose key it is.
+``ssh-keygen`` does both, as for commits: a signature is a file beside the outcome, and a list of
+allowed signers, in the format of ``man ssh-keygen``, assigns keys to signers.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from .rundir.files import refusing
 from .rundir.strict import LARGEST, open_plain
 
 NAMESPACE = "scorebench"
-"""What a signature is for: one of a commit or message by the same key is none of an outcome."""
+"""Purpose of a signature: one for a commit or message by the same key is not valid here."""
 
 SUFFIX = ".sig"
 
@@ -27,7 +27,7 @@ class Proof(NamedTuple):
         outcome: The outcome.
         content: The bytes of its file, which are signed.
         signature: The signature; empty without one.
-        signer: Who signed it, by a list of allowed signers; empty if that is not known.
+        signer: The signer, by a list of allowed signers; empty if unknown.
     """
 
     outcome: Verification
@@ -37,13 +37,13 @@ class Proof(NamedTuple):
 
     @property
     def by(self) -> str:
-        """Who signed it, or that nobody known did."""
+        """The signer, or the state of the signature."""
         doubt = "signature not checked" if self.signature else "unsigned"
         return f"signed by {self.signer}" if self.signer else doubt
 
     @property
     def sentence(self) -> str:
-        """What was found, when, and who says so."""
+        """Result, date and signer."""
         return f"{self.outcome.headline}, on {self.outcome.date}, {self.by}"
 
 
@@ -55,7 +55,7 @@ def sign(content: bytes, key: Path) -> bytes:
     """
     made, why = _keygen("sign", "-f", str(key), given=content)
     if made is None:
-        raise UsageError(f"nothing is signed with {str(key)!r}: {why}")
+        raise UsageError(f"cannot sign with {str(key)!r}: {why}")
     return made
 
 
@@ -67,7 +67,7 @@ def read_proof(path: Path, signers: Path | None = None) -> Proof:
         signers: A list of allowed signers; None leaves the signature unchecked.
 
     Raises:
-        UsageError: It is no outcome, or its signature is of other content or of nobody listed.
+        UsageError: It is no outcome, or its signature is invalid or by a key that is not listed.
     """
     outcome, content = read_outcome(path), path.read_bytes()
     beside = path.with_name(path.name + SUFFIX)
@@ -77,7 +77,7 @@ def read_proof(path: Path, signers: Path | None = None) -> Proof:
         signature = file.read(LARGEST)
     if signers is None:
         return Proof(outcome, content, signature, "")
-    # Keys that are no longer valid were so on the day that they signed.
+    # Keys may have expired since; they must be valid on the day of signing.
     given = [
         "-f",
         str(signers),
@@ -90,19 +90,21 @@ def read_proof(path: Path, signers: Path | None = None) -> Proof:
         signer = found.decode(errors="replace").splitlines()[0]
         found, why = _keygen("verify", "-I", signer, *given, given=content)
     if found is None:
-        raise UsageError(f"{str(path)!r} is not signed by anybody in {str(signers)!r}: {why}")
+        raise UsageError(
+            f"{str(path)!r} has no valid signature by a key in {str(signers)!r}: {why}"
+        )
     return Proof(outcome, content, signature, signer)
 
 
 def _keygen(action: str, *words: str, given: bytes = b"") -> tuple[bytes | None, str]:
-    """Return what ``ssh-keygen -Y`` prints, None if it fails; and its first complaint."""
+    """Return what ``ssh-keygen -Y`` prints, None if it fails; and its first message."""
     program = shutil.which("ssh-keygen")
     if program is None:
-        raise UsageError("signatures need the program ssh-keygen of OpenSSH, which is not here")
+        raise UsageError("signatures need ssh-keygen, which is not installed: install OpenSSH")
     name = [] if action == "find-principals" else ["-n", NAMESPACE]
     done = subprocess.run(  # noqa: S603 - fixed actions, no shell
         [program, "-Y", action, *name, *words], input=given, capture_output=True, check=False
     )
     said = done.stderr.decode(errors="replace").strip().splitlines()
-    why = next((line for line in said if not line.startswith("Signing ")), "it gives no reason")
+    why = next((line for line in said if not line.startswith("Signing ")), "no reason given")
     return (done.stdout if done.returncode == 0 else None), why

@@ -1,7 +1,7 @@
-"""Plan a study without its code that nobody here trusts: what only the code knows, rows say.
+"""Plan a study without its untrusted code, by what its rows tell of its methods.
 
-So rows of strangers are checked and compared by processes that their code never runs in. A method
-of such code may have any hyperparameters; everything else must be what the study leads to.
+So rows are checked and compared in processes where this code never runs. An untrusted method may
+have any hyperparameters; everything else must follow from the study.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 def plan_of(directory: Path, engine: Engine | None = None) -> Plan:
-    """Plan the study of a run directory; code that is not trusted is left out, and not imported.
+    """Plan the study of a run directory; untrusted code is left out, and not imported.
 
     Raises:
-        UsageError: More than methods is of such code.
+        UsageError: The untrusted code is not only methods.
     """
     study = read_study(directory)
     hidden = [] if engine is not None else untrusted(study.code)
@@ -47,8 +47,8 @@ def plan_of(directory: Path, engine: Engine | None = None) -> Plan:
     others += [repr(name) for name in named if name and name.partition(":")[0] in hidden]
     if others:
         raise UsageError(
-            f"{others[0]} is of its own code, and only methods may be of code that is not trusted: "
-            "read it with `scorebench show`, then `scorebench trust` it"
+            f"{others[0]} is untrusted code, which is allowed for methods only: read it with "
+            "`scorebench show`, then `scorebench trust` it"
         )
     return Plan(bare, unread)
 
@@ -96,7 +96,7 @@ class Unread(Engine):
         return sorted({*names, *self.own}) if kind == "method" else names
 
     def space(self, method: str, trial: "BaseTrial") -> dict[str, Option]:
-        """Suggest what the rows of a method have."""
+        """Suggest the values in the rows of a method."""
         if method not in self.own:
             return super().space(method, trial)
         settings = cast("Any", trial).settings
@@ -111,7 +111,7 @@ class Unread(Engine):
         return options
 
     def estimator(self, method: str) -> "type[Estimator] | None":
-        """Return what a method gives, if it makes its model itself."""
+        """Return the estimator of a method that makes its model itself."""
         if method not in self.own:
             return super().estimator(method)
         kind = self._kinds.get(method)

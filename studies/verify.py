@@ -1,4 +1,4 @@
-"""Verify an entry of a board: replay a random part of its ranked rows, and say what that proves."""
+"""Verify an entry of a board: replay random ranked rows and winners, and write the outcome."""
 
 import re
 import secrets
@@ -36,6 +36,9 @@ from .trust import Trusted, identified, trusted_of
 from .unread import Unread, plan_of
 from .winners import confirmed
 
+# Rows that scores are measured by: where they are doctored, so is every score.
+_SCALE = (TRUTH, "untrained")
+
 AGAIN = "again"
 """Folder of what running rows again gives, beside the entry."""
 
@@ -49,19 +52,19 @@ def verify(
     trust: bool = False,
     engine: Engine | None = None,
 ) -> Verification:
-    """Replay random ranked rows of an entry and its winners, in processes that are closed in.
+    """Replay random ranked rows of an entry and its winners, in sandboxed processes.
 
     Args:
         source: An archive, or a run directory, which is verified as the archive of it.
         rows: Number of ranked rows to draw.
-        seed: Decides which; by default nobody can know it before.
+        seed: Seed of the draw (default: random).
         budget: Seconds after which no further run begins.
-        trust: Trust code of the entry: it may run anywhere, closed in or not.
+        trust: Trust code of the entry: it may run in every process, sandboxed or not.
         engine: Executes runs in this process (default: the real one, in processes of its own).
 
     Raises:
-        UsageError: The source is no entry, holds nothing that can be run again, or brings code
-            that can neither be closed in nor is trusted.
+        UsageError: The source is no entry, has no rows that can be run again, or contains
+            untrusted code where no sandbox is available.
     """
     path, seed = Path(source), secrets.randbelow(2**32) if seed is None else seed
     for option, value in {"rows": rows, "budget": budget}.items():
@@ -73,7 +76,9 @@ def verify(
         stored = read_rows(folder / ENTRY)
         ranked = [row for row in stored if row.slot.phase == "confirm"]
         drawn, winners = _drawn(ranked, seed)[:rows], _winners(ranked, study.objective)
-        chosen = [*(row for row in stored if row.slot.cell.method == TRUTH), *drawn, *winners]
+        references = [row for row in stored if row.slot.phase == "reference"]
+        scale = [row for row in references if row.slot.cell.method in _SCALE]
+        chosen = [*scale, *drawn, *winners, *references]
         known = [*map(identified, study.code)] if trust else trusted_of(study.code)
         try:
             told, closed = _told_of(folder, chosen, budget, known, engine)
@@ -88,10 +93,14 @@ def verify(
                 winners=sum(row.name in told["runs"] for row in winners), budget=budget,
             )  # fmt: skip
         except (UsageError, ValueError, KeyError, TypeError) as error:
-            why = str(error) if isinstance(error, UsageError) else "it answered in another form"
+            why = (
+                str(error)
+                if isinstance(error, UsageError)
+                else "its process gave an invalid answer"
+            )
             raise UsageError(f"{str(source)!r} cannot be verified: {why}") from error
     if not (outcome.drawn or outcome.problems):
-        why = "; ".join(outcome.unchecked)[:500] or "the budget was too small"
+        why = "; ".join(outcome.unchecked)[:500] or "the budget was too small: raise --budget"
         raise UsageError(f"{str(source)!r} cannot be verified: no random row was run: {why}")
     return outcome
 
@@ -106,7 +115,7 @@ def _told_of(
     """Run chosen rows of an entry again, and compare them.
 
     Returns:
-        Fields of a ``Verification``, and how processes were closed in.
+        Fields of a ``Verification``, and the sandbox of the processes.
     """
 
     def call(function: Callable[..., dict[str, Any]], **given: Any) -> Any:
@@ -132,10 +141,10 @@ def _told_of(
 def _run_apart(
     folder: Path, rows: Sequence[Row], seconds: float, known: Sequence[Trusted]
 ) -> tuple[list[str], list[str], list[str]]:
-    """Run rows by code that is not trusted, in a process that has no results.
+    """Run rows of untrusted code in a process without the results.
 
     Returns:
-        The rows with what the code gave, what could not be run, and how it was closed in.
+        The rows with what the code gave, what could not be run, and its sandbox.
     """
     room, files = folder / "theirs", ArtifactFiles(folder / AGAIN)
     (room / ENTRY).mkdir(parents=True)
@@ -260,20 +269,20 @@ def finish(entry: Path, again: Sequence[str], engine: Engine | None = None) -> d
 def _score_again(row: Row, plan: Plan, files: ArtifactFiles, found: Findings) -> None:
     """Compare the metrics that code of an entry gave with those of the samples it gave."""
     if row.result.key != plan.engine.key(row.run):
-        found.unchecked(row.name, "its key is of other code")
+        found.unchecked(row.name, "its key belongs to other code")
     if not row.ok:
         return
     samples = files.samples(row)
     if samples is None or len(samples) != row.run.evaluation.samples:
-        found.problem(row.name, "its code gives no samples")
+        found.problem(row.name, "its code returns no samples")
         return
     metrics = plan.engine.measure(row.run, samples)
     for name, value in metrics.items():
         if row.result.metrics.get(name) != value:
-            found.problem(row.name, f"{name} is not that of the samples that its code gives")
+            found.problem(row.name, f"{name} is not that of the samples of its code")
     for name in (plan.study.objective, *plan.study.costs):
         if name not in metrics:
-            found.unchecked(row.name, f"its code alone says {name}")
+            found.unchecked(row.name, f"{name} comes from its own code only")
 
 
 def _told(sentences: Sequence[str]) -> list[str]:

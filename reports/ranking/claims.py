@@ -82,4 +82,4 @@ def planned_sentences(evidence: Evidence, study: StudySpec) -> list[str]:
         for claim in claims(evidence, plan)
     ]
     rest = "All other" if plan.claims else "No claim was planned: all"
-    return [*sentences, f"{rest} comparisons were explored, not planned."]
+    return [*sentences, f"{rest} comparisons are exploratory, not planned."]

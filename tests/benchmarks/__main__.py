@@ -36,7 +36,7 @@ def main() -> None:
     print(f"torch {machine['torch']['version']}, {machine['torch']['vector_instructions']}\n")
     if not in_jax.INSTALLED:
         print("JAX is not installed: its times are left out.\n")
-    print("| what | ours | goal | found |\n|---|---|---|---|")
+    print("| what | scorebench | goal | measured |\n|---|---|---|---|")
     for part in chosen:
         for row in PARTS[part]():
             print(f"| {row.what} | {row.ours} | {row.goal} | {row.found} |", flush=True)

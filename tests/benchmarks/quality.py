@@ -56,7 +56,7 @@ def rows() -> Iterator[Row]:
                 f"quality, dsm on {name}: 10,000 steps, wsd, rate 0.008",
                 f"error {_spread(fewer)}",
                 "≤ that of 50,000 constant steps of 0.001",
-                f"{_spread(plain)}: {ratio:.1f} × ours",
+                f"{_spread(plain)}: {ratio:.1f} × scorebench",
             )
 
 

@@ -40,6 +40,6 @@ def rows() -> Iterator[Row]:
     yield Row(
         "Langevin, 20,000 chains × 100 steps, 300-300",
         f"{side.ours * scale:.1f} s",
-        "≥ 4.5 × plain, ≥ 85 % of the products' rate",
+        "≥ 4.5 × plain, ≥ 85 % product share",
         f"{side.ratio:.1f} × plain{jax}, {100 * bound.ratio:.0f} %",
     )

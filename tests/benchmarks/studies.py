@@ -95,7 +95,7 @@ def rows() -> Iterator[Row]:
         table = read_results(Path(folder) / "1")
         work = float(table.filter(like="_seconds").sum().sum())
         yield Row(
-            "harness, with Optuna's own sampler, of a study on one worker",
+            "overhead of harness and Optuna's sampler in a study on one worker",
             f"{one - work:.2f} s",
             "≤ 3 % without Optuna's sampler",
             f"{100 * (one - work) / one:.1f} % of {one:.1f} s",

@@ -108,7 +108,7 @@ def _row(name: str, width: int, members: int, batch: int, goal: float, kind: str
     network = "" if kind == "energy" else ", score network"
     return Row(
         f"training step {name}{network}, width {width}, K = {members}",
-        f"{each * 1e6:.0f} µs a member",
+        f"{each * 1e6:.0f} µs per member",
         f"≥ {goal} × plain",
-        f"{side.other / each:.1f} × plain{jax}, {100 * bound.ratio:.0f} % of the products' rate",
+        f"{side.other / each:.1f} × plain{jax}, {100 * bound.ratio:.0f} % product share",
     )

@@ -128,7 +128,7 @@ def test_proofs_are_matched_by_content(found):
         "bob": "not verified",
         "dora": "not verified",
         "early": "not verified",
-        "mallory": "refuted: 2 of 4 runs did not replay, unsigned",
+        "mallory": "refuted: 2 of 6 runs did not replay, unsigned",
     }
 
 
@@ -151,7 +151,7 @@ def test_what_nobody_can_run_is_named_and_not_ranked(sent, tmp_path):
 
     edited(sent / "entries" / "alice.zip", tmp_path / "gone.zip", gone)
     (entry,) = load_entries([tmp_path / "gone.zip"], sent / "none")
-    assert entry.sentence == "refused: there is no method 'gone' to replay it with"
+    assert entry.sentence == "refused: method 'gone' is not installed"
     assert not entry.ranked
 
 
@@ -231,7 +231,7 @@ def test_the_same_entries_give_the_same_files(sent, tmp_path):
 def test_folders_of_others_and_two_entries_of_one_name_are_refused(sent, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
-    with pytest.raises(UsageError, match="holds other things"):
+    with pytest.raises(UsageError, match="contains other files"):
         write_site([sent / "entries"], tmp_path / "mine")
     shutil.copy(sent / "entries" / "bob.zip", tmp_path / "alice.zip")
     with pytest.raises(UsageError, match="two entries are called 'alice'"):

@@ -76,7 +76,9 @@ def test_an_outcome_that_was_changed_is_refused(signed, keys, field):
     data = json.loads(signed.read_text())
     other = {"archive": "0" * 64, "seed": 7, "date": "2026-01-01", "runs": {}, "machine": {}}
     signed.write_text(json.dumps({**data, field: other[field]}))
-    with pytest.raises(UsageError, match=r"is not signed by anybody in .*incorrect signature"):
+    with pytest.raises(
+        UsageError, match=r"has no valid signature by a key in .*incorrect signature"
+    ):
         read_proof(signed, keys / "signers")
 
 
@@ -85,10 +87,10 @@ def test_a_signature_for_something_else_is_refused(signed, keys):
     beside.unlink()
     sign = ["ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", keys / "board", signed]
     subprocess.run(sign, check=True, capture_output=True)
-    with pytest.raises(UsageError, match="is not signed by anybody"):
+    with pytest.raises(UsageError, match="has no valid signature"):
         read_proof(signed, keys / "signers")
     beside.write_text("junk")
-    with pytest.raises(UsageError, match="is not signed by anybody"):
+    with pytest.raises(UsageError, match="has no valid signature"):
         read_proof(signed, keys / "signers")
 
 
@@ -98,7 +100,7 @@ def test_a_key_that_nobody_listed_is_refused_with_one_line(
     command("verify", archive, "--sign", keys / "other")
     status, out, err = command("site", archive, "--signers", keys / "signers")
     assert (status, out) == (2, "")
-    assert "is not signed by anybody in" in err
+    assert "has no valid signature by a key in" in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "public").exists()
 
@@ -108,7 +110,7 @@ def test_a_key_that_cannot_sign_is_named_before_anything_is_run(tmp_path, comman
     (tmp_path / "text").write_text("no key")
     status, out, err = command("verify", "entry.zip", "--sign", key)
     assert (status, out) == (2, "")
-    assert f"nothing is signed with '{key}': " in err
+    assert f"cannot sign with '{key}': " in err
     assert len(err.splitlines()) == 1
 
 
@@ -119,7 +121,7 @@ def test_without_openssh_one_line_says_so(signed, keys, archive, command, monkey
         assert (status, out) == (2, "")
         assert (
             err
-            == "scorebench: signatures need the program ssh-keygen of OpenSSH, which is not here\n"
+            == "scorebench: signatures need ssh-keygen, which is not installed: install OpenSSH\n"
         )
 
 

@@ -49,7 +49,7 @@ def test_an_honest_entry_is_identical(entry, finished):
     assert (outcome.ranked, outcome.cells, outcome.winners) == (12, 4, 4)
     # A run directory is verified as its archive.
     assert checked(finished, rows=7, seed=3) == outcome
-    assert any("Confinement: none" in sentence for sentence in outcome.sentences)
+    assert any("Sandbox: none" in sentence for sentence in outcome.sentences)
 
 
 def scaled(row):
@@ -75,14 +75,16 @@ def other_machine(members):
     ("edit", "said"),
     [
         (rows_changed(scaled, phase="confirm", cell=["beta", "ring", "walk"]), "did not replay"),
-        (rows_changed(scaled, phase="reference"), "did not replay"),
+        (rows_changed(scaled, cell=["truth", "ring", "iid"]), "did not replay"),
+        (rows_changed(scaled, cell=["untrained", "ring", "walk"]), "did not replay"),
+        (rows_changed(scaled, cell=["exact", "ring", "walk"]), "did not replay"),
         (rows_changed(other_width, phase="confirm"), "its settings are not those of the study"),
         (file_changed("samples/"), "not what the replay of its rows gives"),
         (file_changed("models/"), "not what the replay of its rows gives"),
         (file_changed("fields/"), "not what the replay of its rows gives"),
         (shorter, "its settings are not those of the study"),
     ],
-    ids=["metric", "floor", "spec", "sample", "model", "field", "study"],
+    ids=["metric", "floor", "untrained", "exact", "spec", "sample", "model", "field", "study"],
 )
 def test_doctored_entries_are_refuted(entry, tmp_path, edit, said):
     doctored = edited(entry, tmp_path / "doctored.zip", edit)
@@ -93,7 +95,7 @@ def test_doctored_entries_are_refuted(entry, tmp_path, edit, said):
 
 def test_other_code_is_named_first(entry):
     outcome = verify(entry, rows=2, seed=1, engine=FakeEngine(code="2", tilt=0.5))
-    changed = "runs did not replay, code of the method having changed"
+    changed = "runs did not replay (code of the method changed)"
     assert outcome.headline == f"refuted: {len(outcome.runs)} of {len(outcome.runs)} {changed}"
 
 
@@ -269,7 +271,7 @@ def verifying(command):
 
     def call(*words):
         status, out, err = command("verify", *words)
-        if "cannot close it in" in err:
+        if "has no sandbox for it" in err:
             pytest.skip("this machine cannot close a process in, and says so")
         return status, out, err
 
@@ -284,7 +286,7 @@ def test_code_of_an_entry_runs_closed_in_and_is_not_trusted(with_code, tmp_path,
     status, out, err = verifying(archive, "--rows", 4)
     assert (status, err) == (0, "")
     assert "replayed 4 of 4, identical\n" in out
-    assert "code of its own (own.py), which ran without sight of the results" in out
+    assert "code of its own (own.py), which ran without access to the results" in out
     assert not canary.exists()
     assert trust.trusted() == []
 
@@ -294,7 +296,7 @@ def test_code_of_an_entry_runs_closed_in_and_is_not_trusted(with_code, tmp_path,
 
     status, out, _ = verifying(edited(archive, tmp_path / "doctored.zip", doctored))
     assert status == 1
-    assert "did not replay, code of the method having changed" in out
+    assert "did not replay (code of the method changed)" in out
 
 
 def test_code_that_answers_in_place_of_the_harness_is_refuted(with_code, tmp_path, verifying):
@@ -307,15 +309,15 @@ def test_code_that_answers_in_place_of_the_harness_is_refuted(with_code, tmp_pat
     # What its code says agrees with the doctored rows, but its samples do not; and the methods that
     # it did not bring are run without it.
     assert set(outcome.runs.values()) == {"identical"}
-    assert len(outcome.runs) == 6
-    for said in ("sw1 is not that of the samples that its code gives", "of its stored samples"):
+    assert len(outcome.runs) == 8
+    for said in ("sw1 is not that of the samples of its code", "of its stored samples"):
         assert any(said in problem for problem in outcome.problems)
     assert not any("dsm" in problem for problem in outcome.problems)
 
 
 @pytest.mark.parametrize(
     ("attack", "said"),
-    [(FORGERY, "it answered in another form"), (LINK, "is a link to another place")],
+    [(FORGERY, "its process gave an invalid answer"), (LINK, "is a link to another place")],
     ids=["answer", "link"],
 )
 def test_a_forged_answer_is_none(with_code, tmp_path, verifying, attack, said):

@@ -154,7 +154,9 @@ def test_only_methods_may_be_unread(stranger, old, new, named):
     text = (stranger / "study.toml").read_text()
     assert old in text
     (stranger / "study.toml").write_text(text.replace(old, new))
-    with pytest.raises(UsageError, match="only methods may be of code that is not trusted") as told:
+    with pytest.raises(
+        UsageError, match="untrusted code, which is allowed for methods only"
+    ) as told:
         plan_of(stranger)
     assert named in str(told.value)
     assert "\n" not in str(told.value)
