@@ -54,7 +54,9 @@ class Drawing:
 
 
 @contextmanager
-def drawn_together(drawings: Sequence[Drawing], progress: "Steps") -> Iterator[None]:
+def drawn_together(
+    drawings: Sequence[Drawing], progress: "Steps" = lambda *_: None
+) -> Iterator[None]:
     """Let other processes draw during a block, where there are cores for it; finish at its end."""
     workers = min(cores() - 1, _MOST_WORKERS) if len(drawings) >= MANY else 0
     with ExitStack() as stack:
