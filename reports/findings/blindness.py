@@ -35,8 +35,13 @@ def _equal(dataset: Density) -> GaussianMixture:
 
 def _negative(dataset: Density) -> Density:
     """Give a density the wrong score +∇E."""
+
+    def both(x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        log_density, score = dataset.density_and_score(x, sigma)
+        return log_density, -score
+
     other = copy(dataset)
-    other.score = lambda x, sigma=0.0: -dataset.score(x, sigma)  # type: ignore[method-assign]
+    other.density_and_score = both  # type: ignore[method-assign]
     return other
 
 
