@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +19,9 @@ from ..ranking.evidence import Evidence
 from .style import LIGHT, Theme, colours, decades, drawing, short
 
 _ROOMY = 2.5
+
+_MOST_SAMPLERS = 4
+"""Samplers whose references are drawn."""
 
 
 def overview(
@@ -64,7 +69,7 @@ def overview(
 
 def _panel(axis: Axes, evidence: Evidence, dataset: str, theme: Theme, first: bool) -> None:
     shades = colours((c.label for c in evidence.contestants), theme)
-    cells = [c.cells[dataset] for c in evidence.contestants]
+    cells = _cells(evidence, dataset)
     _references(axis, cells, theme, logarithmic=_scale(axis, cells))
     right = axis.get_xlim()[1]
     for y, (contestant, cell) in enumerate(zip(evidence.contestants, cells, strict=True)):
@@ -77,6 +82,18 @@ def _panel(axis: Axes, evidence: Evidence, dataset: str, theme: Theme, first: bo
     axis.spines["left"].set_visible(False)
     axis.grid(axis="x", color=theme.shade, linewidth=0.6, zorder=0)
     axis.set_axisbelow(True)
+
+
+def _cells(evidence: Evidence, dataset: str) -> list[CellResults]:
+    """Return the cells of the contestants, without references where many samplers have their own.
+
+    A line for each would hide the cells.
+    """
+    cells = [contestant.cells[dataset] for contestant in evidence.contestants]
+    if len({cell.sampler for cell in cells}) <= _MOST_SAMPLERS:
+        return cells
+    none: dict[str, Any] = {"exact": cells[0].exact.iloc[:0], "untrained": cells[0].untrained[:0]}
+    return [replace(cell, **none) for cell in cells]
 
 
 def _cell(
@@ -201,7 +218,7 @@ def _linear_end(cells: Sequence[CellResults]) -> float | None:
 
 def _legend(theme: Theme, evidence: Evidence) -> list[Line2D | Patch]:
     ink, faint, several = theme.ink, theme.faint, evidence.restarts > 1
-    cells = [cell for contestant in evidence.contestants for cell in contestant.cells.values()]
+    cells = [cell for dataset in evidence.datasets for cell in _cells(evidence, dataset)]
     exact = [Line2D([], [], color=ink, linestyle=(0, (4, 2)), label="exact score")]
     untrained = [Line2D([], [], color=ink, linestyle=(0, (1, 1.6)), label="untrained")]
     seeds = [Line2D([], [], color=ink, marker=".", linestyle="", markersize=3, label="seeds")]
