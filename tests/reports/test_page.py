@@ -217,7 +217,9 @@ def test_a_browser_sorts_and_stays_offline(report: Path, browser: Any):
     table.get_by_role("button", name="score").click()
     assert column("method") == before
     assert table.locator("th[aria-sort=ascending]").count() == 1
-    pairs = page.locator(".scroll", has=page.get_by_text("Pairs, across all datasets")).locator("tbody tr")
+    pairs = page.locator(".scroll", has=page.get_by_text("Pairs, across all datasets")).locator(
+        "tbody tr"
+    )
     bar = page.locator(".filter:has(+ .scroll[aria-label^='Pairs, across'])")
     field = bar.get_by_label("Filter rows")
     assert (pairs.count(), pairs.filter(visible=True).count()) == (6, 6)
