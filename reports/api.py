@@ -139,8 +139,8 @@ class Study:
     def report(self, progress: "Steps" = lambda *_: None) -> Path:
         """Write ``report.html``, ``report.md`` and ``leaderboard.csv``; return the page's path.
 
-        ``progress`` is told of each step: what begins, its number from 0, and how many there are,
-        or 0.
+        ``progress`` is called with each step: what begins, its number from 0, and the number of
+        steps, 0 if that is not known.
         """
         from .write import write_report
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def page(source: Source, progress: "Steps" = lambda *_: None) -> str:
     """Write the report of a run directory as HTML; equal inputs give equal text."""
     progress("ranking the contestants", 0, 0)
-    evidence, _ = source.evidence, source.contests
+    evidence = source.evidence
     progress("analysing the searches", 0, 0)
     plots = Plots(source)
     # Pictures are asked for first: they may be drawn while the rest is computed.
